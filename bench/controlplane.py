@@ -77,18 +77,18 @@ class ControlPlane:
     def ready(self) -> None:
         """Returns when the API server answers that it is ready."""
         context = ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
-        end, said = time.monotonic() + PATIENCE, ""
+        end, text = time.monotonic() + PATIENCE, ""
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.server}/readyz", context=context) as answer:
                     if answer.status == 200:
                         return
             except OSError as error:
-                said = str(error)
+                text = str(error)
             if any(child.poll() is not None for child in self._children):
                 break
             time.sleep(0.05)
-        raise AssertionError(f"{self.server} is not ready: {said}; see {self._folder / 'log'}")
+        raise AssertionError(f"{self.server} is not ready: {text}; see {self._folder / 'log'}")
 
     def usage(self) -> Usage:
         """Returns what both programs have used since they started."""

@@ -24,7 +24,7 @@ from weft_lab import layout
 from weft_lab.runtime import namespaces
 
 TICK = 0.001
-SILENCE = 0.1  # after which what has not come will not
+IDLE = 0.1  # after which what has not come will not
 PATIENCE = 30.0
 _ALL, _MAGIC = 0x0003, b"weft-pulse"
 
@@ -45,7 +45,7 @@ class Pulse:
         self.sent.append(time.monotonic())
         self.source.send(self.head + ports + _MAGIC + struct.pack("!I", number))
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         try:
             while True:
                 frame = self.target.recv(2048)
@@ -61,7 +61,7 @@ class Pulse:
     def last(self, since: float) -> float | None:
         """When the last that came was sent, once it is clear that it was the last."""
         latest = max([since, *(self.sent[n] for n in self.came[-50:])])
-        return latest if time.monotonic() > latest + SILENCE else None
+        return latest if time.monotonic() > latest + IDLE else None
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Pulses:
                 if descriptor == 0:
                     self.obey()
             for pulse in self.pulses:
-                pulse.hear()
+                pulse.receive()
             if self.wait is not None and (found := self.wait.answer()) is not None:
                 self.wait = None
                 obedience.answer(found)

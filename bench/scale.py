@@ -240,18 +240,18 @@ async def simulation(plane: ControlPlane) -> AsyncIterator[Simulation]:
             await asyncio.wait([following])
 
 
-async def measure(plane: ControlPlane, tell: Callable[[Iterable[Figure]], None]) -> None:
+async def measure(plane: ControlPlane, report: Callable[[Iterable[Figure]], None]) -> None:
     async with simulation(plane) as run, AsyncExitStack() as stack:
         manager = await stack.enter_async_context(run.manager())
         await manager.figures()
-        tell(await run.fill(manager))
+        report(await run.fill(manager))
         agents, server, began = [], plane.usage(), time.monotonic()
         for number in range(AGENTS):
             agent = await stack.enter_async_context(run.agent(f"node{number}"))
             agents.append(agent)
             start = await agent.figures()
         took, cost = time.monotonic() - began, plane.usage().cpu - server.cpu
-        tell(
+        report(
             (
                 Figure("agent's start: received", start["received"], "MiB"),
                 Figure("agent's start: requests", start["requests"], ""),
@@ -262,13 +262,13 @@ async def measure(plane: ControlPlane, tell: Callable[[Iterable[Figure]], None])
                 Figure("agent: pods that it follows", start["pods"], ""),
             )
         )
-        tell(await run.arrivals(agents[0]))
-        tell(await run.churn(manager, agents))
-        tell([Figure("API server and etcd: memory at its peak", plane.usage().memory, "MiB")])
+        report(await run.arrivals(agents[0]))
+        report(await run.churn(manager, agents))
+        report([Figure("API server and etcd: memory at its peak", plane.usage().memory, "MiB")])
         for each in (manager, *agents):
             await each.end()
         plane.stop()
-        tell(await run.restart())
+        report(await run.restart())
 
 
 def run() -> Iterable[Figure]:

@@ -116,10 +116,10 @@ class Reader:
     async def run(self) -> None:
         await loop.together(
             **{each.name: each.run() for each in self.informers.all()},
-            told=self._tell(),
+            told=self._changes(),
         )
 
-    async def _tell(self) -> None:
+    async def _changes(self) -> None:
         for each in self.informers.all():
             await each.synced()
         await self._pods.known()

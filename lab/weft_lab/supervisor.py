@@ -230,7 +230,7 @@ class Supervisor:
         database = layout.seen(name, layout.OVS_RUN / "db.sock")
         progress = switches.Progress(one, self._services, self._orders.folder.log(one.service.name))
         desired = ovssettings.desired(self._lab, node)
-        await switches.Keeper(f"unix:{database}", desired, progress).run()
+        await switches.SwitchReconciler(f"unix:{database}", desired, progress).run()
 
     def _log(self, service: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

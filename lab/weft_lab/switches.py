@@ -51,7 +51,7 @@ class Progress:
             log.write(f"{text}\n")
 
 
-class Keeper:
+class SwitchReconciler:
     """`address` is that of the node's database of Open vSwitch."""
 
     def __init__(self, address: str, desired: Iterable[rows.Row], progress: Progress) -> None:

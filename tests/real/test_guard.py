@@ -41,7 +41,7 @@ class Scene:
     cluster: Cluster
     named: Guest
     rogue: Guest
-    ears: tuple[Guest, Guest]
+    captures: tuple[Guest, Guest]
     addresses: dict[str, str]  # IPv4, by MAC
 
     async def hears(
@@ -59,15 +59,15 @@ class Scene:
             return frames.udp(sender.mac, to.mac, own, forged.link_local(to.mac), b"the end")
 
         def listen() -> list[list[bytes]]:
-            near, far = self.ears
-            with frames.ear(near.space) as one, frames.ear(far.space) as other:
+            near, far = self.captures
+            with frames.capture(near.space) as one, frames.capture(far.space) as other:
                 frames.send(sender.space, *wanted)
-                for ear in (one, other):
+                for capture in (one, other):
                     for frame in awaited:
-                        ear.until(frame.__eq__)
+                        capture.until(frame.__eq__)
                 frames.send(sender.space, end(near), end(far))
-                heard = [ear.until(lambda f: b"the end" in f) for ear in (one, other)]
-            return [[frame for frame in wanted if frame in each] for each in heard]
+                received = [capture.until(lambda f: b"the end" in f) for capture in (one, other)]
+            return [[frame for frame in wanted if frame in each] for each in received]
 
         return await asyncio.to_thread(listen)
 
@@ -180,12 +180,12 @@ def leases(guest: Guest, address: str) -> list[bytes]:
 
 async def test_only_who_is_named_is_heard_as_router(scene: Scene) -> None:
     rogue, named = scene.rogue, scene.named
-    for sender, is_heard in ((rogue, False), (named, True)):
+    for sender, is_received in ((rogue, False), (named, True)):
         sent = advertisements(sender)
-        sent += redirects(sender, scene.addresses[sender.mac], scene.ears[0])
-        expected = sent if is_heard else []
-        for heard in await scene.hears(sender, sent, expected):
-            assert heard == expected
+        sent += redirects(sender, scene.addresses[sender.mac], scene.captures[0])
+        expected = sent if is_received else []
+        for received in await scene.hears(sender, sent, expected):
+            assert received == expected
 
 
 TAGS = {
@@ -203,12 +203,12 @@ async def test_tags_lead_nobody_past_the_guard(scene: Scene, tags: str) -> None:
     rogue, named = scene.rogue, scene.named
     plain = advertisements(rogue) + leases(rogue, scene.addresses[rogue.mac])
     tagged = [frame[:12] + TAGS[tags] + frame[12:] for frame in plain]
-    assert await said_within(scene, rogue, tagged, plain) == [[], []]
+    assert await received_within(scene, rogue, tagged, plain) == [[], []]
     control = advertisements(named)
-    assert await said_within(scene, named, control, control) == [control, control]
+    assert await received_within(scene, named, control, control) == [control, control]
 
 
-async def said_within(
+async def received_within(
     scene: Scene, sender: Guest, sent: list[bytes], wanted: list[bytes]
 ) -> list[list[bytes]]:
     """Which of these packets each listener hears, with or without tags around them."""
@@ -216,28 +216,29 @@ async def said_within(
     own = forged.link_local(sender.mac)
 
     def listen() -> list[list[bytes]]:
-        near, far = scene.ears
+        near, far = scene.captures
         ends = [
-            frames.udp(sender.mac, to.mac, own, forged.link_local(to.mac), end) for to in scene.ears
+            frames.udp(sender.mac, to.mac, own, forged.link_local(to.mac), end)
+            for to in scene.captures
         ]
-        with frames.ear(near.space) as one, frames.ear(far.space) as other:
+        with frames.capture(near.space) as one, frames.capture(far.space) as other:
             frames.send(sender.space, *sent)
             frames.send(sender.space, *ends)
-            heard = [ear.until(lambda frame: end in frame) for ear in (one, other)]
+            received = [capture.until(lambda frame: end in frame) for capture in (one, other)]
         return [
             [frame for frame in wanted if any(frame[14:] in each for each in those)]
-            for those in heard
+            for those in received
         ]
 
     return await asyncio.to_thread(listen)
 
 
 async def test_only_who_is_named_is_heard_as_dhcp_server(scene: Scene) -> None:
-    for sender, is_heard in ((scene.rogue, False), (scene.named, True)):
+    for sender, is_received in ((scene.rogue, False), (scene.named, True)):
         sent = leases(sender, scene.addresses[sender.mac])
-        expected = sent if is_heard else []
-        for heard in await scene.hears(sender, sent, expected):
-            assert heard == expected
+        expected = sent if is_received else []
+        for received in await scene.hears(sender, sent, expected):
+            assert received == expected
 
 
 async def test_headers_that_cannot_be_followed_lead_nowhere(scene: Scene) -> None:
@@ -329,8 +330,8 @@ async def test_neighbour_discovery_is_heard_with_the_senders_own_mac_only(scene:
             ),
         ),
     ]
-    for heard in await scene.hears(guest, [*untrue, *honest], honest):
-        assert heard == honest
+    for received in await scene.hears(guest, [*untrue, *honest], honest):
+        assert received == honest
 
 
 async def rewritten(scene: Scene, before: list[str], times: int = 0) -> None:
@@ -341,8 +342,8 @@ async def rewritten(scene: Scene, before: list[str], times: int = 0) -> None:
         return flows(zone) == before and whole.log(zone.name).count(REWRITTEN) >= times
 
     await until(again)
-    for heard in await scene.hears(scene.rogue, advertisements(scene.rogue)):
-        assert heard == []
+    for received in await scene.hears(scene.rogue, advertisements(scene.rogue)):
+        assert received == []
 
 
 async def test_what_others_do_to_the_flows_is_undone(scene: Scene) -> None:
@@ -379,8 +380,8 @@ async def test_the_flows_survive_every_restart(scene: Scene) -> None:
     agent = whole.agent(zone)
     assert await asyncio.to_thread(whole.stop, agent) == 0
     assert flows(zone) == before  # they hold while no agent runs
-    for heard in await scene.hears(scene.rogue, advertisements(scene.rogue)):
-        assert heard == []
+    for received in await scene.hears(scene.rogue, advertisements(scene.rogue)):
+        assert received == []
     left = "cookie=0x7766000000000001,table=250,in_port=1,actions=resubmit(,8)"
     await asyncio.to_thread(change, zone, "add-flow", "br-int", left)
     whole.start_agent(zone)
@@ -394,8 +395,10 @@ async def test_a_switch_that_is_started_again_is_guarded_again(scene: Scene) -> 
     await asyncio.to_thread(whole.wire.plug, zone)
     late = [await scene.cluster.guest(name, zone, "open") for name in ("late", "later")]
     await guarded(zone)
-    again = replace(scene, rogue=late[1], ears=(late[0], scene.ears[1]))
-    assert await asyncio.to_thread(late[1].pings, forged.link_local(scene.ears[1].mac) + "%eth0")
+    again = replace(scene, rogue=late[1], captures=(late[0], scene.captures[1]))
+    assert await asyncio.to_thread(
+        late[1].pings, forged.link_local(scene.captures[1].mac) + "%eth0"
+    )
     assert await again.hears(late[1], advertisements(late[1])) == [[], []]
 
 

@@ -52,7 +52,7 @@ async def routes(guest: Guest, family: str) -> list[str]:
     return [" ".join(line.split()) for line in said.splitlines()]
 
 
-async def heard_prefix(guest: Guest, prefix: str = "fd00:1::/64") -> list[str]:
+async def received_prefix(guest: Guest, prefix: str = "fd00:1::/64") -> list[str]:
     """The guest's IPv6 routes once its kernel has made this one of an advertisement."""
     await asyncio.to_thread(
         guest.run, sys.executable, "-I", routing.__file__, prefix, str(PATIENCE)
@@ -81,7 +81,7 @@ async def test_a_guest_that_follows_the_standards_gets_ipv6(
     one = await cluster.guest("one", cluster.zones[0])
     two = await cluster.guest("two", cluster.zones[1])
     for guest, address in ((one, "fd00:1::1"), (two, "fd00:1::2")):
-        found = await heard_prefix(guest)
+        found = await received_prefix(guest)
         assert [route for route in found if route.startswith("fd00:1::/64 dev eth0")]
         assert not [route for route in found if "default" in route or "via" in route]
         given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc6")
@@ -120,7 +120,7 @@ async def test_a_guest_that_policies_shut_off_is_served_all_the_same(
         await asyncio.to_thread(zone.run, *wait)
     await asyncio.to_thread(zone.run, "ovn-nbctl", "--wait=hv", "sync")
     one = await cluster.guest("one", zone)
-    await heard_prefix(one)
+    await received_prefix(one)
     for client, key, address in (
         ("udhcpc", "ip", "10.1.0.2"),
         ("udhcpc6", "ipv6", "fd00:1::2"),
@@ -150,7 +150,7 @@ async def test_a_guest_on_a_routed_network_learns_the_way_to_the_others(
     addresses = []
     for guest in guests:
         await take_routes(guest)
-        found = await heard_prefix(guest, "fd00:64::/48")
+        found = await received_prefix(guest, "fd00:64::/48")
         (way,) = [route for route in found if " via " in route]
         assert way.startswith("fd00:64::/48 via fe80::858:aff:fe40:")
         assert not [route for route in found if route.startswith("default")]
@@ -171,7 +171,7 @@ async def test_a_guest_on_the_clusters_own_network_has_its_router_as_default(
     guests = [await cluster.guest(f"g{n}", zone, "") for n, zone in enumerate(cluster.zones)]
     addresses = []
     for guest in guests:
-        (way,) = [r for r in await heard_prefix(guest, "::/0") if r.startswith("default")]
+        (way,) = [r for r in await received_prefix(guest, "::/0") if r.startswith("default")]
         assert way.startswith("default via fe80::858:aff:fe80:")
         given = await asyncio.to_thread(lease, guest, tmp_path, "udhcpc6")
         guest.take(f"{given['ipv6']}/128")
@@ -199,15 +199,15 @@ async def test_a_solicitation_is_answered_once_and_to_nobody_else(cluster: Clust
     near = await cluster.guest("near", cluster.zones[0])
     far = await cluster.guest("far", cluster.zones[1])
     for guest in (one, near, far):
-        await heard_prefix(guest)
+        await received_prefix(guest)
     assert await asyncio.to_thread(one.pings, link_local(far.mac) + "%eth0")
     end = frames.udp(one.mac, far.mac, link_local(one.mac), link_local(far.mac), b"the end")
     asked = solicitation(one.mac, link_local(one.mac))
     with (
-        frames.ear(cluster.whole.wire.space, f"ul-{cluster.zones[1].name}") as tunnel,
-        frames.ear(one.space) as own,
-        frames.ear(near.space) as beside,
-        frames.ear(far.space) as beyond,
+        frames.capture(cluster.whole.wire.space, f"ul-{cluster.zones[1].name}") as tunnel,
+        frames.capture(one.space) as own,
+        frames.capture(near.space) as beside,
+        frames.capture(far.space) as beyond,
     ):
         frames.send(one.space, asked)
         answered = own.until(lambda frame: frames.icmpv6_type(frame) == 134)
@@ -228,7 +228,7 @@ async def test_a_solicitation_is_answered_once_and_to_nobody_else(cluster: Clust
 
 async def test_the_node_is_not_reached_through_the_advertiser(cluster: Cluster) -> None:
     one = await cluster.guest("one", cluster.zones[0])
-    await heard_prefix(one)
+    await received_prefix(one)
     zone = cluster.zones[0]
     assert not await asyncio.to_thread(one.pings, "fe80::858:a9ff:fefe:101%eth0", 1)
     one.take("192.0.2.77/24")
@@ -242,22 +242,22 @@ async def test_the_node_is_not_reached_through_the_advertiser(cluster: Cluster) 
 
 async def test_an_agent_that_is_restarted_speaks_again(cluster: Cluster) -> None:
     one = await cluster.guest("one", cluster.zones[0])
-    await heard_prefix(one)
+    await received_prefix(one)
     agent = cluster.whole.agent(cluster.zones[0])
     assert await asyncio.to_thread(cluster.whole.stop, agent) == 0
-    with frames.ear(one.space) as own:
+    with frames.capture(one.space) as own:
         cluster.whole.start_agent(cluster.zones[0])
-        heard: list[Any] = await asyncio.to_thread(
+        received: list[Any] = await asyncio.to_thread(
             own.until, lambda frame: frames.icmpv6_type(frame) == 134
         )
-    assert heard[-1][:6] == bytes.fromhex("333300000001")
+    assert received[-1][:6] == bytes.fromhex("333300000001")
 
 
 async def test_a_switch_that_is_restarted_is_spoken_through_again(cluster: Cluster) -> None:
     """Its devices are new ones then; a guest that comes later hears the prefix as ever."""
     zone = cluster.zones[0]
-    await heard_prefix(await cluster.guest("one", zone))
+    await received_prefix(await cluster.guest("one", zone))
     await asyncio.to_thread(zone.stop, "ovs-vswitchd")
     await asyncio.to_thread(zone.start, "ovs-vswitchd")
     await asyncio.to_thread(cluster.whole.wire.plug, zone)
-    await heard_prefix(await cluster.guest("late", zone))
+    await received_prefix(await cluster.guest("late", zone))

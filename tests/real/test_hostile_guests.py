@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.test_guest_addresses import heard_prefix, lease
+from tests.real.test_guest_addresses import lease, received_prefix
 from tests.support import frames, fuzzing
 from tests.support.addressed import Cluster
 from tests.support.patience import PATIENCE
@@ -73,7 +73,7 @@ async def unharmed(cluster: Cluster, zone: Zone, before: dict[str, str]) -> None
 
 
 async def served(guest: Guest, folder: Path, ipv4: str, ipv6: str) -> None:
-    await heard_prefix(guest)
+    await received_prefix(guest)
     given = await asyncio.to_thread(lease, guest, folder, "udhcpc")
     assert given["ip"] == ipv4
     # Who asked too much is unheard for a while.
@@ -87,7 +87,7 @@ async def test_a_client_identifier_without_end_harms_nobody(
     """Some versions of ovn-controller die of it within a few packets, if they serve DHCPv6."""
     zone = addressed.zones[0]
     evil, honest = [await addressed.guest(name, zone) for name in ("evil", "honest")]
-    await heard_prefix(honest)
+    await received_prefix(honest)
     before = daemons(zone)
     for kind in KINDS:
         await asyncio.to_thread(frames.send, evil.space, *[overflowing(evil.mac, kind)] * 50)
@@ -100,7 +100,7 @@ async def test_no_ovn_is_given_dhcpv6_to_read_for_long(addressed: Cluster) -> No
     """Neither by weft, nor by whoever else writes to a port of weft's."""
     zone = addressed.zones[0]
     guest = await addressed.guest("one", zone)
-    await heard_prefix(guest)
+    await received_prefix(guest)
     wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Logical_Switch_Port", guest.port)
     create = ("--id=@d", "create", "DHCP_Options", r"cidr=fd00\:1\:\:/64", "--")
     serve = (*create, "set", "Logical_Switch_Port", guest.port, "dhcpv6_options=@d")
@@ -133,8 +133,8 @@ async def test_malformed_frames_of_every_protocol_harm_nobody(
     flat = await addressed.guest("flat", zone)
     routed = await addressed.guest("routed", zone, "")
     honest = await addressed.guest("honest", zone)
-    await heard_prefix(honest)
-    await heard_prefix(routed, "::/0")
+    await received_prefix(honest)
+    await received_prefix(routed, "::/0")
     given = await asyncio.to_thread(lease, routed, tmp_path, "udhcpc6")
     own = await asyncio.to_thread(lease, routed, tmp_path, "udhcpc")
     before = daemons(zone)
@@ -170,11 +170,11 @@ async def test_a_packet_shorter_than_it_says_is_answered_by_no_router(
         bytes.fromhex(guest.mac.replace(":", "")), IPv4Address(given["ip"]), IPv6Address(0)
     )
     router = bytes.fromhex(names.address_mac(IPv4Address(given["router"])).replace(":", ""))
-    with frames.ear(guest.space) as ear:
+    with frames.capture(guest.space) as capture:
         for claimed, mark in ((508, b"<lies>"), (0, b"<true>")):
             await asyncio.to_thread(frames.send, guest.space, dying(who, router, mark, claimed))
-        heard = ear.until(lambda f: frames.icmp(f)[:1] == b"\x0b" and b"<true>" in f)
-    assert not [f for f in heard if frames.icmp(f)[:1] == b"\x0b" and b"<lies>" in f]
+        received = capture.until(lambda f: frames.icmp(f)[:1] == b"\x0b" and b"<true>" in f)
+    assert not [f for f in received if frames.icmp(f)[:1] == b"\x0b" and b"<lies>" in f]
 
 
 async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
@@ -184,7 +184,7 @@ async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
     assert expected.exposure is not vulnerabilities.Exposure.EXPLOITABLE
     known = cache.Cache(addressed.api, resources.NODES)
 
-    def told(node: Any) -> bool:
+    def reported(node: Any) -> bool:
         found = (node or {}).get("status", {}).get("conditions", ())
         return any(
             (one["type"], one["reason"]) == (names.OVN_CONDITION, expected.exposure.value)
@@ -194,7 +194,7 @@ async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
 
     following = asyncio.create_task(known.run())
     try:
-        await known.wait_for(zone.name, told, PATIENCE)
+        await known.wait_for(zone.name, reported, PATIENCE)
     finally:
         following.cancel()
 

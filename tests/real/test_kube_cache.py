@@ -41,7 +41,7 @@ class Log:
 
     def __init__(self, followed: cache.Cache) -> None:
         self.world: dict[str, str] = {}
-        self.heard: list[tuple[str, str]] = []
+        self.received: list[tuple[str, str]] = []
         self._changed = asyncio.Event()
         followed.subscribe(self.note)
 
@@ -49,7 +49,7 @@ class Log:
         uid = old["metadata"]["uid"] if old else None
         assert self.world.get(key) == uid
         what = "added" if old is None else "gone" if new is None else "changed"
-        self.heard.append((what, key))
+        self.received.append((what, key))
         if new is None:
             del self.world[key]
         else:
@@ -130,7 +130,7 @@ async def test_a_cut_connection_costs_no_event_and_brings_none_twice(tmp_path: P
                 await api.create(MAPS, configmap(f"while-cut-{number}"))
                 between.point_to(server.url)
                 await log.until(partial(log.knows, f"watched/while-cut-{number}"))
-            names = [key for what, key in log.heard]
+            names = [key for what, key in log.received]
             assert len(names) == len(set(names)) == 4
 
 
@@ -155,15 +155,15 @@ async def test_what_happened_while_the_server_forgot_is_found_by_listing_again(
                 await api.create(MAPS, configmap("again"))
                 await api.patch(MAPS, "changed", "watched", {"data": {"a": "b"}})
                 await api.create(MAPS, configmap("new"))
-            log.heard.clear()
+            log.received.clear()
             await end(server)
             async with apiserver.running(tmp_path) as later:
                 between.point_to(later.url)
-                await log.until(lambda: len(log.heard) >= 5)
+                await log.until(lambda: len(log.received) >= 5)
                 async with client(later.url, later.token) as api:
                     await api.create(MAPS, configmap("last"))
                     await log.until(lambda: "watched/last" in log.world)
-        assert sorted(log.heard) == sorted(
+        assert sorted(log.received) == sorted(
             [
                 ("gone", "watched/deleted"),
                 ("gone", "watched/again"),
@@ -276,7 +276,7 @@ async def test_a_watch_goes_on_from_the_last_bookmark_through_broken_lines() -> 
             "watch 100",
             "watch 170",
         ]
-        assert ("added", "watched/late") in log.heard
+        assert ("added", "watched/late") in log.received
         assert seen.count("list") == 1
 
 

@@ -24,7 +24,7 @@ FILE = Path(__file__).resolve().parents[2] / "lab/weft_lab/crds/multi-networkpol
 NAME = "multi-networkpolicies.k8s.cni.cncf.io"
 
 
-def definition(*served: Resource) -> Object:
+def crd(*served: Resource) -> Object:
     """Of these versions; the older one has no ranges of ports, as in the published definition."""
     made: Object = json.loads(json.dumps(yaml.safe_load(FILE.read_text())))
     versions = {each["name"]: each for each in made["spec"]["versions"]}
@@ -53,7 +53,7 @@ async def define(api: Client, *served: Resource) -> None:
         await api.delete(CRDS, NAME)
     except NotFound:
         pass
-    await api.create(CRDS, definition(*served))
+    await api.create(CRDS, crd(*served))
 
 
 class Followed:
@@ -104,7 +104,7 @@ async def test_the_version_that_holds_most_is_read_whatever_is_served(tmp_path: 
         await followed.until_it_reads(older={"port": 80})
 
         # A definition that gets a version beside its own ends the watches of its objects.
-        grown = definition(OLDER, BEST)
+        grown = crd(OLDER, BEST)
         found = await api.get(CRDS, NAME)
         await api.update(CRDS, {**found, "spec": grown["spec"]})
         await api.create(MULTINETWORKPOLICIES, ranged("newer", BEST))

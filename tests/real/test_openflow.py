@@ -150,16 +150,16 @@ async def test_a_solicitation_of_a_mac_that_is_not_known_yet_is_put_right(wire: 
         packet = forged.ipv6(own, all_nodes, 58, asked)
         return forged.ethernet(one.mac, forged.ALL_NODES_MAC, 0x86DD, packet)
 
-    def heard() -> list[bytes]:
+    def received() -> list[bytes]:
         end = frames.udp(one.mac, other.mac, own, forged.link_local(other.mac), b"the end")
-        with frames.ear(other.space) as ear:
+        with frames.capture(other.space) as capture:
             frames.send(one.space, asking(FALSE), end)
-            return ear.until(lambda frame: b"the end" in frame)
+            return capture.until(lambda frame: b"the end" in frame)
 
-    assert asking(FALSE) in await asyncio.to_thread(heard)  # without port security
+    assert asking(FALSE) in await asyncio.to_thread(received)  # without port security
     async with keeping(zone) as kept:
         await until(lambda: not kept.trouble)
-        found = await asyncio.to_thread(heard)
+        found = await asyncio.to_thread(received)
     assert asking(FALSE) not in found
     assert asking(one.mac) in found
 

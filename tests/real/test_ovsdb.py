@@ -229,13 +229,13 @@ async def test_group_membership_comes_and_goes_by_difference(replica: Replica) -
 
 
 async def test_subscribers_hear_of_every_change_in_order(server: Server, replica: Replica) -> None:
-    heard: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
 
     def listen(uuid: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
         row = new or old
         assert row is not None
         kind = "new" if old is None else "gone" if new is None else "changed"
-        heard.append((kind, str(row["name"])))
+        received.append((kind, str(row["name"])))
 
     stop = replica.subscribe("Logical_Switch_Port", listen)
     await replica.apply([switch(), port("a")])
@@ -243,15 +243,15 @@ async def test_subscribers_hear_of_every_change_in_order(server: Server, replica
     await replica.apply([], [("Logical_Switch_Port", "a")])
     stop()
     await replica.apply([port("c")])
-    assert heard[0] == ("new", "a")
-    assert sorted(heard[1:3]) == [("changed", "a"), ("new", "b")]
-    assert heard[3:] == [("gone", "a")]
+    assert received[0] == ("new", "a")
+    assert sorted(received[1:3]) == [("changed", "a"), ("new", "b")]
+    assert received[3:] == [("gone", "a")]
 
 
 async def test_a_subscriber_that_fails_harms_nobody_else_and_hears_in_the_end(
     replica: Replica,
 ) -> None:
-    heard: list[str] = []
+    received: list[str] = []
     late: asyncio.Queue[object] = asyncio.Queue()
     failures = [RuntimeError("no")]
 
@@ -261,9 +261,9 @@ async def test_a_subscriber_that_fails_harms_nobody_else_and_hears_in_the_end(
         late.put_nowait(new and new["other_config"])
 
     replica.subscribe("Logical_Switch", fail)
-    replica.subscribe("Logical_Switch", lambda uuid, old, new: heard.append(uuid))
+    replica.subscribe("Logical_Switch", lambda uuid, old, new: received.append(uuid))
     await replica.apply([switch(a="1")])
-    assert len(heard) == 1
+    assert len(received) == 1
     assert "OVN_Northbound Logical_Switch" in replica.trouble
     async with asyncio.timeout(PATIENCE):
         assert await late.get() == {"a": "1"}
@@ -312,8 +312,8 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
     reset = asyncio.Event()
     async with await Replica.open(server.address, NB, TABLES, on_reset=reset.set) as replica:
         await replica.apply([switch(), port("a")])
-        heard: list[bool] = []
-        replica.subscribe("Logical_Switch_Port", lambda u, old, new: heard.append(new is None))
+        received: list[bool] = []
+        replica.subscribe("Logical_Switch_Port", lambda u, old, new: received.append(new is None))
         server.stop(how)
         waiting = asyncio.ensure_future(
             replica.wait_for(
@@ -330,7 +330,7 @@ async def test_after_a_restart_of_the_server_everything_is_read_anew(
         server.start()
         async with asyncio.timeout(PATIENCE):
             await reset.wait()
-        assert heard == []
+        assert received == []
         assert await replica.apply([switch(), port("a")]) == 0
         await replica.apply([port("b")])
         assert await waiting is not None

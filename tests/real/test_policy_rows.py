@@ -265,8 +265,8 @@ async def test_connections_that_are_there_outlive_the_first_policy(cluster: Clus
             await scene.enforce(*policies)
             client.stdin.write(f"{number}\n")
             client.stdin.flush()
-            heard = asyncio.to_thread(client.stdout.readline)
-            assert await asyncio.wait_for(heard, PATIENCE) == f"{number}\n"
+            received = asyncio.to_thread(client.stdout.readline)
+            assert await asyncio.wait_for(received, PATIENCE) == f"{number}\n"
     finally:
         for process in (client, server):
             process.kill()
@@ -314,11 +314,11 @@ async def test_dhcp_passes_where_nothing_else_does(
             for a, b in ((client, server), (server, client), (client, 80), (9, server))
         }
         await scene.enforce(policy("mute", "one", egress=()))
-        heard = await scene.heard("one", "two", *sent.values())
-        assert [k for k in sent if b"from %05d to %05d" % k in heard] == [*asked]
+        received = await scene.received("one", "two", *sent.values())
+        assert [k for k in sent if b"from %05d to %05d" % k in received] == [*asked]
         await scene.enforce(policy("deaf", "two", ingress=()))
-        heard = await scene.heard("one", "two", *sent.values())
-        assert [k for k in sent if b"from %05d to %05d" % k in heard] == [*answered]
+        received = await scene.received("one", "two", *sent.values())
+        assert [k for k in sent if b"from %05d to %05d" % k in received] == [*answered]
 
 
 async def test_routed_networks_know_their_peers_by_address(cluster: Cluster) -> None:

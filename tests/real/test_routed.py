@@ -57,9 +57,9 @@ async def lossless(guest: Guest, address: str) -> AsyncIterator[None]:
     finally:
         interrupt(process.pid)
         said, _ = await asyncio.to_thread(process.communicate)
-    heard = {int(number) for number in re.findall(r" seq=(\d+) ", said)}
-    assert len(heard) > 3
-    assert heard == set(range(len(heard)))
+    received = {int(number) for number in re.findall(r" seq=(\d+) ", said)}
+    assert len(received) > 3
+    assert received == set(range(len(received)))
 
 
 def interrupt(pid: int) -> None:
@@ -102,10 +102,10 @@ async def test_the_outside_sees_the_gateway_alone(cluster: Cluster, tmp_path: Pa
     )
     assert server.stdout is not None
     assert "Serving" in await asyncio.to_thread(server.stdout.readline)
-    with frames.ear(outside, "ul-node1") as ear:
+    with frames.capture(outside, "ul-node1") as capture:
         url = f"http://{OUTSIDE[0]}:8080/body"
         body = await asyncio.to_thread(one.run, "busybox", "wget", "-q", "-O", "-", url)
-        asked = ear.until(lambda frame: to_port(frame, 8080))[-1]
+        asked = capture.until(lambda frame: to_port(frame, 8080))[-1]
     assert body == (tmp_path / "body").read_text()
     assert ip_address(asked[26:30]) == gateway(1).addresses[0].ip
 
@@ -151,7 +151,7 @@ async def test_the_outside_does_not_reach_in(cluster: Cluster) -> None:
         ]
         frames.send(outside, *sent, device="underlay")
 
-    with frames.ear(one.space) as ear:
+    with frames.capture(one.space) as capture:
         for address in OUTSIDE:
             assert await pings(one, address)
         send(b"knock")
@@ -162,8 +162,8 @@ async def test_the_outside_does_not_reach_in(cluster: Cluster) -> None:
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "acl-del", "ext_node1")
         send(b"enter")
         for kind in (b"\x08\x00", b"\x86\xdd"):
-            ear.until(partial(_enters, kind))
-        assert not [frame for frame in ear.heard if b"knock" in frame]
+            capture.until(partial(_enters, kind))
+        assert not [frame for frame in capture.received if b"knock" in frame]
 
 
 async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
@@ -185,19 +185,19 @@ async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
                 sent.append(frames.udp(one.mac, net.gateway_mac(a), own, to, said, port=port))
             frames.send(one.space, *sent)
 
-    def leaves(ear: frames.Ear, word: bytes) -> None:
+    def leaves(capture: frames.Capture, word: bytes) -> None:
         for to in ends:
             wanted = ip_address(to).packed
-            ear.until(frames.with_all(word, wanted))
+            capture.until(frames.with_all(word, wanted))
 
-    with frames.ear(outside, "ul-node1") as ear:
+    with frames.capture(outside, "ul-node1") as capture:
         send(b"first")
-        leaves(ear, b"first other")
+        leaves(capture, b"first other")
         cluster.end()
         await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "acl-del", "ext_node1")
         send(b"second")
-        leaves(ear, b"second tunnel")
-        assert not [frame for frame in ear.heard if b"first tunnel" in frame]
+        leaves(capture, b"second tunnel")
+        assert not [frame for frame in capture.received if b"first tunnel" in frame]
 
 
 async def test_the_outside_is_reported_how_large_packets_may_be(cluster: Cluster) -> None:
@@ -211,11 +211,11 @@ async def test_the_outside_is_reported_how_large_packets_may_be(cluster: Cluster
         version = ip_address(address).version
         assert await pings(one, address)
         large = ("busybox", "ping", f"-{version}", "-c", "3", "-s", str(size), "-W", "1", address)
-        with frames.ear(outside, "ul-node1") as ear:
+        with frames.capture(outside, "ul-node1") as capture:
             # Answers are too large until the outside was told; then they come in pieces.
             said = await asyncio.to_thread(one.run, *large)
-            heard = ear.until(partial(_is_icmp, told[version]))
-        assert frames.icmp(heard[-1])[4:8] == size.to_bytes(4, "big")
+            received = capture.until(partial(_is_icmp, told[version]))
+        assert frames.icmp(received[-1])[4:8] == size.to_bytes(4, "big")
         assert re.search(r" [12] packets received", said)
 
 
@@ -227,10 +227,10 @@ async def test_a_part_that_no_node_has_is_a_dead_end(cluster: Cluster) -> None:
     one = await net.pod("one", a, 11)
     assert await pings(one, OUTSIDE[0])
     lost = "10.131.9.9"
-    with frames.ear(outside, "ul-node1") as ear:
+    with frames.capture(outside, "ul-node1") as capture:
         assert not await pings(one, lost, 1)
         assert await pings(one, OUTSIDE[0])
-    assert not [frame for frame in ear.heard if ip_address(lost).packed in frame]
+    assert not [frame for frame in capture.received if ip_address(lost).packed in frame]
 
 
 async def test_a_node_comes_and_goes_while_others_talk(cluster: Cluster) -> None:

@@ -84,8 +84,8 @@ async def test_a_broadcast_crosses_once_for_each_chassis(
     assert await pings(scene.guests["one"], "10.1.0.12")
     wire = cluster.wire.space
     with (
-        frames.ear(wire, f"ul-{scene.b.zone.name}") as tunnel,
-        frames.ear(scene.guests["three"].space) as three,
+        frames.capture(wire, f"ul-{scene.b.zone.name}") as tunnel,
+        frames.capture(scene.guests["three"].space) as three,
     ):
         frames.send(
             scene.guests["one"].space,
@@ -93,15 +93,15 @@ async def test_a_broadcast_crosses_once_for_each_chassis(
             scene.frame("one", scene.mac("three"), "10.1.0.13", b"the end"),
         )
         crossed = tunnel.until(lambda frame: b"the end" in frame)
-        heard = three.until(lambda frame: b"the end" in frame)
+        received = three.until(lambda frame: b"the end" in frame)
     assert sum(b"to all" in frame for frame in crossed) == copies
-    assert sum(b"to all" in frame for frame in heard) == 1
+    assert sum(b"to all" in frame for frame in received) == 1
 
 
 async def test_arp_and_nd_for_remote_pods_are_answered_at_home(cluster: Cluster) -> None:
     scene = await build(cluster, subnets=("10.1.0.0/24", "fd00:1::/64"))
     one = scene.guests["one"]
-    with frames.ear(cluster.wire.space, f"ul-{scene.b.zone.name}") as tunnel:
+    with frames.capture(cluster.wire.space, f"ul-{scene.b.zone.name}") as tunnel:
         answer = one.run("busybox", "arping", "-I", "eth0", "-c", "1", "10.1.0.14")
         assert scene.mac("four") in answer.lower()
         assert await pings(one, "fd00:1::14")
@@ -120,7 +120,7 @@ async def test_what_is_sent_with_anothers_address_is_not_heard(cluster: Cluster)
     own_lla, other_lla = "fe80::858:ff:fe00:b", "fe80::1:2:3:4"
     own = (b"own link-local", b"chosen link-local", b"own v6")
     one = scene.guests["one"].space
-    with frames.ear(scene.guests["two"].space) as ear:
+    with frames.capture(scene.guests["two"].space) as capture:
         frames.send(
             one,
             frames.udp(mac, to, "10.1.0.13", "10.1.0.12", b"stolen v4"),
@@ -134,11 +134,11 @@ async def test_what_is_sent_with_anothers_address_is_not_heard(cluster: Cluster)
         # A frame whose flow is known overtakes those of one burst whose flows are not: hence the
         # end is sent when all that may be heard has been.
         for word in own:
-            ear.until(frames.with_all(word))
+            capture.until(frames.with_all(word))
         frames.send(one, scene.frame("one", to, "10.1.0.12", b"the end"))
-        heard = b"".join(ear.until(lambda frame: b"the end" in frame))
+        received = b"".join(capture.until(lambda frame: b"the end" in frame))
     for word in (b"stolen", b"invented"):
-        assert word not in heard
+        assert word not in received
 
 
 async def test_without_subnets_any_address_of_ones_own_mac(cluster: Cluster) -> None:

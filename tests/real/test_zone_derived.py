@@ -53,7 +53,7 @@ async def quiet(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "FOLLOWS", 0.0)
 
 
-def doubt(monkeypatch: pytest.MonkeyPatch, *, after: float) -> None:
+def recompute_after(monkeypatch: pytest.MonkeyPatch, *, after: float) -> None:
     """A doubt alone asks for a recompute after so many seconds; infinite: never."""
     monkeypatch.setattr(derived, "QUIET", after)
     monkeypatch.setattr(derived, "RESTLESS", after)
@@ -107,7 +107,7 @@ def exact(kept: Kept, command: tuple[str, ...]) -> tuple[str, ...]:
 async def test_what_another_does_to_it_is_undone(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doubt(monkeypatch, after=math.inf)
+    recompute_after(monkeypatch, after=math.inf)
     scene = await build(cluster)
     a = scene.a
     assert await pings(scene.guests["one"], "10.1.0.12")
@@ -153,7 +153,7 @@ def strike_late(kept: Kept, monkeypatch: pytest.MonkeyPatch, *command: str) -> a
 async def test_what_another_does_while_northd_repairs_is_undone_before_it_is_confirmed(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, late: tuple[str, ...]
 ) -> None:
-    doubt(monkeypatch, after=math.inf)
+    recompute_after(monkeypatch, after=math.inf)
     scene = await build(cluster)
     a = scene.a
     await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--", *GROUP)
@@ -172,7 +172,7 @@ async def test_what_another_does_while_northd_repairs_is_undone_before_it_is_con
 async def test_what_another_does_during_a_recompute_for_doubt_is_undone(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    doubt(monkeypatch, after=0.0)
+    recompute_after(monkeypatch, after=0.0)
     follows_for_ever(monkeypatch)
     scene = await build(cluster)
     a = scene.a
@@ -194,7 +194,7 @@ async def test_a_recompute_that_finds_all_as_it_was_asks_for_no_other(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though northd writes and deletes what it derives from weft's own group meanwhile."""
-    doubt(monkeypatch, after=math.inf)
+    recompute_after(monkeypatch, after=math.inf)
     scene = await build(cluster)
     async with watched(scene.a) as made:
         await confirmed(scene.a, made)
@@ -240,11 +240,11 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pod that goes takes flows along: nobody else's doing, and looked at when all is quiet."""
-    doubt(monkeypatch, after=math.inf)
+    recompute_after(monkeypatch, after=math.inf)
     follows_for_ever(monkeypatch)
     scene = await build(cluster)
-    heard: list[contents.ObservedChange] = []
-    scene.a.sb.observe(heard.extend)
+    received: list[contents.ObservedChange] = []
+    scene.a.sb.observe(received.extend)
     async with watched(scene.a) as made:
         await confirmed(scene.a, made)
         done = made.recomputes
@@ -253,7 +253,7 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
         await scene.a.sb.wait_for(
             "Port_Binding", "default.blue_default_three", lambda row: row is None, PATIENCE
         )
-        assert [each for each in heard if each.kind == "delete" and each.table == "Logical_Flow"]
+        assert [each for each in received if each.kind == "delete" and each.table == "Logical_Flow"]
         assert (made.trouble, made.recomputes) == ("", done)
 
 

@@ -82,8 +82,13 @@ def insert(table: str, named: str = "new", /, **row: Json) -> Json:
 
 def into(table: str, uuid: str, column: str, *members: Json) -> Json:
     where = [["_uuid", "==", ["uuid", uuid]]]
-    said = ["set", list(members)]
-    return {"op": "mutate", "table": table, "where": where, "mutations": [[column, "insert", said]]}
+    current_rows = ["set", list(members)]
+    return {
+        "op": "mutate",
+        "table": table,
+        "where": where,
+        "mutations": [[column, "insert", current_rows]],
+    }
 
 
 def update(table: str, uuid: str, **row: Json) -> Json:
@@ -156,8 +161,8 @@ def duplicate_of(table: str) -> Harm:
     def duplicate(zone: Bare) -> list[Json]:
         row = zone.nb.rows(table)[u(zone, table)]
         ids = ["map", list(row["external_ids"].items())]  # type: ignore[union-attr]
-        said = {c: row[c] for c in ("name", "cidr") if c in row}
-        return [insert(table, **said, external_ids=ids)]
+        current_rows = {c: row[c] for c in ("name", "cidr") if c in row}
+        return [insert(table, **current_rows, external_ids=ids)]
 
     return duplicate
 
@@ -165,9 +170,9 @@ def duplicate_of(table: str) -> Harm:
 def duplicate_in_group(zone: Bare) -> list[Json]:
     ids = zone.nb.rows("ACL")[u(zone, "ACL")]["external_ids"]
     assert isinstance(ids, dict)
-    said = ["map", list(ids.items())]
+    current_rows = ["map", list(ids.items())]
     return [
-        insert("ACL", **OPEN, external_ids=said),
+        insert("ACL", **OPEN, external_ids=current_rows),
         into("Port_Group", u(zone, "Port_Group"), "acls", NEW),
     ]
 
@@ -242,11 +247,11 @@ HARM: dict[str, Harm] = {
 @pytest.fixture
 async def guarded(zone: Bare) -> Bare:
     """Pod one hears from pods with role=friend alone; nobody selects pod plain."""
-    said = policies.written(ingress=[{"from": [{"podSelector": {"matchLabels": FRIEND}}]}])
-    said["spec"]["podSelector"] = {"matchLabels": {"role": "server"}}
-    said["metadata"]["namespace"] = "default"
+    current_rows = policies.written(ingress=[{"from": [{"podSelector": {"matchLabels": FRIEND}}]}])
+    current_rows["spec"]["podSelector"] = {"matchLabels": {"role": "server"}}
+    current_rows["metadata"]["namespace"] = "default"
     zone.zone.policies.set_namespace("default", Namespace())
-    zone.zone.policies.set_policy("default/guard", policy.parse(said))
+    zone.zone.policies.set_policy("default/guard", policy.parse(current_rows))
     zone.pod("one", 11, role="server")
     zone.pod("plain", 12)
     zone.pod("friend", 13, FAR, **FRIEND)
@@ -473,7 +478,7 @@ HARM_CHASSIS: dict[str, tuple[str, Json]] = {
 
 @pytest.mark.parametrize("harm", HARM_CHASSIS.values(), ids=HARM_CHASSIS.keys())
 async def test_what_another_does_to_a_chassis_is_undone(zone: Bare, harm: tuple[str, Json]) -> None:
-    async def said() -> Json:
+    async def current_rows() -> Json:
         columns = {"Encap": ["chassis_name", "ip", "type", "options"],
                    "Chassis": ["name", "hostname", "other_config", "transport_zones",
                                "external_ids"]}  # fmt: skip
@@ -484,12 +489,12 @@ async def test_what_another_does_to_a_chassis_is_undone(zone: Bare, harm: tuple[
 
     stranger = await Session.connect(zone.sb.address)
     try:
-        before = await said()
+        before = await current_rows()
         table, row = harm
         update = {"op": "update", "table": table, "where": [], "row": row}
         await stranger.transact(tables.SOUTHBOUND, [update])
         async with asyncio.timeout(PATIENCE):
-            while await said() != before:
+            while await current_rows() != before:
                 await zone.looked.wait()
                 zone.looked.clear()
     finally:
@@ -502,11 +507,11 @@ async def test_a_chassis_that_bears_our_mark_and_is_none_of_ours_goes(zone: Bare
     encap = {"chassis_name": "forged", "ip": "192.0.2.66", "type": "geneve"}
     row = {"name": "forged", "encaps": NEW, "external_ids": mark}
     forged = [insert("Encap", **encap), insert("Chassis", "chassis", **row)]
-    heard: asyncio.Queue[bool] = asyncio.Queue()
-    zone.sb.subscribe("Chassis", lambda uuid, old, new: heard.put_nowait(new is not None))
+    received: asyncio.Queue[bool] = asyncio.Queue()
+    zone.sb.subscribe("Chassis", lambda uuid, old, new: received.put_nowait(new is not None))
     await stranger.transact(tables.SOUTHBOUND, forged)
     await stranger.close()
     async with asyncio.timeout(PATIENCE):
-        assert [await heard.get(), await heard.get()] == [True, False]
+        assert [await received.get(), await received.get()] == [True, False]
     assert zone.sb.get("Chassis", "forged") is None
     assert zone.sb.get("Chassis", "chassis-2") is not None

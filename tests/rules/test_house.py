@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,22 +103,55 @@ def test_tests_of_weft_need_no_lab(folder: str) -> None:
         assert not re.search(r"^(from|import) (weft_lab|lab)\b", text, re.M), name(path)
 
 
-# Names that the glossary replaced. Only classes, functions, methods and fields count, not locals.
+# Names that the glossary replaced: of classes, functions, methods and fields.
 RETIRED = {
     "Asked": "PortName",
+    "Cell": "PairResult",
+    "Changes": "RowChanges or PolicyChanges",
     "Holder": "Referrer",
+    "Holders": "Duplicates",
     "Ident": "RowKey",
+    "Keeper": "a reconciler of its own name",
+    "Kind": "NicKind or GroupKind",
     "Mark": "IndexKey",
     "Members": "PodSelector, or who is on a network",
+    "Noted": "Affected",
+    "Part": "RowOwner, GroupOwner or Task",
+    "Parts": "what they are parts of: contents, components, artifacts",
+    "Policies": "PolicyStatuses or PolicyEnforcement",
     "Service": "PolicyPort",
     "Wish": "a request, or DesiredValue",
+    "Writer": "ApiWriter or OvnWriter",
+    "definition_of": "nad_of",
+    "holder": "owner or referrer",
+    "holders": "owners or referrers",
     "mended": "fixed_in",
+    "part_of": "owner_of",
     "subjects": "selected_pods",
-    "wishes": "requests",
 }
+# Words that stand in no name, of arguments, attributes and variables either.
+RETIRED_WORDS = {
+    "doubt": "suspect, unverified or recovery",
+    "heed": "apply",
+    "holdings": "allocations",
+    "noted": "annotated, or contents of an annotation",
+    "silence": "idle timeout, or close",
+    "tell": "notify, report or emit",
+    "teller": "descriptor",
+    "told": "reported, notified or emitted",
+    "twin": "duplicate",
+    "twins": "duplicates",
+    "voice": "device",
+    "voices": "devices",
+    "wish": "request or desired",
+    "wishes": "requests or desired",
+}
+# A service of a lab is a process, and the API server has the resource Service.
+HOMONYMS = {"lab/weft_lab/service.py": {"Service"}}
 
 
 def defined(tree: ast.Module) -> Iterator[str]:
+    """Yields the names of classes, functions, methods and fields."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name
@@ -127,15 +160,52 @@ def defined(tree: ast.Module) -> Iterator[str]:
             yield from (each.id for each in fields if isinstance(each, ast.Name))
 
 
-PRODUCT = [path for path in MODULES if path.is_relative_to(ROOT / "weft")]
+def bound(tree: ast.Module) -> Iterator[str]:
+    """Yields the names of arguments, attributes and variables."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
 
 
-@pytest.mark.parametrize("path", PRODUCT, ids=name)
+def words(of: str) -> set[str]:
+    return {each.lower() for each in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", of)}
+
+
+def retired(names: Iterable[str]) -> dict[str, str]:
+    """Returns the names with a retired word, and what to say instead."""
+    found = {each: RETIRED_WORDS.keys() & words(each) for each in names}
+    return {each: RETIRED_WORDS[min(of)] for each, of in found.items() if of}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
 def test_a_name_is_the_glossarys(path: Path) -> None:
-    retired = RETIRED.keys() & set(defined(ast.parse(path.read_text())))
-    assert not retired, {each: RETIRED[each] for each in retired}
+    tree = ast.parse(path.read_text())
+    names = RETIRED.keys() & set(defined(tree)) - HOMONYMS.get(name(path), set())
+    assert not names, {each: RETIRED[each] for each in names}
+    assert not retired([*defined(tree), *bound(tree)])
+
+
+TESTS = sorted(
+    path for each in ("tests", "lab/tests", "bench") for path in (ROOT / each).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_a_name_in_a_test_is_the_glossarys(path: Path) -> None:
+    """The name of a test is a sentence, and variables inside a test are its own."""
+    found = set(defined(ast.parse(path.read_text())))
+    assert not retired(each for each in found if not each.startswith("test_"))
+    if path.is_relative_to(ROOT / "tests"):
+        assert not [each for each in found if "definition" in words(each)], "say NAD or CRD"
+    assert not [each for each in found if re.search(r"(is|are)_told(?!_apart)", each)], "reported"
 
 
 def test_a_retired_name_is_noticed() -> None:
-    tree = ast.parse("class Wish:\n    mended: int\n    def subjects(self) -> None: ...\n")
-    assert RETIRED.keys() & set(defined(tree)) == {"Wish", "mended", "subjects"}
+    tree = ast.parse("class Holder:\n    mended: int\n    def subjects(self, told: int): ...\n")
+    assert RETIRED.keys() & set(defined(tree)) == {"Holder", "mended", "subjects"}
+    assert retired([*defined(tree), *bound(tree)]) == {"told": RETIRED_WORDS["told"]}
+    assert not retired(["wished_for", "untold", "retell"])

@@ -186,11 +186,11 @@ async def test_what_was_logged_while_no_agent_ran_is_reported_by_the_next(tmp_pa
         for port in (81, 82, 83)
     )
     log.write_text(f"{first}\n")
-    async with heard(scene, log, kept, told) as agent:
+    async with received(scene, log, kept, told) as agent:
         add(log, second)
         assert "TCP port 82 " in await told.get()
     add(log, third)
-    async with heard(scene, log, kept, told) as agent:
+    async with received(scene, log, kept, told) as agent:
         assert "TCP port 83 " in await told.get()
     assert told.empty()
     assert agent.reported == 1
@@ -202,17 +202,17 @@ async def troubled(agent: audit.Audit, word: str) -> None:
         return
     said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    class Ear(logging.Handler):
+    class Capture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if word in record.getMessage() and not said.done():
                 said.set_result(None)
 
-    ear, ours = Ear(), logging.getLogger(audit.__name__)
-    ours.addHandler(ear)
+    capture, ours = Capture(), logging.getLogger(audit.__name__)
+    ours.addHandler(capture)
     try:
         await said
     finally:
-        ours.removeHandler(ear)
+        ours.removeHandler(capture)
 
 
 def add(log: Path, line: str) -> None:
@@ -221,7 +221,7 @@ def add(log: Path, line: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def heard(
+async def received(
     scene: Scene, log: Path, kept: Path, told: asyncio.Queue[str]
 ) -> AsyncIterator[audit.Audit]:
     agent = audit.Audit(scene.zone, lambda *event: told.put_nowait(event[2]))
@@ -248,7 +248,7 @@ async def test_no_fault_of_the_log_ends_the_agent_and_telling_resumes(tmp_path: 
         line(f"tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=1,tp_dst={port}", mac(1), mac(2))
         for port in (81, 82)
     ]
-    async with heard(scene, log, kept, told) as agent:
+    async with received(scene, log, kept, told) as agent:
         async with asyncio.timeout(PATIENCE):
             await troubled(agent, "Is a directory")
             log.rmdir()

@@ -260,12 +260,12 @@ def test_any_way_to_the_same_objects_ends_in_the_same_rows(
     for step, flush in steps:
         play(live, step)
         if flush:
-            said = live.changes()
-            database.apply(said.nb, said.nb_gone)
+            rows_by_kind = live.changes()
+            database.apply(rows_by_kind.nb, rows_by_kind.nb_gone)
             assert database.rows == fresh(live).rows
             assert len(live) == 0
-    said = live.changes()
-    database.apply(said.nb, said.nb_gone)
+    rows_by_kind = live.changes()
+    database.apply(rows_by_kind.nb, rows_by_kind.nb_gone)
     assert database.rows == fresh(live).rows
     last = list({(step[0], step[1]): step for step, _ in steps}.values())
     random.shuffle(last)
@@ -281,15 +281,15 @@ class Looked:
     """The same objects, and every question answered from all of them."""
 
     steps: list[Step]
-    said: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows_by_kind: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind, key, what in self.steps:
             if what is not None:
-                self.said.setdefault(kind, {})[key] = what
+                self.rows_by_kind.setdefault(kind, {})[key] = what
 
     def every(self, kind: str) -> Mapping[str, Any]:
-        return self.said.get(kind, {})
+        return self.rows_by_kind.get(kind, {})
 
     def network(self, nad: str) -> str:
         found = self.every("nad").get(nad)

@@ -20,22 +20,22 @@ LINE = re.compile(r"acl_log\(.*?\|INFO\|name=.*?: (?P<protocol>\w+),.*?(?:tp_dst
 @dataclass
 class Log:
     process: subprocess.Popen[str]
-    heard: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
     _buffer: str = ""
 
     def until(self, *wanted: str, timeout: float = PATIENCE) -> list[str]:
         """All lines on packets so far, up to one that has these words in it."""
         end = time.monotonic() + timeout
-        while not any(all(word in line for word in wanted) for line in self.heard):
+        while not any(all(word in line for word in wanted) for line in self.received):
             assert self.process.stdout is not None
             out = self.process.stdout.fileno()
-            assert select.select([out], [], [], max(end - time.monotonic(), 0))[0], self.heard
+            assert select.select([out], [], [], max(end - time.monotonic(), 0))[0], self.received
             self._take(os.read(out, 1 << 16))
-        return self.heard
+        return self.received
 
     def _take(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data.decode()).split("\n")
-        self.heard += [line for line in lines if LINE.search(line)]
+        self.received += [line for line in lines if LINE.search(line)]
 
 
 @contextmanager

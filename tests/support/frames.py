@@ -28,25 +28,25 @@ RECEIVE_BUFFER = 8 << 20
 _SO_RCVBUFFORCE = 33
 
 
-class Ear:
+class Capture:
     """Hears one device from the moment it is made."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._buffer = b""
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         assert self._next(HOPE) == b""
 
     def until(self, wanted: Callable[[bytes], bool], timeout: float = HOPE) -> list[bytes]:
         """All frames so far, up to one that is wanted; at once if it was heard before."""
         end = time.monotonic() + timeout
-        if any(wanted(frame) for frame in self.heard):
-            return self.heard
+        if any(wanted(frame) for frame in self.received):
+            return self.received
         while True:
             frame = self._next(end - time.monotonic())
-            self.heard.append(frame)
+            self.received.append(frame)
             if wanted(frame):
-                return self.heard
+                return self.received
 
     def _next(self, timeout: float) -> bytes:
         assert self._process.stdout is not None
@@ -67,10 +67,10 @@ class Ear:
 
 
 @contextmanager
-def ear(space: Space, device: str = "eth0") -> Iterator[Ear]:
+def capture(space: Space, device: str = "eth0") -> Iterator[Capture]:
     process = space.popen(sys.executable, "-I", __file__, "hear", device)
     try:
-        yield Ear(process)
+        yield Capture(process)
     finally:
         process.kill()
         process.wait(HOPE)
@@ -141,7 +141,7 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def _hear(device: str) -> None:
+def _receive(device: str) -> None:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
     for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):  # a burst may come before we have our turn
         with contextlib.suppress(PermissionError):
@@ -162,6 +162,6 @@ def _send(device: str, frames: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "hear":
-        _hear(sys.argv[2])
+        _receive(sys.argv[2])
     else:
         _send(sys.argv[2], sys.argv[3:])

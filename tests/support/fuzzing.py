@@ -269,8 +269,12 @@ def _offered(sock: socket.socket, who: Who, number: int) -> None:
         while (left := again - time.monotonic()) > 0:
             if not select.select([sock], [], [], left)[0]:
                 break
-            heard = sock.recv(2048)
-            if heard[23:24] == b"\x11" and heard[34:36] == b"\0\x43" and transaction in heard:
+            received = sock.recv(2048)
+            if (
+                received[23:24] == b"\x11"
+                and received[34:36] == b"\0\x43"
+                and transaction in received
+            ):
                 return
     raise SystemExit(f"no offer after batch {number}")
 

@@ -181,8 +181,8 @@ class Policed:
             packets.first(ends, protocol, marks[protocol, port], port=port)
             for protocol, port in wanted
         ]
-        heard = await self.heard(source, to, *sent)
-        return {service for service, mark in marks.items() if mark in heard}
+        received = await self.received(source, to, *sent)
+        return {service for service, mark in marks.items() if mark in received}
 
     async def answers(self, source: str, to: str, *, version: int = 4) -> bool:
         """Whether what a host says to a first packet comes back: an echo reply, a reset, and that
@@ -194,27 +194,27 @@ class Policed:
         one = self.pods[source].guest.space
         port = 20000 + next(self._marks)
         wanted = [packets.is_echo_reply, packets.is_reset(port), packets.is_unreachable(port)]
-        with frames.ear(one) as ear:
+        with frames.capture(one) as capture:
             for protocol in (None, netpolicy.Protocol.TCP, netpolicy.Protocol.UDP):
                 frames.send(one, packets.first(ends, protocol, b"", port=port))
             for each in wanted:
-                ear.until(each)
+                capture.until(each)
         return True
 
-    async def heard(self, source: str, to: str, *sent: bytes) -> bytes:
+    async def received(self, source: str, to: str, *sent: bytes) -> bytes:
         """All that a pod hears up to the end of what is sent. The end is ARP, which no policy
         stops; the second comes in a batch of its own, after the last of all else."""
-        return await asyncio.to_thread(self._heard, source, to, sent)
+        return await asyncio.to_thread(self._received, source, to, sent)
 
-    def _heard(self, source: str, to: str, sent: tuple[bytes, ...]) -> bytes:
+    def _received(self, source: str, to: str, sent: tuple[bytes, ...]) -> bytes:
         one, two = self.pods[source], self.pods[to]
-        with frames.ear(two.guest.space) as ear:
+        with frames.capture(two.guest.space) as capture:
             frames.send(one.guest.space, *sent)
             for _ in range(2):
                 mark = b"<end %08d>" % next(self._marks)
                 frames.send(one.guest.space, self._end(source, to, mark))
-                ear.until(frames.with_all(mark))
-            return b"\n".join(ear.heard)
+                capture.until(frames.with_all(mark))
+            return b"\n".join(capture.received)
 
     def _end(self, source: str, to: str, mark: bytes) -> bytes:
         ends = self.ends(source, to)

@@ -88,7 +88,7 @@ class Kept:
         try:
             await self._bound(port, chassis)
         except errors.NotReady as error:
-            told = await asyncio.to_thread(tell, self.zone, port)
+            told = await asyncio.to_thread(faults_of, self.zone, port)
             raise AssertionError(f"{error}\n{told}") from error
 
     async def _bound(self, port: str, chassis: str) -> None:
@@ -105,7 +105,7 @@ class Kept:
         await self.sb.wait_for("Port_Binding", port, there, timeout=PATIENCE)
 
 
-def tell(zone: Zone, port: str) -> str:
+def faults_of(zone: Zone, port: str) -> str:
     """What a zone says of a port that is not as it should be, each daemon in its own words."""
     asked = (
         ("ovn-nbctl", "list", "Logical_Switch_Port", port),

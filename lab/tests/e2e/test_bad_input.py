@@ -22,24 +22,24 @@ pytestmark = pytest.mark.lab
 PEER, SHUT = "10.100.0.200", "10.100.0.201"
 
 
-class Heard:
+class Received:
     """Events of the lab by object and reason."""
 
     def __init__(self) -> None:
-        self.said: dict[tuple[str, str], list[str]] = {}
+        self.messages: dict[tuple[str, str], list[str]] = {}
         self.changed = asyncio.Event()
 
     def note(self, key: str, old: Object | None, new: Object | None) -> None:
         if new is not None and old is None:
             about = new["involvedObject"]
             place = (f"{about['kind']}/{about['name']}", new["reason"])
-            self.said.setdefault(place, []).append(new["message"])
+            self.messages.setdefault(place, []).append(new["message"])
             self.changed.set()
 
     def find(self, case: Case) -> str:
         """The Event that the case waits for, "" if it has not come."""
-        said = self.said.get((case.about, case.reason), [])
-        return next((one for one in said if all(word in one for word in case.words)), "")
+        messages = self.messages.get((case.about, case.reason), [])
+        return next((one for one in messages if all(word in one for word in case.words)), "")
 
 
 def switches(cluster: Cluster) -> set[str]:
@@ -73,9 +73,9 @@ def cluster(pod_lab: Cluster, own_switches: set[str]) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def heard(cluster: Cluster) -> Heard:
+def received(cluster: Cluster) -> Received:
     """All mistakes applied at once, and what was said by the time that all was said."""
-    found = Heard()
+    found = Received()
 
     async def work(api: client.Client) -> None:
         async with pods.following(api, resources.EVENTS) as events:
@@ -95,15 +95,15 @@ def heard(cluster: Cluster) -> Heard:
 
 
 @pytest.mark.parametrize("case", bad_input.ALL, ids=lambda case: case.name)
-def test_a_mistake_is_reported_at_its_object(heard: Heard, case: Case) -> None:
-    said = heard.find(case)
-    assert said, heard.said.get((case.about, case.reason)) or heard.said
+def test_a_mistake_is_reported_at_its_object(received: Received, case: Case) -> None:
+    messages = received.find(case)
+    assert messages, received.messages.get((case.about, case.reason)) or received.messages
     for noise in ("{'", "['", "None", "Traceback", "Error(", "Failed to parse network config: Net"):
-        assert noise not in said.removeprefix("Failed to parse network config: Net")
-    assert said.count("NetworkAttachmentDefinition default/") <= 2
+        assert noise not in messages.removeprefix("Failed to parse network config: Net")
+    assert messages.count("NetworkAttachmentDefinition default/") <= 2
 
 
-def test_what_kubectl_shows(heard: Heard, cluster: Cluster) -> None:
+def test_what_kubectl_shows(received: Received, cluster: Cluster) -> None:
     described = cluster.kubectl("describe", "network-attachment-definitions", "small-mtu")
     assert "Warning  InvalidConfig" in described
     assert "spec.config.mtu 500: must be at least 576" in described
@@ -114,7 +114,7 @@ def test_what_kubectl_shows(heard: Heard, cluster: Cluster) -> None:
     assert listed.count("Invalid") == 2
 
 
-def test_pods_and_networks_without_mistakes_go_on(heard: Heard, cluster: Cluster) -> None:
+def test_pods_and_networks_without_mistakes_go_on(received: Received, cluster: Cluster) -> None:
     assert cluster.pings("one", PEER)
     cluster.create(pod("later", networks="good"))
     cluster.wait_ready("later")
@@ -125,7 +125,7 @@ def test_pods_and_networks_without_mistakes_go_on(heard: Heard, cluster: Cluster
             assert not any(entry["started"] for entry in statuses), case.name
 
 
-def test_an_edit_that_breaks_a_nad_breaks_no_pod(heard: Heard, cluster: Cluster) -> None:
+def test_an_edit_that_breaks_a_nad_breaks_no_pod(received: Received, cluster: Cluster) -> None:
     change(cluster, nad("good", mtu=5))
     assert "mtu 5: must be at least 576" in cluster.wait_event("good", "InvalidConfig")
     cluster.create(pod("patient", networks="good"))
@@ -138,7 +138,7 @@ def test_an_edit_that_breaks_a_nad_breaks_no_pod(heard: Heard, cluster: Cluster)
     assert cluster.pings("patient", PEER)
 
 
-def test_an_edit_that_breaks_a_policy_opens_nothing(heard: Heard, cluster: Cluster) -> None:
+def test_an_edit_that_breaks_a_policy_opens_nothing(received: Received, cluster: Cluster) -> None:
     shut = pod("shut", networks=json.dumps([{"name": "good", "ips": [SHUT]}]))
     shut["metadata"]["labels"] = {"app": "shut"}
     closing = bad_input.policy("closing", podSelector={"matchLabels": {"app": "shut"}})
@@ -158,7 +158,9 @@ def test_an_edit_that_breaks_a_policy_opens_nothing(heard: Heard, cluster: Clust
     assert cluster.pings("after", SHUT)
 
 
-def test_who_waited_goes_on_when_the_mistake_is_mended(heard: Heard, cluster: Cluster) -> None:
+def test_who_waited_goes_on_when_the_mistake_is_mended(
+    received: Received, cluster: Cluster
+) -> None:
     agreed = nad("differs")
     agreed["spec"]["config"] = agreed["spec"]["config"].replace('"differs"', '"good"')
     change(cluster, nad("small-mtu", subnets="10.120.0.0/24"), agreed)
@@ -175,7 +177,7 @@ def test_who_waited_goes_on_when_the_mistake_is_mended(heard: Heard, cluster: Cl
     cluster.kubectl("wait", "vm/v-mac", "--for=jsonpath={.status.printableStatus}=Stopped")
 
 
-def test_nothing_is_left(heard: Heard, cluster: Cluster, own_switches: set[str]) -> None:
+def test_nothing_is_left(received: Received, cluster: Cluster, own_switches: set[str]) -> None:
     for kind in (resources.MULTINETWORKPOLICIES, resources.VMS, resources.PODS, resources.NADS):
         cluster.api(partial(delete_all, kind=kind))
     # The zone works in order: when the last pod is in, what went before it is out.

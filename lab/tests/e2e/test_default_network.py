@@ -51,12 +51,12 @@ def test_pods_reach_each_other_and_the_outside_and_nobody_comes_in(
     labs.reach("default/a", OUTSIDE)
 
     # The outside knows the way now, and is not let in; the nodes' gateways do not answer for pods.
-    heard = echoes(labs, "default/a"), echoes(labs, "default/c")
+    received = echoes(labs, "default/a"), echoes(labs, "default/c")
     labs.run("outside", "busybox", "ip", "route", "add", "10.128.0.0/14", "via", GATEWAYS["node1"])
     for name in ("a", "c"):
         knock = ("busybox", "ping", "-c", "2", "-W", "1", ips[name][0])
         assert labs.run("outside", *knock, check=False).returncode != 0
-    assert (echoes(labs, "default/a"), echoes(labs, "default/c")) == heard
+    assert (echoes(labs, "default/a"), echoes(labs, "default/c")) == received
     labs.reach("default/a", OUTSIDE)
 
 

@@ -73,11 +73,11 @@ class Talkers:
         made = self.order("meet", protocol=protocol, **ends, address=address, port=port, wait=wait)
         return None if made is None else int(made)
 
-    def is_heard(self, talk: int | None, by: str, wait: float) -> bool:
+    def is_received(self, talk: int | None, by: str, wait: float) -> bool:
         return bool(self.order("say", talk=talk, by=by, wait=wait))
 
     def both_speak(self, talk: int | None) -> bool:
-        return all(self.is_heard(talk, by, LONG) for by in ("client", "server"))
+        return all(self.is_received(talk, by, LONG) for by in ("client", "server"))
 
     def guard(self, *policies: netpolicy.Policy) -> None:
         """What passes from then on passes by these, not by what a switch remembers."""
@@ -154,8 +154,8 @@ def test_a_new_policy_ends_connections_that_it_does_not_allow(
         if port == kept:
             assert talkers.both_speak(talk), protocol
         else:
-            assert not talkers.is_heard(talk, "client", SHORT), protocol
-            assert not talkers.is_heard(talk, "server", SHORT), protocol
+            assert not talkers.is_received(talk, "client", SHORT), protocol
+            assert not talkers.is_received(talk, "server", SHORT), protocol
     talkers.guard()
     for (protocol, _), talk in talks.items():
-        assert talkers.is_heard(talk, "client", LONG), protocol
+        assert talkers.is_received(talk, "client", LONG), protocol

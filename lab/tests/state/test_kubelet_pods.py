@@ -231,17 +231,17 @@ def test_a_container_runs_from_its_order_to_the_end_of_the_sandbox(tmp_path: Pat
 async def test_what_is_left_of_a_sandbox_is_ended_by_who_finds_it(tmp_path: Path) -> None:
     """Its network was not finished when the kubelet ended: the first process runs all the same."""
     about = plugin.Sandbox("0" * 64, str(tmp_path / "netns"), "default", "one", UID)
-    heard = asyncio.get_running_loop().create_future()
+    received = asyncio.get_running_loop().create_future()
 
     async def first_process(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'{"state":{}}\n')
-        heard.set_result(await reader.readline())
+        received.set_result(await reader.readline())
         writer.close()
 
     server = await asyncio.start_unix_server(first_process, str(tmp_path / "init.sock"))
     await sandbox.remove(sandbox.Sandbox(tmp_path, about, gone=True))
     server.close()
-    assert await heard == b'{"op":"stop"}\n'
+    assert await received == b'{"op":"stop"}\n'
 
 
 async def test_an_address_comes_back_from_a_pod_that_could_not_be_wired(tmp_path: Path) -> None:

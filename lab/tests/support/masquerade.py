@@ -153,7 +153,7 @@ def ip_family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-class Teller(BaseHTTPRequestHandler):
+class AddressServer(BaseHTTPRequestHandler):
     """Says whom it hears."""
 
     def do_GET(self) -> None:
@@ -264,7 +264,7 @@ async def datagrams(agent: agentclient.Agent, name: str) -> dict[str, int]:
     return found
 
 
-async def told(folder: Path, name: str) -> dict[str, Any]:
+async def world_of(folder: Path, name: str) -> dict[str, Any]:
     """What a guest sees of the world."""
     seen: dict[str, Any] = {}
     async with agent_of(folder, name) as agent:
@@ -286,13 +286,13 @@ async def scenario(folder: Path) -> dict[str, Any]:
     processes = [await start(name, folder) for name in POD]
     seen: dict[str, Any] = {}
     with contextlib.ExitStack() as world:
-        world.enter_context(served(Both(("::", 8000), Teller)))
+        world.enter_context(served(Both(("::", 8000), AddressServer)))
         world.enter_context(served(socketserver.UDPServer((NAME_SERVER, 53), Namer)))
         with netns.entered(str(folder / "open")):
             local = world.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             local.bind(("", LOCAL))
         for name in POD:
-            seen[name] = await told(folder, name)
+            seen[name] = await world_of(folder, name)
             seen[name] |= await asyncio.to_thread(met, folder, name)
         seen["local"] = sorted(set(questions(local)))
     for process in processes:

@@ -143,7 +143,7 @@ def test_hints_name_what_was_meant() -> None:
     assert refused(written(igress=[])).hint == "did you mean ingress?"
 
 
-def noted(obj: dict[str, Any]) -> dict[str, Any]:
+def annotated(obj: dict[str, Any]) -> dict[str, Any]:
     obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = policy.annotation_to_keep(obj)
     return obj
 
@@ -151,7 +151,7 @@ def noted(obj: dict[str, Any]) -> dict[str, Any]:
 def test_a_broken_policy_stands_as_it_was_accepted() -> None:
     good = written(mode="audit", egress=[{"to": [{"podSelector": {}}, {}]}])
     said = policy.parse(good)
-    kept = noted(good)
+    kept = annotated(good)
     assert policy.accepted(kept) == said
     kept["spec"] = {"podSelector": 5}
     kept["metadata"]["annotations"][names.POLICY_FOR] = ""
@@ -159,7 +159,7 @@ def test_a_broken_policy_stands_as_it_was_accepted() -> None:
 
 
 def test_what_was_last_said_goes_before_what_was_noted() -> None:
-    obj = noted(written())
+    obj = annotated(written())
     later = policy.parse(written(policyTypes=["Egress"]))
     obj["spec"] = {}
     assert policy.in_force(obj, later) == later
@@ -204,19 +204,19 @@ def test_a_policy_remembers_networks_by_its_note() -> None:
     assert fewer is not None
     assert fewer.networks({}) == {"blue"}
     # The note may be taken off; broken, the policy remembers as well.
-    noted = notes.pop(names.ACCEPTED_POLICY)
+    annotated = notes.pop(names.ACCEPTED_POLICY)
     assert policy.in_force(obj, fewer) == fewer
     del obj["spec"]["podSelector"]
     assert policy.in_force(obj, fewer) == fewer
-    notes[names.ACCEPTED_POLICY] = noted
+    notes[names.ACCEPTED_POLICY] = annotated
     assert policy.in_force(obj) == standing
 
 
 @pytest.mark.parametrize("networks", [[], "blue", {"ns1/blue": 7}, {"ns1/blue": None}])
 def test_unusable_networks_of_a_note_say_nothing(networks: object) -> None:
     obj = written()
-    noted = json.dumps({"networks": networks})
-    obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = noted
+    annotated = json.dumps({"networks": networks})
+    obj["metadata"]["annotations"][names.ACCEPTED_POLICY] = annotated
     assert policy.in_force(obj) == policy.parse(obj)
 
 
@@ -287,7 +287,7 @@ def test_nothing_written_breaks_the_reader(
         assert str(refused(broken)) == str(found[0])
     obj = written(ingress=one, egress=two)
     parsed = policy.parse(obj)
-    assert {parsed, policy.accepted(noted(obj))} == {parsed}
+    assert {parsed, policy.accepted(annotated(obj))} == {parsed}
 
 
 @given(st.lists(st.fixed_dictionaries({}, optional={"from": JSON, "ports": JSON}), max_size=3))

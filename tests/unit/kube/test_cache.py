@@ -70,19 +70,19 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
 ) -> None:
     monkeypatch.setattr(listeners, "PAUSES", (0.001, 0.01))
     followed = cache.Cache(MemoryApi(), resources.PODS)
-    heard: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
     failures = [RuntimeError("a mistake of the reader")] * 3
 
     def fail(key: str, old: Object | None, new: Object | None) -> None:
         if failures:
             raise failures.pop()
-        heard.put_nowait((key, old is None))
+        received.put_nowait((key, old is None))
 
     followed.subscribe(fail)
     show(followed, pod("1", "5"))
     assert "pods" in followed.trouble
     async with asyncio.timeout(PATIENCE):
-        assert await heard.get() == ("a/p", True)
+        assert await received.get() == ("a/p", True)
     assert followed.trouble == ""
 
 
@@ -100,13 +100,13 @@ async def test_what_parses_alike_is_no_news() -> None:
         lambda obj: Labels(obj["metadata"].get("labels", {}), cache.version(obj)),
         lambda seen: seen.version,
     )
-    heard: list[Labels | None] = []
-    labels.subscribe(lambda key, old, new: heard.append(new))
+    received: list[Labels | None] = []
+    labels.subscribe(lambda key, old, new: received.append(new))
     for version, own in [("1", {}), ("2", {}), ("3", {"a": "b"}), ("4", {"a": "b"})]:
         seen = pod("1", version)
         seen["metadata"]["labels"] = own
         show(labels, seen)
-    assert [each and each.labels for each in heard] == [{}, {"a": "b"}]
+    assert [each and each.labels for each in received] == [{}, {"a": "b"}]
     kept = labels.get("a/p")
     assert kept is not None
     assert kept.version == ("1", "4"), "what is stored is the newest all the same"

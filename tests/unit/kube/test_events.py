@@ -33,8 +33,8 @@ def test_an_event_names_its_object_and_lies_beside_it() -> None:
 
 def test_an_object_of_the_whole_cluster_has_its_events_in_default() -> None:
     node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}
-    told = events.PendingEvent(events.about(node), "Normal", "R", "m", 1, "t", "t")
-    assert told.namespace == "default"
+    reported = events.PendingEvent(events.about(node), "Normal", "R", "m", 1, "t", "t")
+    assert reported.namespace == "default"
 
 
 def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
@@ -44,14 +44,14 @@ def test_the_same_news_has_the_same_name_and_other_news_another() -> None:
 
 
 def test_the_longest_name_of_an_object_leaves_room_for_the_event() -> None:
-    def told(name: str) -> str:
+    def reported(name: str) -> str:
         pod = {**POD, "metadata": {"name": name, "namespace": "a"}}
         return events.PendingEvent(events.about(pod), "Normal", "R", "m", 1, "t", "t").name("weft")
 
     long = "x" * 235 + "." + "y" * 17
-    assert len(told(long)) <= 253
-    assert ".." not in told(long)
-    assert told(long) != told(long[:-1] + "z")
+    assert len(reported(long)) <= 253
+    assert ".." not in reported(long)
+    assert reported(long) != reported(long[:-1] + "z")
 
 
 DENIED = errors.from_status(

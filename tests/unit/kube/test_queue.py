@@ -96,9 +96,9 @@ async def test_other_keys_go_on_beside_a_slow_one() -> None:
 
 
 async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -> None:
-    heard: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
     due = queue.Queue[str](
-        on_error=lambda key, error: heard.append((key, str(error))), first_pause=0
+        on_error=lambda key, error: received.append((key, str(error))), first_pause=0
     )
     times = Times()
 
@@ -115,8 +115,8 @@ async def test_what_may_succeed_later_comes_back_and_what_may_not_is_dropped() -
         await times.until(lambda calls: calls["later"] == 4)
         await due.idle()
     assert times.calls == {"wrong": 1, "later": 4}
-    assert heard.count(("later", "gone")) == 3
-    assert heard.count(("wrong", 'Pod a/b: mac "x": is no MAC')) == 1
+    assert received.count(("later", "gone")) == 3
+    assert received.count(("wrong", 'Pod a/b: mac "x": is no MAC')) == 1
 
 
 async def test_a_mistake_in_the_code_stops_neither_the_key_nor_the_others() -> None:

@@ -35,10 +35,10 @@ def test_messages_come_out_whole_however_they_were_cut(
     stream = b"".join(map(orjson.dumps, said))
     bounds = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     framer = wire.Framer()
-    heard: list[object] = []
+    received: list[object] = []
     for start, end in itertools.pairwise(bounds):
-        heard += framer.feed(stream[start:end])
-    assert heard == said
+        received += framer.feed(stream[start:end])
+    assert received == said
     assert framer.feed(b'{"next":1}') == [{"next": 1}]
 
 

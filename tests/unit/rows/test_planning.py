@@ -48,7 +48,7 @@ class World:
 
     def keys(self, table: str) -> set[str]:
         key = next(t.key for t in ovsdb_schema.TABLES if t.name == table)
-        return {said for row in self.contents.every(table).values() if (said := key(row))}
+        return {decoded for row in self.contents.every(table).values() if (decoded := key(row))}
 
 
 def switch(name: str, **config: str) -> rows.Row:
@@ -325,14 +325,16 @@ def test_any_state_is_reached_from_any_other_and_then_nothing_is_left_to_do(
 def check(world: World, state: dict[rows.RowKey, rows.Row]) -> None:
     """Every desired column reads back, and every port is in its own switch alone."""
 
-    def said(value: Any) -> Any:
+    def decoded(value: Any) -> Any:
         if isinstance(value, frozenset) and any(isinstance(v, rows.Ref) for v in value):
             return {world.contents.get(v.table, v.key)[0] for v in value}  # type: ignore[index]
         return value
 
     for (table, key), row in state.items():
         actual = world.columns(table, key)
-        assert {c: actual[c] for c in row.columns} == {c: said(v) for c, v in row.columns.items()}
+        assert {c: actual[c] for c in row.columns} == {
+            c: decoded(v) for c, v in row.columns.items()
+        }
         if row.parent is not None:
             uuid = world.contents.get(table, key)[0]  # type: ignore[index]
             parents = [s for s in world.contents.every("Switch").values() if uuid in s["ports"]]  # type: ignore[operator]

@@ -44,7 +44,7 @@ class Plug:
     mac: str
     address: str
     segment: str
-    heard: set[tuple[bytes, int]] = field(default_factory=set)
+    received: set[tuple[bytes, int]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Prober:
             probe = self.probes[index]
             self.send(probe.source.link, probe.template.of(number, crc))
             if place % CHUNK == CHUNK - 1:
-                self.hear(0)
+                self.receive(0)
         for _ in range(2):  # for the probes, and for the answers
             self.settle()
             self.settle()
@@ -128,18 +128,18 @@ class Prober:
                 self.send(plug.link, packets.marker(plug.mac, plug.address, self.tag))
             again = time.monotonic() + AGAIN
             while wanted and (left := again - time.monotonic()) > 0:
-                self.hear(left)
+                self.receive(left)
                 wanted = {
                     (place, mac)
                     for place, mac in wanted
-                    if (mac, self.tag) not in self.plugs[place].heard
+                    if (mac, self.tag) not in self.plugs[place].received
                 }
             if time.monotonic() > end:
                 raise TimeoutError(f"ARP does not pass: {len(wanted)} markers were not heard")
         for plug in self.plugs:
-            plug.heard.clear()
+            plug.received.clear()
 
-    def hear(self, timeout: float) -> None:
+    def receive(self, timeout: float) -> None:
         """Take in all that is there, waiting for the first of it."""
         while events := self.poll.poll(timeout):
             timeout = 0
@@ -155,7 +155,7 @@ class Prober:
         found = packets.read(frame)
         if found is None:
             if marked := packets.read_marker(frame):
-                plug.heard.add(marked)
+                plug.received.add(marked)
             return
         probe = self.probes[found.probe]
         if plug is not (probe.source if found.answer else probe.target):
@@ -174,7 +174,7 @@ class Prober:
             except OSError as error:
                 if not isinstance(error, BlockingIOError) and error.errno != 105:  # ENOBUFS
                     raise
-                self.hear(0.001)
+                self.receive(0.001)
 
 
 def find_pods() -> list[tuple[str, int]]:

@@ -56,10 +56,10 @@ class Talks:
     def do_say(self, talk: int, by: str, wait: float) -> bool:
         """Whether the other end hears something that `by` (client or server) says now."""
         client, server = self.talks[talk]
-        said, heard = (client, server) if by == "client" else (server, client)
+        said, received = (client, server) if by == "client" else (server, client)
         try:
             said.send(b"word")
-            return bool(select.select([heard], [], [], wait)[0]) and bool(heard.recv(1 << 16))
+            return bool(select.select([received], [], [], wait)[0]) and bool(received.recv(1 << 16))
         except OSError:
             return False
 

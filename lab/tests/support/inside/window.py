@@ -123,7 +123,7 @@ class Window:
                 tuple(about["addresses"]),
             )
             self.outers.append(outer)
-            self.on(link.fileno(), lambda link=link: self.hear_outer(link))
+            self.on(link.fileno(), lambda link=link: self.receive_outer(link))
             for node, mac, *addresses in targets[outer.network]:
                 near = not outer.router_mac or node == outer.node
                 for own, address in zip(outer.addresses, addresses, strict=True):
@@ -134,7 +134,7 @@ class Window:
         for folder in Path(layout.HOME).glob("*/run/weft/pods"):
             self.follow(folder)
 
-    def do_tell(self) -> dict[str, Any]:
+    def do_report(self) -> dict[str, Any]:
         return {
             name: {
                 "early": pod.early,
@@ -176,7 +176,7 @@ class Window:
         )
         if open_ or time.monotonic() > end:
             self.waiting = None
-            obedience.answer({"open": open_, **self.do_tell()})
+            obedience.answer({"open": open_, **self.do_report()})
 
     # Guarded pods
 
@@ -214,7 +214,7 @@ class Window:
         pod = Guarded(name, node, os.pidfd_open(process), link, news, False)
         pod.early = not any(_mac(link, each) for each in self.interfaces.values())
         self.guarded[name] = pod
-        self.on(link.fileno(), lambda: self.hear_guarded(pod))
+        self.on(link.fileno(), lambda: self.receive_guarded(pod))
         self.on(news.fileno(), lambda: self.learn(pod))
         self.on(pod.process, lambda: self.leave(pod))
         self.learn(pod)
@@ -277,7 +277,7 @@ class Window:
         for frame in pod.frames[network]:
             pod.counts[network].sent += send(pod.link, frame.of(30000 + self.round, 0), address)
 
-    def hear_outer(self, link: socket.socket) -> None:
+    def receive_outer(self, link: socket.socket) -> None:
         try:
             while True:
                 frame = link.recv(2048)
@@ -296,7 +296,7 @@ class Window:
             return None
         return self.by_mac.get(b"\x0a\x58" + frame[26:30])
 
-    def hear_guarded(self, pod: Guarded) -> None:
+    def receive_guarded(self, pod: Guarded) -> None:
         networks = {interface: network for network, interface in self.interfaces.items()}
         try:
             while True:

@@ -161,18 +161,18 @@ def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() 
 
 
 def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
-    def noted(name: str, network: str, number: str, created: str) -> nads.Nad:
+    def annotated(name: str, network: str, number: str, created: str) -> nads.Nad:
         obj = nad(name, created, notes={names.NETWORK_NAME: network, names.NETWORK_ID: number})
         conf = json.loads(obj["spec"]["config"]) | {"name": network}
         return read(obj | {"spec": {"config": json.dumps(conf)}})
 
     ids = nads.annotated_ids(
         [
-            noted("a", "red", "5", "2026-01-02T00:00:00Z"),
-            noted("b", "blue", "5", "2026-01-01T00:00:00Z"),
-            noted("c", "blue", "9", "2026-01-03T00:00:00Z"),
-            noted("d", "green", "many", "2026-01-03T00:00:00Z"),
-            noted("e", "grey", "0", "2026-01-03T00:00:00Z"),
+            annotated("a", "red", "5", "2026-01-02T00:00:00Z"),
+            annotated("b", "blue", "5", "2026-01-01T00:00:00Z"),
+            annotated("c", "blue", "9", "2026-01-03T00:00:00Z"),
+            annotated("d", "green", "many", "2026-01-03T00:00:00Z"),
+            annotated("e", "grey", "0", "2026-01-03T00:00:00Z"),
         ]
     )
     assert ids == {"blue": 5}
@@ -190,9 +190,9 @@ def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
         names.NETWORK_OWNER: "default/a",
         names.ACCEPTED_CONFIG: text,
     }
-    noted = read(nad("a", notes=wanted))
-    assert nads.desired_annotations(noted, network, text) == {}
-    assert nads.desired_annotations(noted, None, text) == dict.fromkeys(wanted)
+    annotated = read(nad("a", notes=wanted))
+    assert nads.desired_annotations(annotated, network, text) == {}
+    assert nads.desired_annotations(annotated, None, text) == dict.fromkeys(wanted)
     assert nads.desired_annotations(found, None, text) == {}
 
 

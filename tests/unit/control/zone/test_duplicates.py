@@ -83,15 +83,15 @@ def test_the_holder_is_named_as_it_is_when_asked() -> None:
     world = World()
     for pod in "123":
         world.give(pod, (7,))
-    assert "10.1.0.7 is held by Pod default/1" in str(said(world, "3"))
+    assert "10.1.0.7 is held by Pod default/1" in str(refused(world, "3"))
     assert world.duplicates.take_changed() == {"default/2", "default/3"}
     world.give("1", ())
-    assert "10.1.0.7 is held by Pod default/2" in str(said(world, "3"))
+    assert "10.1.0.7 is held by Pod default/2" in str(refused(world, "3"))
     assert world.duplicates.refused("default/2") == {}
     assert world.duplicates.take_changed() == {"default/2"}, "the third is none, as before"
 
 
-def said(world: World, pod: str) -> Exception:
+def refused(world: World, pod: str) -> Exception:
     return world.duplicates.refused(f"default/{pod}")["default/blue"]
 
 

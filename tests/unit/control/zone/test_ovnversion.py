@@ -18,10 +18,10 @@ class Databases:
 
     def __init__(self, version: str) -> None:
         self.version, self.datapath = version, "system"
-        self.told: dict[str, Any] = {}
+        self.subscribers: dict[str, Any] = {}
 
     def subscribe(self, table: str, function: Any) -> None:
-        self.told[table] = function
+        self.subscribers[table] = function
 
     def get(self, table: str, key: str) -> Any:
         found = {
@@ -31,7 +31,7 @@ class Databases:
         return "uuid", found[table]
 
     def notify(self, table: str) -> None:
-        self.told[table]("uuid", None, self.get(table, "")[1])
+        self.subscribers[table]("uuid", None, self.get(table, "")[1])
 
 
 class Api:
@@ -53,16 +53,16 @@ class Api:
 
 
 async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() -> None:
-    told: list[Any] = []
+    subscribers: list[Any] = []
     asked: list[bool] = []
-    recorder: Any = SimpleNamespace(emit=lambda *said, **_: told.append(said))
+    recorder: Any = SimpleNamespace(emit=lambda *said, **_: subscribers.append(said))
     database: Any = Databases(DEBIAN_13)
     api: Any = Api()
     made = ovnversion.OvnVersion(database, database, recorder, lambda: asked.append(True))
     await made.announce(api, api.node)
     await made.announce(api, api.node)
     assert api.patches == 1
-    ((about, reason, message),) = told
+    ((about, reason, message),) = subscribers
     assert (about["kind"], reason) == ("Node", Reason.OVN_KNOWN_FAULT)
     assert "CVE-2026-5265" in message
     (said,) = api.status["conditions"]
@@ -74,7 +74,7 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     api.status = {}
     await made.announce(api, api.node)
     assert api.patches == 2
-    assert len(told) == 1
+    assert len(subscribers) == 1
     database.notify("SB_Global")
     assert not asked
     database.datapath = "netdev"
@@ -87,7 +87,7 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     assert asked == [True, True]
     await made.announce(api, api.node)
     assert api.status["conditions"][0]["status"] == "False"
-    assert len(told) == 1
+    assert len(subscribers) == 1
 
 
 def test_the_time_of_the_change_is_that_of_the_status() -> None:
