@@ -145,7 +145,7 @@ async def test_more_than_its_reader_takes_waits_in_the_socket(tmp_path: Path) ->
 
 
 async def test_a_silent_watch_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weft.kube.client._SILENCE", 0.02)
+    monkeypatch.setattr("weft.kube.client._IDLE_TIMEOUT", 0.02)
     silent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with client(Server(silent), tmp_path) as api:
         with pytest.raises(Unreachable):
