@@ -114,7 +114,7 @@ class Zone:
         self.state.set_pod(made.pod.ref.key, made if there else None)
 
     async def write(self) -> None:
-        self.writer.poke()
+        self.writer.wake()
         await self.writer.settled()
 
     async def quiet(self) -> None:

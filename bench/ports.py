@@ -117,7 +117,7 @@ class Zone:
         self.state.set_pod("default/p10", pod(10, OWN))
         for number in range(11, 11 + size):
             self.state.set_pod(f"default/p{number}", pod(number))
-        self.writer.poke()
+        self.writer.wake()
         await self.writer.settled()
         await self.bound(10 + size)
 
@@ -181,7 +181,7 @@ class Zone:
         """Seconds from the cache's event of one more pod until its port is bound."""
         started = time.perf_counter()
         self.state.set_pod(f"default/p{number}", pod(number))
-        self.writer.poke()
+        self.writer.wake()
         await self.bound(number)
         took = time.perf_counter() - started
         await self.remove(number)
@@ -189,7 +189,7 @@ class Zone:
 
     async def remove(self, number: int) -> None:
         self.state.set_pod(f"default/p{number}", None)
-        self.writer.poke()
+        self.writer.wake()
         await self.writer.settled()
         await self.unbound(number)
 

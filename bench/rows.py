@@ -76,7 +76,7 @@ class Zone:
         return self.writer.figures.operations - before
 
     async def write(self) -> None:
-        self.writer.poke()
+        self.writer.wake()
         await self.writer.settled()
 
 

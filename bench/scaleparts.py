@@ -62,7 +62,7 @@ class Agent:
 
     def _changed(self) -> None:
         if self._writer is not None and len(self.zone):
-            self._writer.poke()
+            self._writer.wake()
 
     async def run(self, databases: list[str]) -> None:
         async with AsyncExitStack() as stack:
@@ -101,7 +101,7 @@ class Agent:
         parts: dict[str, Any] = {}
         if self._writer is not None and nb is not None:
             parts["writer"] = asyncio.create_task(self._writer.run())
-            self._writer.poke()
+            self._writer.wake()
             await self._writer.settled()
             await ports.caught_up(nb)
         else:

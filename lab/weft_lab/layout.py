@@ -17,7 +17,7 @@ CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
 OVS_RUN = PurePosixPath("/run/openvswitch")
 OVN_RUN = PurePosixPath("/run/ovn")
 ACL_LOG = OVN_RUN / "acl.log"
-CONSOLE_LOG = "console.log"  # the newest of what a guest said, in its machine's folder
+CONSOLE_LOG = "console.log"  # the newest output of a guest, in its machine's folder
 NODE_FOLDERS = ("openvswitch", "ovn", "weft", "netns", "lock")
 
 NAMESPACES = ("net", "uts", "mnt")  # in the order in which they are entered

@@ -23,7 +23,7 @@ from weft_lab.service import Ready, Service
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 STEADY = 20.0  # seconds after which an end is a first one again
-HOPELESS = 4  # ends in a row, before being ready once, after which `up` is told
+HOPELESS = 4  # ends in a row, before being ready once, after which `up` gets an error
 
 Start = Callable[[Service, int | None], Awaitable[int]]
 Hold = Callable[["Running"], Awaitable[None]]

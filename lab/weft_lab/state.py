@@ -160,7 +160,7 @@ class Peer:
             self._link.sendall(json.dumps(request).encode() + b"\n")
 
     def ask(self, request: dict[str, object]) -> dict[str, object]:
-        """All answers to one request, merged; raises the error that the supervisor told."""
+        """All answers to one request, merged; raises the error that the supervisor reported."""
         self.send(request)
         merged: dict[str, object] = {}
         for answer in self.answers():

@@ -85,7 +85,7 @@ class Supervisor:
         self._group: asyncio.TaskGroup
 
     async def run(self, link: socket.socket) -> None:
-        """Until told to stop; then the caller ends, and everything with it."""
+        """Until asked to stop; then the caller ends, and everything with it."""
         loop = asyncio.get_running_loop()
         self._processes.install()
         for number in (signal.SIGTERM, signal.SIGINT):

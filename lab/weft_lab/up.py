@@ -29,7 +29,7 @@ from weft_lab.runtime import cache, databases, pythonpath, toolchain
 from weft_lab.vm import disks
 
 ROOM = 64_000_000  # bytes for objects, certificates and logs
-PATIENCE = 8.0  # seconds until a supervisor that was told to stop is killed
+PATIENCE = 8.0  # seconds until a supervisor that was asked to stop is killed
 
 Progress = Callable[[Mapping[str, object]], None]
 
@@ -150,7 +150,7 @@ def running(name: str) -> state.Peer:
 
 
 def _check_host(folder: state.Folder, lab: spec.Lab) -> None:
-    """What the lab needs of this machine and can be told beforehand."""
+    """What the lab needs of this machine and can be checked beforehand."""
     if lab.datapath == "netdev":
         _check_tun()
     lent = [Path(disks.parse(one).path) for one in lab.disks]

@@ -234,13 +234,13 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
         a.state.policies.set_policy("default/x", allow("x", "late", "two"))
         a.state.set_pod("default/late", guarded(a, "late", 30))
         a.state.set_pod("default/free", guarded(a, "free", 31))
-        a.writer.poke()
+        a.writer.wake()
         await written(a, lambda: a.writer.figures.refused > 0)
     assert a.nb.get(PORT, free) is not None
     assert a.nb.get(PORT, late) is None
     assert not [g for g in a.nb.rows(ovn.GROUP).values() if "deny" in str(g["external_ids"])]
     a.state.policies.touch_network("flat")
-    a.writer.poke()
+    a.writer.wake()
     await written(a, lambda: not a.writer.trouble)
     uuid = a.nb.uuid(PORT, late)
     assert [uuid in members(group["ports"]) for group in a.nb.rows(ovn.GROUP).values()] == [

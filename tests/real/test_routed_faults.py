@@ -172,7 +172,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
     }
     assert owners == {("Network//default", "default")}
     a.state.set_nad("default", None)
-    again.poke()
+    again.wake()
     await again.settled()
     task.cancel()
     left = [row for table in tables.NB for row in a.nb.rows(table.name).values()]

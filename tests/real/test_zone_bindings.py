@@ -63,7 +63,7 @@ async def test_a_row_that_turns_remote_while_its_interface_goes_is_bound(
     async with watched(b) as made:
         await asyncio.to_thread(b.zone.run, "kill", "-STOP", pid)
         b.state.set_pod("default/two", moved)
-        b.writer.poke()
+        b.writer.wake()
         await b.writer.settled()
         await sent(b, "ovn-northd")
         await asyncio.to_thread(b.zone.run, "ovs-vsctl", "del-port", "g0")

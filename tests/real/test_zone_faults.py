@@ -207,11 +207,11 @@ async def test_one_bad_node_harms_no_other(cluster: Cluster) -> None:
         made = model.NodeInfo(name, f"chassis-{number}", (address,))
         kept.state.set_node(name, made)
     kept.state.set_pod("default/more", None)
-    kept.writer.poke()
+    kept.writer.wake()
     await written(kept, lambda: kept.writer.figures.refused > 0)
     found = {str(row["name"]) for row in kept.sb.rows("Chassis").values()}
     assert found == {"chassis-1", "chassis-2"} | {f"chassis-{n}" for n in range(20, 30) if n != 25}
     assert "192.0.2.2" in kept.writer.trouble
     kept.state.set_node("node25", None)
-    kept.writer.poke()
+    kept.writer.wake()
     await written(kept, lambda: not kept.writer.trouble)

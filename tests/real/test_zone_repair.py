@@ -326,7 +326,7 @@ async def test_what_is_none_of_ours_stays(guarded: Bare) -> None:
     guarded.pod("more", 14)
     await guarded.settled()
     guarded.zone.set_pod("default/more", None)
-    guarded.writer.poke()
+    guarded.writer.wake()
     await guarded.settled()
     assert await everything(guarded) == before
 
@@ -384,7 +384,7 @@ async def test_our_own_doing_is_suspected_of_nothing(guarded: Bare) -> None:
     await guarded.settled()
     for number in range(20, 40):
         guarded.zone.set_pod(f"default/p{number}", None)
-        guarded.writer.poke()
+        guarded.writer.wake()
     await guarded.settled()
     assert len(guarded.writer._foreign_rows) == 0
     assert guarded.writer.figures.refused == 0
@@ -421,7 +421,7 @@ async def routed(zone: Bare) -> Bare:
             gateway=gateway if own else None,
         )  # fmt: skip
         zone.zone.set_node(name, made)
-    zone.writer.poke()
+    zone.writer.wake()
     await zone.settled()
     assert u(zone, "NAT")
     return zone

@@ -67,7 +67,7 @@ class Bare:
         self.zone.set_pod(
             ref.key, allocated_pod(ref, node, {"default/blue": allocation}, labels=labels)
         )
-        self.writer.poke()
+        self.writer.wake()
         return f"default.blue_default_{name}"
 
     async def settled(self) -> None:

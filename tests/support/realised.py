@@ -164,7 +164,7 @@ class Cluster:
         self._steps.append(step)
         for kept in self.kept:
             step(kept.state)
-            kept.writer.poke()
+            kept.writer.wake()
         for kept in self.kept:
             async with asyncio.timeout(PATIENCE):
                 await kept.writer.settled()

@@ -95,7 +95,7 @@ class Agent:
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
-            self.zone, self.informers.pods, self.informers.keys, self._poke, self._warn
+            self.zone, self.informers.pods, self.informers.keys, self._wake_writer, self._warn
         )
         self._announcer = announcer.Announcer(
             *(client, self.informers.own_node, announced),
@@ -157,7 +157,7 @@ class Agent:
         standing = nads.standing(new, before) if new else None
         self.zone.set_nad(key, standing)
         self.guards.nad_changed(before, standing)
-        self._poke()
+        self._wake_writer()
 
     def _node_changed(self, key: str, _: Node | None, new: Node | None) -> None:
         for problem in new.problems if new is not None else ():
@@ -165,11 +165,11 @@ class Agent:
         standing = new.standing(self.zone.node(key)) if new is not None else None
         self.zone.set_node(key, standing)
         self._peers.set_node(key, standing)
-        self._poke()
+        self._wake_writer()
 
     def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:
         self.zone.set_namespace(key, new)
-        self._poke()
+        self._wake_writer()
 
     def _policy_changed(
         self, key: str, _: policy.ParsedPolicy | None, new: policy.ParsedPolicy | None
@@ -177,12 +177,12 @@ class Agent:
         """Sets a policy; one that is invalid now stays in force as it was."""
         before = self.zone.policies.get(key)
         self.zone.policies.set_policy(key, new.in_force(before) if new else None)
-        self._poke()
+        self._wake_writer()
 
-    def _poke(self) -> None:
+    def _wake_writer(self) -> None:
         self._pods.emit_refusals()
         if len(self.zone):
-            self.writer.poke()
+            self.writer.wake()
 
     def _written(self) -> None:
         advertisements = self.zone.advertised()

@@ -60,11 +60,11 @@ class Manager:
 
         def keys_changed(_: str, __: PublicKeys | None, new: PublicKeys | None) -> None:
             cluster.set_keys(new.trusted if new is not None else TrustedKeys())
-            writing.poke()
+            writing.wake()
 
         def end_recovery() -> None:
             cluster.end_recovery()
-            writing.poke()
+            writing.wake()
 
         self._keys.subscribe(keys_changed)
         self._informers.connect(cluster, writing)

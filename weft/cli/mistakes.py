@@ -192,7 +192,7 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
 def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[str, nads.Settlement]:
     """By network: which NADs are accepted, and which are refused.
 
-    The network's owner is the NAD that is noted as such, else the first in the files.
+    The network's owner is the NAD that is annotated as such, else the first in the files.
     """
     by_network: dict[str, list[nads.Declaration]] = {}
     for member in nads.as_declared(declared for _, declared in read):

@@ -35,7 +35,7 @@ def desired(bridge: str, protocols: rows.Value) -> tuple[rows.Row, ...]:
         "rstp_enable": False,
         "other_config": rows.MapEntries({"disable-in-band": "true"}),
     }
-    if not is_spoken(protocols):
+    if not allows_openflow(protocols):
         columns["protocols"] = port.NOTHING
     ids = rows.MapEntries({"ovn-is-interconn": "true"})
     return (
@@ -44,7 +44,7 @@ def desired(bridge: str, protocols: rows.Value) -> tuple[rows.Row, ...]:
     )
 
 
-def is_spoken(protocols: rows.Value) -> bool:
+def allows_openflow(protocols: rows.Value) -> bool:
     """Whether a bridge with these protocols allows ovn-controller's OpenFlow version."""
     versions = protocols if isinstance(protocols, Set) else frozenset((str(protocols),))
     return not versions or _OPENFLOW in versions

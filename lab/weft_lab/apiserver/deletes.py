@@ -28,7 +28,7 @@ def delete(
         marked = decision.marked
         return items.seal(resource, marked, item.revision) if marked else item, marked is None
     if decision.marked is None:
-        if resource.strategy.grace:  # the end of its time is told first
+        if resource.strategy.grace:  # the end of its time is reported first
             item = cluster.put(resource, last_seen(resource, item).parse(), item)
         return cluster.remove(resource, item), True
     if decision.marked == before:
@@ -104,7 +104,7 @@ def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:
 
 
 def last_seen(resource: Resource, item: store.Item) -> store.Item:
-    """What had time to end is told as it would have been marked, had it been given any."""
+    """An object that had time to end is reported as if it had been marked for deletion."""
     obj = item.parse()
     meta = obj["metadata"]
     if "deletionTimestamp" not in meta and resource.counted:

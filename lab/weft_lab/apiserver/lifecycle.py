@@ -192,7 +192,7 @@ class Lifecycle:
         references = item.parse()["metadata"]["ownerReferences"]
         for one in references:
             if self._cluster.registry.by_kind(one["apiVersion"], one["kind"]) is None:
-                absent.discard(one["uid"])  # of a type unknown here nothing can be said
+                absent.discard(one["uid"])  # objects of an unknown type are not looked up
         if absent == set(item.owners):
             deletes.delete(self._cluster, resource, item, _BACKGROUND)
         elif absent:

@@ -159,7 +159,7 @@ def validate_service(obj: Object) -> list[status.Cause]:
 
 
 def default_event(obj: Object) -> None:
-    """What is not known of an event is told as such."""
+    """Fields of an Event that are not known get an empty value."""
     for name in ("eventTime", "firstTimestamp", "lastTimestamp"):
         obj.setdefault(name, None)
     for name in ("reportingComponent", "reportingInstance"):

@@ -159,7 +159,7 @@ def replace(
     if options.dry_run:
         return items.seal(resource, new, item.revision)
     if deletion.is_complete(new):
-        # Watches are told of the object as it was kept; who ended it, of what he made of it.
+        # A watch gets the object as stored; the client that ended it, the object as it wrote it.
         return items.seal(resource, new, cluster.remove(resource, item).revision)
     return cluster.put(resource, new, item, limit=OBJECT_LIMIT)
 
@@ -213,7 +213,7 @@ def _carry(into: Object, source: Object, name: str) -> None:
 
 
 def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> None:
-    """Types, unknown fields and defaults; what is unknown is dropped and told."""
+    """Types, unknown fields and defaults; what is unknown is dropped and reported."""
     check_types(cluster, target, obj, options)
     node = cluster.node(target.resource, target.version)
     unknown = structural.prune(node, obj)

@@ -43,7 +43,7 @@ _PLAIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What one kubelet is told.
+    """The options of one kubelet.
 
     `run` is the node's folder for state that ends with the node. An empty `address` is looked up.
     `disks` are the folders whose images virtual machines may use. `primary`: eth0 of pods is on

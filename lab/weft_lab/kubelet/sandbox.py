@@ -48,7 +48,7 @@ class Sandbox:
     last: dict[str, containers.State] = field(default_factory=dict)
     # What ran in an earlier sandbox of the same pod, until it was started again in this one.
     lost: dict[str, containers.State] = field(default_factory=dict)
-    # By container: the last attempt that was requested, and whose failure to start was told.
+    # By container: the last attempt that was requested, and the last whose failure was reported.
     requested: dict[str, int] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
     gone: bool = False

@@ -104,7 +104,7 @@ def _card(name: str, ethernet: networkdata.Ethernet) -> list[list[str]]:
 
 
 def _way(route: networkdata.Route) -> list[str]:
-    """What `ip route` is told of a route."""
+    """The arguments of `ip route` for a route."""
     words = [route.to, "via", route.via]
     if route.metric:
         words += ["metric", str(route.metric)]

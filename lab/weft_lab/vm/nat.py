@@ -88,7 +88,7 @@ def _rules(place: Place, inside: Inside) -> Iterator[tuple[str, list[Json]]]:
         # Answers come by the bridge to the pod's loopback, and nothing that the guest begins.
         new = _is({"ct": {"key": "state"}}, "new")
         yield "entering", [into(place.bridge), field("daddr", _LOOPBACK), new, drop]
-    # Only what was translated comes to the guest, and only the guest is heard behind the bridge.
+    # Only what was translated comes to the guest, and only the guest sends from behind the bridge.
     # The pod is nobody else's router. Bridged frames of its other networks are left alone.
     yield "passing", [outof(place.bridge), _in({"ct": {"key": "status"}}, "dnat"), accept]
     yield "passing", [_in({"ct": {"key": "state"}}, ["established", "related"]), accept]

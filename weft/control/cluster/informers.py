@@ -69,7 +69,7 @@ class Informers:
         return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
-        """Passes all objects, and each later change, to `cluster`, and pokes `writer`."""
+        """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""
         self._subscribe(self.namespaces, cluster.set_namespace, writer)
         self._subscribe(self.nads, cluster.set_nad, writer)
         self._subscribe(self.nodes, cluster.set_node, writer)
@@ -86,6 +86,6 @@ class Informers:
             ref = Ref(informer.resource, key)
             if new is None:
                 writer.forget(ref)
-            writer.poke(ref, new.version if new is not None else "")
+            writer.wake(ref, new.version if new is not None else "")
 
         informer.subscribe(changed)

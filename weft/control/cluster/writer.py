@@ -35,7 +35,7 @@ _WORKERS = {
 
 
 class ApiWriter:
-    """`poke` it after each change of `cluster`; it writes up to `pod_workers` pods at once."""
+    """`wake` it after each change of `cluster`; it writes up to `pod_workers` pods at once."""
 
     def __init__(
         self, client: Client, cluster: Cluster, recorder: events.Recorder, *, pod_workers: int = 16
@@ -63,7 +63,7 @@ class ApiWriter:
         """Returns how many objects of a kind are due or in work."""
         return len(self._queues[resource])
 
-    def poke(self, cause: Ref | None = None, version: str = "") -> None:
+    def wake(self, cause: Ref | None = None, version: str = "") -> None:
         """Queues what is due; `cause` and `version` name the object that changed, if one did."""
         for ref, after in self._cluster.take_due():
             if not (version and ref == cause and self._is_echo(ref, version)):
@@ -85,7 +85,7 @@ class ApiWriter:
 
     async def run(self) -> None:
         """Writes until cancelled."""
-        self.poke()
+        self.wake()
         tasks = {
             res.plural: self._queues[res].run(partial(self._look, res), workers=workers)
             for res, workers in self._workers.items()
@@ -96,7 +96,7 @@ class ApiWriter:
         ref = Ref(resource, key)
         outcome = self._cluster.decide(ref, events.now())
         self._emit(outcome.events)
-        self.poke()
+        self.wake()
         if outcome.again:
             self._queues[resource].add(key, outcome.again)
         for patch in outcome.patches:
@@ -115,7 +115,7 @@ class ApiWriter:
         except Invalid as error:
             reported = self._cluster.refused(ref, patch, error)
             self._emit(reported)
-            self.poke()
+            self.wake()
             if not reported:
                 raise
             return False
@@ -125,7 +125,7 @@ class ApiWriter:
         self._emit(self._cluster.written(ref, patch))
         if patch.status is not None and kept is not None:
             self._keep_status(ref, patch, kept.get("status"))
-        self.poke()
+        self.wake()
         return kept is not None
 
     def _settle(self, ref: Ref, kept: Object | None) -> None:

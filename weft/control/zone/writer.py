@@ -38,7 +38,7 @@ class Figures:
 
 
 class OvnWriter:
-    """Keeps the databases of a zone as `zone` desires; `poke` it after each change of `zone`.
+    """Keeps the databases of a zone as `zone` desires; `wake` it after each change of `zone`.
 
     `own` is the zone's node; without it, chassis of the node's former names stay.
     """
@@ -75,7 +75,7 @@ class OvnWriter:
         """Why the databases differ from what the zone desires; else empty."""
         return self._refusal or self._noticed
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Call after each change of the zone."""
         self._settled.clear()
         self._due.set()
@@ -257,7 +257,7 @@ class OvnWriter:
         """Wakes the writer; sets `trouble` unless weft itself is writing."""
         if not self._is_writing and not self._noticed:
             self._noticed = f"somebody else changed rows of {table}; weft is writing them again"
-        self.poke()
+        self.wake()
 
 
 # NB_Global, which all clients of a Northbound database share.

@@ -47,7 +47,7 @@ class NodesInOrder(Mapping[str, Node]):
 
 
 class Nodes(RuleBasedStateMachine):
-    """`said` is what each Node says, `holders` the pods of each node that hold an address."""
+    """`annotated`: the subnets in each Node's annotation; `holders`: pods with addresses."""
 
     def __init__(self) -> None:
         super().__init__()
