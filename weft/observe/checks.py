@@ -16,11 +16,13 @@ from weft import errors, names
 from weft.api import nad, nodeinfo
 from weft.kube import resources
 from weft.kube.resources import Resource
+from weft.ovn.vulnerabilities import Exposure
 
 SYSTEM = "weft-system"  # the namespace of deploy/rbac.yaml
 LEASE = "weft-cluster-manager"
-# Versions of Kubernetes; ValidatingAdmissionPolicy is v1 from the second on.
-OLDEST = (1, 26)
+# The oldest Kubernetes that is supported: the first whose tokens name the node of a pod, by which
+# the admission policy holds an agent to its own node.
+OLDEST = (1, 32)
 MAX_NAMED = 5  # objects that one finding lists by name
 
 Object = Mapping[str, Any]
@@ -236,8 +238,8 @@ def _networks(nads: Iterable[Object]) -> Iterator[Finding]:
 
 
 def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
-    """Whether every agent has published its tunnel endpoints, and its OVN has no known fault."""
-    unpublished, faulty, unready = [], [], []
+    """Whether every agent has published its tunnel endpoints, and guests can exploit no OVN."""
+    unpublished, exploitable, unready = [], [], []
     for node in nodes:
         name = str(node["metadata"]["name"])
         try:
@@ -246,9 +248,12 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
         except errors.InvalidInput:
             unpublished.append(name)
         conditions = (node.get("status") or {}).get("conditions") or ()
-        states = {one.get("type"): one.get("status") for one in conditions}
-        faulty += [name] if states.get(names.OVN_CONDITION) == "True" else []
-        unready += [name] if states.get("Ready", "True") != "True" else []
+        for one in conditions:
+            match one.get("type"), one.get("status"), one.get("reason"):
+                case names.OVN_CONDITION, "True", reason if reason != Exposure.NOT_EXPLOITABLE:
+                    exploitable.append(name)
+                case "Ready", status, _ if status != "True":
+                    unready.append(name)
     if not nodes:
         yield Finding(Verdict.FAIL, "nodes", "the cluster has none", "add a node to the cluster")
         return
@@ -261,9 +266,9 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
     if unready:
         remedy = f"kubectl describe node {unready[0]}"
         yield Finding(Verdict.WARN, "nodes", f"not ready: {_few(unready)}", remedy)
-    if faulty:
-        remedy = f"kubectl describe node {faulty[0]} names the faults; upgrade OVN there"
-        state = f"has faults that guests can exploit, on {_few(faulty)}"
+    if exploitable:
+        remedy = f"kubectl describe node {exploitable[0]} names the faults; upgrade OVN there"
+        state = f"has faults that guests can exploit, on {_few(exploitable)}"
         yield Finding(Verdict.WARN, "OVN", state, remedy)
 
 

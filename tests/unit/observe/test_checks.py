@@ -20,17 +20,17 @@ from weft.observe.checks import RIGHTS, Finding, Survey, Verdict
 NOW = datetime(2025, 1, 1, 12, 0, 30, tzinfo=UTC)
 
 
-def node(name: str, *, announced: bool = True, **conditions: str) -> dict[str, Any]:
+def node(name: str, *, announced: bool = True, ovn: str = "", **conditions: str) -> dict[str, Any]:
+    """`ovn` is the reason of the condition for known faults."""
     said = {names.NODE_CHASSIS_ID: f"chassis-{name}", names.NODE_ENCAP_IPS: '["172.31.1.11"]'}
     listed = [{"type": type, "status": status} for type, status in conditions.items()]
+    if ovn:
+        known = "False" if ovn == "NoneKnown" else "True"
+        listed.append({"type": names.OVN_CONDITION, "status": known, "reason": ovn})
     return {
         "metadata": {"name": name, "annotations": said if announced else {}},
         "status": {"conditions": listed},
     }
-
-
-def faults(status: str) -> dict[str, Any]:
-    return {names.OVN_CONDITION: status}
 
 
 def lease(renewed: str, holder: str = "manager-0") -> dict[str, Any]:
@@ -46,7 +46,7 @@ def nad_object(*, accepted: bool = True, **config: Any) -> dict[str, Any]:
 
 WELL = Survey(
     version="v1.32.1",
-    nodes=[node("node1", Ready="True"), node("node2", **faults("False"))],
+    nodes=[node("node1", Ready="True"), node("node2", ovn="NoneKnown")],
     nads=[nad_object()],
     leases=[lease("2025-01-01T12:00:20.5+00:00")],
     denied=(),
@@ -109,7 +109,11 @@ def test_what_a_node_writes_of_itself_is_no_traceback() -> None:
 
 
 def test_nodes_that_are_not_ready_or_have_faults() -> None:
-    nodes = [node("node1", Ready="False"), node("node2", **faults("True"))]
+    nodes = [
+        node("node1", Ready="False"),
+        node("node2", ovn="Exploitable"),
+        node("node3", ovn="NotExploitable"),
+    ]
     assert wrong(nodes=nodes) == [
         (Verdict.WARN, "nodes", "not ready: node1"),
         (Verdict.WARN, "OVN", "has faults that guests can exploit, on node2"),
@@ -156,7 +160,7 @@ def test_an_admission_policy_that_is_missing(evaluates: bool, remedy: str) -> No
 
 
 def test_a_kubernetes_that_is_too_old() -> None:
-    assert wrong(version="v1.25.3") == [(Verdict.WARN, "Kubernetes", "v1.25.3")]
+    assert wrong(version="v1.31.9") == [(Verdict.WARN, "Kubernetes", "v1.31.9")]
 
 
 def test_the_rights_that_are_asked_for_are_those_that_are_granted() -> None:
