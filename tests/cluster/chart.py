@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -119,6 +120,13 @@ def pod(name: str, node: str, networks: str) -> Object:
     }
 
 
+def address(access: Access, name: str) -> str:
+    """The address of a pod's first interface beside eth0."""
+    annotations = access.get("pod", name)["metadata"]["annotations"]
+    status = json.loads(annotations["k8s.v1.cni.cncf.io/network-status"])
+    return str(next(each["ips"][0] for each in status if each["interface"] == "net1"))
+
+
 @dataclass(slots=True)
 class Pings:
     """The pings of one scope that were answered, by their numbers, from the first answer on."""
@@ -134,8 +142,8 @@ class Pings:
 
 @contextmanager
 def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
-    """Ten pings a second from a pod, for as long as the scope lasts."""
-    script = f"echo $$ > /tmp/ping; exec ping -i 0.1 {target}"
+    """A hundred pings a second from a pod, for as long as the scope lasts."""
+    script = f"echo $$ > /tmp/ping; exec ping -i 0.01 {target}"
     found = Pings()
     process = subprocess.Popen(
         [access.program, "exec", source, "--", "sh", "-c", script],

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.cluster import chart, goparts, missing
 from tests.cluster.access import Access
-from tests.cluster.chart import CHART, Chart, network, pings, pod
+from tests.cluster.chart import CHART, Chart, address, network, pings, pod
 from tests.cluster.cluster import until
 from tools import manifest
 
 pytestmark = pytest.mark.cluster
 A, B, OUTSIDER = "chart-a", "chart-b", "chart-outsider"
 PODS = (A, B, OUTSIDER)
+KINDS = (
+    *("nodes", "pods", "net-attach-def", "multi-networkpolicies", "secrets", "configmaps"),
+    *("leases", "serviceaccounts", "services", "roles", "rolebindings", "clusterroles"),
+    *("clusterrolebindings", "poddisruptionbudgets", "jobs", "daemonsets", "deployments"),
+    *("validatingwebhookconfigurations", "validatingadmissionpolicies"),
+    "validatingadmissionpolicybindings",
+)
 NONE_LOST = ", 0% packet loss"
 SWITCH = "app.kubernetes.io/component=openvswitch"
 
@@ -47,12 +55,6 @@ def installed(access: Access, before: dict[str, dict[str, str]]) -> Iterator[Cha
     yield made
     access.kubectl("delete", "pod", *PODS, "--ignore-not-found")
     made.helm("uninstall", "weft", "-n", chart.NAMESPACE, "--ignore-not-found")
-
-
-def address(access: Access, name: str) -> str:
-    annotations = access.get("pod", name)["metadata"]["annotations"]
-    status = yaml.safe_load(annotations["k8s.v1.cni.cncf.io/network-status"])
-    return str(next(each["ips"][0] for each in status if each["interface"] == "net1"))
 
 
 def test_the_chart_is_linted(access: Access) -> None:
@@ -114,7 +116,7 @@ def test_an_upgrade_and_a_rollback_lose_no_packet(installed: Chart) -> None:
         installed.upgrade("log.level=debug", "log.format=text")
         installed.helm("rollback", "weft", "-n", chart.NAMESPACE)
         installed.ready()
-    assert len(seen.answered) > 50
+    assert len(seen.answered) > 500
     assert seen.lost == []
 
 
@@ -123,7 +125,7 @@ def test_all_of_a_nodes_daemons_replaced_at_once_lose_no_packet(installed: Chart
     with pings(access, A, address(access, B)) as seen:
         installed.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=node")
         installed.ready()
-    assert len(seen.answered) > 20
+    assert len(seen.answered) > 200
     assert seen.lost == []
 
 
@@ -158,6 +160,17 @@ def test_no_container_has_more_rights_than_the_chart_says(installed: Chart) -> N
             assert context["capabilities"]["drop"] == ["ALL"]
 
 
+def left_in(access: Access) -> list[str]:
+    """Whatever names weft in the cluster's objects, besides the name of its image."""
+    found = []
+    for kind in KINDS:
+        said = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
+        lines = [line.strip() for line in said.splitlines() if "localhost/weft" not in line]
+        marks = ("weft/", "k8s.ovn.org/", "name: weft")
+        found += [f"{kind}: {each}" for each in lines if each.startswith(marks)]
+    return [each for each in found if not each.endswith(f"name: {chart.NAMESPACE}")]
+
+
 def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed: Chart, before: dict[str, dict[str, str]]
 ) -> None:
@@ -170,10 +183,48 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
     for node in access.machines().nodes:
         assert chart.traces(node) == before[node.name]
-    for kind in ("nodes", "net-attach-def", "secrets", "configmaps", "leases", "serviceaccounts"):
-        left = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
-        lines = [line.strip() for line in left.splitlines() if "localhost/weft" not in line]
-        assert not [each for each in lines if each.startswith(("weft/", "k8s.ovn.org/"))]
-        assert not [each for each in lines if each.startswith("name: weft-")]
+    assert left_in(access) == []
     for name in ("chart-blue", "chart-red"):
         access.kubectl("delete", "net-attach-def", name, "--timeout=30s")
+
+
+def test_without_helm_two_manifests_install_and_remove_it(
+    access: Access, before: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """The manifests with this cluster's settings, by the commands at their heads."""
+    own = access.machines()
+    own.import_image(chart.image())
+    made = Chart(access)
+    files = {}
+    for name in ("weft.yaml", "uninstall.yaml"):
+        text = (manifest.DEPLOY / name).read_text()
+        text = text.replace("--tunnel-interface=", "--tunnel-interface=eth1")
+        text = re.sub(r"(\n +)env:\n", rf"\1env:{api_server(own.spec.control_address.ip)}\n", text)
+        files[f"deploy/{name}"] = tmp_path / name
+        files[f"deploy/{name}"].write_text(text)
+
+    access.kubectl("apply", "-f", str(files["deploy/weft.yaml"]))
+    made.ready()
+    first, second, *_ = access.nodes()
+    access.kubectl("apply", "-f", "-", data=network("chart-green", "10.9.0.0/24"))
+    for name, node in ((A, first), (B, second)):
+        access.kubectl("apply", "-f", "-", data=pod(name, node, "chart-green"))
+    access.wait("condition=Ready", f"pod/{A}", f"pod/{B}")
+    assert NONE_LOST in access.inside(A, "ping", "-c3", "-W5", address(access, B))
+    access.kubectl("delete", "pod", A, B)
+
+    head = (manifest.DEPLOY / "uninstall.yaml").read_text().partition("---")[0]
+    commands = re.findall(r"kubectl ([^;\n]+)", head)
+    assert len(commands) == 6
+    for command in commands:
+        access.kubectl(*(str(files.get(word, word)) for word in command.split()), timeout=600)
+    for node_before in own.nodes:
+        assert chart.traces(node_before) == before[node_before.name]
+    assert left_in(access) == []
+    access.kubectl("delete", "net-attach-def", "chart-green", "--timeout=30s")
+
+
+def api_server(address: object) -> str:
+    """The variables by which weft finds an API server that is not at a Service's address."""
+    names = {"KUBERNETES_SERVICE_HOST": str(address), "KUBERNETES_SERVICE_PORT": "6443"}
+    return "".join(rf"\1  - {{name: {key}, value: {value!r}}}" for key, value in names.items())

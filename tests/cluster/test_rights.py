@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.access import Access, Object
 from tests.cluster.chart import NAMESPACE
+from tests.cluster.room import Room
 
 pytestmark = pytest.mark.cluster
 # linux/capability.h: numbers of those that a container of weft has.
@@ -19,7 +20,7 @@ PROCESSES = {
     ("node", "northd"): (NOBODY, set()),
     ("node", "ovn-controller"): (0, set()),
     ("node", "agent"): (0, {NET_ADMIN, NET_RAW, SYS_ADMIN}),
-    ("openvswitch", "ovsdb"): (NOBODY, set()),
+    ("openvswitch", "ovsdb"): (0, set()),
     ("openvswitch", "vswitchd"): (0, {NET_ADMIN, NET_RAW}),
 }
 FILTERED = "2"  # Seccomp: a filter is in force (proc_pid_status(5))
@@ -85,3 +86,29 @@ def test_no_container_was_ended_by_a_probe(weft: Access) -> None:
     """Nothing was wrong with any for as long as a liveness probe waits."""
     told = weft.get("events", "-n", NAMESPACE, "--field-selector=reason=Killing")["items"]
     assert not [each["message"] for each in told if "liveness probe" in each["message"]]
+
+
+@pytest.mark.parametrize("process", [["node", "--node=node1"], ["cluster-manager"]], ids=str)
+def test_neither_process_is_a_primary_network_unless_told_to(
+    here: Room, process: list[str]
+) -> None:
+    """With the image of this cluster. When allowed, the kubeconfig that it names is missed next."""
+    name = f"primary-{process[0]}"
+    pods = here.access.get("pods", "-n", NAMESPACE)["items"]
+    arguments = [*process, "--cluster-subnets=10.128.0.0/14/23", "--kubeconfig=/none"]
+    container = {
+        "name": "c",
+        "image": pods[0]["spec"]["containers"][0]["image"],
+        "imagePullPolicy": "IfNotPresent",
+    }
+    for given, refused in ((arguments, True), ([*arguments, "--allow-primary"], False)):
+        made = here.pod(name)
+        made["spec"] |= {
+            "containers": [{**container, "args": given}],
+            "restartPolicy": "Never",
+        }
+        here.apply(made)
+        here.wait("jsonpath={.status.phase}=Failed", f"pod/{name}")
+        said = here.kubectl("logs", name)
+        assert ("--allow-primary" in said) is refused, said
+        here.delete(name)

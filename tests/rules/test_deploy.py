@@ -31,7 +31,7 @@ CAPABILITIES = {
 }
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 SWITCH = {"ovsdb", "vswitchd"}  # who ends one ends its node's traffic: docs/how-to/install.md
-ROOT_NEEDED = {"ovn-controller", "agent", "vswitchd", "folder", "uninstall"}
+ROOT_NEEDED = {"ovn-controller", "agent", "ovsdb", "vswitchd", "folder", "uninstall"}
 PROCESSES = {"node": settings.AGENT, "cluster-manager": settings.CLUSTER_MANAGER}
 
 

@@ -42,7 +42,7 @@ SWITCH_SOCKET = Path(_SWITCH.socket)
 
 
 class Daemon(StrEnum):
-    """The daemons of a node, and what prepares the folders in which they write."""
+    """The daemons of a node, and what prepares the folder of those that are not root."""
 
     nb = "nb"
     sb = "sb"
@@ -51,7 +51,6 @@ class Daemon(StrEnum):
     ovsdb = "ovsdb"
     vswitchd = "vswitchd"
     ovn_folder = "ovn-folder"
-    ovs_folder = "ovs-folder"
 
 
 class Switch(StrEnum):
@@ -67,17 +66,13 @@ def start(name: Daemon, switch: Switch, acl_log: str) -> None:
 
     Raises Unavailable if it cannot.
     """
-    if name in (Daemon.ovsdb, Daemon.vswitchd, Daemon.ovs_folder) and is_hosts(switch):
+    if name in (Daemon.ovsdb, Daemon.vswitchd) and is_hosts(switch):
         log.info("this node uses the Open vSwitch of its host: nothing to run here")
-        if name is Daemon.ovs_folder:
-            return
         _idle()
     os.umask(SHARED)
     match name:
         case Daemon.ovn_folder:
             share(Path(daemons.OVN_RUN))
-        case Daemon.ovs_folder:
-            share(Path(daemons.OVS_RUN))
         case Daemon.northd:
             _become(daemons.northd(), f"{daemons.OVN_RUN}/ovn-northd.ctl")
         case Daemon.controller:

@@ -1,12 +1,14 @@
 """Asks a daemon of OVS or OVN at its control socket, for a container's readiness probe.
 
-`python3 -m weft.app.probe SOCKET COMMAND ANSWER`: exit status 0 if the answer has a line ANSWER.
-ovs-appctl(8) does not judge answers, and the image has no shell. It imports little, since kubelet
-starts it every few seconds.
+`python3 -m weft.app.probe SOCKET COMMAND [ANSWER]`: exit status 0 if a daemon answers, and the
+answer has a line ANSWER. SOCKET may be a pattern (glob(7)), since names contain PIDs; one that
+answers is enough. ovs-appctl(8) does not judge answers, and finds no daemon of another PID
+namespace, such as the host's switch. It imports little: kubelet starts it every few seconds.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import socket
 import sys
@@ -16,14 +18,17 @@ LARGEST = 1 << 16  # bytes of an answer
 
 
 def main(arguments: list[str]) -> int:
-    path, command, wanted = arguments
-    try:
-        answer = ask(path, command)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"{path}: {command}: {error}")
-        return 1
-    print(answer.strip())
-    return int(wanted not in answer.splitlines())
+    pattern, command, *wanted = arguments
+    for path in glob.glob(pattern) or [pattern]:
+        try:
+            answer = ask(path, command)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            print(f"{path}: {command}: {error}")
+            continue
+        print(answer.strip())
+        if set(wanted) <= set(answer.splitlines()):
+            return 0
+    return 1
 
 
 def ask(path: str, command: str) -> str:

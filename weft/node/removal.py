@@ -41,6 +41,7 @@ async def remove(places: Places) -> None:
         log.info("removed %s", plugin)
     if places.is_hosts:
         await _leave_host_switch(f"unix:{places.switch}/db.sock")
+        await asyncio.to_thread(_give_back, places.state / "uplink.json")
     else:
         await _remove_own_switch(places)
     _empty(places.state)
@@ -57,7 +58,8 @@ async def _leave_host_switch(address: str) -> None:
         keys = switchsettings.written(ids)
         absent = frozenset({*keys, *ALWAYS, switchsettings.KEYS})
         top = rows.Row("Open_vSwitch", "", {"external_ids": rows.MapEntries(absent=absent)})
-        gone = [("Bridge", port.BRIDGE)] if keys else []
+        mine = (port.BRIDGE, switchsettings.UNDERLAY_BRIDGE) if keys else ()
+        gone = [("Bridge", each) for each in mine if ovs.get("Bridge", each) is not None]
         await ovs.apply([top], delete=gone)
 
 
@@ -76,10 +78,15 @@ async def _remove_datapath() -> None:
 
 
 def _remove_devices(memory: Path) -> None:
-    taken = uplink.stored(memory)
     for device in (port.BRIDGE, switchsettings.UNDERLAY_BRIDGE, "ovs-netdev"):
         if netlink.remove(device):
             log.info("removed device %s", device)
+    _give_back(memory)
+
+
+def _give_back(memory: Path) -> None:
+    """Gives a userspace switch's interface the addresses that it had."""
+    taken = uplink.stored(memory)
     if taken is not None:
         linkconfig.restore(linkconfig.renamed(taken, taken.name))
         log.info("gave %s its addresses back", taken.name)

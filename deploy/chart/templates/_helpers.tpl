@@ -59,15 +59,3 @@ seccompProfile: {type: RuntimeDefault}
 supplementalGroups: [{{ . }}]
 {{- end }}
 {{- end -}}
-
-{{- define "weft.shared" -}}
-- name: folder
-  image: {{ include "weft.image" .root | quote }}
-  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-  args: [daemon, {{ .folder }}, --switch={{ .root.Values.openvswitch.mode }}]
-  resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
-  securityContext:
-    {{- include "weft.confined" .root | nindent 4 }}
-    runAsUser: 0
-    capabilities: {drop: [ALL]}
-{{- end -}}

@@ -64,3 +64,12 @@ def test_a_daemon_that_does_not_run_is_named(
 ) -> None:
     assert probe.main([str(tmp_path / "x.ctl"), "status", "x"]) == 1
     assert "x.ctl: status: " in capsys.readouterr().out
+
+
+def test_one_of_several_that_answers_is_enough(tmp_path: Path) -> None:
+    """A daemon that was killed leaves its socket, which has its PID in its name."""
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "x.1.ctl"))
+    with daemon(tmp_path / "x.2.ctl", reply("x 3.5")):
+        assert probe.main([str(tmp_path / "x.*.ctl"), "version"]) == 0
+    assert probe.main([str(tmp_path / "x.*.ctl"), "version"]) == 1
