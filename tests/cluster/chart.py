@@ -142,8 +142,8 @@ class Pings:
 
 @contextmanager
 def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
-    """A hundred pings a second from a pod, for as long as the scope lasts."""
-    script = f"echo $$ > /tmp/ping; exec ping -i 0.01 {target}"
+    """Ten pings a second from a pod, for as long as the scope lasts."""
+    script = f"echo $$ > /tmp/ping; exec ping -i 0.1 {target}"
     found = Pings()
     process = subprocess.Popen(
         [access.program, "exec", source, "--", "sh", "-c", script],

@@ -62,7 +62,8 @@ def host(access: Access) -> Iterator[Machine]:
     node.run("ctr", "-n", "k8s.io", "images", "mount", "--rw", IMAGE, ROOT)
     for folder in (RUN, "/dev", "/proc", "/sys"):
         node.run("mkdir", "-p", f"{ROOT}{folder}")
-        node.run("mount", "--rbind", folder, f"{ROOT}{folder}")
+        # Not what is mounted below: an unmount of that would reach the node's own.
+        node.run("mount", "--bind", folder, f"{ROOT}{folder}")
     node.run("mkdir", "-p", f"{ROOT}/var/lib/host-ovs", f"{ROOT}/etc/openvswitch")
     node.run("chroot", ROOT, "/usr/bin/ovsdb-tool", "create", DATABASE)
     for each in DAEMONS:

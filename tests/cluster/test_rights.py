@@ -88,7 +88,9 @@ def test_no_container_was_ended_by_a_probe(weft: Access) -> None:
     assert not [each["message"] for each in told if "liveness probe" in each["message"]]
 
 
-@pytest.mark.parametrize("process", [["node", "--node=node1"], ["cluster-manager"]], ids=str)
+@pytest.mark.parametrize(
+    "process", [["node", "--node=node1"], ["cluster-manager"]], ids=lambda process: process[0]
+)
 def test_neither_process_is_a_primary_network_unless_told_to(
     here: Room, process: list[str]
 ) -> None:
