@@ -53,8 +53,14 @@ def _end_namespace(
 def delete_all(
     cluster: Cluster, resource: Resource, chosen: Iterable[store.Item], request: deletion.Request
 ) -> list[store.Item]:
-    """Delete all objects that a selector matches; each is removed, or waits for finalizers."""
-    return [delete(cluster, resource, item, request)[0] for item in chosen]
+    """Delete all objects that a selector matches; each is removed, or waits for finalizers.
+
+    Returns them as they were.
+    """
+    found = list(chosen)
+    for item in found:
+        delete(cluster, resource, item, request)
+    return found
 
 
 def drop_finalizer(cluster: Cluster, resource: Resource, item: store.Item, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping
 from functools import partial
@@ -131,12 +132,13 @@ async def _pump(
             async with asyncio.timeout_at(min(end, bookmark)):
                 await watcher.wake.wait()
         except TimeoutError:
+            if loop.time() >= bookmark:
+                bookmark = _next_bookmark(loop.time(), end)
+                if bookmarks.wanted:
+                    seen = max(cluster.hub.revision, watcher.revision)
+                    await response.write(watcher.take() + bookmarks.line(seen))
             if loop.time() >= end:
                 return
-            bookmark = _next_bookmark(loop.time(), end)
-            if bookmarks.wanted:
-                seen = max(cluster.hub.revision, watcher.revision)
-                await response.write(watcher.take() + bookmarks.line(seen))
             continue
         await response.write(watcher.take())
     await response.write(watcher.take())
@@ -145,4 +147,4 @@ async def _pump(
 def _next_bookmark(now: float, end: float) -> float:
     """One a minute, and a last one shortly before the end."""
     last = end - LAST_BOOKMARK
-    return min(now + BOOKMARK_EVERY, last) if now < last else end
+    return min(now + BOOKMARK_EVERY, last) if now < last else math.inf
