@@ -89,6 +89,13 @@ def test_a_tenant_uses_networks_and_declares_none(labs: LabHouse) -> None:
         assert not done, (argv, said)
         assert 'User "system:serviceaccount:ta:tenant" cannot' in said, (argv, said)
 
+    # What weft writes is weft's alone, though he may write the rest of his pods.
+    forged = "k8s.ovn.org/pod-networks={}"
+    done, said = tenant("annotate", "--overwrite", "pod", "web", "-n", "ta", forged)
+    assert not done
+    assert "are written by weft alone; leave them out, or as they are" in said
+    assert tenant("annotate", "pod", "web", "-n", "ta", "own=1")[0]
+
     # Another's network is closed to his pods, too.
     pod = lab_pods.pod("grip", "node1", networks="other/theirs", namespace="ta")
     assert tenant("create", "-f", "-", obj=pod)[0]

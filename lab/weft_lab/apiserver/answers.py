@@ -52,7 +52,7 @@ def one(
     obj = seen(resource, version, item)
     if form.kind == "partial":
         return orjson.dumps(table.partial(obj))
-    meta = {"resourceVersion": str(item.revision)}
+    meta = {"resourceVersion": str(item.revision)} if item.revision else {}
     return table.render(version, [obj], meta, form.include, columns=columns)
 
 

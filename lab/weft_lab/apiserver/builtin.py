@@ -5,7 +5,7 @@ Events are served by two groups over one stored form; the second is an alias.
 
 from __future__ import annotations
 
-from weft_lab.apiserver import crd, pods, printers, roles, strategies
+from weft_lab.apiserver import admissiontypes, crd, pods, printers, roles, strategies
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.resources import Column, Resource, Strategy, Version
 from weft_lab.apiserver.schemas import definitions
@@ -66,7 +66,13 @@ def _core(
 
 def resources() -> list[Resource]:
     """Every built-in type that keeps objects."""
-    return [*_workload(), *_configuration(), *_other_groups(), *roles.resources()]
+    return [
+        *_workload(),
+        *_configuration(),
+        *_other_groups(),
+        *roles.resources(),
+        *admissiontypes.resources(),
+    ]
 
 
 def _workload() -> list[Resource]:

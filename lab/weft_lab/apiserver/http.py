@@ -18,6 +18,7 @@ from weft import errors
 from weft.decode import budget
 from weft_lab.apiserver import (
     access,
+    admission,
     answers,
     auth,
     connections,
@@ -45,9 +46,16 @@ _OLD_WATCH = "/watch/"  # in a path: an old way to ask for a watch
 class Api:
     """The handler of every connection, whichever socket it came in by."""
 
-    def __init__(self, cluster: Cluster, access: access.Access, log_files: logs.Files) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        access: access.Access,
+        policies: admission.Admission,
+        log_files: logs.Files,
+    ) -> None:
         self._cluster = cluster
         self._access = access
+        self._admission = policies
         self._logs = log_files
         self._pages = reads.Pages()
         self._documents = openapi.Documents(cluster.registry)
@@ -173,6 +181,7 @@ class Api:
     ) -> web.StreamResponse:
         """A request about a type that is known."""
         target.guards = self._guards(target, user)
+        target.admission = self._admitting(http, target, user)
         version = target.version
         if route.subresource not in {"", "status"}:
             return await self._subresource(http, target)
@@ -189,6 +198,21 @@ class Api:
             roles.check_escalation(self._access.grants, user, target, obj)
 
         return (escalation,)
+
+    def _admitting(
+        self, http: web.BaseRequest, target: writes.Target, user: auth.User
+    ) -> tuple[writes.Admit, ...]:
+        """What admission policies say of a write; nothing where none is about the type."""
+        if http.method in ("GET", "HEAD") or not self._admission.concerns(target):
+            return ()
+
+        def admit(new: dict[str, Any] | None, old: dict[str, Any] | None) -> None:
+            operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
+            dry_run = bool(http.query.get("dryRun"))
+            asked = self._admission.asked(target, user, operation, new, old, dry_run=dry_run)
+            self._admission.check(target, asked)
+
+        return (admit,)
 
     async def _many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
         """A whole collection: list, watch, create, delete by selector."""
@@ -207,6 +231,8 @@ class Api:
             asked = request.delete_options((await _body(http)).value, http.query)
             chosen = reads.selection(resource, target.namespace, http.query)
             found = chosen.choose(cluster.collection(resource))
+            for item in found:
+                target.admit(None, item.parse())
             gone = deletes.delete_all(cluster, resource, found, asked)
             await cluster.journal.durable()
             page = reads.Page(gone, cluster.store.revision)
@@ -244,6 +270,7 @@ class Api:
         if http.method == "DELETE" and not target.subresource:
             asked = request.delete_options((await _body(http)).value, http.query)
             item = writes.find(cluster, target)
+            target.admit(None, item.parse())
             item, gone = deletes.delete(cluster, resource, item, asked)
             await cluster.journal.durable()
             if gone and not resource.answers_deleted:
@@ -278,6 +305,8 @@ class Api:
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
         body = _object(await _body(http))
+        if http.method == "POST":
+            target.admit(body, None)
         if name == "token" and http.method == "POST":
             made = tokenrequests.answer(cluster, target, body, self._access.key)
             return answers.json(made, 201)

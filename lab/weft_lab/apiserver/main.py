@@ -20,6 +20,7 @@ from aiohttp import web
 from weft import errors
 from weft_lab.apiserver import (
     access,
+    admission,
     auth,
     builtin,
     certificates,
@@ -88,7 +89,9 @@ async def run(config: Config) -> None:
     key = tokens.ensure_key(config.tokens.with_name(tokens.KEY_FILE))
     gate = access.Access(cluster, auth.read_tokens(config.tokens), key)
     cluster.listeners.append(gate.listen)
-    api = http.Api(cluster, gate, logs.Files(config.logs))
+    policies = admission.Admission(cluster)
+    cluster.listeners.append(policies.listen)
+    api = http.Api(cluster, gate, policies, logs.Files(config.logs))
     connections.raise_descriptor_limit()
     server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)

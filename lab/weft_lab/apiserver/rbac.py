@@ -176,7 +176,7 @@ class Grants:
         for name in sorted(self.cluster_roles):
             other = self.cluster_roles[name]
             labels = other["metadata"].get("labels") or {}
-            if other is not role and any(_selects(each, labels) for each in chosen):
+            if other is not role and any(selects(each, labels) for each in chosen):
                 found += [each for each in other.get("rules") or () if each not in found]
         return found
 
@@ -227,7 +227,8 @@ def _words(binding: Object, subject: Object, home: str) -> str:
     return f"RBAC: allowed by {kind} {_quote(name)} of {role} to {subject['kind']} {_quote(who)}"
 
 
-def _selects(selector: Object, labels: Mapping[str, str]) -> bool:
+def selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a LabelSelector chooses an object with these labels."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False

@@ -37,8 +37,10 @@ class Options:
     patch: Any = None
 
 
-# Gets the object as it would be kept, and as it is kept now; raises what refuses it.
+# Both get the object as it would be kept, and as it is kept now, and raise what refuses it. Guards
+# are asked before an object is validated, admission after that, and of deletions.
 Guard = Callable[[Object, Object | None], None]
+Admit = Callable[[Object | None, Object | None], None]
 
 
 @dataclass(slots=True)
@@ -52,11 +54,16 @@ class Target:
     subresource: str = ""
     warnings: list[str] = field(default_factory=list)
     guards: tuple[Guard, ...] = ()
+    admission: tuple[Admit, ...] = ()
 
     @property
     def group(self) -> str:
         """By which errors name the type."""
         return self.resource.named_by(self.version)
+
+    def admit(self, new: Object | None, old: Object | None) -> None:
+        for each in self.admission:
+            each(new, old)
 
 
 def create(
@@ -87,6 +94,7 @@ def create(
     for guard in target.guards:
         guard(obj, None)
     _refuse(resource, obj, validate(target, obj))
+    target.admit(obj, None)
     key = obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
     if key in cluster.collection(resource).items:
         raise status.already_exists(target.group, resource.plural, key[1])
@@ -149,13 +157,15 @@ def replace(
     if not applied:
         _note_manager(cluster, target, new, old, options)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+    if new != old:
+        for guard in target.guards:
+            guard(new, old)
+        causes = validate(target, new) + metadata.validate_update(new, old)
+        causes += resource.strategy.validate_change(new, old)
+        _refuse(resource, new, causes)
+    target.admit(new, old)
     if new == old:
         return item
-    for guard in target.guards:
-        guard(new, old)
-    causes = validate(target, new) + metadata.validate_update(new, old)
-    causes += resource.strategy.validate_change(new, old)
-    _refuse(resource, new, causes)
     if options.dry_run:
         return items.seal(resource, new, item.revision)
     if deletion.is_complete(new):

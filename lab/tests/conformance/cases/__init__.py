@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lab.tests.conformance.cases import access, discovery, reads, watches, writes
+from lab.tests.conformance.cases import access, admissions, discovery, reads, watches, writes
 from lab.tests.conformance.cases.objects import CRDS
 from lab.tests.conformance.exchange import Case
 from lab.tests.conformance.servers import Api
@@ -21,6 +21,7 @@ ALL: tuple[Case, ...] = (
     *reads.CASES,
     *writes.CASES,
     *watches.CASES,
+    *admissions.CASES,
     *access.CASES,
 )
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from functools import cache
 
-from weft_lab.apiserver.schemas import cluster, extensions, meta, notation, pod, rbac, volume
+from weft_lab.apiserver.schemas import (
+    admission,
+    cluster,
+    extensions,
+    meta,
+    notation,
+    pod,
+    rbac,
+    volume,
+)
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 CORE = "io.k8s.api.core.v1"
 RBAC = "io.k8s.api.rbac.v1"
+ADMISSION = "io.k8s.api.admissionregistration.v1"
 EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 
 @cache
 def builtin() -> dict[str, notation.Schema]:
     """OpenAPI schemas by full name, shared: callers must not change them."""
-    texts = (meta, pod, volume, cluster, rbac, extensions)
+    texts = (meta, pod, volume, cluster, rbac, admission, extensions)
     return notation.read(*(part.TEXT for part in texts))
 
 

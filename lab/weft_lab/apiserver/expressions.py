@@ -1,0 +1,65 @@
+"""Compiles and evaluates expressions in CEL, the language of admission policies.
+
+The library is Google's own (cel-expr-python). It is loaded with the first expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+VARIABLES = ("object", "oldObject", "request", "namespaceObject", "variables")
+_NOT_FOUND = 'NOT_FOUND: Key not found in map : "'
+
+
+class Faulty(ValueError):
+    """An expression that cannot be compiled, or that has no value; its text says why."""
+
+
+class Expression:
+    """A compiled expression over `VARIABLES`."""
+
+    def __init__(self, text: str) -> None:
+        """Raises Faulty where the text is not CEL, or names what the lab does not offer."""
+        self.text = text
+        try:
+            self._program = _environment().compile(text)
+        except RuntimeError as error:
+            said = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+            raise Faulty(f"compilation failed: {said}") from None
+        self.type = self._program.return_type().name().lower()
+
+    def value(self, given: Mapping[str, Any]) -> Any:
+        """Its value as JSON has it. Raises Faulty where it has none."""
+        try:
+            found = self._program.eval(data=dict(given))
+            value = found.plain_value()
+        except (RuntimeError, TypeError) as error:
+            raise Faulty(str(error)) from None
+        if found.type().name() == "ERROR":
+            raise Faulty(_said(str(value)))
+        return value
+
+
+def _said(text: str) -> str:
+    """An error in the words of Kubernetes."""
+    if text.startswith(_NOT_FOUND):
+        return f"no such key: {text.removeprefix(_NOT_FOUND).removesuffix(chr(34))}"
+    return text
+
+
+@lru_cache(maxsize=1000)
+def known(text: str) -> Expression:
+    """The expression, compiled once. Raises Faulty."""
+    return Expression(text)
+
+
+@cache
+def _environment() -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_optional, ext_strings
+
+    declared = dict.fromkeys(VARIABLES, cel.Type.DYN)
+    extensions = [ext_optional.ExtOptional(), ext_strings.ExtStrings()]
+    return cel.NewEnv(variables=declared, extensions=extensions)
