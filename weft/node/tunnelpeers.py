@@ -86,7 +86,7 @@ class TunnelPeers:
         )
         silent = wanted - answered
         if new := silent - self._asked:
-            log.warning("%s", _listed("no answer", new))
+            log.warning("%s", _listed("silent", new))
         self._asked |= wanted
         self._answered = (self._answered | answered) - silent
         if silent:
@@ -100,4 +100,4 @@ def _listed(what: str, endpoints: frozenset[str]) -> str:
         return ""
     more = ", ..." if len(endpoints) > SHOWN else ""
     shown = ", ".join(sorted(endpoints)[:SHOWN])
-    return f"tunnel endpoints of {len(endpoints)} other nodes: {what}: {shown}{more}"
+    return f"tunnel endpoints of other nodes, {len(endpoints)} of them {what}: {shown}{more}"
