@@ -78,8 +78,10 @@ def test_a_value_that_the_chart_does_not_know_is_refused(access: Access) -> None
 
 
 def test_the_first_packet_to_another_node_arrives(installed: Chart) -> None:
-    """A switch in userspace drops it if it does not know the other node's MAC. (No control: whatever
-    a node sends next teaches it to the switch.)"""
+    """A userspace switch drops it if it does not know the other node's MAC.
+
+    There is no control: whatever a node sends next teaches the MAC to the switch.
+    """
     access = installed.access
     assert NONE_LOST in access.inside(A, "ping", "-c1", "-W5", address(access, B))
 
