@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
 from weft.api import ipamclaim
-from weft.kube.resources import IPAMCLAIMS, NADS, PODS
+from weft.kube.resources import IPAMCLAIMS, NADS, PODS, Resource
 
 WISH = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
 
@@ -59,22 +61,30 @@ async def test_a_vm_keeps_its_address_and_mac_from_pod_to_pod() -> None:
         assert again["default/blue"]["mac_address"] == first["default/blue"]["mac_address"]
 
 
-async def test_a_deleted_claim_frees_its_address_when_its_pod_is_gone_too() -> None:
+@pytest.mark.parametrize("first", [IPAMCLAIMS, PODS], ids=["claim", "pod"])
+async def test_an_address_is_free_when_both_its_claim_and_its_pod_are_gone(
+    first: Resource,
+) -> None:
+    """Either of the two alone keeps it."""
     api = MemoryApi()
+    keys = {IPAMCLAIMS: "default/vm.net1", PODS: "default/launcher"}
     api.put(NADS, persistent(subnets="10.1.0.0/30"))
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
         for name, requested in [("launcher", WISH), ("one", "blue")]:
             api.put(PODS, world.pod(name, requested))
             await settled(api, manager)
+        kept = address(api, "launcher")
         api.put(PODS, world.pod("two"))
-        api.remove(IPAMCLAIMS, "default/vm.net1")
         await settled(api, manager)
-        assert not address(api, "two")
-        freed = address(api, "launcher")
-        api.remove(PODS, "default/launcher")
+        assert not address(api, "two"), "the network is full"
+        api.remove(first, keys.pop(first))
         await settled(api, manager)
-        assert address(api, "two") == freed
+        assert not address(api, "two"), f"it goes although only the {first.kind} is gone"
+        ((second, key),) = keys.items()
+        api.remove(second, key)
+        await settled(api, manager)
+        assert address(api, "two") == kept
 
 
 async def test_two_pods_of_one_vm_share_what_the_claim_holds() -> None:

@@ -15,6 +15,7 @@ from tests.support.cluster_world import address, allocations, manage, managed, m
 from tests.support.memory_api import MemoryApi
 from tests.support.patience import PATIENCE
 from weft import names
+from weft.api import pod as api_pod
 from weft.api import podsignature
 from weft.app import settings
 from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS, SECRETS
@@ -42,7 +43,8 @@ def proved(api: MemoryApi, name: str) -> dict[str, Any]:
     """What an agent takes for the manager's word."""
     (keys,) = api.all(CONFIGMAPS).values()
     trusted = podsignature.TrustedKeys.parse(keys["data"])
-    return dict(podsignature.read(api.of(PODS, f"default/{name}"), trusted).allocations)
+    seen = api_pod.read(api.of(PODS, f"default/{name}"), primary=True)
+    return dict(podsignature.verify(seen.ref, seen.proof, trusted).allocations)
 
 
 def created_with(name: str, text: str, **spec: Any) -> Object:

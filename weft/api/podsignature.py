@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from weft import errors, model, names
-from weft.api import objects, podnetworks
+from weft.api import podnetworks
 
 SignedAnnotations = tuple[str, str]  # the texts of the two annotations
 
@@ -127,20 +127,11 @@ def key_id(public: bytes) -> str:
     return hashlib.sha256(public).hexdigest()[:16]
 
 
-def read(pod: Mapping[str, object], trusted: TrustedKeys) -> SignedAllocations:
-    """The cluster manager's decision for `pod`; UNSIGNED if there is none yet.
-
-    Raises InvalidInput if the annotation is not the one signed for this pod.
-    """
-    text = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS)
-    signature = objects.annotation(podnetworks.KIND, pod, names.POD_NETWORKS_SIGNATURE)
-    meta = pod.get("metadata")
-    uid = meta.get("uid") if isinstance(meta, Mapping) else ""
-    return verify(model.PodRef(*objects.key(pod), str(uid)), (text, signature), trusted)
-
-
 def verify(pod: model.PodRef, proof: SignedAnnotations, trusted: TrustedKeys) -> SignedAllocations:
-    """`read` for a pod whose two annotations are `proof`."""
+    """The cluster manager's allocations in a pod's two annotations; UNSIGNED if there are none.
+
+    Raises InvalidInput if they are not those that were signed for this pod.
+    """
     text, signature = proof
     if not text and not signature:
         return UNSIGNED

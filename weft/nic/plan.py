@@ -6,7 +6,7 @@ Pure. Computes the device, addresses, routes and kernel settings of one allocati
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
@@ -149,11 +149,18 @@ def subnets(nic: Nic) -> tuple[model.Subnet, ...]:
 
 
 def differences(
-    nic: Nic, *, mac: str, mtu: int, up: bool, addresses: Iterable[IPv4Interface | IPv6Interface]
+    nic: Nic,
+    *,
+    mac: str,
+    mtu: int,
+    up: bool,
+    addresses: Iterable[IPv4Interface | IPv6Interface],
+    routes: Collection[str],
 ) -> list[str]:
     """Returns what a CNI CHECK finds wrong with the interface; empty if it is as planned.
 
-    Addresses that the pod added itself are ignored.
+    `routes` are destinations, as "10.1.0.0/16". Addresses and routes that the pod added itself are
+    ignored.
     """
     found = []
     if mac.lower() != nic.mac.lower():
@@ -164,4 +171,5 @@ def differences(
         found.append("the link is down")
     present = set(addresses)
     found += [f"address {a} is missing" for a in nic.addresses if a not in present]
+    found += [f"route {r.dest} is missing" for r in nic.routes if str(r.dest) not in routes]
     return found

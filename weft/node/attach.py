@@ -181,11 +181,17 @@ async def check(cni_call: call.Call, deps: Dependencies) -> None:
         what = "is not there, or has no allocation for this attachment"
         raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {cni_call.pod}")
     nic = (await addplan.find(cni_call, deps)).nic
-    found = plan.differences(nic, mac=link.mac, mtu=link.mtu, up=link.up, addresses=link.addresses)
+    found = plan.differences(
+        nic,
+        mac=link.mac,
+        mtu=link.mtu,
+        up=link.up,
+        addresses=link.addresses,
+        routes=link.routes,
+    )
     found += result.differences(
         cni_call.previous, cni_call.interface, cni_call.netns, link.addresses
     )
-    found += [f"route {r.dest} is missing" for r in nic.routes if str(r.dest) not in link.routes]
     found += _check_ovs(nic, deps)
     if found:
         hint = "delete the pod, so that it is wired anew"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.signed import Notary
 from weft import errors, model, names
+from weft.api import pod as api_pod
 from weft.api import podnetworks, podsignature
 
 ONE = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 12)
@@ -39,26 +40,28 @@ def annotations_of(obj: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def verified(obj: dict[str, Any]) -> podsignature.SignedAllocations:
+    seen = api_pod.read(obj, primary=True)
+    return podsignature.verify(seen.ref, seen.proof, TRUSTED)
+
+
 def test_what_was_signed_is_read() -> None:
     signed = NOTARY.sign(pod())
-    found = podsignature.read(signed, TRUSTED)
+    found = verified(signed)
     assert found.allocations == {"a/blue": ONE}
     assert found.by == NOTARY.signer.id
     assert found.prove() == tuple(annotations_of(signed).values())
 
 
 def test_nothing_is_nothing() -> None:
-    assert (
-        podsignature.read({"metadata": {"namespace": "a", "name": "web"}}, TRUSTED)
-        == podsignature.UNSIGNED
-    )
+    assert verified({"metadata": {"namespace": "a", "name": "web"}}) == podsignature.UNSIGNED
 
 
 def test_other_plugins_entries_are_nobodys_word_and_do_no_harm() -> None:
     signed = NOTARY.sign(pod())
     entries = {**json.loads(annotations_of(signed)[names.POD_NETWORKS]), "default": 3, "b/x": {}}
     annotations_of(signed)[names.POD_NETWORKS] = json.dumps(entries)
-    assert podsignature.read(signed, TRUSTED).allocations == {"a/blue": ONE}
+    assert verified(signed).allocations == {"a/blue": ONE}
 
 
 Edit = Callable[[dict[str, Any]], object]
@@ -108,7 +111,7 @@ def test_anything_else_is_refused_and_says_why(edit: str) -> None:
     change, signature = EDITS[edit]
     change(signed)
     with pytest.raises(errors.InvalidInput, match=signature) as caught:
-        podsignature.read(signed, TRUSTED)
+        verified(signed)
     assert caught.value.where.startswith("Pod ")
 
 
@@ -132,4 +135,4 @@ def test_no_text_reaches_a_reader_as_another_error(text: str, signature: str) ->
     obj = pod(text or "x")
     annotations_of(obj)[names.POD_NETWORKS_SIGNATURE] = signature
     with pytest.raises(errors.InvalidInput):
-        podsignature.read(obj, TRUSTED)
+        verified(obj)

@@ -1,6 +1,8 @@
 """What an allocation comes to inside the pod."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,10 +65,17 @@ def test_bad_interface_names(name: str) -> None:
 
 
 def test_differences() -> None:
-    nic = make()
-    fine = plan.differences(nic, mac=nic.mac, mtu=1300, up=True, addresses=nic.addresses)
-    own = (*nic.addresses, ip_interface("10.9.9.9/32"))
-    assert fine == plan.differences(nic, mac=nic.mac, mtu=1300, up=True, addresses=own) == []
-    found = plan.differences(nic, mac="02:00:00:00:00:01", mtu=1500, up=False, addresses=())
-    assert len(found) == 5
+    route = model.Route(ip_network("10.60.0.0/16"), ip_address("10.1.0.1"))
+    nic = replace(make(), routes=(route,))
+    fine: dict[str, Any] = {"mac": nic.mac, "mtu": 1300, "up": True, "addresses": nic.addresses}
+    routes = ("10.60.0.0/16",)
+    assert plan.differences(nic, **fine, routes=routes) == []
+    own: dict[str, Any] = {"addresses": (*nic.addresses, ip_interface("10.9.9.9/32"))}
+    assert plan.differences(nic, **{**fine, **own}, routes=("0.0.0.0/0", *routes)) == []
+    (missing,) = plan.differences(nic, **fine, routes=("0.0.0.0/0",))
+    assert missing == "route 10.60.0.0/16 is missing"
+    found = plan.differences(
+        nic, mac="02:00:00:00:00:01", mtu=1500, up=False, addresses=(), routes=()
+    )
+    assert len(found) == 6
     assert "10.1.0.2/24" in " ".join(found)
