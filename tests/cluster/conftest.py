@@ -17,7 +17,7 @@ from weft import errors
 
 HERE = Path(__file__).parent
 # They remove weft in the end.
-LAST = ("test_host_switch.py", "test_chart.py")
+LAST = ("test_chart.py", "test_host_switch.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

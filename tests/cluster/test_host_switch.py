@@ -75,6 +75,7 @@ def host(access: Access) -> Iterator[Machine]:
     vsctl(node, "--no-wait", "set", "Open_vSwitch", ".", "external_ids:hostname=its-own-name")
     vsctl(node, "add-br", "br-admin", "--", "set", "Bridge", "br-admin", "datapath_type=netdev")
     yield node
+    vsctl(node, "del-br", "br-admin")
     for each in reversed(DAEMONS):
         node.stop(each.name)
     node.run("sh", "-c", f"rm -rf {RUN}/*")

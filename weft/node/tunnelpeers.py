@@ -20,7 +20,7 @@ from weft.ovsdb.replica import Replica
 log = logging.getLogger(__name__)
 
 PATIENCE = 4.0  # seconds for an answer: the kernel asks three times, a second apart
-AGAIN = 30.0  # seconds until endpoints that did not answer are asked again
+AGAIN, LONGEST = 1.0, 30.0  # seconds until silent endpoints are asked again, at first and later
 REFRESH = 300.0  # seconds until all are: a third of the time after which the switch forgets
 SHOWN = 5  # endpoints that a message names
 _SILENT, _ALL = "that have not answered", "all"
@@ -34,6 +34,7 @@ class TunnelPeers:
         self._endpoints: dict[str, tuple[str, ...]] = {}
         self._asked: frozenset[str] = frozenset()
         self._answered: frozenset[str] = frozenset()
+        self._pause = AGAIN
         self._queue = queue.Queue[str]("tunnel endpoints", longest_pause=5.0)
 
     @property
@@ -53,6 +54,7 @@ class TunnelPeers:
         if not found:
             del self._endpoints[name]
         if self._all() - self._asked:
+            self._pause = AGAIN
             self._queue.add(_SILENT)
 
     async def run(self) -> None:
@@ -90,7 +92,8 @@ class TunnelPeers:
         self._asked |= wanted
         self._answered = (self._answered | answered) - silent
         if silent:
-            self._queue.add(_SILENT, AGAIN)
+            self._queue.add(_SILENT, self._pause)
+            self._pause = min(self._pause * 2, LONGEST)
         if which == _ALL:
             self._queue.add(_ALL, REFRESH)
 
