@@ -148,12 +148,14 @@ def metrics_page() -> str:
     """Each metric with its type and meaning."""
     lines = [
         *("# Metrics", "", MADE, ""),
-        "`/metrics` of the address that `--health` names, in Prometheus' text format. No metric",
-        "has labels, and none names an object.",
+        "`/metrics` of the address that `--health` names, in Prometheus' text format. Labels name",
+        "networks, nodes and kinds, never pods.",
         "",
     ]
-    rows = ((f"`{PREFIX}{one}`", one.type, one.of, one.help) for one in Metric)
-    lines += _table(("metric", "type", "process", "meaning"), rows)
+    rows = (
+        (f"`{PREFIX}{one}`", one.type, ", ".join(one.labels), one.of, one.help) for one in Metric
+    )
+    lines += _table(("metric", "type", "labels", "process", "meaning"), rows)
     return "\n".join(lines) + "\n"
 
 

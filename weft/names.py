@@ -45,6 +45,9 @@ NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
 VERSION = "weft/version"
 # weft's condition on a Node: whether its OVN version has known faults.
 OVN_CONDITION = "OVNKnownFaults"
+# weft's condition on a Node: whether all other nodes answer over the underlay.
+TUNNELS_CONDITION = "TunnelsUp"
+CONDITIONS = (OVN_CONDITION, TUNNELS_CONDITION)
 
 # The default network: its name, its key in annotations of pods and nodes, its name in a CNI call,
 # and its interface in every pod.
@@ -87,6 +90,8 @@ POD_INTERFACE = "pod-if-name"
 IP_ADDRESSES = "ip_addresses"
 OVN_INSTALLED = "ovn-installed"
 NETNS = "weft/netns"
+# external_ids of the Port of a tunnel: "down" while the node at its other end does not answer.
+TUNNEL_STATE = "weft/tunnel"
 
 # Rows of the default network have no prefix. A network whose prefix starts like one of these names
 # carries a hash.
@@ -114,6 +119,10 @@ _TOWARDS = {
 ADVERTISER_TUNNEL_KEY = 1
 # OVN's limit on the length of an ACL's name. The ACL log identifies an ACL by this name only.
 _ACL_NAME = 63
+# Names that Kubernetes takes for an object, and those that `network_object` makes of others.
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_HASHED = re.compile(r"-[0-9a-f]{16}$")
+_LONGEST = 253
 # Source of OVN's DHCP replies and of the node's router advertisements on every network.
 SERVER_MAC = "0a:58:a9:fe:01:01"
 SERVER_ADDRESS = "169.254.1.1"  # the DHCP server; guests send renewals to it
@@ -166,6 +175,19 @@ def prefix(key: str) -> str:
     if not plain:
         folded += "." + hashlib.sha256(key.encode()).hexdigest()[:8]
     return folded + "_"
+
+
+def network_object(network: str) -> str:
+    """The name of a network's Network object: the network's own, if Kubernetes takes it.
+
+    Another name gets a hash, and so does one that looks as if it had one: no two networks share an
+    object.
+    """
+    if _OBJECT_NAME.fullmatch(network) and len(network) <= _LONGEST and not _HASHED.search(network):
+        return network
+    hashed = hashlib.sha256(network.encode()).hexdigest()[:16]
+    plain = re.sub(r"[^a-z0-9]+", "-", network.lower()).strip("-")
+    return f"{plain[:200].strip('-') or 'network'}-{hashed}"
 
 
 def layer2_switch(network: str) -> str:

@@ -27,6 +27,7 @@ from weft.kube.resources import (
     MULTINETWORKPOLICIES,
     NADS,
     NAMESPACES,
+    NETWORKS,
     NODES,
     PODS,
     Resource,
@@ -41,6 +42,7 @@ READERS: dict[Resource, Callable[[Object], Any]] = {
     NODES: objects.node,
     IPAMCLAIMS: objects.ipam_claim,
     MULTINETWORKPOLICIES: objects.multi_network_policy,
+    NETWORKS: objects.network_object,
 }
 
 
@@ -64,22 +66,36 @@ class World(MemoryApi):
             self.keys = podsignature.TrustedKeys.parse({SIGNER.id: SIGNER.public})
             return None
         ref = Ref(about.resource, key)
-        before = copy.deepcopy(self.objects[ref])
+        before = copy.deepcopy(self.objects.get(ref))
         try:
-            if not self.merge_patch(*ref, patch.body()):
+            if not self._write(ref, patch):
                 return None
         except errors.Conflict:
             return None
-        self.writes.append(("patch", about.resource.kind, key))
+        verb = "delete" if patch.removes else "create" if before is None else "patch"
+        self.writes.append((verb, about.resource.kind, key))
         if self.lives is not None:
             left, arrives = self.lives
             self.lives = (left - 1, arrives)
             if not left:
                 if not arrives:
-                    self.objects[ref] = before
+                    self.objects.pop(ref, None)
+                    if before is not None:
+                        self.objects[ref] = before
                 self.lives = None
                 raise Killed
         return ref
+
+    def _write(self, ref: Ref, patch: Patch) -> bool:
+        """Whether it changed anything."""
+        if patch.removes:
+            self.remove(*ref)
+            return True
+        if ref.resource is NETWORKS and ref not in self.objects:
+            assert patch.creates, f"{ref.key} does not exist"
+            uid = f"{ref.resource.kind}-{ref.key}-{self.version}"
+            self.put(ref.resource, {"metadata": {"name": ref.key, "uid": uid}})
+        return self.merge_patch(*ref, patch.body())
 
 
 class Manager:
@@ -116,6 +132,7 @@ class Manager:
             IPAMCLAIMS: self.cluster.set_claim,
             PODS: self.cluster.set_pod,
             MULTINETWORKPOLICIES: self.cluster.set_policy,
+            NETWORKS: self.cluster.set_network,
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid

@@ -42,7 +42,7 @@ class MemoryApi(Client):
         self.history: list[tuple[int, str, str, Object]] = []  # version, kind, event, object
         self.version = 0
         self.now = "2026-02-01T00:00:00Z"  # when what a client creates is made
-        self.writes: list[tuple[str, str, str]] = []  # verb, kind, key
+        self.writes: list[tuple[str, str, str]] = []  # verb, kind, key; no Network objects
         self.spoil: Spoil = lambda verb, kind, key: ""
         self._changed = asyncio.Event()
         self._behind: dict[object, int] = {}
@@ -164,6 +164,12 @@ class MemoryApi(Client):
             self.merge_patch(res, key, body)
         return copy.deepcopy(self.of(res, key))
 
+    async def delete(self, res: Resource, name: str, namespace: str = "", **_: Any) -> None:
+        key = f"{namespace}/{name}" if namespace else name
+        async with self._effect("delete", res, key):
+            self._found(res, key)
+            self.remove(res, key)
+
     async def watch(  # type: ignore[override]
         self,
         res: Resource,
@@ -206,6 +212,9 @@ class _Effect:
     async def __aenter__(self) -> None:
         await asyncio.sleep(0)
         verb, res, key = self._call
+        self._fate = ""
+        if res == resources.NETWORKS:
+            return  # a clock says when these are written: no test counts them
         self._fate = self._api.spoil(verb, res, key)
         if self._fate == "before":
             raise errors.Unreachable(0, "Unreachable", "the request was lost")

@@ -11,6 +11,7 @@ numbers, equal calls give equal results.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import NamedTuple
@@ -58,6 +59,7 @@ class Ledger:
         self._allocations: dict[AllocationOwner, model.Allocation] = {}
         self._labels: dict[AllocationOwner, str] = {}
         self._by_address: dict[model.Address, AllocationOwner] = {}
+        self.families = Counter[int]()  # how many of these are of which family
         self._by_mac: dict[str, AllocationOwner] = {}
         self._by_key: dict[int, AllocationOwner] = {}
 
@@ -74,6 +76,11 @@ class Ledger:
     def usage(self) -> tuple[pool.Usage, ...]:
         """Returns how full each subnet is."""
         return tuple(each.usage for each in self._pools.values())
+
+    def outside(self) -> list[tuple[model.Address, AllocationOwner]]:
+        """Returns the held addresses that are not allocated in turn, with their owners."""
+        held = (address for each in self._pools.values() for address in each.outside())
+        return [(each, self._by_address[each]) for each in held if each in self._by_address]
 
     def owner_label(self, value: model.Address | str) -> str:
         """Returns the label of the owner of an address or MAC, "" if it is free."""
@@ -135,6 +142,7 @@ class Ledger:
         self._labels.pop(owner, None)
         for address in allocation.addresses:
             self._by_address.pop(address.ip, None)
+            self.families[address.version] -= 1
             if (own := self._pools.get(address.version)) and address.ip in own.subnet:
                 own.release(address.ip)
         self._by_mac.pop(allocation.mac, None)
@@ -157,6 +165,7 @@ class Ledger:
             self._labels[owner] = label
         for address in allocation.addresses:
             self._by_address[address.ip] = owner
+            self.families[address.version] += 1
             # The network's subnets may have changed since: pods keep their older addresses.
             if (own := self._pools.get(address.version)) and address.ip in own.subnet:
                 own.take(address.ip, in_turn=in_turn)

@@ -7,10 +7,16 @@ ledger allocates addresses within a node subnet.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weft import errors, model, names
-from weft.alloc import ring
+from weft.alloc import ring, subnets
+from weft.alloc.pool import Usage
+
+_OWN = 2  # addresses of a node subnet that the node keeps: its router's, and the next
+_MOST = (1 << 53) - 1  # the largest count that every reader of JSON keeps exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,26 @@ def check(where: str, key: str, given: NodeSubnets, allocation: model.Allocation
             field = f"{names.POD_NETWORKS}[{key!r}]"
             hint = "delete the pod; its owner creates a new one"
             raise errors.InvalidInput(where, field, str(address), rule, hint=hint)
+
+
+def usage(spec: model.NetworkSpec, used: Mapping[int, int]) -> tuple[Usage, ...]:
+    """Returns how full each family of a layer3 network is; `used` are the addresses by family.
+
+    What no node has yet counts as free: `total` is what pods can have on as many nodes as fit.
+    """
+    first: dict[int, model.Subnet] = {}
+    totals = Counter[int]()
+    for subnet, length in zip(spec.subnets, spec.host_prefix, strict=True):
+        family = subnet.version
+        hosts = 1 << (subnet.max_prefixlen - length)
+        kept = _OWN + (2 if family == 4 else 1)
+        each_node = min(max(hosts - kept, 0), subnets.MAX_IPV6 if family == 6 else hosts)
+        first.setdefault(family, subnet)
+        totals[family] = min(totals[family] + (each_node << (length - subnet.prefixlen)), _MOST)
+    return tuple(
+        Usage(subnet, totals[each], used.get(each, 0), max(totals[each] - used.get(each, 0), 0))
+        for each, subnet in first.items()
+    )
 
 
 class SubnetPool:

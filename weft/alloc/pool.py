@@ -91,6 +91,10 @@ class Pool:
                 return rule, "choose another address, or take it out of excludeSubnets"
         return None
 
+    def outside(self) -> list[model.Address]:
+        """Returns the taken addresses that are not allocated in turn."""
+        return [self._make(each) for each in sorted(self._beyond)]
+
     @property
     def usage(self) -> Usage:
         """How many addresses are taken and free now."""

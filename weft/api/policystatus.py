@@ -11,10 +11,12 @@ Messages contain no numbers that change with each pod; the status' `ports` do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from weft.api import conditions as kubernetes
+from weft.api.conditions import FALSE, TRUE, UNKNOWN
 from weft.policy.netpolicy import (
     Direction,
     Mode,
@@ -29,10 +31,11 @@ from weft.policy.netpolicy import (
 )
 from weft.reasons import Reason
 
+Condition = kubernetes.Condition[Reason]
+
 ACCEPTED, BOUND, SELECTORS_MATCH = "Accepted", Reason.BOUND, "SelectorsMatch"
 MAX_REPORTED = 20  # skipped parts or unmatched selectors that a status lists
 _FEW = 5  # items that a message names
-TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,6 @@ class Findings:
     bindings: tuple[Binding, ...] = ()
     unbound: tuple[str, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition of the status, without its times."""
-
-    type: str
-    status: str
-    reason: Reason
-    message: str
 
 
 def selectors_of(policy: Policy) -> Iterator[Unmatched]:
@@ -191,38 +184,13 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
             {"field": each.field, "selects": _description(each)}
             for each in found.unmatched[:MAX_REPORTED]
         ],
-        "conditions": [
-            _condition(condition, _earlier(before, condition.type), found.generation, now)
-            for condition in conditions(found)
-        ],
+        "conditions": kubernetes.rendered(conditions(found), before, found.generation, now),
     }
 
 
 def _part(part: Skipped) -> dict[str, str]:
     entries = {"field": part.field, "value": part.value, "rule": part.rule, "remedy": part.remedy}
     return {name: text for name, text in entries.items() if text}
-
-
-def _condition(
-    condition: Condition, before: Mapping[str, object], generation: int, now: str
-) -> dict[str, object]:
-    since = before.get("lastTransitionTime") if before.get("status") == condition.status else None
-    return {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason.value,
-        "message": condition.message,
-        "observedGeneration": generation,
-        "lastTransitionTime": since or now,
-    }
-
-
-def _earlier(status: object, type: str) -> Mapping[str, object]:
-    listed = status.get("conditions") if isinstance(status, Mapping) else None
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, Mapping) and each.get("type") == type:
-            return each
-    return {}
 
 
 def skipped_text(part: Skipped) -> str:

@@ -18,7 +18,7 @@ from weft.app import health, manageroptions, settings, webhook
 from weft.control import loop, signingkeys
 from weft.control.cluster import informers, signing, state, unknown, writer
 from weft.control.signingkeys import PublicKeys
-from weft.kube import cache, events, lease, resources
+from weft.kube import cache, events, lease
 from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 
@@ -79,7 +79,7 @@ class Manager:
         return (*self._informers.all(), self._keys)
 
     def _networks(self) -> int:
-        return int(self.cluster.figures()[Metric.NETWORKS]) if self.cluster is not None else 0
+        return self.cluster.network_count if self.cluster is not None else 0
 
     @property
     def is_started(self) -> bool:
@@ -100,7 +100,7 @@ class Manager:
             Metric.NADS: len(self._informers.nads),
             Metric.NODES: len(self._informers.nodes),
             Metric.PODS: len(self._informers.pods),
-            Metric.PODS_QUEUED: self.writer.queued(resources.PODS),
+            **self.writer.figures(),
             **self.cluster.figures(),
         }
 

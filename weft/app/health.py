@@ -1,7 +1,6 @@
 """Serves a process's probes and metrics over HTTP.
 
-The paths are /healthz, /readyz and /metrics, over TCP or a unix socket, read-only. Metrics have no
-labels with object names.
+The paths are /healthz, /readyz and /metrics, over TCP or a unix socket, read-only.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from aiohttp import web
 
 from weft import errors
-from weft.metrics import PREFIX, Figures, Metric
+from weft.metrics import PREFIX, Figures, Histogram, Labels, Metric, Series
 
 Reasons = Callable[[], list[str]]
 
@@ -25,11 +24,36 @@ Reasons = Callable[[], list[str]]
 def render_figures(figures: Figures) -> str:
     """Renders figures in Prometheus' text format."""
     lines = []
-    for metric, value in sorted(figures.items()):
+    for metric, value in sorted(figures.items(), key=lambda each: each[0]):
         name = f"{PREFIX}{metric}"
         lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.type}"]
-        lines.append(f"{name} {value:g}")
+        lines += _samples(name, metric.labels, value)
     return "\n".join(lines) + "\n"
+
+
+def _samples(name: str, labels: Labels, value: float | Series | Histogram) -> Iterator[str]:
+    if isinstance(value, Histogram):
+        for values, counts, total in value.series():
+            given = tuple(zip(labels, values, strict=True))
+            for bound, count in zip((*value.BOUNDS, float("inf")), counts, strict=True):
+                le = "+Inf" if bound == float("inf") else f"{bound:g}"
+                yield f"{name}_bucket{_labelled((*given, ('le', le)))} {count}"
+            yield f"{name}_sum{_labelled(given)} {total:g}"
+            yield f"{name}_count{_labelled(given)} {counts[-1]}"
+    elif isinstance(value, Mapping):
+        for values, number in sorted(value.items()):
+            yield f"{name}{_labelled(tuple(zip(labels, values, strict=True)))} {number:.15g}"
+    else:
+        yield f"{name} {value:.15g}"
+
+
+def _labelled(labels: tuple[tuple[str, str], ...]) -> str:
+    parts = (f'{name}="{_escaped(value)}"' for name, value in labels)
+    return f"{{{','.join(parts)}}}" if labels else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def process_figures(started: float) -> Figures:

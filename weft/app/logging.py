@@ -13,7 +13,7 @@ from typing import TextIO
 
 import orjson
 
-from weft import errors
+from weft import errors, logid
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -25,7 +25,10 @@ FORMATS = ("text", "json")
 
 
 class Json(logging.Formatter):
-    """Formats an entry as {"time", "level", "logger", "message"[, "trace"]} on one line."""
+    """Formats an entry as {"time", "level", "logger", "message"[, "id"][, "trace"]} on one line.
+
+    `id` is the uid of the pod that the entry is about, the same in all processes.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -34,6 +37,8 @@ class Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if id := getattr(record, "id", "") or logid.current.get():
+            entry["id"] = id
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)
         return orjson.dumps(entry).decode()

@@ -83,6 +83,7 @@ MULTINETWORKPOLICIES = Resource(
     "MultiNetworkPolicy",
     older=("v1beta1",),
 )
+NETWORKS = Resource("weft.internal", "v1alpha1", "networks", "Network", namespaced=False)
 UDNS = Resource("k8s.ovn.org", "v1", "userdefinednetworks", "UserDefinedNetwork")
 CUDNS = Resource(
     "k8s.ovn.org", "v1", "clusteruserdefinednetworks", "ClusterUserDefinedNetwork", False
@@ -92,7 +93,8 @@ VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineI
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
-    IPAMCLAIMS, MULTINETWORKPOLICIES, UDNS, CUDNS, VMS, VMIS, REPLICASETS, DAEMONSETS, JOBS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, UDNS, CUDNS, VMS, VMIS, REPLICASETS,
+    DAEMONSETS, JOBS,
 )  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from weft import errors, names, rows
 from weft.host import uninterrupted
@@ -69,19 +71,26 @@ async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> p
     """Does the steps of an ADD; each takes as long as kernel, OVS or OVN need."""
     progress.where = f"Pod {cni_call.pod}, annotation {names.POD_NETWORKS}"
     progress.hint = "see the pod's events; is weft cluster-manager running?"
-    add_plan = await addplan.find(cni_call, deps)
+    timed = partial(deps.steps.timed, time.perf_counter)
+    with timed("allocation"):
+        add_plan = await addplan.find(cni_call, deps)
     nic = progress.nic = add_plan.nic
     if nic.kind is plan.NicKind.VETH:
-        await links.make_veth(nic, cni_call.netns)
-    await write_port(add_plan, deps)
+        with timed("device"):
+            await links.make_veth(nic, cni_call.netns)
+    with timed("port"):
+        await write_port(add_plan, deps)
     progress.where = f"OVS port {nic.device} of Pod {cni_call.pod}"
     if nic.kind is plan.NicKind.INTERNAL:
         progress.hint = "is ovs-vswitchd running? see its log"
-        await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
-        await links.move_internal(nic, cni_call.netns)
+        with timed("interface"):
+            await wait_for_port(nic, deps, lambda columns: port.number(columns) > 0)
+            await links.move_internal(nic, cni_call.netns)
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
-    await wait_for_port(nic, deps, port.installed)
-    await deps.records.put(record.Record(nic, add_plan.owner))
+    with timed("flows"):
+        await wait_for_port(nic, deps, port.installed)
+    with timed("record"):
+        await deps.records.put(record.Record(nic, add_plan.owner))
     return nic
 
 

@@ -10,6 +10,7 @@ from weft import errors, model
 from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations, SignedAnnotations
 from weft.kube import cache
+from weft.metrics import Histogram
 from weft.nic import plan, port
 from weft.node.records import Records
 from weft.ovsdb import replica
@@ -56,7 +57,8 @@ class Dependencies:
     `is_defined` says whether a NAD of that key exists, whichever plugin serves it.
     `check_use` raises NotReady where a pod may not be attached through a NAD.
     `ovs` is a replica of `port.TABLES`, `records` the node's attachments. `warn` emits a Warning on
-    a pod, with reason and message; `cannot_add` returns why no new ADD could succeed now.
+    a pod, with reason and message; `cannot_add` returns why no new ADD could succeed now. `calls`
+    and `steps` time CNI calls and the steps of an ADD.
     """
 
     node: str
@@ -72,3 +74,5 @@ class Dependencies:
     settings: Settings = field(default_factory=Settings)
     warn: Callable[[model.PodRef, EventReason, str], None] = _silent
     cannot_add: Callable[[], list[str]] = list
+    calls: Histogram = field(default_factory=Histogram)
+    steps: Histogram = field(default_factory=Histogram)

@@ -20,10 +20,11 @@ from typing import Any
 
 import orjson
 
-from weft import errors, names
+from weft import errors, logid, names
 from weft.api.pod import Pod
 from weft.cni import wire
 from weft.host import netns, uninterrupted
+from weft.metrics import Figures, Metric
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair, routes
 from weft.node.dependencies import Dependencies
@@ -108,6 +109,9 @@ class Server:
             # A second cancellation must not leave what the first one is undoing.
             await uninterrupted.finish(_ended(self._connections))
 
+    def figures(self) -> Figures:
+        return {Metric.CNI: self.deps.calls, Metric.CNI_STEP: self.deps.steps}
+
     def is_busy(self, device: str) -> bool:
         """Whether a call or repair works on this device now."""
         return any(names.host_device(*key) == device for key in self._turns.keys)
@@ -170,9 +174,20 @@ class Server:
     async def _perform(self, env: dict[str, str], config: bytes) -> tuple[int, bytes]:
         """Returns exit status and output of a call; every error becomes an answer."""
         started = time.perf_counter()
+        status, body = await self._answered(env, config, started)
+        command = env.get("CNI_COMMAND", "")
+        if command in call.COMMANDS:
+            outcome = "refused" if status else "ok"
+            self.deps.calls.observe(time.perf_counter() - started, command, outcome)
+        return status, body
+
+    async def _answered(
+        self, env: dict[str, str], config: bytes, started: float
+    ) -> tuple[int, bytes]:
         subject = f"{env.get('CNI_COMMAND')} {env.get('CNI_IFNAME', '')}"
         try:
             cni_call = call.parse(env, config)
+            logid.current.set(cni_call.uid or cni_call.sandbox)  # of this call's own task
             body = await self._carry_out(cni_call)
         except netns.Gone as error:
             return refuse(call.Refused(call.Code.CONTAINER, error.what, where=error.where), config)

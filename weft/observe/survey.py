@@ -37,16 +37,18 @@ async def read(api: Client, now: datetime) -> Survey:
         resources.NADS,
         resources.MULTINETWORKPOLICIES,
         resources.IPAMCLAIMS,
+        resources.NETWORKS,
         resources.LEASES,
         resources.CONFIGMAPS,
     )
-    nodes, nads, policies, claims, leases, maps = await asyncio.gather(
+    nodes, nads, policies, claims, networks, leases, maps = await asyncio.gather(
         *(_listed(api, kind) for kind in kinds)
     )
     optional = (
         (resources.NADS, nads),
         (resources.MULTINETWORKPOLICIES, policies),
         (resources.IPAMCLAIMS, claims),
+        (resources.NETWORKS, networks),
     )
     denied = await _denied(api)
     return Survey(

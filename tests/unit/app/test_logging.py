@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging as stdlib
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from weft import errors
+from weft import errors, logid
 from weft.app import logging
 
 
@@ -34,6 +35,23 @@ def test_a_json_line_is_one_line_with_its_trace_inside() -> None:
     assert told["level"] == "info"
     assert told["logger"] == "weft.x"
     assert "KeyError" in failed["trace"]
+
+
+def test_entries_of_one_pod_have_one_id() -> None:
+    stream = io.StringIO()
+    logging.set_up("info", "json", stream)
+    log = stdlib.getLogger("weft.x")
+    log.info("about nobody")
+    log.info("rows are written", extra=logid.about("uid-1"))
+
+    async def call() -> None:
+        logid.current.set("uid-2")
+        log.info("ADD done")
+
+    asyncio.run(call())
+    log.info("after the call")
+    told = [json.loads(line).get("id") for line in stream.getvalue().splitlines()]
+    assert told == [None, "uid-1", "uid-2", None]
 
 
 def test_a_text_line_names_level_and_place() -> None:

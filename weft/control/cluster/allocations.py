@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from weft import errors, model, names
-from weft.alloc import ledger, macs
+from weft.alloc import ledger, macs, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 
@@ -46,6 +46,7 @@ class Allocations:
         self._claims: dict[AllocationOwner, _ClaimUse] = {}  # by owner
         self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
         self._changed: set[str] = set()  # NADs for `take_changed`
+        self._changed_networks: set[str] = set()  # for `take_changed_networks`
 
     def __len__(self) -> int:
         """The number of holders: attachments and claims."""
@@ -56,6 +57,13 @@ class Allocations:
         if not (changed := self._changed):
             return changed  # as nearly always
         self._changed = set()
+        return changed
+
+    def take_changed_networks(self) -> set[str]:
+        """Returns the networks of which anything was given or freed since the last call."""
+        if not (changed := self._changed_networks):
+            return changed
+        self._changed_networks = set()
         return changed
 
     def users(self, nad: str) -> Mapping[str, str]:
@@ -70,6 +78,30 @@ class Allocations:
             for owner, held in self._ledgers[segment].allocations().items()
             if any(address.ip in each for address in held.addresses for each in ranges)
         }
+
+    def outside(self, network: model.Network, ranges: Collection[model.Subnet]) -> list[str]:
+        """Returns the labels of those who hold an address of some ranges that are not allocated
+        in turn."""
+        return [
+            self._labels.get(owner) or str(owner)
+            for book in self._current(network)
+            for address, owner in book.outside()
+            if any(address in each for each in ranges)
+        ]
+
+    def usage(self, network: model.Network) -> tuple[pool.Usage, ...]:
+        """Returns how full the subnets of each family are, on all nodes together; `subnet` is the
+        first of them."""
+        books = self._current(network)
+        if network.spec.topology is model.Topology.LAYER3:
+            used = sum((book.families for book in books), Counter[int]())
+            return nodesubnets.usage(network.spec, used)
+        return (books[0] if books else ledger.Ledger(network)).usage()
+
+    def _current(self, network: model.Network) -> list[ledger.Ledger]:
+        """Returns the ledgers of a network, by its present configuration."""
+        segments = sorted(self._segments.get(network.name, ()))
+        return [self._ledger(network, self._ledgers[each].node_subnets) for each in segments]
 
     def is_used(self, network: str) -> bool:
         """Whether anybody holds something of a network."""
@@ -215,6 +247,7 @@ class Allocations:
             mac = next(iter(macs.candidates(claim.addresses, str(owner))))
             book.reserve(owner, model.Allocation(mac, claim.addresses), label=_claim_label(claim))
             self._labels[owner] = _claim_label(claim)
+            self._changed_networks.add(network.name)
 
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
         """Returns what the claim holds, if it holds anything."""
@@ -299,6 +332,7 @@ class Allocations:
         self, segment: model.Segment, uid: str, key: str, owner: AllocationOwner, label: str
     ) -> None:
         self._held.setdefault(uid, {})[key] = (segment, owner)
+        self._changed_networks.add(segment.network)
         self._labels[owner] = label
         claim = self._claims.get(owner)
         if claim is not None:
@@ -307,6 +341,7 @@ class Allocations:
     def _drop_owner(self, segment: model.Segment, owner: AllocationOwner) -> None:
         if segment in self._ledgers:
             self._ledgers[segment].release(owner)
+        self._changed_networks.add(segment.network)
         self._labels.pop(owner, None)
 
     def _ledger(

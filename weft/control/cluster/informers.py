@@ -63,10 +63,12 @@ class Informers:
         self.policies = follow(
             resources.MULTINETWORKPOLICIES, objects.multi_network_policy, may_be_unknown=True
         )
+        self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
         """Returns all informers."""
-        return self.nads, self.nodes, self.claims, self.namespaces, self.policies, self.pods
+        declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
+        return (*declared, self.pods, self.networks)
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""
@@ -76,6 +78,7 @@ class Informers:
         self._subscribe(self.claims, cluster.set_claim, writer)
         self._subscribe(self.pods, cluster.set_pod, writer)
         self._subscribe(self.policies, cluster.set_policy, writer)
+        self._subscribe(self.networks, cluster.set_network, writer)
 
     @staticmethod
     def _subscribe(

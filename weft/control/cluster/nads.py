@@ -58,6 +58,7 @@ class Nad:
     accepted: model.NetworkSpec | None = None
     accepted_config: str = ""
     version: str = ""
+    generation: int = 0
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
 
@@ -114,6 +115,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         accepted=accepted if is_known else None,
         accepted_config=annotated_config if is_known else "",
         version=meta.get("resourceVersion", ""),
+        generation=meta.get("generation", 0),
         finalizers=tuple(meta.get("finalizers") or ()),
         is_deleting="deletionTimestamp" in meta,
     )

@@ -151,6 +151,52 @@ class Networks:
         """Returns the network of a name, None if there is none."""
         return self._networks.get(name)
 
+    def names(self) -> frozenset[str]:
+        """Returns the names of all networks, and those that NADs declare in vain."""
+        return frozenset(self._networks) | self._register.networks()
+
+    def nad(self, key: str) -> Nad | None:
+        """Returns a NAD, None if it is unknown."""
+        return self._register.get(key)
+
+    def definitions(self, name: str) -> frozenset[str]:
+        """Returns the NADs that declare a network or were accepted for it."""
+        return self._register.users(name)
+
+    def named_by(self, key: str) -> set[str]:
+        """Returns the networks that a NAD declares, stands for, or was accepted for."""
+        nad = self._register.get(key)
+        if nad is None:
+            return set()
+        found = (nad.spec, nad.accepted, self._register.standing(key))
+        return {spec.name for spec in found if spec is not None}
+
+    def refusal(self, name: str, key: str) -> str:
+        """Returns why a NAD does not count for a network, "" if it does."""
+        return self._register.settlement(name).refused.get(key, "")
+
+    def lacking(self, name: str) -> str:
+        """Returns why a network has no id, "" if it has one."""
+        error = self._no_id.get(name)
+        return error.in_full() if error is not None else ""
+
+    def held_back(self, nad: Nad) -> tuple[str, ...]:
+        """Returns the keys of a NAD's edit that waits for pods; none if no edit waits."""
+        accepted, said = nad.accepted, nad.spec
+        if not accepted or not said or said is self._register.standing(nad.key):
+            return ()
+        if nad.key in self._register.settlement(accepted.name).refused:
+            return ()
+        return edits.held_back(accepted, said)
+
+    def users(self, network: str) -> dict[str, str]:
+        """Returns the pods on a network, through any NAD: uid to label."""
+        return {
+            uid: label
+            for key in sorted(self._register.users(network))
+            for uid, label in self._allocations.users(key).items()
+        }
+
     def release(self, name: str) -> None:
         """Forgets a network if no NAD declares it and nothing of it is held."""
         if name == names.DEFAULT_NETWORK or self._register.declaring(name):
@@ -310,7 +356,7 @@ class Networks:
 
     def _events_for_users(self, nad: Nad) -> Iterator[Event]:
         """Yields Events that name the pods for which a deletion or an edit waits."""
-        key, accepted, declared = nad.key, nad.accepted, nad.spec
+        key, accepted = nad.key, nad.accepted
         yield from self._events.name(
             nad,
             Reason.NETWORK_IN_USE,
@@ -318,20 +364,11 @@ class Networks:
             about=nad.is_deleting,
             text=partial(edits.in_use, nad),
         )
-        held_back: tuple[str, ...] = ()
-        name = accepted.name if accepted else ""
-        is_refused = key in self._register.settlement(name).refused
-        if (
-            accepted
-            and declared
-            and declared is not self._register.standing(key)
-            and not is_refused
-        ):
-            held_back = edits.held_back(accepted, declared)
+        held_back = self.held_back(nad)
         yield from self._events.name(
             nad,
             Reason.EDIT_WAITS,
-            self._users(name) if held_back else {},
+            self.users(accepted.name) if accepted and held_back else {},
             about=(held_back, nad.config) if held_back else None,
             text=partial(edits.waits, nad, held_back),
         )
@@ -346,14 +383,6 @@ class Networks:
             message = edits.excluded(after, pods.values(), len(pods))
             event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, message)
             self._excluded.setdefault(after.key, []).append(event)
-
-    def _users(self, network: str) -> dict[str, str]:
-        """Returns the pods on a network, through any NAD: uid to label."""
-        return {
-            uid: label
-            for key in sorted(self._register.users(network))
-            for uid, label in self._allocations.users(key).items()
-        }
 
 
 def _alike(before: Nad | None, after: Nad | None) -> bool:

@@ -95,6 +95,15 @@ class Nodes:
             self._subnets.forget(segment.node)
         self._subnets.let_go(segment.network)
 
+    def problem(self, name: str) -> str:
+        """Returns why a node does not serve its pods' networks, "" if it does."""
+        node = self._nodes.get(name)
+        if node is None:
+            return "does not exist"
+        if not node.is_ready:
+            return "is not ready"
+        return "" if node.is_announced else "has not been announced by its agent"
+
     # Objects in
 
     def reserve_ids(self, found: Iterable[Node]) -> None:

@@ -34,12 +34,18 @@ class ObservedObject:
 
 @dataclass(frozen=True, slots=True)
 class Node(ObservedObject):
-    """A Node. If its annotations are invalid, `info` has the name alone and `problem` says why."""
+    """A Node. If its annotations are invalid, `info` has the name alone and `problem` says why.
+
+    `is_announced`: an agent has written its chassis and tunnel address. `is_ready`: so the kubelet
+    says, or nobody.
+    """
 
     created: str
     info: model.NodeInfo
     annotations: Mapping[str, str]
     problem: str = ""
+    is_announced: bool = False
+    is_ready: bool = True
 
     @property
     def name(self) -> str:
@@ -57,7 +63,16 @@ def node(obj: Object) -> Node:
     except errors.InvalidInput as error:
         info, problem = model.NodeInfo(meta["name"]), error.in_full()
     created = meta.get("creationTimestamp", "")
-    return Node(*_seen(resources.NODES, obj), created, info, kept, problem)
+    is_announced = all(notes.get(each) for each in (names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS))
+    seen = _seen(resources.NODES, obj)
+    return Node(*seen, created, info, kept, problem, is_announced, _is_ready(obj))
+
+
+def _is_ready(obj: Object) -> bool:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return not any(
+        each.get("type") == "Ready" and each.get("status") != "True" for each in conditions
+    )
 
 
 def eldest_first(nodes: Iterable[Node]) -> list[Node]:
@@ -118,6 +133,18 @@ def multi_network_policy(obj: Object) -> Policy:
         obj["metadata"].get("generation", 0),
         obj.get("status"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkObject(ObservedObject):
+    """A Network object as it is stored: this manager, or an earlier one, wrote its status."""
+
+    status: Mapping[str, Any] | None = None
+
+
+def network_object(obj: Object) -> NetworkObject:
+    """Parses a Network object."""
+    return NetworkObject(*_seen(resources.NETWORKS, obj), obj.get("status"))
 
 
 def _seen(resource: resources.Resource, obj: Object) -> tuple[Subject, str]:

@@ -49,8 +49,9 @@ class Patch:
     """A merge patch (RFC 7386) of one incarnation; None removes an annotation or a key of `data`.
 
     `version`: the API server takes it for this resourceVersion only ("": any). A `status` goes to
-    the subresource, alone. `creates`: the object is created if it does not exist. `settles`: the
-    object needs no new decision when only this patch comes back from the informer.
+    the subresource, alone. `creates`: the object is created if it does not exist. `removes`: the
+    object is deleted, and nothing else is written. `settles`: the object needs no new decision when
+    only this patch comes back from the informer.
     """
 
     about: Subject
@@ -60,6 +61,7 @@ class Patch:
     data: Mapping[str, str | None] | None = None
     version: str = ""
     creates: bool = False
+    removes: bool = False
     settles: bool = False
 
     @property

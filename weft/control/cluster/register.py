@@ -49,6 +49,10 @@ class Register:
         """Returns the NADs that stand for a network."""
         return frozenset(self._declaring.get(network, ()))
 
+    def networks(self) -> frozenset[str]:
+        """Returns the networks that NADs stand for."""
+        return frozenset(self._settlements)
+
     def users(self, network: str) -> frozenset[str]:
         """Returns the NADs through which pods may be on a network."""
         return frozenset(self._accepted.get(network, ())) | self.declaring(network)

@@ -19,8 +19,16 @@ from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import Held, SigningKeys
 from weft.control.cluster.nads import Nad
+from weft.control.cluster.networkstatuses import NetworkStatuses
 from weft.control.cluster.nodes import Nodes
-from weft.control.cluster.objects import IpamClaim, Namespace, Node, Policy, eldest_first
+from weft.control.cluster.objects import (
+    IpamClaim,
+    Namespace,
+    NetworkObject,
+    Node,
+    Policy,
+    eldest_first,
+)
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref
 from weft.control.cluster.pods import Pods
 from weft.control.cluster.podtable import PodTable
@@ -43,6 +51,7 @@ class _Early:
     claims: dict[str, IpamClaim] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    statuses: dict[str, NetworkObject] = field(default_factory=dict)
 
 
 class Cluster:
@@ -65,6 +74,7 @@ class Cluster:
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
         )
         self._policies = PolicyStatuses(self._table, self._networks)
+        self._statuses = NetworkStatuses(self._networks, self._nodes, self._allocations)
         self._of_namespaces: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
         self._due: dict[Resource, dict[str, float]] = {
             resources.NADS: self._networks.due,
@@ -72,6 +82,7 @@ class Cluster:
             resources.IPAMCLAIMS: self._claims.due,
             resources.PODS: self._pods.due,
             resources.MULTINETWORKPOLICIES: self._policies.due,
+            resources.NETWORKS: self._statuses.due,
         }
         self._deciders: dict[Resource, Callable[[str, str], Outcome]] = {
             resources.NADS: lambda key, _: self._networks.decide(key),
@@ -79,6 +90,7 @@ class Cluster:
             resources.IPAMCLAIMS: self._claims.decide,
             resources.PODS: lambda key, _: self._pods.decide(key),
             resources.MULTINETWORKPOLICIES: self._policies.decide,
+            resources.NETWORKS: self._statuses.decide,
             resources.NAMESPACES: lambda key, _: Outcome(events=self._of_namespaces.pop(key, ())),
             resources.CONFIGMAPS: lambda key, _: self._keys.decide(Ref(resources.CONFIGMAPS, key)),
             resources.SECRETS: lambda key, _: self._keys.decide(Ref(resources.SECRETS, key)),
@@ -89,9 +101,14 @@ class Cluster:
         """Whether networks wait, until `end_recovery`, for what running pods may hold."""
         return self._pods.is_recovering
 
+    @property
+    def network_count(self) -> int:
+        """How many networks there are."""
+        return len(self._networks)
+
     def figures(self) -> Figures:
         found = {Metric.NETWORKS: len(self._networks), Metric.POLICIES: len(self._policies)}
-        return {**found, **self._pods.figures()}
+        return {**found, **self._pods.figures(), **self._statuses.figures()}
 
     # Objects in
 
@@ -116,7 +133,9 @@ class Cluster:
         if self._early is not None:
             _put(self._early.nads, key, new)
             return
+        self._statuses.use_nad(key)
         self._networks.set_nad(key, new)
+        self._statuses.use_nad(key)
         self._carry()
 
     def set_node(self, name: str, new: Node | None) -> None:
@@ -124,6 +143,7 @@ class Cluster:
             _put(self._early.nodes, name, new)
             return
         self._nodes.set(name, new)
+        self._statuses.use_node(name)
         self._carry()
 
     def set_claim(self, key: str, new: IpamClaim | None) -> None:
@@ -145,6 +165,7 @@ class Cluster:
         old = self._table.set(key, new)
         self._pods.put(old, new)
         self._policies.set_pod(key, old, new)
+        self._statuses.set_pod(old, new)
         self._carry()
 
     def set_policy(self, key: str, new: Policy | None) -> None:
@@ -152,6 +173,13 @@ class Cluster:
             _put(self._early.policies, key, new)
             return
         self._policies.set_policy(key, new)
+
+    def set_network(self, name: str, new: NetworkObject | None) -> None:
+        """Sets a Network object, which this manager or an earlier one wrote."""
+        if self._early is not None:
+            _put(self._early.statuses, name, new)
+            return
+        self._statuses.set(name, new)
 
     def begin(self) -> None:
         """Takes in what was set: first what is decided already, then what is missing."""
@@ -162,6 +190,7 @@ class Cluster:
         self._nodes.reserve_ids(early.nodes.values())
         for key, pod in sorted(early.pods.items()):
             self._table.set(key, pod)
+            self._statuses.set_pod(None, pod)
         for name, namespace in sorted(early.namespaces.items()):
             self.set_namespace(name, namespace)
         for nad in nads.owners_first(early.nads.values()):
@@ -177,6 +206,9 @@ class Cluster:
         self._carry()
         for key, policy in sorted(early.policies.items()):
             self.set_policy(key, policy)
+        for name, status in sorted(early.statuses.items()):
+            self._statuses.set(name, status)
+        self._statuses.begin()
 
     def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
@@ -224,7 +256,12 @@ class Cluster:
         return events
 
     def keep_status(self, ref: Ref, patch: Patch, kept: object) -> bool:
-        """Notes whether the server stored a status; returns whether it is the first not stored."""
+        """Notes whether the server stored a status; returns whether it is the first not stored.
+
+        `kept`: what it stored, None if it does not have the object.
+        """
+        if ref.resource is resources.NETWORKS:
+            return self._statuses.keep(ref.key, is_served=kept is not None)
         if ref.resource is not resources.MULTINETWORKPOLICIES:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
@@ -236,6 +273,8 @@ class Cluster:
             is_quiet = True
             for nad in sorted(self._allocations.take_changed()):
                 self._networks.use(nad)
+            for name in self._allocations.take_changed_networks():
+                self._statuses.touch(name)
             if self._networks.affected:
                 is_quiet = False
                 self._carry_networks(self._networks.take_affected())
@@ -246,11 +285,13 @@ class Cluster:
     def _carry_networks(self, affected: networks.Affected) -> None:
         for name in affected.ended:
             self._nodes.end_network(name)
+            self._statuses.touch(name)
         for nad in affected.nads:
             if (network := self._networks.find(nad)) is not None:
                 self._claims.use_network(network.name)
         for nad in affected.nads:
             self._pods.use_nad(nad)
+            self._statuses.use_nad(nad)
         if affected.nads:
             self._policies.use_nad()
         for namespace in affected.namespaces:

@@ -8,16 +8,18 @@ know what objects mean.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from functools import partial
 
-from weft import errors
+from weft import errors, logid
 from weft.control import loop
 from weft.control.cluster.outcome import Event, Patch, Ref
 from weft.control.cluster.state import Cluster
 from weft.kube import events, queue, resources, troubles
 from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 from weft.kube.resources import Resource
+from weft.metrics import Figures, Histogram, Metric
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ _WORKERS = {
     resources.IPAMCLAIMS: 4,
     resources.PODS: 16,
     resources.MULTINETWORKPOLICIES: 2,
+    resources.NETWORKS: 1,
     resources.NAMESPACES: 1,
     resources.CONFIGMAPS: 1,
     resources.SECRETS: 1,
@@ -49,6 +52,8 @@ class ApiWriter:
         # under way, and the version that each made, until the informer reports it.
         self._sending: dict[Ref, str] = {}
         self._written: dict[Ref, str] = {}
+        self._since: dict[str, float] = {}  # pods that are due: since when
+        self._reconciling, self._allocating = Histogram(), Histogram()
 
     def __len__(self) -> int:
         """The number of objects that are due or in work."""
@@ -68,6 +73,8 @@ class ApiWriter:
         for ref, after in self._cluster.take_due():
             if not (version and ref == cause and self._is_echo(ref, version)):
                 self._queues[ref.resource].add(ref.key, after)
+                if ref.resource is resources.PODS:
+                    self._since.setdefault(ref.key, time.perf_counter())
 
     def _is_echo(self, ref: Ref, version: str) -> bool:
         """Whether a change is, or may be, only the echo of weft's own write (see `_settle`)."""
@@ -82,6 +89,15 @@ class ApiWriter:
     def forget(self, ref: Ref) -> None:
         """Forgets an object that is gone."""
         self._written.pop(ref, None)
+        if ref.resource is resources.PODS:
+            self._since.pop(ref.key, None)
+
+    def figures(self) -> Figures:
+        return {
+            Metric.PODS_QUEUED: self.queued(resources.PODS),
+            Metric.RECONCILE: self._reconciling,
+            Metric.ALLOCATION: self._allocating,
+        }
 
     async def run(self) -> None:
         """Writes until cancelled."""
@@ -99,9 +115,14 @@ class ApiWriter:
         self.wake()
         if outcome.again:
             self._queues[resource].add(key, outcome.again)
-        for patch in outcome.patches:
-            if not await self._send(ref, patch):
-                return
+        with self._reconciling.timed(time.perf_counter, resource.kind):
+            for patch in outcome.patches:
+                if not await self._send(ref, patch):
+                    return
+        if resource is resources.PODS and not outcome.again:
+            since = self._since.pop(key, None)
+            if since is not None and outcome.patches:
+                self._allocating.observe(time.perf_counter() - since)
 
     async def _send(self, ref: Ref, patch: Patch) -> bool:
         """Sends a patch; returns whether the object exists and took it."""
@@ -122,9 +143,11 @@ class ApiWriter:
         finally:
             if patch.settles:
                 self._settle(ref, kept)
+        if ref.resource is resources.PODS and kept is not None:
+            log.info("Pod %s: allocations are written", ref.key, extra=logid.about(patch.about.uid))
         self._emit(self._cluster.written(ref, patch))
-        if patch.status is not None and kept is not None:
-            self._keep_status(ref, patch, kept.get("status"))
+        if patch.status is not None and (kept is not None or patch.creates):
+            self._keep_status(ref, patch, kept.get("status") if kept is not None else None)
         self.wake()
         return kept is not None
 
@@ -140,6 +163,11 @@ class ApiWriter:
     async def _patch(self, patch: Patch) -> Object:
         res, namespace, name, _ = patch.about
         sub = patch.subresource
+        if patch.removes:
+            await self._client.delete(res, name, namespace, uid=patch.about.uid)
+            return {}
+        if sub and patch.creates:
+            await self._client.create(res, patch.about.as_object())
         try:
             return await self._client.patch(res, name, namespace, patch.body(), subresource=sub)
         except NotFound:

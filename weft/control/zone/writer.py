@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from weft import errors, model, names, rows
+from weft import errors, logid, model, names, rows
 from weft.control.zone import foreignrows, state
+from weft.metrics import Histogram
 from weft.ovn import acl, interconnect, policy, ports, tables
 from weft.ovsdb import replica
 
@@ -35,6 +37,7 @@ class Figures:
     operations: int = 0
     rebuilds: int = 0
     refused: int = 0
+    seconds: Histogram = field(default_factory=Histogram)
 
 
 class OvnWriter:
@@ -65,6 +68,7 @@ class OvnWriter:
         self._foreign_rows = foreignrows.ForeignRows(zone, nb)
         self.figures = Figures()
         self._refusal = ""
+        self._tells = False
         self._noticed = ""  # foreign changes that are not repaired yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
             for table in followed:
@@ -142,6 +146,7 @@ class OvnWriter:
         verdict = self._foreign_rows.judge(changes.nb)
         nb = (*self._relied(), *verdict.corrections, *changes.nb)
         nb_gone = (*changes.nb_gone, *verdict.gone)
+        self._tells = not is_all  # after a restart, each pod's rows would be an entry
         refused = [
             *await self._apply(self._sb, tuple(_units(changes.sb)), changes.sb_gone),
             *await self._apply(self._nb, tuple(_units(nb)), nb_gone),
@@ -180,14 +185,19 @@ class OvnWriter:
             return []
         self._is_writing = True
         try:
+            started = time.perf_counter()
             operations = await database.apply([row for unit in desired for row in unit], gone)
         except (errors.Conflict, errors.NotReady, errors.Unavailable) as error:
             if len(desired) + len(gone) == 1 or not await _answers(database):
                 self.figures.refused += 1
                 return [error]
         else:
-            self.figures.transactions += 1 if operations else 0
+            if operations:
+                self.figures.transactions += 1
+                self.figures.seconds.observe(time.perf_counter() - started)
             self.figures.operations += operations
+            if operations and self._tells:
+                _tell(desired)
             return []
         finally:
             self._is_writing = False
@@ -304,6 +314,15 @@ def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[
         if strays:
             value = rows.SetMembers(absent=strays)
             yield rows.Row(policy.GROUP, key, {"ports": value}, is_part=True)
+
+
+def _tell(written: Iterable[Unit]) -> None:
+    """Logs of which pods the rows are in the database, under the id of each."""
+    for unit in written:
+        ids = unit[0].columns.get("external_ids") if unit[0].table == ports.PORT else None
+        if isinstance(ids, Mapping) and (uid := ids.get(names.OWNER_UID)):
+            said = "rows of %s are in the Northbound database"
+            log.info(said, ids.get(names.OWNER), extra=logid.about(str(uid)))
 
 
 async def _answers(database: replica.Replica) -> bool:

@@ -1,0 +1,121 @@
+"""What a user of kubectl is told of networks, and that it is what the cluster manager knows."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import apiserver, cluster_manager, cluster_world
+from tests.support import kubectl as kubectls
+from tests.support.kubectl import Kubectl
+from weft.kube import resources
+from weft.kube.client import Client, NotFound
+from weft_lab.runtime.toolchain import Toolchain
+
+pytestmark = pytest.mark.real
+
+CHASSIS = {"node_chassis_id": "one", "node_encap_ips": '["10.0.0.1"]'}
+
+
+@dataclass
+class User:
+    api: Client
+    kubectl: Kubectl
+
+    async def make(self, res: resources.Resource, obj: dict[str, Any]) -> None:
+        del obj["metadata"]["uid"]
+        await self.api.create(res, {**obj, "apiVersion": res.api_version, "kind": res.kind})
+
+    async def shows(self, path: str, value: object) -> None:
+        """Returns when the object of network blue shows this value."""
+        wanted = f"--for=jsonpath={{.status.{path}}}={value}"
+        await self.kubectl("wait", "wnet/blue", wanted, "--timeout=60s")
+
+
+@pytest.fixture
+async def user(tmp_path: Path, toolchain: Toolchain) -> AsyncIterator[User]:
+    async with (
+        apiserver.running(tmp_path) as server,
+        Client.from_kubeconfig(str(server.kubeconfig)) as api,
+        cluster_manager.running(server.kubeconfig),
+    ):
+        found = User(api, Kubectl(kubectls.program("lab", toolchain), server.kubeconfig, tmp_path))
+        await found.make(resources.NODES, cluster_world.node("node1", **CHASSIS))
+        await found.make(resources.NADS, cluster_world.nad("blue", subnets="10.1.0.0/29"))
+        await asyncio.wait_for(_exists(api), 60)
+        yield found
+
+
+async def _exists(api: Client, before: str = "") -> None:
+    """Returns when the manager has made the object of network blue, another than uid `before`."""
+    listing = await api.list(resources.NETWORKS)
+    there = [obj["metadata"]["uid"] for obj in listing if obj["metadata"]["name"] == "blue"]
+    if there and there != [before]:
+        return
+    async for kind, obj in api.watch(resources.NETWORKS, listing.resource_version):
+        meta = obj["metadata"]
+        if kind != "DELETED" and meta["name"] == "blue" and meta["uid"] != before:
+            return
+    raise AssertionError("the watch ended before there was an object of network blue")
+
+
+async def test_the_table(user: User) -> None:
+    await user.make(resources.PODS, cluster_world.pod("one"))
+    await user.shows("members", 1)
+    head, row = (await user.kubectl("get", "wnet")).strip().splitlines()
+    columns = "NAME TOPOLOGY SUBNETS ACCEPTED SERVED UP-TO-DATE MEMBERS NODES USED FREE AGE"
+    assert " ".join(head.split()) == columns
+    assert " ".join(row.split()[:-1]) == "blue layer2 10.1.0.0/29 True True True 1 1 1 5"
+
+
+async def test_the_command_lists_the_same(user: User) -> None:
+    await user.shows("freeAddresses", 6)
+    argv = ("networks", "--kubeconfig", str(user.kubectl.kubeconfig))
+    done = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "weft.cli.main", *argv), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await done.communicate()
+    assert done.returncode == 0
+    head, row = output.decode().splitlines()
+    assert head.split()[0] == "NETWORK"
+    assert row.split() == [
+        "blue",
+        "layer2",
+        "10.1.0.0/29",
+        "default/blue",
+        "0",
+        "0",
+        "0",
+        "6",
+        "ok",
+    ]
+
+
+async def test_kubectl_waits_for_a_condition(user: User) -> None:
+    await user.kubectl("wait", "wnet/blue", "--for=condition=Served", "--timeout=60s")
+
+
+async def test_what_somebody_deletes_or_alters_is_written_again(user: User) -> None:
+    await user.shows("owner", "default/blue")
+    before = await user.api.get(resources.NETWORKS, "blue")
+    await user.kubectl("delete", "wnet", "blue", "--wait=false")
+    await asyncio.wait_for(_exists(user.api, before["metadata"]["uid"]), 60)
+    await user.shows("owner", "default/blue")
+    forged = {"status": {"owner": "evil/blue", "members": 99}}
+    await user.api.patch(resources.NETWORKS, "blue", "", forged, subresource="status")
+    await user.shows("owner", "default/blue")
+    await user.shows("members", 0)
+
+
+async def test_a_network_that_is_gone_is_not_listed(user: User) -> None:
+    await user.shows("owner", "default/blue")
+    await user.kubectl("delete", "net-attach-def", "blue")
+    await user.kubectl("wait", "wnet/blue", "--for=delete", "--timeout=60s")
+    with pytest.raises(NotFound):
+        await user.api.get(resources.NETWORKS, "blue")

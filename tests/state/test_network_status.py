@@ -1,0 +1,203 @@
+"""What the Network object of each network says, whatever happens to its NADs, pods and nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import cluster_world as objects_of
+from tests.support.manager_state import NOW, Manager, World
+from weft import names
+from weft.control.cluster import networkstatuses
+from weft.control.cluster.outcome import Ref
+from weft.kube.resources import NADS, NETWORKS, NODES, PODS
+
+CHASSIS = {"node_chassis_id": "one", "node_encap_ips": '["10.0.0.1"]'}
+
+
+class Life:
+    """A world with one manager, which hears of each change and writes all that is due."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.world.put(NODES, objects_of.node("node1", **CHASSIS))
+        self.world.put(NADS, objects_of.nad("blue", subnets="10.1.0.0/29"))
+        self.manager = Manager(self.world)
+        self.manager.settle()
+
+    def hears(self, ref: Ref) -> None:
+        self.manager.notify(ref)
+        self.manager.settle()
+
+    def edit(self, key: str, **config: Any) -> None:
+        namespace, name = key.split("/")
+        text = objects_of.nad(name, namespace=namespace, **config)["spec"]["config"]
+        self.hears(self.world.change(NADS, key, {"spec": {"config": text}}))
+
+    def status(self, network: str = "blue") -> dict[str, Any]:
+        return dict(self.world.of(NETWORKS, network)["status"])
+
+    def condition(self, type: str, network: str = "blue") -> tuple[str, str]:
+        (found,) = [x for x in self.status(network)["conditions"] if x["type"] == type]
+        return found["status"], found["reason"]
+
+
+@pytest.fixture
+def life() -> Life:
+    return Life()
+
+
+def test_a_network_without_pods(life: Life) -> None:
+    said = life.status()
+    shown = ("network", "topology", "subnets", "owner", "members", "usedAddresses", "freeAddresses")
+    assert [said[each] for each in shown] == [
+        *("blue", "layer2", "10.1.0.0/29", "default/blue", 0, 0, 6)
+    ]
+    found = {each["type"]: (each["status"], each["reason"]) for each in said["conditions"]}
+    assert found == {
+        "Accepted": ("True", "Accepted"),
+        "Served": ("True", "NoMembers"),
+        "AddressesFree": ("True", "Free"),
+        "UpToDate": ("True", "UpToDate"),
+    }
+
+
+def test_members_come_and_go(life: Life) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    said = life.status()
+    assert (said["members"], said["usedAddresses"], said["freeAddresses"]) == (1, 1, 5)
+    assert said["nodes"] == [{"name": "node1", "members": 1, "serving": True, "message": ""}]
+    assert said["definitions"][0]["members"] == 1
+    life.world.remove(PODS, "default/one")
+    life.hears(Ref(PODS, "default/one"))
+    said = life.status()
+    assert (said["members"], said["usedAddresses"], said["nodes"]) == (0, 0, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"annotations": {names.NODE_CHASSIS_ID: None}}},
+        {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}},
+    ],
+    ids=["not announced", "not ready"],
+)
+def test_a_node_that_does_not_serve(life: Life, change: dict[str, Any]) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    assert life.condition("Served") == ("True", "Served")
+    life.hears(life.world.change(NODES, "node1", change))
+    assert life.condition("Served") == ("False", "NodesNotReady")
+    life.hears(life.world.put(NODES, objects_of.node("node1", **CHASSIS)))
+    assert life.condition("Served") == ("True", "Served")
+
+
+def test_no_address_is_free(life: Life) -> None:
+    for number in range(6):
+        life.hears(life.world.put(PODS, objects_of.pod(f"pod{number}")))
+    assert life.condition("AddressesFree") == ("False", "Exhausted")
+
+
+def test_an_edit_that_waits_says_which_pods_have_the_old(life: Life) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    life.edit("default/blue", subnets="10.1.0.0/29", mtu=1300)
+    assert life.condition("UpToDate") == ("False", "EditWaits")
+    (edit,) = life.status()["edits"]
+    assert edit["fields"] == [{"name": "mtu", "declared": "1300", "inUse": "1400"}]
+    assert (edit["podsWithOld"], edit["podsWithNew"]) == (1, 0)
+    assert edit["oldPods"] == ["Pod default/one"]
+    life.edit("default/blue", subnets="10.1.0.0/29")
+    assert life.condition("UpToDate") == ("True", "UpToDate")
+    assert life.status()["edits"] == []
+
+
+def test_pods_that_keep_excluded_addresses(life: Life) -> None:
+    for name in ("one", "two"):
+        life.hears(life.world.put(PODS, objects_of.pod(name)))
+    first = objects_of.address(life.world, "one")
+    excluded = f"{first.partition('/')[0]}/32"
+    life.edit("default/blue", subnets="10.1.0.0/29", excludeSubnets=excluded)
+    assert life.condition("UpToDate") == ("False", "AddressesExcluded")
+    (edit,) = life.status()["edits"]
+    assert (edit["podsWithOld"], edit["podsWithNew"]) == (1, 1)
+    assert edit["oldPods"] == ["Pod default/one"]
+
+
+def test_an_edit_that_breaks_the_owner(life: Life) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    life.hears(life.world.change(NADS, "default/blue", {"spec": {"config": "{"}}))
+    assert life.condition("Accepted") == ("False", "InvalidConfig")
+    life.edit("default/blue", subnets="10.1.0.0/29")
+    assert life.condition("Accepted") == ("True", "Accepted")
+
+
+def test_what_others_declare_makes_no_condition_false(life: Life) -> None:
+    """Else any tenant could have every network look broken."""
+    life.hears(life.world.put(NADS, objects_of.nad("mine", "blue", subnets="10.9.0.0/24")))
+    assert life.condition("Accepted") == ("True", "Accepted")
+    own, other = life.status()["definitions"]
+    assert (own["name"], own["accepted"]) == ("default/blue", True)
+    assert (other["name"], other["accepted"]) == ("default/mine", False)
+    assert "10.9.0.0/24" in other["message"]
+
+
+def test_the_object_goes_with_the_network(life: Life) -> None:
+    life.world.remove(NADS, "default/blue")
+    life.hears(Ref(NADS, "default/blue"))
+    assert life.world.all(NETWORKS) == {}
+
+
+def test_a_network_whose_last_nad_is_gone_stays_for_its_pods(life: Life) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    life.world.remove(NADS, "default/blue")  # as if somebody had taken the finalizer off
+    life.hears(Ref(NADS, "default/blue"))
+    assert life.condition("Accepted") == ("False", "NoDefinition")
+
+
+def test_what_is_altered_deleted_or_made_by_others_is_put_right(life: Life) -> None:
+    right = life.status()
+    life.hears(life.world.change(NETWORKS, "blue", {"status": {"members": 7, "owner": "x/y"}}))
+    assert life.status() == right
+    life.world.remove(NETWORKS, "blue")
+    life.hears(Ref(NETWORKS, "blue"))
+    assert life.status() == right
+    life.hears(life.world.put(NETWORKS, {"metadata": {"name": "forged", "uid": "f"}}))
+    assert set(life.world.all(NETWORKS)) == {"blue"}
+
+
+def test_a_name_that_is_none_of_kubernetes(life: Life) -> None:
+    life.hears(life.world.put(NADS, objects_of.nad("odd", "Blue_Net", subnets="10.2.0.0/24")))
+    name = names.network_object("Blue_Net")
+    assert life.status(name)["network"] == "Blue_Net"
+
+
+def test_a_burst_is_one_write(life: Life) -> None:
+    """Pods do not write: what is due is due once, after a while."""
+    life.world.writes.clear()
+    due: list[tuple[Ref, float]] = []
+    for number in range(5):
+        life.manager.notify(life.world.put(PODS, objects_of.pod(f"pod{number}")))
+        for ref, after in life.manager.cluster.take_due():
+            if ref.resource is NETWORKS:
+                due.append((ref, after))
+            else:
+                life.manager.look(ref)
+    assert {ref.key for ref, _ in due} == {"blue"}
+    assert {after for _, after in due} == {networkstatuses.QUIET}
+    assert not [each for each in life.world.writes if each[1] == NETWORKS.kind]
+    life.manager.look(due[0][0])
+    life.manager.settle()
+    assert len([each for each in life.world.writes if each[1] == NETWORKS.kind]) == 1
+    assert life.status()["members"] == 5
+
+
+def test_a_cluster_without_the_kind_is_asked_rarely(life: Life) -> None:
+    cluster = life.manager.cluster
+    ref = Ref(NETWORKS, "blue")
+    life.world.remove(NETWORKS, "blue")
+    life.manager.notify(ref)
+    cluster.take_due()
+    (patch,) = cluster.decide(ref, NOW).patches
+    assert cluster.keep_status(ref, patch, None), "that is news"
+    assert cluster.take_due() == [(ref, networkstatuses.UNSERVED)]
+    assert not cluster.keep_status(ref, patch, None), "it is news once"

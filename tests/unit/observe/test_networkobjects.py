@@ -1,0 +1,47 @@
+"""Rows and troubles of Network objects, whole and half-written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft import model
+from weft.api import networkstatus
+from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
+from weft.observe import networkobjects
+
+SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1400)
+
+
+def made(**found: Any) -> dict[str, Any]:
+    network = model.Network(SPEC, 1, "default/blue")
+    owner = (Definition("default/blue"),)
+    findings = NetworkFindings("blue", network, **{"definitions": owner, **found})
+    return {"metadata": {"name": "blue"}, "status": networkstatus.render(findings, None, "t")}
+
+
+def test_a_network_that_is_well() -> None:
+    obj = made(usage=(Subnet("10.0.0.0/24", 1, 2),))
+    row = dict(zip(networkobjects.HEADS, networkobjects.rows([obj])[0], strict=True))
+    assert (row["NETWORK"], row["STATE"], row["OWNER"]) == ("blue", "ok", "default/blue")
+    assert list(networkobjects.troubles([obj])) == []
+
+
+def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
+    edit = Edit(
+        "default/blue",
+        NetworkReason.EDIT_WAITS,
+        (Change("mtu", "1", "2"),),
+        ("Pod default/one",),
+        1,
+        0,
+    )
+    refused = Definition("evil/blue", problem="it belongs to namespace default")
+    obj = made(edits=(edit,), definitions=(Definition("default/blue"), refused))
+    assert networkobjects.rows([obj])[0][-1] == "EditWaits"
+    said = [message for _, message in networkobjects.troubles([obj])]
+    assert any("1 pods have the old configuration, 0 the new (Pod default/one)" in x for x in said)
+    assert any("evil/blue does not count" in x for x in said)
+
+
+def test_an_object_without_a_status() -> None:
+    assert networkobjects.rows([{"metadata": {"name": "new"}}])[0][-1] == "unknown"

@@ -1,0 +1,268 @@
+"""Renders the status of a Network object: what is accepted, who serves it, what is free.
+
+`render` makes the status from `NetworkFindings`, with four conditions:
+
+    Accepted        the NAD that owns the network is valid; if not, it goes on as accepted last
+    Served          every node with members has an agent that announced it
+    AddressesFree   another pod can get an address
+    UpToDate        all pods run with what the NADs declare; if not, `edits` says which do not
+
+What others than the owner declare never makes a condition false: it is listed in `definitions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from weft import model
+from weft.api import conditions as kubernetes
+from weft.api.conditions import FALSE, TRUE
+
+MAX_LISTED = 100  # definitions that a status lists
+MAX_NODES = 500  # nodes that it lists
+MAX_PODS = 10  # pods that an edit names
+_FEW = 5  # items that a message names
+_LONGEST = 1024  # characters of a message about a definition
+
+
+class NetworkReason(StrEnum):
+    """The reasons of a network's conditions."""
+
+    ACCEPTED = "Accepted"
+    INVALID_CONFIG = "InvalidConfig"
+    NO_DEFINITION = "NoDefinition"
+    NO_NETWORK_ID = "NoNetworkId"
+
+    SERVED = "Served"
+    NO_MEMBERS = "NoMembers"
+    NODES_NOT_READY = "NodesNotReady"
+
+    FREE = "Free"
+    NO_SUBNETS = "NoSubnets"
+    EXHAUSTED = "Exhausted"
+
+    UP_TO_DATE = "UpToDate"
+    EDIT_WAITS = "EditWaits"
+    ADDRESSES_EXCLUDED = "AddressesExcluded"
+
+
+Condition = kubernetes.Condition[NetworkReason]
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """How full the subnets of one family are; `free` counts addresses that are allocated in turn.
+
+    `subnet` is a list with commas, as a NAD has it.
+    """
+
+    subnet: str
+    used: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A NAD of the network. `problem`: why it does not count, "" if it does."""
+
+    key: str
+    generation: int = 0
+    members: int = 0
+    problem: str = ""
+    is_deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node with members. `problem`: why it does not serve them, "" if it does."""
+
+    name: str
+    members: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A field of an edit: the value that is declared, and the one that pods run with."""
+
+    field: str
+    declared: str
+    in_use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit that not all pods follow. `pods`: labels of those that have the old configuration,
+    of which there are `old`; `new` have the new one."""
+
+    definition: str
+    reason: NetworkReason
+    changes: tuple[Change, ...]
+    pods: tuple[str, ...]
+    old: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFindings:
+    """What the status of a network is made from.
+
+    `network`: None if it has no id, for the reason in `problem`. `owner`: key of the NAD that
+    defines it, "" if none is left; `problem` says what is wrong with that.
+    """
+
+    name: str
+    network: model.Network | None
+    generation: int = 0
+    problem: str = ""
+    definitions: tuple[Definition, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    usage: tuple[Subnet, ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def members(self) -> int:
+        return sum(node.members for node in self.nodes)
+
+
+def conditions(found: NetworkFindings) -> tuple[Condition, ...]:
+    """Returns the conditions Accepted, Served, AddressesFree and UpToDate."""
+    return _accepted(found), _served(found), _free(found), _up_to_date(found)
+
+
+def _accepted(found: NetworkFindings) -> Condition:
+    name = "Accepted"
+    if found.network is None:
+        return Condition(name, FALSE, NetworkReason.NO_NETWORK_ID, found.problem)
+    if not found.definitions:
+        message = "its last NetworkAttachmentDefinition is gone; it stays until its pods are gone"
+        if found.network.is_default:
+            return Condition(name, TRUE, NetworkReason.ACCEPTED, "is the cluster's default network")
+        return Condition(name, FALSE, NetworkReason.NO_DEFINITION, message)
+    if found.problem:
+        message = f"{found.problem}: the network goes on as it was accepted last"
+        return Condition(name, FALSE, NetworkReason.INVALID_CONFIG, message[:_LONGEST])
+    refused = sum(1 for each in found.definitions if each.problem)
+    message = f"is defined by NetworkAttachmentDefinition {found.network.owner}"
+    if refused:
+        message += f"; {refused} others are refused"
+    return Condition(name, TRUE, NetworkReason.ACCEPTED, message)
+
+
+def _served(found: NetworkFindings) -> Condition:
+    failing = [f"{each.name} {each.problem}" for each in found.nodes if each.problem]
+    if failing:
+        return Condition("Served", FALSE, NetworkReason.NODES_NOT_READY, _listed(failing))
+    if not found.nodes:
+        return Condition(
+            "Served", TRUE, NetworkReason.NO_MEMBERS, "no pod uses it, so no node needs it"
+        )
+    message = "every node with pods of the network serves it"
+    return Condition("Served", TRUE, NetworkReason.SERVED, message)
+
+
+def _free(found: NetworkFindings) -> Condition:
+    name = "AddressesFree"
+    if not found.network or not found.network.spec.subnets:
+        return Condition(name, TRUE, NetworkReason.NO_SUBNETS, "the network assigns no addresses")
+    full = [each.subnet for each in found.usage if not each.free]
+    if full:
+        message = f"no address is free in {_listed(full)}"
+        return Condition(name, FALSE, NetworkReason.EXHAUSTED, message)
+    return Condition(name, TRUE, NetworkReason.FREE, "addresses are free in every subnet")
+
+
+def _up_to_date(found: NetworkFindings) -> Condition:
+    if not found.edits:
+        message = "all pods run with what is declared"
+        return Condition("UpToDate", TRUE, NetworkReason.UP_TO_DATE, message)
+    first = found.edits[0]
+    fields = _listed(each.field for each in first.changes)
+    if first.reason is NetworkReason.EDIT_WAITS:
+        message = (
+            f"an edit of {fields} in {first.definition} waits until no pod uses the network: "
+            "delete all its pods at the same time, or undo the edit"
+        )
+    else:
+        message = "pods keep addresses that are in excludeSubnets: recreate them"
+    return Condition("UpToDate", FALSE, first.reason, message)
+
+
+def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
+    """Returns the whole status; `before` is the present one, `now` a time in RFC 3339.
+
+    Returns what equals `before` if nothing has changed. Empty values are included, because the
+    status is merged into the present one.
+    """
+    spec = found.network.spec if found.network is not None else None
+    scarce = min(found.usage, key=lambda each: each.free, default=None)
+    return {
+        "observedGeneration": found.generation,
+        "network": found.name,
+        "id": found.network.id if found.network is not None else -1,
+        "topology": str(spec.topology) if spec is not None else "",
+        "subnets": ",".join(map(str, spec.subnets)) if spec is not None else "",
+        "owner": found.network.owner if found.network is not None else "",
+        "members": found.members,
+        "servingNodes": sum(1 for each in found.nodes if not each.problem),
+        "usedAddresses": scarce.used if scarce is not None else 0,
+        "freeAddresses": scarce.free if scarce is not None else 0,
+        "addresses": [_usage(each) for each in found.usage],
+        "definitions": [_definition(each) for each in found.definitions[:MAX_LISTED]],
+        "nodes": [_node(each) for each in found.nodes[:MAX_NODES]],
+        "edits": [_edit(each) for each in found.edits[:MAX_LISTED]],
+        "conditions": kubernetes.rendered(conditions(found), before, found.generation, now),
+    }
+
+
+def _usage(each: Subnet) -> dict[str, object]:
+    return {"subnet": each.subnet, "used": each.used, "free": each.free}
+
+
+def _definition(each: Definition) -> dict[str, object]:
+    return {
+        "name": each.key,
+        "accepted": not each.problem,
+        "deleting": each.is_deleting,
+        "message": each.problem[:_LONGEST],
+        "members": each.members,
+        "observedGeneration": each.generation,
+    }
+
+
+def _node(each: Node) -> dict[str, object]:
+    said: dict[str, object] = {"name": each.name, "members": each.members}
+    return {**said, "serving": not each.problem, "message": each.problem}
+
+
+def _edit(each: Edit) -> dict[str, object]:
+    return {
+        "definition": each.definition,
+        "reason": each.reason.value,
+        "fields": [
+            {"name": one.field, "declared": one.declared, "inUse": one.in_use}
+            for one in each.changes
+        ],
+        "podsWithOld": each.old,
+        "podsWithNew": each.new,
+        "oldPods": list(each.pods[:MAX_PODS]),
+    }
+
+
+def _listed(items: Iterable[str]) -> str:
+    """Returns the first items by name, the others as a count."""
+    return ", ".join(_few(list(items)))
+
+
+def _few(items: list[str]) -> Iterator[str]:
+    yield from items[:_FEW]
+    if len(items) > _FEW:
+        yield f"{len(items) - _FEW} more"
+
+
+def network_of(status: Mapping[str, Any]) -> str:
+    """Returns the name of the network that a status is about, "" if it does not say."""
+    return str(status.get("network") or "")

@@ -1,0 +1,192 @@
+"""Decides the status of the Network object of each network, and which of these objects exist.
+
+Pure. A Network object is derived: the manager makes, writes and removes it, and reads nothing from
+it. Changes of a network within QUIET are collected into one update. `api/networkstatus.py` words
+the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from weft import model, names
+from weft.api import nad as reading
+from weft.api import networkstatus
+from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
+from weft.api.pod import Pod
+from weft.control.cluster import edits
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.membercounts import MemberCounts
+from weft.control.cluster.nads import Nad
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.nodes import Nodes
+from weft.control.cluster.objects import NetworkObject
+from weft.control.cluster.outcome import NOTHING, Outcome, Patch, Subject
+from weft.kube import resources
+from weft.metrics import Figures, Labels, Metric
+
+# Seconds in which changes of a network are collected into one update of its status.
+QUIET = 1.0
+# Seconds between attempts where the cluster does not have the kind.
+UNSERVED = 60.0
+
+
+class NetworkStatuses:
+    """The Network objects by name. `due`: those to decide, and after how many seconds."""
+
+    def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
+        self._networks, self._nodes, self._allocations = networks, nodes, allocations
+        self._members = MemberCounts()
+        self._objects: dict[str, NetworkObject] = {}
+        self._names: dict[str, str] = {}  # the network of each object's name
+        self._is_served = True
+        self.due: dict[str, float] = {}
+
+    # What happened
+
+    def set(self, name: str, new: NetworkObject | None) -> None:
+        """Sets a Network object; None: it is gone."""
+        self._objects.pop(name, None)
+        if new is not None:
+            self._objects[name] = new
+        self._wake(name)
+
+    def set_pod(self, old: Pod | None, new: Pod | None) -> None:
+        """Counts a pod that is new, changed, or gone (None)."""
+        for nad in self._members.set_pod(old, new):
+            self.use_nad(nad)
+
+    def use_nad(self, key: str) -> None:
+        """What a NAD declares, or whether that counts, may be different now."""
+        for network in self._networks.named_by(key):
+            self.touch(network)
+
+    def use_node(self, name: str) -> None:
+        """A node may serve its pods' networks now, or not any more."""
+        for nad in self._members.nads_on(name):
+            self.use_nad(nad)
+
+    def touch(self, network: str) -> None:
+        """Something of a network changed."""
+        name = names.network_object(network)
+        self._names[name] = network
+        self._wake(name)
+
+    def begin(self) -> None:
+        """Looks at all networks, once all objects are there."""
+        for network in self._networks.names():
+            self.touch(network)
+
+    def keep(self, name: str, *, is_served: bool) -> bool:
+        """Notes whether the cluster has the kind; returns whether that is news that it has not."""
+        was_served, self._is_served = self._is_served, is_served
+        if is_served and not was_served:
+            self.begin()
+        elif not is_served:
+            self._wake(name)
+        return was_served and not is_served
+
+    def _wake(self, name: str) -> None:
+        self.due.setdefault(name, QUIET if self._is_served else UNSERVED)
+
+    def figures(self) -> Figures:
+        """Returns what the stored statuses say."""
+        members: dict[Labels, float] = {}
+        used: dict[Labels, float] = {}
+        free: dict[Labels, float] = {}
+        holds: dict[Labels, float] = {}
+        for name, network in self._names.items():
+            there = self._objects.get(name)
+            status = (there.status if there is not None else None) or {}
+            members[network,] = status.get("members", 0)
+            for each in status.get("addresses", ()):
+                used[network, each["subnet"]] = each["used"]
+                free[network, each["subnet"]] = each["free"]
+            for each in status.get("conditions", ()):
+                holds[network, each["type"]] = float(each["status"] == "True")
+        return {
+            Metric.NETWORK_MEMBERS: members,
+            Metric.NETWORK_USED: used,
+            Metric.NETWORK_FREE: free,
+            Metric.NETWORK_CONDITION: holds,
+        }
+
+    # Decisions out
+
+    def decide(self, name: str, now: str) -> Outcome:
+        """Returns the patch that makes, changes or removes a Network object."""
+        there = self._objects.get(name)
+        found = self.find(self._names.get(name, ""))
+        if found is None:
+            self._names.pop(name, None)
+            return Outcome((Patch(there.subject, removes=True),)) if there else NOTHING
+        before = there.status if there is not None else None
+        status = networkstatus.render(found, before, now)
+        if status == before:
+            return NOTHING
+        about = there.subject if there else Subject(resources.NETWORKS, "", name, "")
+        return Outcome((Patch(about, status=status, creates=there is None),))
+
+    def find(self, name: str) -> NetworkFindings | None:
+        """Returns what there is to say of a network; None if there is none of this name."""
+        network, keys = self._networks.get(name), sorted(self._networks.definitions(name))
+        if network is None and not keys:
+            return None
+        owner = self._networks.nad(network.owner) if network is not None else None
+        counts = self._members.count(keys)
+        return NetworkFindings(
+            name,
+            network,
+            generation=owner.generation if owner is not None else 0,
+            problem=owner.problem if owner is not None else self._networks.lacking(name),
+            definitions=tuple(self._definitions(name, keys)),
+            nodes=tuple(
+                networkstatus.Node(node, counts[node], self._nodes.problem(node))
+                for node in sorted(counts)
+            ),
+            usage=tuple(self._usage(network)) if network is not None else (),
+            edits=tuple(self._edits(network)) if network is not None else (),
+        )
+
+    def _usage(self, network: model.Network) -> Iterator[Subnet]:
+        for each in self._allocations.usage(network):
+            family = (one for one in network.spec.subnets if one.version == each.subnet.version)
+            yield Subnet(",".join(map(str, family)), each.used, each.free)
+
+    def _definitions(self, name: str, keys: list[str]) -> Iterator[Definition]:
+        """Yields the NADs of a network: the accepted ones first."""
+        listed = [(each, self._networks.refusal(name, each)) for each in keys]
+        for key, refusal in sorted(listed, key=lambda each: (bool(each[1]), each[0])):
+            nad = self._networks.nad(key)
+            if nad is not None:
+                members = self._members.count((key,)).total()
+                problem = nad.problem or refusal
+                yield Definition(key, nad.generation, members, problem, nad.is_deleting)
+
+    def _edits(self, network: model.Network) -> Iterator[Edit]:
+        """Yields the edits that running pods do not have."""
+        for key in sorted(self._networks.definitions(network.name)):
+            nad = self._networks.nad(key)
+            if nad is not None and (fields := self._networks.held_back(nad)):
+                pods = self._networks.users(network.name)
+                some, old = tuple(islice(pods.values(), edits.MAX_NAMED)), len(pods)
+                yield Edit(key, NetworkReason.EDIT_WAITS, _changes(nad, fields), some, old, 0)
+        held = self._allocations.outside(network, network.spec.exclude_subnets)
+        if held:
+            ranges = ",".join(map(str, network.spec.exclude_subnets))
+            change = Change("excludeSubnets", ranges)
+            some, all_pods = tuple(sorted(held)), len(self._networks.users(network.name))
+            new = max(all_pods - len(held), 0)
+            reason = NetworkReason.ADDRESSES_EXCLUDED
+            yield Edit(network.owner, reason, (change,), some, len(held), new)
+
+
+def _changes(nad: Nad, fields: Iterable[str]) -> tuple[Change, ...]:
+    accepted, said = nad.accepted, nad.spec
+    assert accepted is not None
+    assert said is not None
+    return tuple(
+        Change(each, str(reading.value_of(said, each)), str(reading.value_of(accepted, each)))
+        for each in fields
+    )

@@ -1,0 +1,52 @@
+"""Makes rows of the Network objects of a cluster, with what is wrong with each network. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+HEADS = ("NETWORK", "TOPOLOGY", "SUBNETS", "OWNER", "MEMBERS", "NODES", "USED", "FREE", "STATE")
+
+
+def rows(objects: Iterable[Object]) -> list[tuple[str, ...]]:
+    """Returns a row of text for each network, under HEADS."""
+    return [_row(each.get("status") or {}, each["metadata"]["name"]) for each in objects]
+
+
+def _row(status: Object, name: str) -> tuple[str, ...]:
+    wrong = [str(each.get("reason")) for each in _false(status)]
+    has_subnets = bool(status.get("subnets"))
+    return (
+        str(status.get("network") or name),
+        str(status.get("topology") or "-"),
+        str(status.get("subnets") or "-"),
+        str(status.get("owner") or "-"),
+        str(status.get("members", 0)),
+        str(status.get("servingNodes", 0)),
+        str(status.get("usedAddresses", 0)) if has_subnets else "-",
+        str(status.get("freeAddresses", 0)) if has_subnets else "-",
+        ",".join(wrong) or ("ok" if status else "unknown"),
+    )
+
+
+def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
+    """Yields the name of a network, and what is wrong with it."""
+    for each in objects:
+        status = each.get("status") or {}
+        name = str(status.get("network") or each["metadata"]["name"])
+        for one in _false(status):
+            yield name, str(one.get("message"))
+        for edit in status.get("edits") or ():
+            old, new = edit.get("podsWithOld", 0), edit.get("podsWithNew", 0)
+            listed = ", ".join(map(str, edit.get("oldPods") or ()))
+            said = f"{edit.get('definition')}: {old} pods have the old configuration, {new} the new"
+            yield name, f"{said} ({listed})" if listed else said
+        for nad in status.get("definitions") or ():
+            if not nad.get("accepted"):
+                yield name, f"{nad.get('name')} does not count: {nad.get('message')}"
+
+
+def _false(status: Object) -> Iterator[Object]:
+    return (each for each in status.get("conditions") or () if each.get("status") == "False")
