@@ -370,6 +370,19 @@ class Reason(EventReason):
             "in that version. The Node's condition `OVNKnownFaults` says the same.",
         ),
     )
+    TUNNELS_DOWN = (
+        *("TunnelsDown", NODE, WARNING),
+        (
+            "… not answering over the underlay: tunnels carry nothing",
+            "Pods of this node do not reach those of the nodes that are named. Look at the nodes' "
+            "physical network, and that firewalls let UDP ports 6081 and 6082 pass. The Node's "
+            "condition `TunnelsUp` says what is so now.",
+        ),
+    )
+    TUNNELS_UP = (
+        *("TunnelsUp", NODE, NORMAL),
+        ("… answering again", "Tunnels to these nodes carry packets again."),
+    )
 
 
 _LASTING = frozenset(

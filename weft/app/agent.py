@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -29,7 +30,7 @@ from weft.kube import events
 from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 from weft.nic import plan, port
-from weft.node import advertise, gc, records, restore, server, tunnelpeers
+from weft.node import advertise, gc, records, restore, server, tunnelpeers, tunnels
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -102,6 +103,10 @@ class Agent:
             primary=self._primary is not None,
             version=(sb, ovs, self.recorder),
         )
+        self.tunnels = tunnels.Tunnels(
+            *(client, own, lambda: self.informers.own_node.get(own.name), ovs, self.recorder),
+            number=options.probe_port,
+        )
         self.cni: server.Server | None = None
         self.is_started = False
 
@@ -129,7 +134,7 @@ class Agent:
             self._pods.recall(bound.pod, bound.proof)
         self._pods.start()
         self.informers.nodes.subscribe(self._node_changed)
-        self.informers.own_node.subscribe(lambda *_: self._announcer.look())
+        self.informers.own_node.subscribe(self._own_node_changed)
         self._restorer = restore.Restorer(self._client, deps)
         loop.settle()
         self.cni = server.Server(deps)
@@ -141,6 +146,7 @@ class Agent:
             derived=self._derived(),
             bindings=self.bindings.run(),
             announcer=self._announcer.run(),
+            tunnels=self.tunnels.run(),
             advertiser=self.advertiser.run(),
             guards=self.guards.run(),
             peers=self._peers.run(),
@@ -165,7 +171,12 @@ class Agent:
         standing = new.standing(self.zone.node(key)) if new is not None else None
         self.zone.set_node(key, standing)
         self._peers.set_node(key, standing)
+        self.tunnels.set_peer(key, standing)
         self._wake_writer()
+
+    def _own_node_changed(self, *_: object) -> None:
+        self._announcer.look()
+        self.tunnels.look()
 
     def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:
         self.zone.set_namespace(key, new)
@@ -282,9 +293,17 @@ class Agent:
         troubles += [each.trouble for each in parts]
         troubles.append(identity.trouble(self._needs, self._ovs))
         if self.cni is not None:
-            more = (self._announcer, self.cni.repairer, self._restorer.queue)
+            more = (self._announcer, self.tunnels, self.cni.repairer, self._restorer.queue)
             troubles += [each.trouble for each in more]
         return reasons + [trouble for trouble in troubles if trouble]
+
+    def _bound(self) -> Counter[str]:
+        """Returns how many ports of pods have their flows, by network."""
+        return Counter(
+            str(port.external_ids(each).get(names.OVN_NETWORK, ""))
+            for each in self._ovs.rows("Interface").values()
+            if port.bound(each) is not None and port.installed(each)
+        )
 
     def figures(self) -> Figures:
         done = self.writer.figures
@@ -301,8 +320,12 @@ class Agent:
             Metric.BINDING_TOUCHES: self.bindings.touches,
             Metric.RECOMPUTES: self.derived.recomputes,
             Metric.AUDITED: self.audit.reported,
+            Metric.ZONE_SECONDS: done.seconds,
+            Metric.PORTS_BOUND: {(name,): count for name, count in self._bound().items()},
+            **(self.cni.figures() if self.cni is not None else {}),
             **self.advertiser.figures(),
             **self.guards.figures(),
+            **self.tunnels.figures(),
         }
 
 

@@ -175,6 +175,14 @@ OVSDB_PROBE = Setting(
     "SECONDS",
     minimum=0,
 )
+PROBE_PORT = Setting(
+    "probe_port",
+    6082,
+    "UDP port by which agents find out whether the underlay between them works; the same on all "
+    "nodes. 0: they do not.",
+    "PORT",
+    minimum=0,
+)
 CNI_SOCKET = Setting(
     "cni_socket",
     "/run/weft/cni.sock",
@@ -295,6 +303,7 @@ AGENT: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     NB,
     SB,
     OVSDB_PROBE,
+    PROBE_PORT,
     CNI_SOCKET,
     CNI_BIN,
     CNI_PLUGIN,
@@ -328,6 +337,7 @@ class Agent:
     nb: str = NB.default
     sb: str = SB.default
     ovsdb_probe: int = OVSDB_PROBE.default
+    probe_port: int = PROBE_PORT.default
     cni_socket: str = CNI_SOCKET.default
     cni_bin: str = CNI_BIN.default
     cni_plugin: str = CNI_PLUGIN.default

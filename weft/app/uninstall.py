@@ -36,7 +36,7 @@ async def check(client: Client, *, force: bool = False) -> None:
 
 
 async def cluster(client: Client, namespace: str, lease: str) -> None:
-    """Removes annotations, conditions and finalizers of weft, and its keys and lease.
+    """Removes annotations, conditions and finalizers of weft, its Networks, keys and lease.
 
     Waits first until the pods that write them are gone.
     """
@@ -45,6 +45,11 @@ async def cluster(client: Client, namespace: str, lease: str) -> None:
         with contextlib.suppress(NotFound):  # a kind that the cluster does not have
             for obj in await client.list(each.resource):
                 await _clean(client, each, obj)
+    with contextlib.suppress(NotFound):  # a cluster without the kind
+        for obj in await client.list(resources.NETWORKS):
+            with contextlib.suppress(NotFound):
+                await client.delete(resources.NETWORKS, obj["metadata"]["name"])
+                log.info("deleted %s %s", resources.NETWORKS.kind, obj["metadata"]["name"])
     for res, name in (
         (resources.SECRETS, names.SIGNING_KEY),
         (resources.CONFIGMAPS, names.SIGNING_KEYS),
@@ -63,9 +68,9 @@ async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> Non
             await client.patch(each.resource, name, namespace, patch)
             log.info("cleaned %s %s", each.resource.kind, resources.key(obj))
         if each.resource is resources.NODES and traces.conditions(obj) is not None:
-            gone = {"type": names.OVN_CONDITION, "$patch": "delete"}
+            gone = [{"type": each, "$patch": "delete"} for each in names.CONDITIONS]
             await client.patch(
-                *(each.resource, name, "", {"status": {"conditions": [gone]}}),
+                *(each.resource, name, "", {"status": {"conditions": gone}}),
                 type="strategic",
                 subresource="status",
             )

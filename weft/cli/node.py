@@ -40,6 +40,7 @@ def command(
     nb: Annotated[str, option(settings.NB)] = settings.NB.default,
     sb: Annotated[str, option(settings.SB)] = settings.SB.default,
     ovsdb_probe: Annotated[int, option(settings.OVSDB_PROBE)] = settings.OVSDB_PROBE.default,
+    probe_port: Annotated[int, option(settings.PROBE_PORT)] = settings.PROBE_PORT.default,
     cni_socket: Annotated[str, option(settings.CNI_SOCKET)] = settings.CNI_SOCKET.default,
     cni_bin: Annotated[str, option(settings.CNI_BIN)] = settings.CNI_BIN.default,
     cni_plugin: Annotated[str, option(settings.CNI_PLUGIN)] = settings.CNI_PLUGIN.default,

@@ -63,7 +63,7 @@ def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
 def conditions(node: Object) -> list[Object] | None:
     """Returns the conditions of a Node without weft's; None if it has none of weft's."""
     found = list((node.get("status") or {}).get("conditions") or ())
-    kept = [each for each in found if each.get("type") != names.OVN_CONDITION]
+    kept = [each for each in found if each.get("type") not in names.CONDITIONS]
     return kept if len(kept) != len(found) else None
 
 

@@ -73,6 +73,9 @@ RIGHTS = (
     Right(MANAGER, "patch", "", "pods"),
     Right(MANAGER, "patch", _CNI, "multi-networkpolicies", "status"),
     Right(MANAGER, "patch", _CNI, "network-attachment-definitions"),
+    Right(MANAGER, "watch", resources.NETWORKS.group, resources.NETWORKS.plural),
+    Right(MANAGER, "create", resources.NETWORKS.group, resources.NETWORKS.plural),
+    Right(MANAGER, "patch", resources.NETWORKS.group, resources.NETWORKS.plural, "status"),
     Right(AGENT, "patch", "", "nodes", "status"),
     Right(AGENT, "patch", "", "pods", "status"),
 )
@@ -129,6 +132,7 @@ def _kinds(absent: frozenset[Resource]) -> Iterator[Finding]:
         (resources.NADS, Verdict.FAIL, "install Multus, which defines it; every network needs it"),
         (resources.MULTINETWORKPOLICIES, Verdict.WARN, "install its CRD to use network policies"),
         (resources.IPAMCLAIMS, Verdict.WARN, "install its CRD so that VMs keep their addresses"),
+        (resources.NETWORKS, Verdict.WARN, "install its CRD to see the state of each network"),
     ):
         if kind in absent:
             yield Finding(verdict, kind.kind, "is not defined", without)
@@ -239,7 +243,7 @@ def _networks(nads: Iterable[Object]) -> Iterator[Finding]:
 
 def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
     """Whether every agent has published its tunnel endpoints, and guests can exploit no OVN."""
-    unpublished, exploitable, unready = [], [], []
+    unpublished, exploitable, cut_off, unready = [], [], [], []
     for node in nodes:
         name = str(node["metadata"]["name"])
         try:
@@ -252,6 +256,8 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
             match one.get("type"), one.get("status"), one.get("reason"):
                 case names.OVN_CONDITION, "True", reason if reason != Exposure.NOT_EXPLOITABLE:
                     exploitable.append(name)
+                case names.TUNNELS_CONDITION, "False", _:
+                    cut_off.append(name)
                 case "Ready", status, _ if status != "True":
                     unready.append(name)
     if not nodes:
@@ -266,6 +272,10 @@ def _agents(nodes: Sequence[Object]) -> Iterator[Finding]:
     if unready:
         remedy = f"kubectl describe node {unready[0]}"
         yield Finding(Verdict.WARN, "nodes", f"not ready: {_few(unready)}", remedy)
+    if cut_off:
+        remedy = f"kubectl describe node {cut_off[0]} names those that do not answer"
+        seen = f"carry nothing to some nodes, from {_few(cut_off)}"
+        yield Finding(Verdict.FAIL, "tunnels", seen, remedy)
     if exploitable:
         remedy = f"kubectl describe node {exploitable[0]} names the faults; upgrade OVN there"
         state = f"has faults that guests can exploit, on {_few(exploitable)}"

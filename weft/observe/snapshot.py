@@ -53,7 +53,7 @@ TABLES: Mapping[str, tuple[rows.Table, ...]] = {
     SWITCHES: (
         rows.Table("Open_vSwitch", ("external_ids",), rows.SINGLE_ROW),
         rows.Table("Bridge", ("name", "ports", "datapath_type")),
-        rows.Table("Port", ("name", "interfaces")),
+        rows.Table("Port", ("name", "interfaces", "external_ids")),
         rows.Table(
             "Interface",
             (

@@ -20,12 +20,13 @@ class Health(StrEnum):
 
     UP = "up"
     DOWN = "no carrier"
+    SILENT = "no answer"
     MISSING = "no tunnel"
     UNREAD = "node not read"
 
     @property
     def is_fault(self) -> bool:
-        return self in (Health.DOWN, Health.MISSING)
+        return self in (Health.DOWN, Health.SILENT, Health.MISSING)
 
 
 def grid(underlay: Underlay) -> Mapping[tuple[int, int], Health]:
@@ -45,7 +46,9 @@ def _at(tunnel: Tunnel, node: str, read: set[str]) -> Health:
     end = next((end for end in tunnel.ends if end.node == node), None)
     if end is None:
         return Health.MISSING
-    return Health.UP if end.carrier else Health.DOWN
+    if not end.carrier:
+        return Health.DOWN
+    return Health.UP if end.answers else Health.SILENT
 
 
 def faults(underlay: Underlay) -> tuple[str, ...]:
@@ -54,7 +57,7 @@ def faults(underlay: Underlay) -> tuple[str, ...]:
     names = [node.name for node in underlay.nodes]
     found = []
     for row, name in enumerate(names):
-        for health in (Health.MISSING, Health.DOWN):
+        for health in (Health.MISSING, Health.DOWN, Health.SILENT):
             others = [names[at[1]] for at, one in by_pair.items() if (at[0], one) == (row, health)]
             if others:
                 listed = _listed(others, len(names) - 1)

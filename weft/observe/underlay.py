@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from weft import rows
+from weft import names, rows
 from weft.observe import chassis
 from weft.observe.graph import PortPod, Zone
 from weft.observe.snapshot import NETWORK_IDS, Snapshot, entries, members, text
@@ -55,13 +55,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A tunnel's interface on one of its nodes."""
+    """A tunnel's interface on one of its nodes. `answers`: whether the other node does, as far as
+    the agent here knows."""
 
     node: str
     device: str
     local: str
     remote: str
     carrier: bool
+    answers: bool = True
 
 
 class TunnelState(StrEnum):
@@ -160,13 +162,14 @@ def _tunnels(zones: chassis.Zones, read: dict[str, Snapshot]) -> Iterator[Tunnel
         return (one, other) if order[one] < order[other] else (other, one)
 
     for name, snapshot in read.items():
+        silent = _silent(snapshot)
         for row in snapshot.of("Chassis").values():
             other = zones.by_chassis.get(text(row, "name"), name)
             if other != name and other in order:
                 found.setdefault(pair(name, other), {})
         for row in snapshot.of("Interface").values():
             if text(row, "type") in TUNNELS:
-                end = _end(name, row)
+                end = _end(name, row, silent)
                 other = named.get(end.remote, name)
                 if other != name:
                     found.setdefault(pair(name, other), {})[name] = end
@@ -177,7 +180,16 @@ def _tunnels(zones: chassis.Zones, read: dict[str, Snapshot]) -> Iterator[Tunnel
         yield Tunnel(key, types.get(key, "tunnel"), in_order, _state(key, ends, read))
 
 
-def _end(node: str, row: rows.Columns) -> End:
+def _silent(snapshot: Snapshot) -> frozenset[str]:
+    """The names of tunnels into which this node's agent sends without an answer."""
+    return frozenset(
+        text(row, "name")
+        for row in snapshot.of("Port").values()
+        if entries(row, "external_ids").get(names.TUNNEL_STATE) == "down"
+    )
+
+
+def _end(node: str, row: rows.Columns, silent: frozenset[str]) -> End:
     options, status = entries(row, "options"), entries(row, "status")
     return End(
         node=node,
@@ -185,11 +197,12 @@ def _end(node: str, row: rows.Columns) -> End:
         local=options.get("local_ip", ""),
         remote=options.get("remote_ip", ""),
         carrier=status.get("tunnel_egress_iface_carrier", "up") == "up",
+        answers=text(row, "name") not in silent,
     )
 
 
 def _state(key: tuple[str, str], ends: dict[str, End], read: dict[str, Snapshot]) -> TunnelState:
-    if any(not end.carrier for end in ends.values()):
+    if any(not (end.carrier and end.answers) for end in ends.values()):
         return TunnelState.NONE
     if len(ends) == 2:
         return TunnelState.WHOLE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from tests.support import topology as rows
+from weft import names
 from weft.observe import tunnelhealth, underlay
 from weft.observe.snapshot import Snapshot
 from weft.observe.tunnelhealth import Health
@@ -40,6 +41,16 @@ def test_a_node_whose_device_has_no_carrier_is_one_line() -> None:
             row["status"] = {**row["status"], "tunnel_egress_iface_carrier": "down"}
     below = built(made)
     assert tunnelhealth.faults(below) == ("node2: no carrier to any other node",)
+
+
+def test_a_tunnel_whose_other_node_does_not_answer() -> None:
+    made = rows.zones(6)
+    mark = {names.TUNNEL_STATE: "down"}
+    made[2].add("Port", name="ovn-node5", interfaces=frozenset(), external_ids=mark)
+    below = built(made)
+    assert tunnelhealth.grid(below)[2, 4] is Health.SILENT
+    assert tunnelhealth.faults(below) == ("node3: no answer to node5",)
+    assert tunnelhealth.summary(below) == "6 nodes, 15 tunnels, 1 of them broken"
 
 
 def test_a_node_that_was_not_read_is_no_fault_of_its_tunnels() -> None:

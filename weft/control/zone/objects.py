@@ -62,7 +62,7 @@ class Node:
     """A parsed Node; `version` (resourceVersion) does not count in `==`.
 
     `info` lacks the fields that could not be parsed: `broken` names them, `problems` say why.
-    `condition` is weft's own in the Node's status.
+    `condition` and `tunnels` are weft's own in the Node's status: OVNKnownFaults and TunnelsUp.
     """
 
     info: model.NodeInfo
@@ -72,6 +72,7 @@ class Node:
     condition: Mapping[str, Any] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    tunnels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -103,12 +104,12 @@ def node(obj: Object) -> Node:
             for each in found or list(readable):
                 del readable[each]
     conditions = (obj.get("status") or {}).get("conditions") or ()
-    own: Mapping[str, Any] = next(
-        (one for one in conditions if one.get("type") == names.OVN_CONDITION), {}
-    )
+    own: dict[str, Mapping[str, Any]] = {one.get("type", ""): one for one in conditions}
+    faults, tunnels = (own.get(each, {}) for each in names.CONDITIONS)
     broken = tuple(_FIELDS[key] for key in _FIELDS if key in kept and key not in readable)
     version = meta.get("resourceVersion", "")
-    return Node(info, meta.get("uid", ""), version, kept, own, broken, tuple(problems))
+    uid = meta.get("uid", "")
+    return Node(info, uid, version, kept, faults, broken, tuple(problems), tunnels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weft import names
+from weft.api import conditions
 from weft.control.zone.objects import Node
 from weft.kube import events, resources
 from weft.kube.client import Client
@@ -85,12 +86,5 @@ def condition(
 
     `before` is the present condition, `now` the time (RFC 3339).
     """
-    since = before.get("lastTransitionTime") if before.get("status") == report.status else None
-    return {
-        "type": names.OVN_CONDITION,
-        "status": report.status,
-        "reason": report.exposure.value,
-        "message": report.message,
-        "lastHeartbeatTime": now,
-        "lastTransitionTime": since or now,
-    }
+    said = (names.OVN_CONDITION, report.status, report.exposure.value, report.message)
+    return conditions.of_node(said, before, now)

@@ -16,6 +16,7 @@ from weft.observe.underlay import Underlay
 SIGNS = {
     Health.UP: Span("●", "good"),
     Health.DOWN: Span("!", "bad"),
+    Health.SILENT: Span("!", "bad"),
     Health.MISSING: Span("x", "warn"),
     Health.UNREAD: Span("?", "unknown"),
 }

@@ -22,7 +22,12 @@ REASON = 20.0
 MAX_REASONS = 24
 SLANT = 45
 _SINE = 0.7072
-TONES = {Health.UP: Tone.GOOD, Health.DOWN: Tone.BAD, Health.MISSING: Tone.WARN}
+TONES = {
+    Health.UP: Tone.GOOD,
+    Health.DOWN: Tone.BAD,
+    Health.SILENT: Tone.BAD,
+    Health.MISSING: Tone.WARN,
+}
 
 
 def lay_out(underlay: Underlay) -> Drawing:
