@@ -24,13 +24,19 @@ import weft
 from weft import errors
 from weft.cli import labs, output
 
+_NO_FILES = 4  # kubectl's directive: what is not listed is no file either
 VARIABLE = "_WEFT_COMPLETE"  # set by a shell that wants completions
 # name: (module, summary). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("weft.cli.check", "Find what is wrong in manifests before you apply them."),
     "matrix": ("weft.cli.matrix", "Show which pods reach which on a network."),
+    "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),
     "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),
     "doctor": ("weft.cli.doctor", "Check whether this machine and the cluster are ready."),
+    "support-bundle": (
+        "weft.cli.supportbundle",
+        "Collect state and logs for a bug report, without secrets.",
+    ),
     "completion": ("weft.cli.completion", "Print the completion script for bash, zsh or fish."),
     "cluster-manager": (
         "weft.cli.cluster_manager",
@@ -159,9 +165,24 @@ def _complete() -> int:
     return 0
 
 
+def complete_plugin() -> int:
+    """Print what may come next after `kubectl weft` and the arguments, as kubectl asks its plugins:
+    a completion on each line, then a colon and kubectl's directive."""
+    words = ["weft", *sys.argv[1:]]
+    os.environ[VARIABLE] = "complete_bash"
+    os.environ["COMP_WORDS"] = " ".join(words)
+    os.environ["COMP_CWORD"] = str(len(words) - 1)
+    with contextlib.suppress(SystemExit):
+        _complete()
+    typer.echo(f":{_NO_FILES}")
+    return 0
+
+
 def _run(argv: Sequence[str], as_json: bool) -> int:
     try:
-        result = application(argv)(prog_name="weft", standalone_mode=not as_json)
+        called = output.program()
+        name = called if called == "kubectl weft" else "weft"
+        result = application(argv)(prog_name=name, standalone_mode=not as_json)
         return result if isinstance(result, int) else 0
     except (
         typer.TyperException

@@ -41,6 +41,7 @@ SUFFIXES = {
     ".mermaid": MERMAID,
 }
 FORMER = {"tree": TEXT, "table": TEXT, "-": TEXT}
+PLUGIN = "kubectl-weft"  # the name under which kubectl calls weft as its plugin
 WIDTH = 100  # characters of a line, if the terminal's width is unknown
 STYLES = {
     "title": "bold",
@@ -207,9 +208,11 @@ def working(output: Output, what: str) -> Iterator[None]:
 
 
 def program() -> str:
-    """How to call this program in a hint that can be pasted: `weft` if $PATH has it, else its
-    path."""
+    """How to call this program in a hint that can be pasted: as kubectl's plugin if it is called
+    so, `weft` if $PATH has it, else its path."""
     called = sys.argv[0]
+    if os.path.basename(called) == PLUGIN:
+        return "kubectl weft"
     if not os.path.basename(called).startswith("weft"):
         return "weft"  # as a module, or by another program
     found = shutil.which("weft")

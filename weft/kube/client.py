@@ -152,6 +152,11 @@ class Client:
         where = _where(res, namespace)
         await self._answer("GET", res.path(namespace), where, query={"limit": "1"})
 
+    async def text(self, path: str, query: Mapping[str, str]) -> str:
+        """The response of an API path that answers in plain text: a container's log."""
+        content = await self._door.request("GET", path, query=query)
+        return content.decode(errors="replace")
+
     async def _answer(self, method: str, path: str, where: str, **options: Any) -> Object:
         """The object that the server answers."""
         content = await self._door.request(method, path, where=where, **options)
