@@ -201,3 +201,11 @@ def test_a_cluster_without_the_kind_is_asked_rarely(life: Life) -> None:
     assert cluster.keep_status(ref, patch, None), "that is news"
     assert cluster.take_due() == [(ref, networkstatuses.UNSERVED)]
     assert not cluster.keep_status(ref, patch, None), "it is news once"
+
+
+def test_a_network_goes_with_a_nad_that_became_invalid_while_no_manager_ran(life: Life) -> None:
+    life.world.change(NADS, "default/blue", {"spec": {"config": "{"}})
+    life.manager = Manager(life.world)
+    life.world.remove(NADS, "default/blue")
+    life.hears(Ref(NADS, "default/blue"))
+    assert life.world.all(NETWORKS) == {}

@@ -123,12 +123,12 @@ class Tunnels:
         back = [name for name in back if before.get(name) is State.DOWN]
         if lost:
             said = f"{named(lost)} not answering over the underlay: tunnels carry nothing"
-            self._tell(logging.WARNING, Reason.TUNNELS_DOWN, said)
+            self._report(logging.WARNING, Reason.TUNNELS_DOWN, said)
         if back:
-            self._tell(logging.INFO, Reason.TUNNELS_UP, f"{named(back)} answering again")
+            self._report(logging.INFO, Reason.TUNNELS_UP, f"{named(back)} answering again")
         self._queue.add(self._own.name)
 
-    def _tell(self, level: int, reason: Reason, said: str) -> None:
+    def _report(self, level: int, reason: Reason, said: str) -> None:
         log.log(level, "%s", said)
         node = self._own_node()
         if node is not None:

@@ -249,6 +249,8 @@ class Networks:
             self._let_go.pop(key, None)
             self._excluded.pop(key, None)
         touched = self._apply(settled, {key})
+        if after is None and before is not None and before.accepted is not None:
+            self.release(before.accepted.name)  # if it was invalid, nothing settled anew
         if before is not None and after is not None:
             self._note_excluded(before, after)
         after = self._register.get(key)  # what was accepted may just have been forgotten

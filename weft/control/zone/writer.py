@@ -68,7 +68,7 @@ class OvnWriter:
         self._foreign_rows = foreignrows.ForeignRows(zone, nb)
         self.figures = Figures()
         self._refusal = ""
-        self._tells = False
+        self._reports = False
         self._noticed = ""  # foreign changes that are not repaired yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
             for table in followed:
@@ -146,7 +146,7 @@ class OvnWriter:
         verdict = self._foreign_rows.judge(changes.nb)
         nb = (*self._relied(), *verdict.corrections, *changes.nb)
         nb_gone = (*changes.nb_gone, *verdict.gone)
-        self._tells = not is_all  # after a restart, each pod's rows would be an entry
+        self._reports = not is_all  # after a restart, each pod's rows would be an entry
         refused = [
             *await self._apply(self._sb, tuple(_units(changes.sb)), changes.sb_gone),
             *await self._apply(self._nb, tuple(_units(nb)), nb_gone),
@@ -196,8 +196,8 @@ class OvnWriter:
                 self.figures.transactions += 1
                 self.figures.seconds.observe(time.perf_counter() - started)
             self.figures.operations += operations
-            if operations and self._tells:
-                _tell(desired)
+            if operations and self._reports:
+                _report(desired)
             return []
         finally:
             self._is_writing = False
@@ -316,7 +316,7 @@ def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[
             yield rows.Row(policy.GROUP, key, {"ports": value}, is_part=True)
 
 
-def _tell(written: Iterable[Unit]) -> None:
+def _report(written: Iterable[Unit]) -> None:
     """Logs of which pods the rows are in the database, under the id of each."""
     for unit in written:
         ids = unit[0].columns.get("external_ids") if unit[0].table == ports.PORT else None
