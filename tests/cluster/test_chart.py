@@ -1,4 +1,4 @@
-"""weft by its chart: packets on two nodes, an upgrade that loses none, a removal without rest."""
+"""weft by its chart: packets on two nodes, an upgrade that keeps them, a removal without rest."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Char
     assert "100% packet loss" in said
 
 
-def test_an_upgrade_and_a_rollback_lose_no_packet(installed: Chart) -> None:
+def test_an_upgrade_and_a_rollback_keep_the_traffic(installed: Chart) -> None:
     access = installed.access
     with pings(access, A, address(access, B)) as seen:
         installed.upgrade("log.level=debug", "log.format=text")
@@ -99,7 +99,7 @@ def test_an_upgrade_and_a_rollback_lose_no_packet(installed: Chart) -> None:
     assert len(seen.lost) <= BUSY
 
 
-def test_all_of_a_nodes_daemons_replaced_at_once_lose_no_packet(installed: Chart) -> None:
+def test_all_of_a_nodes_daemons_replaced_at_once_keep_the_traffic(installed: Chart) -> None:
     access = installed.access
     with pings(access, A, address(access, B)) as seen:
         installed.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=node")
