@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -242,6 +243,31 @@ async def test_what_is_left_of_a_sandbox_is_ended_by_who_finds_it(tmp_path: Path
     await sandbox.remove(sandbox.Sandbox(tmp_path, about, gone=True))
     server.close()
     assert await received == b'{"op":"stop"}\n'
+
+
+async def test_a_first_process_that_starts_is_waited_for_before_it_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody finds it: it has no socket yet, and does not end with the one that starts it."""
+    started, go, whole = (tmp_path / name for name in ("started", "go", "whole"))
+    os.mkfifo(started)
+    program = tmp_path / "init.py"
+    program.write_text(
+        f"import os, time\nopen({str(started)!r}, 'w').close()\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        f"open({str(whole)!r}, 'w')\n"
+    )
+    monkeypatch.setattr(sandbox, "INIT", program)
+    about = plugin.Sandbox("0" * 64, "", "default", "one", UID)
+    making = asyncio.create_task(sandbox.create(tmp_path / "box", about, "one"))
+    await asyncio.to_thread(started.read_bytes)
+    making.cancel()
+    await asyncio.sleep(0)
+    go.touch()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    assert whole.exists()
+    assert not (tmp_path / "box").exists()
 
 
 async def test_an_address_comes_back_from_a_pod_that_could_not_be_wired(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from weft import errors
-from weft.host import files, netlink, netns, process
+from weft.host import files, netlink, netns, process, uninterrupted
 from weft_lab.kubelet import containers
 from weft_lab.multus import plugin
 
@@ -172,7 +172,8 @@ async def create(folder: Path, about: plugin.Sandbox, hostname: str) -> Sandbox:
     try:
         argv = [sys.executable, "-ISE", str(INIT), str(folder), hostname]
         argv += [] if about.netns else ["--on-host"]
-        done = await process.run(argv, timeout=START_PATIENCE)
+        # To its end: `remove` finds the first process only once that listens.
+        done = await uninterrupted.finish(process.run(argv, timeout=START_PATIENCE))
         if about.netns:
             await asyncio.to_thread(_name, int(done.stdout), Path(about.netns))
             await netns.run_inside(about.netns, _prepare_network)
