@@ -119,6 +119,11 @@ async def test_each_request_finds_the_version_itself(tmp_path: Path) -> None:
             async with Client.from_kubeconfig(str(server.kubeconfig)) as api:
                 await define(api, *served)
                 await api.create(MULTINETWORKPOLICIES, ranged("one", served[0]))
+                plain = objects.policy("one", ingress=[{"ports": [{"port": 80}]}])
+                applied = {**plain, "apiVersion": served[0].api_version}  # its writer's choice
+                await api.patch(
+                    MULTINETWORKPOLICIES, "one", "default", applied, type="apply", force=True
+                )
             async with Client.from_kubeconfig(str(server.kubeconfig)) as api:
                 (listed,) = await api.list(MULTINETWORKPOLICIES)
                 assert listed["apiVersion"] == (BEST if BEST in served else OLDER).api_version

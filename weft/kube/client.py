@@ -252,7 +252,10 @@ class Client:
 
         `force` (apply only) takes over fields of other managers.
         """
-        res = await self.served(res, namespace)
+        if type == "apply" and isinstance(body, Mapping):
+            res = await self._version_of(body, res, namespace)
+        else:
+            res = await self.served(res, namespace)
         query = {"fieldManager": field_manager}
         if type == "apply" and force:
             query["force"] = "true"
