@@ -27,7 +27,6 @@ from weft.reasons import Reason
 log = logging.getLogger(__name__)
 
 _CLAIM = 2.0  # seconds for ovn-controller to claim a port that was written again
-_LATE = 60.0  # seconds for it to claim a port whose row is new: it is slow, rather than mistaken
 _PATIENCE = 5.0  # seconds for vswitchd to make a port, before others are examined
 
 
@@ -60,7 +59,6 @@ class Repairer:
         self._lost: dict[str, str] = {}  # by device: what is wrong and does not work yet
         self._judged: set[str] = set()  # devices that are checked again in a moment
         self._renewed: set[str] = set()  # devices whose rows were deleted and made again
-        self._new: dict[str, float] = {}  # by device: the loop's time when its row was made again
         self.repaired = 0
 
     @property
@@ -137,7 +135,6 @@ class Repairer:
         if known is None:
             self._lost.pop(device, None)
             self._renewed.discard(device)
-            self._new.pop(device, None)
             await self._settle_unknown(device)
             return
         async with self._turns.of((known.owner.sandbox, known.nic.interface)):
@@ -149,7 +146,7 @@ class Repairer:
             try:
                 if key.cause is Cause.VANISHED:
                     await self._replace_vanished(known)
-                elif key.cause is Cause.STILL_BROKEN and self._is_lost(device):
+                elif key.cause is Cause.STILL_BROKEN and device in self._lost:
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
             except netns.Gone:  # it is gone, but for its name
@@ -195,9 +192,6 @@ class Repairer:
             log.warning("%s: %s; it is written again", _subject(known), what)
             self._lost[device] = f"{_subject(known)}: {what}, and does not work again yet"
             self.repaired += 1
-            self._new.pop(device, None)
-            if found is None:
-                self._note_new(device)
             what = f"interface {known.nic.interface}: {what}"
             deps.warn(known.owner.pod, Reason.INTERFACE_REPAIRED, what)
         if deps.records.get(device) is not known:  # a newer sandbox took over meanwhile
@@ -234,41 +228,20 @@ class Repairer:
         """Ends the trouble of a device that works; makes the rows of another again, once.
 
         ovn-controller may miss a change that is undone at once, and then does not set
-        `ovn-installed` again. A new row of the same name makes it do so, but costs the pod its
-        device for a moment. So a row that is new already waits for `_LATE`.
+        `ovn-installed` again. A new row of the same name makes it do so.
         """
         self._judged.discard(device)
-        if device not in self._lost or self._deps.ovs.get("Interface", device) is None:
+        found = self._deps.ovs.get("Interface", device)
+        if device not in self._lost or found is None:
             return
-        if self._works(device):
+        columns = found[1]
+        if port.number(columns) > 0 and port.installed(columns) and not port.failure(columns):
             del self._lost[device]
             self._renewed.discard(device)
-            self._new.pop(device, None)
             log.info("OVS port %s works again", device)
-        elif device not in self._renewed and device not in self._new:
+        elif device not in self._renewed:
             self._renewed.add(device)
             self._queue.add(Examination(device, Cause.STILL_BROKEN))
-
-    def _note_new(self, device: str) -> None:
-        loop = asyncio.get_running_loop()
-        made = self._new[device] = loop.time()
-
-        def is_late() -> None:
-            if self._new.get(device) == made:
-                del self._new[device]
-                self._conclude(device)
-
-        loop.call_later(_LATE, is_late)
-
-    def _is_lost(self, device: str) -> bool:
-        return device in self._lost and not self._works(device)
-
-    def _works(self, device: str) -> bool:
-        found = self._deps.ovs.get("Interface", device)
-        if found is None:
-            return False
-        columns = found[1]
-        return port.number(columns) > 0 and port.installed(columns) and not port.failure(columns)
 
     async def _let_go(self, known: record.Record) -> None:
         """Removes the port of a namespace that is gone; the runtime makes a new sandbox."""
