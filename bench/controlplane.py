@@ -6,7 +6,6 @@ takes part: who measures creates Nodes and bound Pods.
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import time
@@ -16,6 +15,7 @@ from typing import IO
 
 from bench.processes import Usage, usage
 from tests.cluster import credentials, debiantree, goparts
+from tests.support.kubernetes import free_port
 
 PATIENCE = 120.0
 MASTERS = ("system:masters",)
@@ -119,9 +119,3 @@ class ControlPlane:
             "--disable-admission-plugins=ServiceAccount,NodeRestriction,TaintNodesByCondition",
             *("--profiling=false", "--contention-profiling=false"),
         ]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

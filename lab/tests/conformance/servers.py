@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.cluster import debiantree, goparts, missing
 from tests.support import apiserver
+from tests.support.kubernetes import free_port
 from tests.support.patience import PATIENCE
 
 SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
@@ -92,7 +92,7 @@ def real(folder: Path) -> Iterator[Api]:
     kube_apiserver, etcd_server = _programs()
     (folder / "tokens").write_text(TOKENS)
     (folder / "sa.key").write_bytes(_key())
-    client, peer, port = _free_port(), _free_port(), _free_port()
+    client, peer, port = free_port(), free_port(), free_port()
     etcd = f"http://127.0.0.1:{client}"
     with (folder / "log").open("wb") as log, _ended() as children:
         children.append(
@@ -171,12 +171,6 @@ def _key() -> bytes:
     made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.PrivateFormat.PKCS8
     return made.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def _until_ready(api: Api, path: str) -> None:
