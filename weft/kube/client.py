@@ -252,10 +252,7 @@ class Client:
 
         `force` (apply only) takes over fields of other managers.
         """
-        if type == "apply" and isinstance(body, Mapping):
-            res = await self._version_of(body, res, namespace)
-        else:
-            res = await self.served(res, namespace)
+        res = await self._version_of(body if isinstance(body, Mapping) else {}, res, namespace)
         query = {"fieldManager": field_manager}
         if type == "apply" and force:
             query["force"] = "true"
