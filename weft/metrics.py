@@ -90,7 +90,7 @@ class Metric(StrEnum):
         *("network", "subnet"),
     )
     NETWORK_CONDITION = (
-        *("network_condition", MANAGER, GAUGE, "1 while a condition of a network is true, else 0."),
+        *("network_condition", MANAGER, GAUGE, "1: a condition of a network is true, 0: false."),
         *("network", "condition"),
     )
     ALLOCATION = (

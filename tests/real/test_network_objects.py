@@ -14,6 +14,7 @@ import pytest
 from tests.support import apiserver, cluster_manager, cluster_world
 from tests.support import kubectl as kubectls
 from tests.support.kubectl import Kubectl
+from weft import names
 from weft.kube import resources
 from weft.kube.client import Client, NotFound
 from weft_lab.runtime.toolchain import Toolchain
@@ -52,17 +53,17 @@ async def user(tmp_path: Path, toolchain: Toolchain) -> AsyncIterator[User]:
         yield found
 
 
-async def _exists(api: Client, before: str = "") -> None:
-    """Returns when the manager has made the object of network blue, another than uid `before`."""
+async def _exists(api: Client, before: str = "", name: str = "blue") -> None:
+    """Returns when the manager has made the object of a network, another than uid `before`."""
     listing = await api.list(resources.NETWORKS)
-    there = [obj["metadata"]["uid"] for obj in listing if obj["metadata"]["name"] == "blue"]
+    there = [obj["metadata"]["uid"] for obj in listing if obj["metadata"]["name"] == name]
     if there and there != [before]:
         return
     async for kind, obj in api.watch(resources.NETWORKS, listing.resource_version):
         meta = obj["metadata"]
-        if kind != "DELETED" and meta["name"] == "blue" and meta["uid"] != before:
+        if kind != "DELETED" and meta["name"] == name and meta["uid"] != before:
             return
-    raise AssertionError("the watch ended before there was an object of network blue")
+    raise AssertionError(f"the watch ended before there was an object of {name}")
 
 
 async def test_the_table(user: User) -> None:
@@ -119,3 +120,24 @@ async def test_a_network_that_is_gone_is_not_listed(user: User) -> None:
     await user.kubectl("wait", "wnet/blue", "--for=delete", "--timeout=60s")
     with pytest.raises(NotFound):
         await user.api.get(resources.NETWORKS, "blue")
+
+
+async def test_a_nad_that_was_never_valid_says_why_in_an_object(user: User) -> None:
+    await user.make(resources.NADS, cluster_world.nad("bad", "red", mtu=3))
+    await user.make(resources.NADS, cluster_world.raw_nad("worse", "{"))
+    own = names.network_object("default/worse")
+    for name in ("red", own):
+        await asyncio.wait_for(_exists(user.api, name=name), 60)
+        await user.kubectl(
+            "wait", f"wnet/{name}", "--for=condition=Accepted=False", "--timeout=60s"
+        )
+    shown = await user.kubectl("get", "wnet", "red", own, "-o", "wide")
+    head, red, worse = (line.split() for line in shown.splitlines())
+    assert head[:5] == ["NAME", "TOPOLOGY", "SUBNETS", "ACCEPTED", "SERVED"]
+    assert red[:3] == ["red", "False", "Unknown"]
+    assert " ".join(red).count("NetworkAttachmentDefinition default/bad: spec.config.mtu 3:") == 1
+    assert worse[:3] == [own, "False", "Unknown"]
+    assert "NetworkAttachmentDefinition default/worse: spec.config:" in " ".join(worse)
+    await user.kubectl("delete", "net-attach-def", "bad", "worse")
+    for name in ("red", own):
+        await user.kubectl("wait", f"wnet/{name}", "--for=delete", "--timeout=60s")

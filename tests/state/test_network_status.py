@@ -12,6 +12,8 @@ from weft import names
 from weft.control.cluster import networkstatuses
 from weft.control.cluster.outcome import Ref
 from weft.kube.resources import NADS, NETWORKS, NODES, PODS
+from weft.metrics import Metric
+from weft.reasons import Reason
 
 CHASSIS = {"node_chassis_id": "one", "node_encap_ips": '["10.0.0.1"]'}
 
@@ -120,7 +122,7 @@ def test_pods_that_keep_excluded_addresses(life: Life) -> None:
     assert life.condition("UpToDate") == ("False", "AddressesExcluded")
     (edit,) = life.status()["edits"]
     assert (edit["podsWithOld"], edit["podsWithNew"]) == (1, 1)
-    assert edit["oldPods"] == ["Pod default/one"]
+    assert (edit["oldPods"], edit["newPods"]) == (["Pod default/one"], ["Pod default/two"])
 
 
 def test_an_edit_that_breaks_the_owner(life: Life) -> None:
@@ -129,6 +131,87 @@ def test_an_edit_that_breaks_the_owner(life: Life) -> None:
     assert life.condition("Accepted") == ("False", "InvalidConfig")
     life.edit("default/blue", subnets="10.1.0.0/29")
     assert life.condition("Accepted") == ("True", "Accepted")
+
+
+def invalid(network: str, **config: Any) -> dict[str, Any]:
+    return objects_of.nad("bad", network, **{"subnets": "10.9.0.0/33", **config})
+
+
+def test_a_nad_that_is_invalid_from_its_birth(life: Life) -> None:
+    life.hears(life.world.put(NADS, invalid("red")))
+    (event,) = [each for each in life.manager.events if each.reason is Reason.INVALID_CONFIG]
+    (accepted,) = [x for x in life.status("red")["conditions"] if x["type"] == "Accepted"]
+    assert (accepted["status"], accepted["reason"]) == ("False", "InvalidConfig")
+    assert accepted["message"] == event.message, "the same words"
+    assert life.condition("Served", "red") == ("Unknown", "NotAccepted")
+    (definition,) = life.status("red")["definitions"]
+    assert (definition["name"], definition["accepted"]) == ("default/bad", False)
+    assert "10.9.0.0/33" in definition["message"]
+    figures = life.manager.cluster.figures()[Metric.NETWORK_CONDITION]
+    assert isinstance(figures, dict)
+    assert {at: value for at, value in figures.items() if at[0] == "red"} == {
+        ("red", "Accepted"): 0.0
+    }, "what nobody knows is no figure"
+
+
+def test_it_has_its_status_after_a_restart_too(life: Life) -> None:
+    life.hears(life.world.put(NADS, invalid("red")))
+    said = life.status("red")
+    life.world.remove(NETWORKS, "red")
+    life.manager = Manager(life.world)
+    life.manager.settle()
+    assert life.status("red") == said
+
+
+def test_its_mend_is_accepted_and_its_end_removes_the_status(life: Life) -> None:
+    life.hears(life.world.put(NADS, invalid("red")))
+    life.edit("default/bad", network="red", subnets="10.9.0.0/24")
+    assert life.condition("Accepted", "red") == ("True", "Accepted")
+    assert life.condition("Served", "red") == ("True", "NoMembers")
+    life.edit("default/bad", network="red", subnets="10.9.0.0/33")
+    assert life.condition("Accepted", "red") == ("False", "InvalidConfig")
+    life.world.remove(NADS, "default/bad")
+    life.hears(Ref(NADS, "default/bad"))
+    assert set(life.world.all(NETWORKS)) == {"blue"}
+
+
+def test_one_that_names_no_network_has_a_status_by_its_own_name(life: Life) -> None:
+    for text in ("{", '{"type": "ovn-k8s-cni-overlay", "topology": "layer2"}'):
+        life.hears(life.world.put(NADS, objects_of.raw_nad("bad", text)))
+        own = names.network_object("default/bad")
+        assert set(life.world.all(NETWORKS)) == {"blue", own}
+        assert life.status(own)["network"] == "default/bad"
+        assert life.condition("Accepted", own) == ("False", "InvalidConfig")
+    life.hears(life.world.put(NADS, invalid("red")))
+    assert set(life.world.all(NETWORKS)) == {"blue", "red"}
+
+
+def test_one_that_takes_the_default_networks_name_says_nothing_of_that(life: Life) -> None:
+    life.hears(life.world.put(NADS, invalid("default")))
+    assert set(life.world.all(NETWORKS)) == {"blue", names.network_object("default/bad")}
+
+
+def test_an_invalid_nad_of_a_network_of_others_is_listed_there(life: Life) -> None:
+    life.hears(life.world.put(NADS, invalid("blue")))
+    assert life.condition("Accepted") == ("True", "Accepted")
+    own, other = life.status()["definitions"]
+    assert (own["name"], other["name"], other["accepted"]) == (
+        *("default/blue", "default/bad", False),
+    )
+    life.world.remove(NADS, "default/blue")
+    life.hears(Ref(NADS, "default/blue"))
+    assert life.condition("Accepted") == ("False", "InvalidConfig")
+
+
+def test_an_owner_that_an_edit_broke_has_a_status_when_its_last_pod_is_gone(life: Life) -> None:
+    life.hears(life.world.put(PODS, objects_of.pod("one")))
+    life.hears(life.world.change(NADS, "default/blue", {"spec": {"config": "{"}}))
+    assert set(life.world.all(NETWORKS)) == {"blue"}, "the accepted network's"
+    life.world.remove(PODS, "default/one")
+    life.hears(Ref(PODS, "default/one"))
+    own = names.network_object("default/blue")
+    assert set(life.world.all(NETWORKS)) == {own}, "its text names none any more"
+    assert life.condition("Accepted", own) == ("False", "InvalidConfig")
 
 
 def test_what_others_declare_makes_no_condition_false(life: Life) -> None:

@@ -2,6 +2,7 @@
 
     parse        the NetworkSpec; None for another plugin's NAD; raises the first problem
     problems     all problems, for a linter or an Event
+    network_name the network that an invalid NAD names
     difference   the first key in which two NADs of one network disagree, `differences` all of
                  them, and `value_of` the value that a NAD has for a key
     near_miss, ignored_keys   valid, but probably a mistake
@@ -83,6 +84,16 @@ def _read(
     own = "/".join(objects.key(nad))
     spec = netconf.read(config, own, default_mtu=default_mtu, reserved=tuple(reserved))
     return spec, found
+
+
+def network_name(nad: object) -> str:
+    """The network that a NAD's text names, whatever else is wrong with it; "" if it names none."""
+    try:
+        raw = fields.decode("", "", nad["spec"]["config"])  # type: ignore[index]
+    except (errors.InvalidInput, TypeError, KeyError):
+        return ""
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return str(name) if netconf.is_name(name) else ""
 
 
 def _config(nad: object, found: list[errors.InvalidInput]) -> fields.Fields | None:

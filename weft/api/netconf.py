@@ -119,6 +119,12 @@ def _name(fields: Fields) -> str:
     return name
 
 
+def is_name(name: object) -> bool:
+    """Whether a NAD may give a network this name."""
+    reserved = (names.DEFAULT_NETWORK, names.DEFAULT_CNI_NAME)
+    return isinstance(name, str) and name not in reserved and bool(_NAME.fullmatch(name))
+
+
 def _topology(fields: Fields) -> model.Topology | None:
     text = fields.text("topology")
     if text in list(model.Topology):

@@ -7,6 +7,7 @@
     AddressesFree   another pod can get an address
     UpToDate        all pods run with what the NADs declare; if not, `edits` says which do not
 
+A network that no NAD declares validly has Accepted alone; the others are Unknown.
 What others than the owner declare never makes a condition false: it is listed in `definitions`.
 """
 
@@ -19,11 +20,11 @@ from typing import Any
 
 from weft import model
 from weft.api import conditions as kubernetes
-from weft.api.conditions import FALSE, TRUE
+from weft.api.conditions import FALSE, TRUE, UNKNOWN
 
 MAX_LISTED = 100  # definitions that a status lists
 MAX_NODES = 500  # nodes that it lists
-MAX_PODS = 10  # pods that an edit names
+MAX_PODS = 10  # pods of each kind that an edit names
 _FEW = 5  # items that a message names
 _LONGEST = 1024  # characters of a message about a definition
 
@@ -35,6 +36,7 @@ class NetworkReason(StrEnum):
     INVALID_CONFIG = "InvalidConfig"
     NO_DEFINITION = "NoDefinition"
     NO_NETWORK_ID = "NoNetworkId"
+    NOT_ACCEPTED = "NotAccepted"
 
     SERVED = "Served"
     NO_MEMBERS = "NoMembers"
@@ -95,23 +97,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An edit that not all pods follow. `pods`: labels of those that have the old configuration,
-    of which there are `old`; `new` have the new one."""
+    """An edit that not all pods follow, with the labels of those that have the old configuration
+    and the new one."""
 
     definition: str
     reason: NetworkReason
     changes: tuple[Change, ...]
-    pods: tuple[str, ...]
-    old: int
-    new: int
+    old_pods: tuple[str, ...]
+    new_pods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFindings:
     """What the status of a network is made from.
 
-    `network`: None if it has no id, for the reason in `problem`. `owner`: key of the NAD that
-    defines it, "" if none is left; `problem` says what is wrong with that.
+    `network`: None if no valid NAD declares it, or no id is free. `problem` says which, or what is
+    wrong with the NAD that owns it.
     """
 
     name: str
@@ -130,14 +131,18 @@ class NetworkFindings:
 
 def conditions(found: NetworkFindings) -> tuple[Condition, ...]:
     """Returns the conditions Accepted, Served, AddressesFree and UpToDate."""
+    if found.network is None:
+        return _accepted(found), *map(_unknown, ("Served", "AddressesFree", "UpToDate"))
     return _accepted(found), _served(found), _free(found), _up_to_date(found)
 
 
 def _accepted(found: NetworkFindings) -> Condition:
     name = "Accepted"
     if found.network is None:
-        return Condition(name, FALSE, NetworkReason.NO_NETWORK_ID, found.problem)
-    if not found.definitions:
+        is_declared = any(not each.problem for each in found.definitions)
+        reason = NetworkReason.NO_NETWORK_ID if is_declared else NetworkReason.INVALID_CONFIG
+        return Condition(name, FALSE, reason, found.problem[:_LONGEST])
+    if all(each.key != found.network.owner for each in found.definitions):
         message = "its last NetworkAttachmentDefinition is gone; it stays until its pods are gone"
         if found.network.is_default:
             return Condition(name, TRUE, NetworkReason.ACCEPTED, "is the cluster's default network")
@@ -150,6 +155,10 @@ def _accepted(found: NetworkFindings) -> Condition:
     if refused:
         message += f"; {refused} others are refused"
     return Condition(name, TRUE, NetworkReason.ACCEPTED, message)
+
+
+def _unknown(name: str) -> Condition:
+    return Condition(name, UNKNOWN, NetworkReason.NOT_ACCEPTED, "the network is not accepted")
 
 
 def _served(found: NetworkFindings) -> Condition:
@@ -166,7 +175,8 @@ def _served(found: NetworkFindings) -> Condition:
 
 def _free(found: NetworkFindings) -> Condition:
     name = "AddressesFree"
-    if not found.network or not found.network.spec.subnets:
+    assert found.network is not None
+    if not found.network.spec.subnets:
         return Condition(name, TRUE, NetworkReason.NO_SUBNETS, "the network assigns no addresses")
     full = [each.subnet for each in found.usage if not each.free]
     if full:
@@ -246,9 +256,10 @@ def _edit(each: Edit) -> dict[str, object]:
             {"name": one.field, "declared": one.declared, "inUse": one.in_use}
             for one in each.changes
         ],
-        "podsWithOld": each.old,
-        "podsWithNew": each.new,
-        "oldPods": list(each.pods[:MAX_PODS]),
+        "podsWithOld": len(each.old_pods),
+        "podsWithNew": len(each.new_pods),
+        "oldPods": list(each.old_pods[:MAX_PODS]),
+        "newPods": list(each.new_pods[:MAX_PODS]),
     }
 
 

@@ -36,16 +36,17 @@ def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
     for each in objects:
         status = each.get("status") or {}
         name = str(status.get("network") or each["metadata"]["name"])
-        for one in _false(status):
-            yield name, str(one.get("message"))
+        known = [str(one.get("message")) for one in _false(status)]
+        yield from ((name, message) for message in known)
         for edit in status.get("edits") or ():
             old, new = edit.get("podsWithOld", 0), edit.get("podsWithNew", 0)
             listed = ", ".join(map(str, edit.get("oldPods") or ()))
             said = f"{edit.get('definition')}: {old} pods have the old configuration, {new} the new"
             yield name, f"{said} ({listed})" if listed else said
         for nad in status.get("definitions") or ():
-            if not nad.get("accepted"):
-                yield name, f"{nad.get('name')} does not count: {nad.get('message')}"
+            message = str(nad.get("message"))
+            if not nad.get("accepted") and not any(message in each for each in known):
+                yield name, f"{nad.get('name')} does not count: {message}"
 
 
 def _false(status: Object) -> Iterator[Object]:

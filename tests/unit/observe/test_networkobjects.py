@@ -32,8 +32,6 @@ def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
         NetworkReason.EDIT_WAITS,
         (Change("mtu", "1", "2"),),
         ("Pod default/one",),
-        1,
-        0,
     )
     refused = Definition("evil/blue", problem="it belongs to namespace default")
     obj = made(edits=(edit,), definitions=(Definition("default/blue"), refused))
@@ -45,3 +43,12 @@ def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
 
 def test_an_object_without_a_status() -> None:
     assert networkobjects.rows([{"metadata": {"name": "new"}}])[0][-1] == "unknown"
+
+
+def test_a_nad_that_was_never_valid_is_reported_once() -> None:
+    bad = Definition("default/red", problem="spec.config.mtu 3: is too small")
+    problem = f"Failed to parse network config: default/red: {bad.problem}"
+    found = NetworkFindings("red", None, problem=problem, definitions=(bad,))
+    obj = {"metadata": {"name": "red"}, "status": networkstatus.render(found, None, "t")}
+    assert networkobjects.rows([obj])[0][-1] == "InvalidConfig"
+    assert list(networkobjects.troubles([obj])) == [("red", problem)]

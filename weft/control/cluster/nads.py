@@ -39,6 +39,7 @@ class Rules:
 class Nad:
     """A parsed NAD. `spec` is None for another plugin's NAD, or with a `problem`.
 
+    `named` is the network that the text of an invalid NAD names, "" if it names none.
     `config` is its text. `annotated_…` are the annotations written when it was accepted last;
     `accepted` and `accepted_config` are that configuration, parsed and as text: pods that run with
     it keep it, whatever `config` says now.
@@ -49,6 +50,7 @@ class Nad:
     created: str
     spec: model.NetworkSpec | None = None
     problem: str = ""
+    named: str = ""
     warnings: tuple[tuple[Reason, str], ...] = ()  # Events, with their messages
     config: str = ""
     annotated_name: str = ""
@@ -65,6 +67,13 @@ class Nad:
     @property
     def subject(self) -> Subject:
         return Subject(resources.NADS, *resources.split_key(self.key), self.uid)
+
+    @property
+    def about(self) -> str:
+        """The network that it is about: the accepted or declared one, the one that an invalid text
+        names, or one of its own, called like the NAD."""
+        spec = self.accepted or self.spec
+        return spec.name if spec is not None else self.named or self.key
 
     @property
     def is_held(self) -> bool:
@@ -106,6 +115,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         created=meta.get("creationTimestamp", ""),
         spec=spec,
         problem=problem,
+        named=reading.network_name(obj) if problem else "",
         warnings=tuple(_warnings(obj, spec, rules)),
         config=config,
         annotated_name=annotated_name,

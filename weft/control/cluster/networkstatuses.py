@@ -8,15 +8,16 @@ the status.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from weft import model, names
 from weft.api import nad as reading
 from weft.api import networkstatus
+from weft.api.conditions import FALSE, TRUE
 from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
 from weft.api.pod import Pod
-from weft.control.cluster import edits
+from weft.control.cluster import nads
 from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.invalidnads import InvalidNads
 from weft.control.cluster.membercounts import MemberCounts
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.networks import Networks
@@ -37,7 +38,7 @@ class NetworkStatuses:
 
     def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
-        self._members = MemberCounts()
+        self._members, self._invalid = MemberCounts(), InvalidNads()
         self._objects: dict[str, NetworkObject] = {}
         self._names: dict[str, str] = {}  # the network of each object's name
         self._is_served = True
@@ -59,7 +60,8 @@ class NetworkStatuses:
 
     def use_nad(self, key: str) -> None:
         """What a NAD declares, or whether that counts, may be different now."""
-        for network in self._networks.named_by(key):
+        listed = self._invalid.set(key, self._networks.nad(key))
+        for network in self._networks.named_by(key) | listed:
             self.touch(network)
 
     def use_node(self, name: str) -> None:
@@ -73,16 +75,27 @@ class NetworkStatuses:
         self._names[name] = network
         self._wake(name)
 
-    def begin(self) -> None:
-        """Looks at all networks, once all objects are there."""
-        for network in self._networks.names():
+    def end_network(self, network: str) -> None:
+        """A network ended: an invalid NAD that was accepted for it may be about another one."""
+        self.touch(network)
+        for key in self._invalid.of(network):
+            self.use_nad(key)
+
+    def begin(self, found: Iterable[str]) -> None:
+        """Looks at all networks, and at these NADs, once all objects are there."""
+        for key in found:
+            self.use_nad(key)
+        self._touch_all()
+
+    def _touch_all(self) -> None:
+        for network in self._networks.names() | self._invalid.networks():
             self.touch(network)
 
     def keep(self, name: str, *, is_served: bool) -> bool:
         """Notes whether the cluster has the kind; returns whether that is news that it has not."""
         was_served, self._is_served = self._is_served, is_served
         if is_served and not was_served:
-            self.begin()
+            self._touch_all()
         elif not is_served:
             self._wake(name)
         return was_served and not is_served
@@ -104,7 +117,8 @@ class NetworkStatuses:
                 used[network, each["subnet"]] = each["used"]
                 free[network, each["subnet"]] = each["free"]
             for each in status.get("conditions", ()):
-                holds[network, each["type"]] = float(each["status"] == "True")
+                if each["status"] in (TRUE, FALSE):
+                    holds[network, each["type"]] = float(each["status"] == TRUE)
         return {
             Metric.NETWORK_MEMBERS: members,
             Metric.NETWORK_USED: used,
@@ -130,16 +144,17 @@ class NetworkStatuses:
 
     def find(self, name: str) -> NetworkFindings | None:
         """Returns what there is to say of a network; None if there is none of this name."""
-        network, keys = self._networks.get(name), sorted(self._networks.definitions(name))
+        network = self._networks.get(name)
+        keys = sorted(self._networks.definitions(name) | self._invalid.of(name))
         if network is None and not keys:
             return None
-        owner = self._networks.nad(network.owner) if network is not None else None
         counts = self._members.count(keys)
+        generation, problem = self._problem(name, network, keys)
         return NetworkFindings(
             name,
             network,
-            generation=owner.generation if owner is not None else 0,
-            problem=owner.problem if owner is not None else self._networks.lacking(name),
+            generation=generation,
+            problem=problem,
             definitions=tuple(self._definitions(name, keys)),
             nodes=tuple(
                 networkstatus.Node(node, counts[node], self._nodes.problem(node))
@@ -149,6 +164,20 @@ class NetworkStatuses:
             edits=tuple(self._edits(network)) if network is not None else (),
         )
 
+    def _problem(
+        self, name: str, network: model.Network | None, keys: list[str]
+    ) -> tuple[int, str]:
+        """Returns the generation of the NAD that the status is about, and what is wrong with it, or
+        why its network has no id."""
+        if network is not None:
+            owner = self._networks.nad(network.owner)
+            return (owner.generation, owner.problem) if owner is not None else (0, "")
+        found = [nad for nad in map(self._networks.nad, keys) if nad is not None]
+        if any(not nad.problem for nad in found):
+            return 0, self._networks.lacking(name)
+        more = f"; {len(found) - 1} others are invalid, too" if len(found) > 1 else ""
+        return found[0].generation, nads.parse_refusal(found[0]) + more
+
     def _usage(self, network: model.Network) -> Iterator[Subnet]:
         for each in self._allocations.usage(network):
             family = (one for one in network.spec.subnets if one.version == each.subnet.version)
@@ -156,30 +185,26 @@ class NetworkStatuses:
 
     def _definitions(self, name: str, keys: list[str]) -> Iterator[Definition]:
         """Yields the NADs of a network: the accepted ones first."""
-        listed = [(each, self._networks.refusal(name, each)) for each in keys]
-        for key, refusal in sorted(listed, key=lambda each: (bool(each[1]), each[0])):
-            nad = self._networks.nad(key)
-            if nad is not None:
-                members = self._members.count((key,)).total()
-                problem = nad.problem or refusal
-                yield Definition(key, nad.generation, members, problem, nad.is_deleting)
+        found = [nad for nad in map(self._networks.nad, keys) if nad is not None]
+        listed = [(nad, nad.problem or self._networks.refusal(name, nad.key)) for nad in found]
+        for nad, problem in sorted(listed, key=lambda each: (bool(each[1]), each[0].key)):
+            members = self._members.count((nad.key,)).total()
+            yield Definition(nad.key, nad.generation, members, problem, nad.is_deleting)
 
     def _edits(self, network: model.Network) -> Iterator[Edit]:
         """Yields the edits that running pods do not have."""
         for key in sorted(self._networks.definitions(network.name)):
             nad = self._networks.nad(key)
             if nad is not None and (fields := self._networks.held_back(nad)):
-                pods = self._networks.users(network.name)
-                some, old = tuple(islice(pods.values(), edits.MAX_NAMED)), len(pods)
-                yield Edit(key, NetworkReason.EDIT_WAITS, _changes(nad, fields), some, old, 0)
+                pods = tuple(self._networks.users(network.name).values())
+                yield Edit(key, NetworkReason.EDIT_WAITS, _changes(nad, fields), pods)
         held = self._allocations.outside(network, network.spec.exclude_subnets)
         if held:
             ranges = ",".join(map(str, network.spec.exclude_subnets))
             change = Change("excludeSubnets", ranges)
-            some, all_pods = tuple(sorted(held)), len(self._networks.users(network.name))
-            new = max(all_pods - len(held), 0)
-            reason = NetworkReason.ADDRESSES_EXCLUDED
-            yield Edit(network.owner, reason, (change,), some, len(held), new)
+            old = tuple(sorted(set(held)))
+            new = tuple(sorted(set(self._networks.users(network.name).values()).difference(old)))
+            yield Edit(network.owner, NetworkReason.ADDRESSES_EXCLUDED, (change,), old, new)
 
 
 def _changes(nad: Nad, fields: Iterable[str]) -> tuple[Change, ...]:

@@ -208,7 +208,7 @@ class Cluster:
             self.set_policy(key, policy)
         for name, status in sorted(early.statuses.items()):
             self._statuses.set(name, status)
-        self._statuses.begin()
+        self._statuses.begin(early.nads)
 
     def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
@@ -285,7 +285,7 @@ class Cluster:
     def _carry_networks(self, affected: networks.Affected) -> None:
         for name in affected.ended:
             self._nodes.end_network(name)
-            self._statuses.touch(name)
+            self._statuses.end_network(name)
         for nad in affected.nads:
             if (network := self._networks.find(nad)) is not None:
                 self._claims.use_network(network.name)
