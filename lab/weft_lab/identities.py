@@ -37,14 +37,17 @@ def account(namespace: str, name: str, extra: Mapping[str, tuple[str, ...]] | No
     return User(f"system:serviceaccount:{namespace}:{name}", "", groups, extra or {})
 
 
-def kubeconfig(admin: Mapping[str, Any], server: str, token: str) -> dict[str, Any]:
+def kubeconfig(
+    admin: Mapping[str, Any], server: str, token: str, *, namespace: str = HOME
+) -> dict[str, Any]:
     """The user's kubeconfig for another user, who reaches the server by another address."""
     clusters = [
         {**each, "cluster": {**each["cluster"], "server": server}} for each in admin["clusters"]
     ]
     users = [{**each, "user": {"token": token}} for each in admin["users"]]
     contexts = [
-        {**each, "context": {**each["context"], "namespace": HOME}} for each in admin["contexts"]
+        {**each, "context": {**each["context"], "namespace": namespace}}
+        for each in admin["contexts"]
     ]
     return {**admin, "clusters": clusters, "users": users, "contexts": contexts}
 

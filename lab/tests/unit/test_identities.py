@@ -38,6 +38,8 @@ def test_a_kubeconfig_holds_no_other_token() -> None:
     assert "admin" not in str(made)
     assert made["clusters"][0]["cluster"] == {"server": "https://api:6443", "ca": "x"}
     assert made["contexts"][0]["context"]["namespace"] == "weft-system"
+    elsewhere = identities.kubeconfig(ADMIN, "https://api:6443", "mine", namespace="shop")
+    assert elsewhere["contexts"][0]["context"]["namespace"] == "shop"
     assert ADMIN["users"][0] == {"name": "weft", "user": {"token": "admin"}}
 
 

@@ -1,15 +1,18 @@
-"""The command `weft demo`: virtual machines on an overlay network, checked from inside the guests.
+"""The command `weft demo`: machines and pods on overlay networks, checked from inside.
 
 `weft demo` has three machines that reach each other; `weft demo policies` has six, and a
-policy that admits packets of three.
+policy that admits packets of three; `weft demo tenants` has pods of a tenant with a token of his
+own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,10 +20,12 @@ from rich.console import Console
 from rich.text import Text
 
 from weft.cli import columns, matrix, output
+from weft.host import files
 from weft.kube import client as kube
-from weft_lab import spec, up
+from weft_lab import spec, target, up
 from weft_lab.cli.names import LabCommand, export, interruptible, option
-from weft_lab.demos import machines, manifests, policies, setup, three_vms
+from weft_lab.demos import machines, manifests, policies, setup, tenants, three_vms
+from weft_lab.demos.verdict import Verdict
 from weft_lab.runtime import toolchain
 
 LOGIN = "user cloud, password weft"  # of the three machines
@@ -29,6 +34,7 @@ LOGIN = "user cloud, password weft"  # of the three machines
 class Which(StrEnum):
     three_vms = three_vms.NAME
     policies = policies.NAME
+    tenants = tenants.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,10 @@ def command(
     name: Annotated[str, typer.Option("--name", help="Name of its lab.")] = spec.DEFAULT_NAME,
     form: output.Option = output.Output.text,
 ) -> None:
-    """Start a lab of three nodes, boot virtual machines in it, and check their network.
+    """Start a lab of three nodes, with machines or pods in it, and check their network.
+
+    three-vms: three machines reach each other. policies: six, and a policy that admits three.
+    tenants: networks of administrators, and a tenant with a token of his own.
 
     The exit status is 0 if every check holds. The lab keeps running.
     """
@@ -63,7 +72,8 @@ def command(
 
     def say() -> None:
         console = Console(width=output.width())
-        _say_machines(console, shown.vms)
+        if shown.vms:
+            _say_machines(console, shown.vms)
         shown.say(console)
         _say_hints(lab, which)
 
@@ -90,7 +100,7 @@ async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Outcome:
         vms,
         all(verdict.holds for verdict in verdicts),
         {"checks": [asdict(verdict) for verdict in verdicts]},
-        lambda console: _say_checks(console, verdicts),
+        lambda console: _say_checks(console, "from inside the guests", verdicts),
     )
 
 
@@ -106,11 +116,47 @@ async def _policies(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     )
 
 
+async def _tenants(lab: Mapping[str, Any], report: output.Report) -> Outcome:
+    objects, config = tenants.objects(), _of_tenant(lab)
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        await manifests.apply(api, objects.admin)
+        made = await tenants.kubeconfig(api, _of_admin(lab))
+        files.replace(config, json.dumps(made, indent=1).encode())
+        async with kube.Client.from_kubeconfig(str(config)) as tenant:
+            with up.running(lab["name"]) as peer:
+
+                async def run(pod: str, *argv: str) -> int:
+                    place = target.find(peer, pod)
+                    done = await asyncio.to_thread(target.captured, place, argv)
+                    return int(done["exit"])
+
+                verdicts = []
+                async for verdict in tenants.check(api, tenant, run, objects):
+                    verdicts.append(verdict)
+                    report(f"checking: {verdict.claim}"[:32], 1.0)
+    return Outcome(
+        {},
+        all(verdict.holds for verdict in verdicts),
+        {"checks": [asdict(verdict) for verdict in verdicts], "tenantKubeconfig": str(config)},
+        lambda console: _say_checks(console, "from inside the pods, and with his token", verdicts),
+    )
+
+
+def _of_admin(lab: Mapping[str, Any]) -> Any:
+    return json.loads(Path(lab["kubeconfig"]).read_bytes())
+
+
+def _of_tenant(lab: Mapping[str, Any]) -> Path:
+    """Where the tenant's kubeconfig is."""
+    return Path(lab["kubeconfig"]).with_name("tenant.kubeconfig")
+
+
 SHOWS: Mapping[
     Which, Callable[[Mapping[str, Any], output.Report], Coroutine[Any, Any, Outcome]]
 ] = {
     Which.three_vms: _three_vms,
     Which.policies: _policies,
+    Which.tenants: _tenants,
 }
 
 
@@ -148,6 +194,11 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
             f"  {weft} matrix {policies.NETWORK}{chosen} --port tcp/80",
             f"  kubectl describe multi-policy {policies.POLICY.partition('/')[2]}",
         ),
+        Which.tenants: (
+            f"  kubectl --kubeconfig {_of_tenant(lab)} auth whoami",
+            f"  kubectl --kubeconfig {_of_tenant(lab)} get nad -n networks   # refused",
+            f"  {weft} topology{chosen}",
+        ),
     }
     for line in (
         "\nThe lab is yours; try:",
@@ -173,8 +224,8 @@ def _say_machines(console: Console, vms: Mapping[str, machines.Machine]) -> None
         console.print(Text(line), soft_wrap=True)
 
 
-def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
-    console.print(Text("\nchecks, from inside the guests", "bold"))
+def _say_checks(console: Console, how: str, verdicts: list[Verdict]) -> None:
+    console.print(Text(f"\nchecks, {how}", "bold"))
     rows = [["", "check", "who", "seen"]]
     rows += [[_mark(one), one.claim, one.where, one.seen] for one in verdicts]
     for verdict, line in zip([None, *verdicts], columns.aligned(rows), strict=True):
@@ -190,5 +241,5 @@ def _say_checks(console: Console, verdicts: list[three_vms.Verdict]) -> None:
     )
 
 
-def _mark(verdict: three_vms.Verdict) -> str:
+def _mark(verdict: Verdict) -> str:
     return "ok" if verdict.holds else "NO"

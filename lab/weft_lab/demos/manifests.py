@@ -13,10 +13,12 @@ from weft import errors
 from weft.decode import budget, yamltext
 from weft.kube import client as kube
 from weft.kube import resources
+from weft.kube.resources import Resource
 
 EXAMPLES = Path(__file__).with_name("examples")
 
-_KINDS = {(res.group, res.kind): res for res in resources.ALL}
+_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+_KINDS = {(res.group, res.kind): res for res in (*resources.ALL, _ROLE_BINDINGS)}
 
 
 def read(name: str) -> list[dict[str, Any]]:

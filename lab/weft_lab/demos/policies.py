@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import errors
-from weft.kube import cache, client, resources
+from weft.kube import client, resources
 from weft.observe.reach import Matrix
 from weft.policy import netpolicy
 from weft_lab.demos import machines, manifests, setup
@@ -98,7 +98,7 @@ async def play(
 
 
 async def _wait(api: client.Client) -> None:
-    async with _following(api) as policies:
+    async with setup.following(api, resources.MULTINETWORKPOLICIES) as policies:
         try:
             await policies.wait_for(POLICY, in_force, CONVERGENCE)
         except errors.NotReady as error:
@@ -112,17 +112,6 @@ async def _wait(api: client.Client) -> None:
                 where=f"MultiNetworkPolicy {POLICY}",
                 hint="see its status and events: kubectl describe multi-policy",
             ) from error
-
-
-@contextlib.asynccontextmanager
-async def _following(api: client.Client) -> AsyncIterator[cache.Cache]:
-    policies = cache.Cache(api, resources.MULTINETWORKPOLICIES)
-    running = asyncio.create_task(policies.run())
-    try:
-        yield policies
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _converged(api: client.Client, peer: Peer, claim: str, senders: Iterable[str]) -> Scene:

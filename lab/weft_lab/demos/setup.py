@@ -1,12 +1,13 @@
 """Sets a demo up: applies its manifests and waits for its guests.
 
-three_vms.py and policies.py say what is checked then.
+three_vms.py, policies.py and tenants.py say what is checked then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft import errors
@@ -31,10 +32,19 @@ async def prepare(
     """
     await manifests.apply(api, objects)
     wanted = [resources.key(obj) for obj in objects if obj["kind"] == "VirtualMachine"]
-    vmis = cache.Cache(api, resources.VMIS)
-    running = asyncio.create_task(vmis.run())
-    try:
+    async with following(api, resources.VMIS) as vmis:
         return await _booted(api, vmis, wanted, report, patience)
+
+
+@contextlib.asynccontextmanager
+async def following(
+    api: client.Client, res: resources.Resource, namespace: str = ""
+) -> AsyncIterator[cache.Cache]:
+    """Runs a cache of a kind of object while the block runs."""
+    found = cache.Cache(api, res, namespace=namespace)
+    running = asyncio.create_task(found.run())
+    try:
+        yield found
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from weft_lab import externalhost, spec
 from weft_lab.demos.machines import Machine
+from weft_lab.demos.verdict import Verdict
 from weft_lab.vm.agentclient import Outcome
 
 NAME = "three-vms"
@@ -31,16 +31,6 @@ MASQUERADED = "10.0.2.2/24"  # and as its own address
 OUTSIDE = f"http://{spec.on_underlay(spec.OUTSIDE_HOST)[0].ip}/"
 
 Run = Callable[..., Awaitable[Outcome]]  # (machine, *argv) in the guest
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One line of the demo's table: what is claimed, of which guest or pair, and what was seen."""
-
-    claim: str
-    where: str
-    holds: bool
-    seen: str
 
 
 def _pair(machine: Machine, peer: Machine) -> str:
