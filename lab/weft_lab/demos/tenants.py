@@ -24,7 +24,7 @@ HOME, ACCOUNT = "shop", "tenant"
 HIS = {"shop/web": "10.50.0.11", "stock/store": "10.50.0.12"}
 OTHERS = {"bank/vault": "10.50.0.21", "bank/teller": "10.50.0.22"}
 GRIP = "shop/grip"  # his pod on a network that does not admit him
-NETWORK = "networks/orders"
+NETWORK, CLOSED = "networks/orders", "networks/ledger"
 TOKEN_SECONDS = 24 * 3600
 PATIENCE = 120.0  # seconds until pods are ready, or an Event comes
 CONVERGENCE = 60.0  # seconds until nodes have what a new pod needs
@@ -39,15 +39,21 @@ class Objects:
 
     admin: Sequence[Object]
     tenant: Sequence[Object]
-    grip: Object
 
 
 def objects() -> Objects:
     """Returns the demo's objects."""
     found = manifests.read(NAME)
-    (grip,) = [obj for obj in found if _is(obj, GRIP)]
     his = [obj for obj in found if any(_is(obj, pod) for pod in HIS)]
-    return Objects([obj for obj in found if obj is not grip and obj not in his], his, grip)
+    return Objects([obj for obj in found if obj not in his], his)
+
+
+def grip() -> Object:
+    """Returns a pod of the tenant that names a network which does not admit its namespace."""
+    namespace, _, name = GRIP.partition("/")
+    made = _made(resources.PODS, namespace, name, spec=_CONTAINER)
+    made["metadata"]["annotations"] = {names.NETWORKS: CLOSED}
+    return made
 
 
 def _is(obj: Object, pod: str) -> bool:
@@ -84,7 +90,7 @@ async def check(
         yield await silent(run, "bank/teller", pod)
     async for verdict in _rights(tenant):
         yield verdict
-    yield await _kept_out(tenant, wanted.grip)
+    yield await _kept_out(tenant, grip())
 
 
 async def _ready(pods: cache.Cache, pod: str, address: str) -> Verdict:
@@ -159,7 +165,7 @@ async def _rights(tenant: client.Client) -> AsyncIterator[Verdict]:
     yield await refused(
         "puts no pod beside theirs",
         "bank/spy",
-        tenant.create(resources.PODS, _made(resources.PODS, "bank", "spy", spec=_SPY)),
+        tenant.create(resources.PODS, _made(resources.PODS, "bank", "spy", spec=_CONTAINER)),
     )
     yield await refused(
         "writes no annotation of weft", "shop/web", _annotate(tenant, "shop/web", forged)
@@ -172,7 +178,7 @@ async def _rights(tenant: client.Client) -> AsyncIterator[Verdict]:
     yield Verdict("writes others of its pods", "shop/web", holds, seen)
 
 
-_SPY = {"containers": [{"name": "c", "image": "busybox"}]}
+_CONTAINER = {"containers": [{"name": "c", "image": "busybox"}]}
 
 
 def _made(res: resources.Resource, namespace: str, name: str, **fields: object) -> Object:

@@ -14,15 +14,16 @@ from weft_lab.demos import tenants
 def test_the_manifests_are_what_the_demo_says_of_them() -> None:
     found = tenants.objects()
     asked = {}
-    for obj in (*found.admin, *found.tenant, found.grip):
+    for obj in (*found.admin, *found.tenant):
         if obj["kind"] == "Pod":
             meta = obj["metadata"]
             (entry,) = json.loads(meta["annotations"][names.NETWORKS])
             key = f"{meta['namespace']}/{meta['name']}"
             asked[key] = (entry["namespace"] + "/" + entry["name"], *entry["ips"])
     his = {pod: (tenants.NETWORK, address) for pod, address in tenants.HIS.items()}
-    others = {pod: ("networks/ledger", address) for pod, address in tenants.OTHERS.items()}
-    assert asked == {**his, **others, tenants.GRIP: ("networks/ledger", "10.50.0.31")}
+    others = {pod: (tenants.CLOSED, address) for pod, address in tenants.OTHERS.items()}
+    assert asked == {**his, **others}
+    assert tenants.grip()["metadata"]["annotations"] == {names.NETWORKS: tenants.CLOSED}
     nads = [obj for obj in found.admin if obj["kind"] == "NetworkAttachmentDefinition"]
     subnets = {json.loads(obj["spec"]["config"])["subnets"] for obj in nads}
     assert (len(nads), len(subnets)) == (2, 1), "the control has the same subnet"
