@@ -24,6 +24,17 @@ from pathlib import Path
 OLDEST = (3, 11)
 CHECKOUT = Path(__file__).absolute().parent
 DISTRIBUTIONS = (CHECKOUT, CHECKOUT / "lab")
+COMMAND = """#!/bin/sh
+'''exec' {python} "$0" "$@"
+' '''
+import sys
+try:
+    from {module} import {function}
+    status = {function}()
+except KeyboardInterrupt:  # during the import, too
+    status = 130
+sys.exit(status)
+"""
 
 
 class Problem(Exception):
@@ -37,7 +48,7 @@ def main(arguments: list[str]) -> None:
     install_once(folder, requirements)
     for site in folder.glob("lib/python*/site-packages"):
         link(site)
-    write_command(folder / "bin/weft", folder / "bin/python")
+    write_commands(folder / "bin", folder / "bin/python")
 
 
 def install_once(folder: Path, requirements: Path) -> None:
@@ -141,14 +152,21 @@ def link(site: Path) -> None:
         (info / "entry_points.txt").write_text("".join(groups))
 
 
-def write_command(path: Path, python: Path) -> None:
-    """The `weft` command of this checkout: a shell reads one line of it, Python the rest.
+def write_commands(folder: Path, python: Path) -> None:
+    """The commands of this checkout, as an install has them: `weft`, and what kubectl calls.
 
-    Python so learns how it was called, which hints repeat. A `#!` takes no path with blanks.
+    A shell reads one line of each, Python the rest. Python so learns how it was called, which hints
+    repeat. A `#!` takes no path with blanks.
     """
-    run = 'import runpy\nrunpy.run_module("weft", run_name="__main__")\n'
-    path.write_text(f"#!/bin/sh\n'''exec' {shlex.quote(str(python))} \"$0\" \"$@\"\n' '''\n{run}")
-    path.chmod(0o755)
+    import tomllib
+
+    for each in DISTRIBUTIONS:
+        project = tomllib.loads((each / "pyproject.toml").read_text())["project"]
+        for name, entry in project.get("scripts", {}).items():
+            module, _, function = entry.partition(":")
+            text = COMMAND.format(python=shlex.quote(str(python)), module=module, function=function)
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
 
 
 if __name__ == "__main__":

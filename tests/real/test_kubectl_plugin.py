@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import bootstrap
 from tests.support import kubectl as kubectls
 from weft import __version__
 from weft_lab.runtime.toolchain import Toolchain
@@ -16,20 +17,12 @@ from weft_lab.runtime.toolchain import Toolchain
 pytestmark = pytest.mark.real
 
 ROOT = str(Path(__file__).resolve().parents[2])
-SCRIPT = """#!{python}
-import sys
-from weft.cli.main import {function}
-sys.exit({function}())
-"""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """$PATH with the two programs as pip installs them."""
-    for name, function in (("kubectl-weft", "main"), ("kubectl_complete-weft", "complete_plugin")):
-        program = tmp_path / name
-        program.write_text(SCRIPT.format(python=sys.executable, function=function))
-        program.chmod(0o755)
+    """$PATH with the commands of a checkout."""
+    bootstrap.write_commands(tmp_path, Path(sys.executable))
     return f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
 
 
