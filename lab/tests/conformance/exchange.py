@@ -126,6 +126,14 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _REVISION = re.compile(r"(?i)(resource ?version[^0-9]{1,12}|current: |revision )\d+( \(\d+\))?")
 _SUFFIX = re.compile(r"\b(gen-|UP)[bcdfghjklmnpqrstvwxz2456789]{5}\b")
 _CREDENTIAL = re.compile(r"JTI=[-0-9a-z<>]+")
+# A refused patch: Kubernetes quotes the whole patched object, the lab the patch.
+_PATCHED = re.compile(
+    r'(?s)(patch: |^)Invalid value: (".*?(\}|\])"|[{[].*?[}\]]): (?!.*Invalid value)'
+)
+# How Go values differ, which Kubernetes appends to a refused change of a pod.
+_COMPARED = re.compile(r"(?s)\n@@.*?\n(?=\]?\Z)")
+# The lab says which operation of a JSON patch does not fit, and why.
+_REJECTED = re.compile(r"(due to an error in our request): .*")
 _AGE = re.compile(r"^(\d+s|\d+m\d*s?)$")
 
 
@@ -136,6 +144,13 @@ def level(value: Any, *, managed: bool, name: str = "") -> Any:
         for key, below in value.items():
             if key == "managedFields" and not managed:
                 continue
+            if key == "managedFields" and isinstance(below, list):
+                below = sorted(below, key=_manager)  # their order is that of their times
+            if key == "causes" and isinstance(below, list):
+                # Kubernetes tells some of them twice, and of several managers in any order.
+                below = [one for place, one in enumerate(below) if one not in below[:place]]
+                if any(one.get("reason") == "FieldManagerConflict" for one in below):
+                    below = sorted(below, key=lambda one: str(one.get("message")))
             found[key.replace(_RUN, "")] = level(below, managed=managed, name=key)
         return found
     if isinstance(value, list):
@@ -148,8 +163,14 @@ def level(value: Any, *, managed: bool, name: str = "") -> Any:
         text = _TIME.sub("<time>", _UID.sub("<uid>", value.replace(_RUN, "")))
         text = _CREDENTIAL.sub("JTI=<id>", text)
         text = _SUFFIX.sub(r"\1<suffix>", _REVISION.sub(r"\1<revision>", text))
+        text = _REJECTED.sub(r"\1", _COMPARED.sub("", text))
+        text = _PATCHED.sub(r"\1Invalid value: <patch>: ", text)
         return "<age>" if name == "cells[]" and _AGE.match(text) else text
     return value
+
+
+def _manager(entry: Any) -> list[str]:
+    return [str(entry.get(part)) for part in ("operation", "manager", "apiVersion", "subresource")]
 
 
 def _differences(place: str, real: Any, lab: Any) -> Iterator[Difference]:

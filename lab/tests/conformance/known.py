@@ -25,10 +25,14 @@ class Known:
 _GO = "the words of Go's decoders; the lab says the same of the same field in its own"
 _WORDS = "documentation of fields is worded anew in the lab"
 _ETCD = "a text of etcd or its client, which the lab does not have"
-_TWICE = "told twice by Kubernetes, once by the lab"
 
 _CONSTRAINED = "the words of constrained impersonation, which the lab does not have"
 _ISSUER = "each server issues tokens under a name of its own"
+
+_NOT_READY = "taken off by the controller manager, which no lab has"
+_LATE = "the lab follows who owns a field from the first server-side apply on"
+_DIRECTIVE = "a faulty directive is the client's error: the lab answers 400, Kubernetes 500"
+_POINTER = "RFC 6901: a pointer begins with a slash; Kubernetes drops what stands before it"
 
 DIFFERENCES = (
     Known("version/0/body/*", "the lab says that it is no build of Kubernetes"),
@@ -68,6 +72,8 @@ DIFFERENCES = (
     Known("policy-refuses/*spec/serviceAccount*", "this real server runs without that admission"),
     Known("watch-selectors/*spec/serviceAccount*", "this real server runs without that admission"),
     Known("forms/*spec/serviceAccount*", "this real server runs without that admission"),
+    Known("patch-*spec/serviceAccount*", "this real server runs without that admission"),
+    Known("apply-*spec/serviceAccount*", "this real server runs without that admission"),
     Known("write-pods-x/*spec/serviceAccount*", "this real server runs without that admission"),
     Known(
         "write-serviceaccounts-x/*/body/items/(default)",
@@ -85,16 +91,35 @@ DIFFERENCES = (
     Known("metadata-*/32/body/message", _GO),
     Known("metadata-*/33/body/message", _GO),
     Known("namespaces/9/*", "the controller manager, which is not there, ends a namespace"),
-    Known("nodes/0/body/spec/taints", "taken off by the controller manager, which no lab has"),
-    Known("nodes/?/body/spec/taints", "taken off by the controller manager, which no lab has"),
-    Known("nodes/?/body/details/causes", _TWICE),
+    Known("nodes/0/body/spec/taints", _NOT_READY),
+    Known("nodes/?/body/spec/taints", _NOT_READY),
     Known("conflicts/?/body/message", _ETCD),
     Known("conflicts/2/*", _ETCD),
-    Known("deletes/3/body/details/causes", _TWICE),
     Known("deletes/*/body/message", _GO),
-    Known("conflicts/8/body/details/causes", _TWICE),
     Known("deletes/20/*", _GO),
     Known("deletes/18/*", "the lab reads options of a deletion whatever kind they name"),
+    Known("apply-after-writes/?/body/*", _LATE),
+    Known("apply-refused/11/body/message", _GO),
+    Known("apply-refused/12/body/message", _GO),
+    Known("apply-refused/16/body/message", _GO),
+    Known("apply-refused/19/headers/warning/0", _GO),
+    Known("apply-nodes/0/body/spec/taints", _NOT_READY),
+    Known("patch-operations/22/*", _POINTER),
+    Known("patch-operations/24/body/*message", _GO),
+    Known("patch-operations/43/*", _GO),
+    Known("patch-merges/15/body/*message", _GO),
+    Known("patch-node/?/body/spec/taints", _NOT_READY),
+    Known("patch-owners/7/*", _DIRECTIVE),
+    Known("patch-pod/4/*", _DIRECTIVE),
+    Known("patch-pod/8/body/*message", _GO),
+    Known("patch-pod/9/body/*message", _GO),
+    Known("patch-pod/29/body/*message", _GO),
+    Known("patch-pod/1[03457]/body/*", _DIRECTIVE),
+    Known("patch-pod/1[03457]/code", _DIRECTIVE),
+    Known("patch-pod/33/*", _DIRECTIVE),
+    Known("patch-pod/35/body/message", _DIRECTIVE),
+    Known("patch-media/?/body/details", _GO),
+    Known("patch-media/?/body/message", _GO),
     Known("bodies/0/body/message", _GO),
     Known("bodies/1/body/message", _GO),
     Known("bodies/2/*", "nothing is no object in the lab"),

@@ -163,11 +163,18 @@ async def test_as_deep_as_is_taken_every_way_of_writing_works(http: Http) -> Non
     widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
     assert (await http("POST", WIDGETS, {**widget, "spec": deep}))[0] == 201
     assert (await http("GET", WIDGETS))[0] == 200
-    for media in ("application/merge-patch+json", "application/apply-patch+yaml"):
-        code, answer = await http(
-            "PATCH", f"{WIDGETS}/w", {**widget, "spec": deep}, media, fieldManager="m", force="true"
-        )
-        assert code == 200, answer
+    said = {**widget, "spec": deep}
+    code, answer = await http("PATCH", f"{WIDGETS}/w", said, "application/merge-patch+json")
+    assert code == 200, answer
+    code, answer = await http(
+        "PATCH",
+        f"{WIDGETS}/w",
+        said,
+        "application/apply-patch+yaml",
+        fieldManager="m",
+        force="true",
+    )
+    assert code == 200, answer
     change = [{"op": "copy", "from": "/spec" + "/a" * 99, "path": "/spec/b"}]
     code, answer = await http("PATCH", f"{WIDGETS}/w", change, "application/json-patch+json")
     assert code == 200, answer

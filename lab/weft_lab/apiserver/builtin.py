@@ -139,7 +139,7 @@ def _workload() -> list[Resource]:
 def _configuration() -> list[Resource]:
     secret = Strategy(
         strategies.default_secret,
-        validate=strategies.validate_secret,
+        validate=strategies.validate_keys,
         validate_change=strategies.validate_immutable,
     )
     config = Strategy(

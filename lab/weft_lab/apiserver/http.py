@@ -280,7 +280,9 @@ class Api:
                 item = deletes.last_seen(resource, item)
             return self._item(http, target, item)
         body = await _body(http)
-        options = request.write_options(http.query, _agent(http), body)
+        options = request.write_options(
+            http.query, _agent(http), body, http.method, http.content_type
+        )
         code = 200
         if http.method == "PUT":
             key = target.namespace, target.name

@@ -73,11 +73,23 @@ _OWNED = (
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
-    "generateName",
     "generation",
     "namespace",
     "name",
 )
+
+
+def altered(new: Object, old: Object) -> list[status.Cause]:
+    """Fields that a client gives another value than the object has, which only the server may.
+
+    One that it leaves out keeps its value.
+    """
+    meta, before = new["metadata"], old["metadata"]
+    return [
+        status.wrong(f"metadata.{name}", meta[name], "field is immutable")
+        for name in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+        if meta.get(name) is not None and meta[name] != before.get(name)
+    ]
 
 
 def prepare_update(new: Object, old: Object) -> None:

@@ -38,15 +38,34 @@ def default(obj: Object) -> None:
     for kind in ("initContainers", "containers"):
         for container in spec.get(kind) or ():
             _default_container(container)
-    for condition in (obj.get("status") or {}).get("conditions") or ():
-        for name in ("lastProbeTime", "lastTransitionTime"):
-            condition.setdefault(name, None)
+    _default_status(obj.setdefault("status", {}), spec)
     for volume in spec.get("volumes") or ():
         if len(volume) == 1:
             volume["emptyDir"] = {}
         for source in ("secret", "configMap", "projected", "downwardAPI"):
             if isinstance(volume.get(source), dict):
                 volume[source].setdefault("defaultMode", 420)
+
+
+def _default_status(found: Object, spec: Object) -> None:
+    found.setdefault("qosClass", quality(spec))
+    for condition in found.get("conditions") or ():
+        for name in ("lastProbeTime", "lastTransitionTime"):
+            condition.setdefault(name, None)
+    for kind in ("containerStatuses", "initContainerStatuses"):
+        for each in found.get(kind) or ():
+            each.setdefault("ready", False)
+            each.setdefault("state", {})
+            each.setdefault("lastState", {})
+    if found.get("podIP"):
+        found["podIPs"] = with_first(found.get("podIPs"), "ip", found["podIP"])
+
+
+def with_first(listed: Any, key: str, first: str) -> list[Any]:
+    """A list whose first element has to be `first`; any other list gives way to it."""
+    if listed and listed[0].get(key) == first:
+        return list(listed)
+    return [{key: first}]
 
 
 _PATIENT = {  # of a node that is not ready or not reached, five minutes long
@@ -191,12 +210,33 @@ def _check_container(
 
 def validate_change(new: Object, old: Object) -> list[status.Cause]:
     """What a pod runs is settled when it is created, but for a few fields."""
-    if new.get("spec") == old.get("spec"):
+    after, before = new.get("spec") or {}, old.get("spec") or {}
+    if after == before:
         return []
-    if _frozen(new["spec"]) == _frozen(old["spec"]) and _tolerated(new["spec"], old["spec"]):
+    for kind in ("containers", "initContainers"):
+        if len(after.get(kind) or ()) != len(before.get(kind) or ()):
+            why = "pod updates may not add or remove containers"
+            return [status.barred(f"spec.{kind}", why)]
+    if causes := _check_deadline(after, before):
+        return causes
+    causes = []
+    if not _tolerated(after, before):
+        why = "existing toleration can not be modified except its tolerationSeconds"
+        causes.append(status.barred("spec.tolerations", why))
+    if _frozen(after) != _frozen(before):
+        why = f"pod updates may not change fields other than {_CHANGEABLE}"
+        causes.append(status.barred("spec", why))
+    return causes
+
+
+def _check_deadline(new: Object, old: Object) -> list[status.Cause]:
+    after, before = new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
+    if before is None or (after is not None and after <= before):
         return []
-    why = f"pod updates may not change fields other than {_CHANGEABLE}"
-    return [status.barred("spec", why)]
+    why = "must not update from a positive integer to nil value"
+    if after is not None:
+        why = "must be less than or equal to previous value"
+    return [status.wrong("spec.activeDeadlineSeconds", after, why)]
 
 
 def _frozen(spec: Object) -> Object:
@@ -215,5 +255,10 @@ def _frozen(spec: Object) -> Object:
 
 
 def _tolerated(new: Object, old: Object) -> bool:
-    after = new.get("tolerations") or []
-    return all(one in after for one in old.get("tolerations") or [])
+    """Whether all tolerations are still there, for however long."""
+    after = [_forever(one) for one in new.get("tolerations") or ()]
+    return all(_forever(one) in after for one in old.get("tolerations") or ())
+
+
+def _forever(toleration: Object) -> Object:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}

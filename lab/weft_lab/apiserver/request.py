@@ -12,6 +12,7 @@ from weft_lab.apiserver import deletion, protobuf, status, writes
 
 BODY_LIMIT = 3 * budget.MIB
 BUDGET = budget.Budget(size=BODY_LIMIT, values=50_000)
+APPLY = "application/apply-patch+yaml"
 _MAX_REPORTED = 20  # duplicates, at most
 _MANAGER_LIMIT = 128  # characters of a field manager's name
 _FALSE = {"false", "0"}
@@ -106,16 +107,25 @@ def exceeded(what: str, error: budget.Exceeded) -> status.ApiError:
     return status.too_large(f"{what} {error}")
 
 
-def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> writes.Options:
+_OPTIONS = {"PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+
+
+def write_options(
+    query: Mapping[str, str], agent: str, body: Body = Body(), method: str = "POST", media: str = ""
+) -> writes.Options:
+    kind = _OPTIONS.get(method, "CreateOptions")
+    if method == "PATCH" and media != APPLY and "force" in query:
+        cause = status.barred("force", "may not be specified for non-apply patch")
+        raise status.invalid("meta.k8s.io", kind, "", [cause])
     dry = query.get("dryRun", "")
     if dry not in {"", "All"}:
         cause = status.unsupported("dryRun", [dry], ("All",))
-        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+        raise status.invalid("meta.k8s.io", kind, "", [cause])
     validation = query.get("fieldValidation") or "Warn"
     if validation not in {"Strict", "Warn", "Ignore"}:
         known = ("", "Ignore", "Strict", "Warn")
         cause = status.unsupported("fieldValidation", validation, known)
-        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+        raise status.invalid("meta.k8s.io", kind, "", [cause])
     manager = query.get("fieldManager") or ""
     if len(manager) > _MANAGER_LIMIT or not manager.isprintable():
         rule = f"Too long: may not be more than {_MANAGER_LIMIT} bytes"
@@ -125,7 +135,10 @@ def write_options(query: Mapping[str, str], agent: str, body: Body = Body()) -> 
             )
         reason = "FieldValueTooLong" if len(manager) > _MANAGER_LIMIT else "FieldValueInvalid"
         cause = status.Cause("fieldManager", rule, reason)
-        raise status.invalid("meta.k8s.io", "CreateOptions", "", [cause])
+        raise status.invalid("meta.k8s.io", kind, "", [cause])
+    if media == APPLY and not manager:
+        cause = status.required("fieldManager", "is required for apply patch")
+        raise status.invalid("meta.k8s.io", kind, "", [cause])
     manager = manager or agent.partition("/")[0][:_MANAGER_LIMIT] or "unknown"
     return writes.Options(dry == "All", manager, validation, flag(query, "force"), body.duplicates)
 

@@ -153,8 +153,10 @@ def not_acceptable(*known: str) -> ApiError:
 
 
 def unsupported_media(given: str, *known: str) -> ApiError:
+    """415; `given` is left out of the message where it is empty, as for patches."""
+    shown = f" ({given})" if given else ""
     message = (
-        f"the body of the request was in an unknown format ({given or 'no Content-Type'})"
+        f"the body of the request was in an unknown format{shown}"
         f" - accepted media types include: {', '.join(known)}"
     )
     return ApiError(415, "UnsupportedMediaType", message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 
@@ -77,8 +76,8 @@ _NODE_INFO = (
 def default_node(obj: Object) -> None:
     """A node that has said nothing yet has an empty description."""
     spec = obj.setdefault("spec", {})
-    if spec.get("podCIDR"):
-        spec.setdefault("podCIDRs", [spec["podCIDR"]])
+    if spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
+        spec["podCIDRs"] = [spec["podCIDR"]]
     node_status = obj.setdefault("status", {})
     node_status.setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
     info = node_status.setdefault("nodeInfo", {})
@@ -94,16 +93,6 @@ def default_secret(obj: Object) -> None:
     obj.setdefault("type", "Opaque")
     for key, value in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
-
-
-def validate_secret(obj: Object) -> list[status.Cause]:
-    causes = []
-    for key, value in (obj.get("data") or {}).items():
-        try:
-            base64.b64decode(value or "", validate=True)
-        except (binascii.Error, ValueError):
-            causes.append(status.wrong(f"data[{key}]", value, "must be base64"))
-    return causes + validate_keys(obj)
 
 
 def validate_keys(obj: Object) -> list[status.Cause]:
@@ -148,8 +137,13 @@ def default_service(obj: Object) -> None:
     obj.setdefault("status", {"loadBalancer": {}})
 
 
+_SERVICES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+
+
 def validate_service(obj: Object) -> list[status.Cause]:
     causes = []
+    if (kind := (obj.get("spec") or {}).get("type")) not in _SERVICES:
+        causes.append(status.unsupported("spec.type", kind, _SERVICES))
     for place, port in enumerate((obj.get("spec") or {}).get("ports") or ()):
         number = port.get("port")
         if not isinstance(number, int) or not 0 < number < 65536:

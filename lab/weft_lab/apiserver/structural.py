@@ -42,6 +42,7 @@ class Node:
     has_defaults: bool = False
     typed: bool = False  # of a built-in type: what is empty and need not be there is left out
     timed: bool = False
+    encoded: bool = False  # bytes, in base64
     required: frozenset[str] = frozenset()
 
     def child(self, name: str) -> Node:
@@ -108,6 +109,7 @@ class Compiler:
         node.nullable = bool(schema.get("nullable"))
         node.required = frozenset(schema.get("required") or ())
         node.timed = schema.get("format") == "date-time"
+        node.encoded = schema.get("format") == "byte"
         if node.kind == "object" and not node.properties and node.extra is None:
             node.preserve = node.preserve or (extra is None and "properties" not in schema)
         if node.kind == "any" and not node.properties:
@@ -236,10 +238,11 @@ def mistyped(node: Node, value: Any, path: str = "") -> str:
     if value is None or kind == "any":
         return ""
     if not _fits(kind, value):
-        found = _SHOWN[type(value)]
-        return f"json: cannot unmarshal {found} into field {path or '.'} of type {kind}"
+        return f"json: cannot unmarshal {shown(value)} into field {path or '.'} of type {kind}"
     if node.timed and isinstance(value, str) and value and not _TIME.match(value):
         return f"field {path}: {value[:40]!r} is no time in the form of RFC 3339"
+    if node.encoded and (place := _broken_base64(value)) is not None:
+        return f"illegal base64 data at input byte {place}"
     if isinstance(value, dict):
         properties, extra = node.properties, node.extra
         for name, below in value.items():
@@ -251,6 +254,27 @@ def mistyped(node: Node, value: Any, path: str = "") -> str:
             if why := mistyped(node.items, below, f"{path}[{place}]"):
                 return why
     return ""
+
+
+def shown(value: Any) -> str:
+    """The type of a JSON value as decoders name it."""
+    return _SHOWN.get(type(value), "null")
+
+
+_BASE64 = re.compile(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_GROUP = re.compile(r"[A-Za-z0-9+/]*")
+
+
+def _broken_base64(text: str) -> int | None:
+    """Where text ceases to be base64; line ends count for nothing."""
+    plain = text.replace("\r", "").replace("\n", "")
+    whole = _BASE64.match(plain)
+    end = whole.end() if whole else 0
+    if end == len(plain):
+        return None
+    group = _GROUP.match(plain, end)
+    wrong = group.end() if group else end
+    return end if wrong == len(plain) else wrong
 
 
 def _fits(kind: str, value: Any) -> bool:

@@ -19,6 +19,7 @@ from weft_lab.apiserver.patch import fields, ownership
 from weft_lab.apiserver.resources import Object, Resource, Version
 
 OBJECT_LIMIT = 1536 * 1024  # bytes of one object, as etcd's limit is by default
+_FORGET: tuple[Any, ...] = ([], [{}])  # managedFields that ask to follow them no longer
 _MAX_REPORTED = 100  # fields that are unknown, at most
 
 
@@ -143,8 +144,10 @@ def replace(
     resource = target.resource
     old = item.parse()
     _check_preconditions(target, obj, old)
+    forget = obj["metadata"].get("managedFields") in _FORGET
     shape(cluster, target, obj, options)
     new = items.to_storage(resource, target.version, obj)
+    altered = metadata.altered(new, old)
     metadata.prepare_update(new, old)
     target.warnings.extend(metadata.drop_duplicates(new["metadata"]))
     if resource.custom:
@@ -154,13 +157,15 @@ def replace(
     resource.strategy.default(new)
     if resource.counted:
         metadata.bump_generation(new, old)
-    if not applied:
+    if forget:
+        new["metadata"].pop("managedFields", None)
+    elif not applied:
         _note_manager(cluster, target, new, old, options)
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-    if new != old:
+    if new != old or altered:
         for guard in target.guards:
             guard(new, old)
-        causes = validate(target, new) + metadata.validate_update(new, old)
+        causes = altered + validate(target, new) + metadata.validate_update(new, old)
         causes += resource.strategy.validate_change(new, old)
         _refuse(resource, new, causes)
     target.admit(new, old)
@@ -182,15 +187,17 @@ def _note_manager(
     if not entries:
         new["metadata"].pop("managedFields", None)
         return
-    if new["metadata"].get("managedFields") == []:
-        new["metadata"].pop("managedFields")
-        return
     node = cluster.node(target.resource, target.version)
     new["metadata"]["managedFields"] = ownership.after_update(
         entries,
         fields.difference(node, old, new),
         fields.removed(node, old, new),
-        ownership.Manager(options.manager, "Update", str(new["apiVersion"]), target.subresource),
+        ownership.Manager(
+            options.manager,
+            "Update",
+            target.resource.api_version(target.version),
+            target.subresource,
+        ),
         clock.now(),
     )
 
@@ -288,8 +295,15 @@ def _of_another_type(target: Target, obj: Object, given: str, kind: str) -> stat
         cause = status.wrong("kind", kind, f"must be {resource.kind}")
         return status.invalid(group, kind, name, [cause])
     return status.bad_request(
-        f'{kind} in version "{version}" cannot be handled as a {resource.kind}: no kind "{kind}"'
-        f' is registered for version "{given}" in scheme "pkg/runtime/scheme.go:111"'
+        f'{kind} in version "{version}" cannot be handled as a {resource.kind}:'
+        f" {not_registered(given, kind)}"
+    )
+
+
+def not_registered(version: str, kind: str) -> str:
+    return (
+        f'no kind "{kind}" is registered for version "{version}" in scheme'
+        ' "pkg/runtime/scheme.go:111"'
     )
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 import yaml
 
-from lab.tests.conformance.cases import access, admissions, discovery, reads, watches, writes
+from lab.tests.conformance.cases import (
+    access,
+    admissions,
+    applies,
+    discovery,
+    patches,
+    reads,
+    watches,
+    writes,
+)
 from lab.tests.conformance.cases.objects import CRDS
 from lab.tests.conformance.exchange import Case
 from lab.tests.conformance.servers import Api
@@ -20,6 +29,8 @@ ALL: tuple[Case, ...] = (
     *discovery.CASES,
     *reads.CASES,
     *writes.CASES,
+    *patches.CASES,
+    *applies.CASES,
     *watches.CASES,
     *admissions.CASES,
     *access.CASES,

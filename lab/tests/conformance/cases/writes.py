@@ -53,7 +53,7 @@ _ENDPOINTS = {
     "metadata": {"name": "e"},
     "subsets": [{"addresses": [{"ip": "10.1.1.1"}], "ports": [{"port": 80}]}],
 }
-_EACH = (
+EACH = (
     (PODS, pod("web")),
     (MAPS, config("m")),
     (SECRETS, {**_SECRET, "stringData": {"a": "b"}}),
@@ -129,7 +129,7 @@ _DELETE_OPTIONS: tuple[dict[str, Any] | list[Any], ...] = (
 )
 
 
-_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "m", "uid": "none"}
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "m", "uid": "none"}
 _ODD_META: tuple[dict[str, Any], ...] = (
     *({"name": name} for name in ("", "UPPER", "a" * 254, "a.b", "a..b", "-a", "a_b", "ä", 3)),
     {"name": "x", "labels": {"": "a"}},
@@ -146,11 +146,11 @@ _ODD_META: tuple[dict[str, Any], ...] = (
     {"name": "x", "finalizers": ["a/b/c"]},
     {"name": "x", "finalizers": ["UP/x", ""]},
     {"name": "x", "ownerReferences": [{}]},
-    {"name": "x", "ownerReferences": [_OWNER]},
-    {"name": "x", "ownerReferences": [{**_OWNER, "controller": True}] * 2},
-    {"name": "x", "ownerReferences": [{**_OWNER, "kind": ""}]},
-    {"name": "x", "ownerReferences": [{**_OWNER, "uid": ""}]},
-    {"name": "x", "ownerReferences": [{**_OWNER, "kind": "Event"}]},
+    {"name": "x", "ownerReferences": [OWNER]},
+    {"name": "x", "ownerReferences": [{**OWNER, "controller": True}] * 2},
+    {"name": "x", "ownerReferences": [{**OWNER, "kind": ""}]},
+    {"name": "x", "ownerReferences": [{**OWNER, "uid": ""}]},
+    {"name": "x", "ownerReferences": [{**OWNER, "kind": "Event"}]},
     {"name": "x", "generation": 7},
     {"name": "x", "generateName": "UP"},
     {"generateName": "UP"},
@@ -171,7 +171,7 @@ def _metadata_of(path: str, obj: dict[str, Any]) -> Case:
 
 
 CASES = (
-    *(_each(*each) for each in _EACH),
+    *(_each(*each) for each in EACH),
     _metadata_of(MAPS, _MAP),
     _metadata_of(NADS, nad("x")),
     Case(

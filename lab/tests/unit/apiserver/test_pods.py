@@ -93,3 +93,26 @@ def test_tolerations_may_only_be_added() -> None:
     old, new = pod(tolerations=[{"key": "a"}]), pod(tolerations=[{"key": "a"}, {"key": "b"}])
     assert pods.validate_change(new, old) == []
     assert pods.validate_change(old, new) != []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"containers": []}, "spec.containers"),
+        ({"tolerations": []}, "spec.tolerations"),
+        ({"activeDeadlineSeconds": None}, "spec.activeDeadlineSeconds"),
+        ({"activeDeadlineSeconds": 31}, "spec.activeDeadlineSeconds"),
+        ({"nodeName": "other"}, "spec"),
+    ],
+)
+def test_changes_are_refused_by_field(change: dict[str, Any], field: str) -> None:
+    old = pod(activeDeadlineSeconds=30)
+    pods.default(old)
+    new = {**old, "spec": {**old["spec"], **change}}
+    assert [cause.field for cause in pods.validate_change(new, old)] == [field]
+
+
+def test_the_first_of_its_addresses_is_the_address_of_a_pod() -> None:
+    found = pod() | {"status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "fd00::1"}]}}
+    pods.default(found)
+    assert found["status"]["podIPs"] == [{"ip": "10.0.0.1"}]

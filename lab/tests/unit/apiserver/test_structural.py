@@ -76,3 +76,13 @@ async def test_defaults_of_list_elements_do_not_multiply() -> None:
     assert [len(one["s"]) for one in some] == [100_000, 100_000]
     with pytest.raises(Exceeded, match="bytes of defaults"):
         structural.apply_defaults(node, [{} for _ in range(10_000)])
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("YQ==", None), ("YWI=\n", None), ("", None), ("?", 0), ("YQ", 0), ("YWJjYQ", 4), ("YW*j", 2)],
+)
+def test_bytes_are_base64(text: str, place: int | None) -> None:
+    node = structural.Node(kind="string", encoded=True)
+    said = "" if place is None else f"illegal base64 data at input byte {place}"
+    assert structural.mistyped(node, text) == said

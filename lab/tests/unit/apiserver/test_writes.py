@@ -153,7 +153,7 @@ async def test_status_and_the_rest_are_written_apart(world: World) -> None:
     found["status"] = {"phase": "Running"}
     found["spec"] = {}
     found = world.update("pods", found, "status")
-    assert found["status"] == {"phase": "Running"}
+    assert found["status"] == {"phase": "Running", "qosClass": "BestEffort"}
     assert found["spec"]["containers"]
 
 
@@ -245,7 +245,7 @@ async def test_secrets_keep_text_in_base64(world: World) -> None:
     assert "stringData" not in found
     with pytest.raises(status.ApiError) as caught:
         world.create("secrets", {"metadata": {"name": "t"}, "data": {"a": "?"}})
-    refused(caught, 422, "must be base64")
+    refused(caught, 400, "illegal base64 data at input byte 0")
 
 
 async def test_an_object_is_no_larger_than_etcd_keeps_it(widgets: World) -> None:

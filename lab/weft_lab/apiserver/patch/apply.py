@@ -16,10 +16,12 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field that somebody else owns, with another value than the one applied."""
+    """A field that somebody else owns, with another value than the one applied.
+
+    manager: as messages show it, with the version in which an update was written.
+    """
 
     manager: str
-    operation: str
     path: str
 
 
@@ -38,7 +40,11 @@ def apply(
     own = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not own]
     before, after = fields.Reader(node, live), fields.Reader(node, applied)
-    taken = {path for path in wanted if _differs(before.read(path), after.read(path))}
+    taken = {
+        path
+        for path in wanted
+        if _differs(fields.node_at(node, path), before.read(path), after.read(path))
+    }
     conflicts = _conflicts(others, taken)
     if conflicts and not force:
         return Result({}, conflicts)
@@ -48,7 +54,7 @@ def apply(
         _let_go(node, merged, ownership.paths(own) - wanted, wanted, others)
     unchanged = own is not None and ownership.paths(own) == wanted and merged == live
     mine = own if unchanged and own else ownership.entry_of(manager, wanted, now)
-    merged["metadata"]["managedFields"] = [*others, mine]
+    merged["metadata"]["managedFields"] = ownership.in_order([*others, mine] if wanted else others)
     return Result(merged, ())
 
 
@@ -83,14 +89,15 @@ def _conflicts(others: list[ownership.Entry], taken: set[fields.Path]) -> tuple[
     for entry in others:
         for path in sorted(ownership.paths(entry) & taken):
             if path[-1] != ".":
-                shown = fields.dotted(path)
-                found.append(Conflict(entry["manager"], entry["operation"], shown))
+                found.append(Conflict(ownership.shown(entry), fields.dotted(path)))
     return tuple(found)
 
 
-def _differs(before: Any, after: Any) -> bool:
-    """An empty map or list asks only that there be one."""
-    return before != after and not (after in ({}, []) and isinstance(before, type(after)))
+def _differs(node: Node, before: Any, after: Any) -> bool:
+    """An empty map or list with owners of its parts asks only that there be one."""
+    is_whole = node.atomic or (isinstance(after, list) and node.list_type == "atomic")
+    is_there = after in ({}, []) and isinstance(before, type(after))
+    return before != after and (is_whole or not is_there)
 
 
 def _let_go(

@@ -6,6 +6,7 @@ A path is a tuple of steps: `f:name` for a field, `k:{...}` for a list element b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,6 @@ _SYSTEM_META = {
     f"f:{name}"
     for name in (
         "name",
-        "generateName",
         "namespace",
         "selfLink",
         "uid",
@@ -143,14 +143,66 @@ class Reader:
         return known
 
 
+def node_at(node: Node, path: Path) -> Node:
+    for step in path:
+        if step.startswith("f:"):
+            node = node.child(step[2:])
+        elif step != ".":
+            node = node.element
+    return node
+
+
+def repeated(node: Node, value: Any, path: str = "") -> str:
+    """The first list in which two elements have one key, worded; empty when none."""
+    if isinstance(value, dict) and not node.atomic:
+        pairs = [(node.child(name), below, f"{path}.{name}") for name, below in value.items()]
+    elif isinstance(value, list) and node.list_type in ("map", "set"):
+        is_map = node.list_type == "map"
+        steps = [key_step(node, one) if is_map else value_step(one) for one in value]
+        if twice := [step for step, times in Counter(steps).items() if times > 1]:
+            return f"{path}: duplicate entries for key {dotted((twice[0],))}"
+        pairs = [
+            (node.element, one, f"{path}{dotted((step,))}")
+            for step, one in zip(steps, value, strict=True)
+        ]
+    else:
+        return ""
+    return next((why for pair in pairs if (why := repeated(*pair))), "")
+
+
 def difference(node: Node, old: Any, new: Any) -> set[Path]:
-    """Paths that `new` sets and `old` does not, or to another value."""
+    """Paths that `new` sets and `old` does not, or to another value; and maps that are new."""
     before, after = Reader(node, old), Reader(node, new)
-    return {path for path in owned(node, new) if before.read(path) != after.read(path)}
+    changed = {path for path in owned(node, new) if before.read(path) != after.read(path)}
+    return changed | (_maps(node, new) - _maps(node, old))
 
 
 def removed(node: Node, old: Any, new: Any) -> set[Path]:
-    return owned(node, old) - owned(node, new)
+    """Paths and maps that `old` has and `new` has not."""
+    before, after = (owned(node, obj) | _maps(node, obj) for obj in (old, new))
+    return before - after
+
+
+def _maps(node: Node, obj: Any) -> set[Path]:
+    """The paths of maps with entries: who makes one owns it beside its entries.
+
+    A part of a built-in type is always there, and so nobody makes it.
+    """
+    found: set[Path] = set()
+    _collect_maps(node, obj, (), found)
+    kept = {path for path in found if not _is_system(path)}
+    return {path for path in kept if len(path) > 1} if node.typed else kept
+
+
+def _collect_maps(node: Node, value: Any, path: Path, found: set[Path]) -> None:
+    if isinstance(value, dict) and value and not node.atomic:
+        if path and not path[-1].startswith("k:"):
+            found.add(path)
+        for name, below in value.items():
+            _collect_maps(node.child(name), below, (*path, f"f:{name}"), found)
+    elif isinstance(value, list) and node.list_type == "map":
+        for below in value:
+            _collect_maps(node.element, below, (*path, key_step(node, below)), found)
 
 
 class Eraser:
@@ -247,10 +299,15 @@ def _step_of(node: Node, element: Any, kind: str) -> str:
 def to_tree(paths: Iterable[Path]) -> Tree:
     """FieldsV1 as it goes over the wire."""
     tree: Tree = {}
+    ends = []
     for path in sorted(paths):
         place = tree
         for step in path:
             place = place.setdefault(step, {})
+        ends.append(place)
+    for place in ends:
+        if place:  # a map that is owned beside some of its entries
+            place["."] = {}
     return tree
 
 

@@ -35,6 +35,14 @@ def paths(entry: Entry) -> set[fields.Path]:
     return fields.from_tree(entry.get("fieldsV1") or {})
 
 
+def shown(entry: Entry) -> str:
+    """A manager as messages about conflicts name it."""
+    found = f'"{entry["manager"]}"'
+    if entry.get("subresource"):
+        found += f' with subresource "{entry["subresource"]}"'
+    return f"{found} using {entry['apiVersion']}" if entry["operation"] == "Update" else found
+
+
 def entry_of(manager: Manager, owned: Iterable[fields.Path], now: str) -> Entry:
     entry = {
         "manager": manager.name,
@@ -79,7 +87,13 @@ def after_update(
     held = (paths(own) if own else set()) - removed | changed
     if held:
         found.append(entry_of(manager, held, now))
-    return _within_bounds(found)
+    return in_order(_within_bounds(found))
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Those who apply before those who update, each by time."""
+    parts = ("operation", "time", "manager", "apiVersion", "subresource")
+    return sorted(entries, key=lambda entry: [str(entry.get(part, "")) for part in parts])
 
 
 def _within_bounds(entries: list[Entry]) -> list[Entry]:

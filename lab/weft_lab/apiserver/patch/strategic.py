@@ -6,6 +6,7 @@ kubectl, which computes them from the schema that this server publishes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,11 +47,15 @@ def merge(node: Node, target: Any, patch: Any) -> Any:
         if isinstance(target.get(name), list):
             marks = _marks(gone)
             target[name] = [one for one in target[name] if orjson.dumps(one) not in marks]
+    lists = {name: one for name in orders if isinstance(one := target.get(name), list)}
+    former = {name: list(one) for name, one in lists.items()}
+    for name, order in orders.items():
+        _check_order(node.child(name), name, order, patch.get(name))
     for name, value in patch.items():
         _merge_field(node.child(name), target, name, value)
     for name, order in orders.items():
         if isinstance(target.get(name), list):
-            target[name] = _in_order(node.child(name), target[name], order)
+            target[name] = _in_order(node.child(name), target[name], order, former.get(name, []))
     return target
 
 
@@ -70,6 +75,23 @@ def _check_list(key: str, value: Any) -> None:
         raise status.bad_request(f"{key} must be a list, not {status.quote(value)}")
 
 
+def _check_order(node: Node, name: str, order: list[Any], patch: Any) -> None:
+    """Elements of a patch stand in the order that it sets."""
+    if node.merge_key and not all(isinstance(one, dict) for one in order):
+        raise status.bad_request(f"{_ORDER}{name} must name elements by {node.merge_key}")
+    if not isinstance(patch, list):
+        return
+    wanted = iter([_name(node, one) for one in order])
+    named = [_name(node, one) for one in patch if not (isinstance(one, dict) and "$patch" in one)]
+    if not all(each in wanted for each in named):
+        raise status.bad_request(f"the order of {name} in the patch is not that of {_ORDER}{name}")
+
+
+def _name(node: Node, element: Any) -> bytes:
+    key = node.merge_key
+    return orjson.dumps(element.get(key) if key and isinstance(element, dict) else element)
+
+
 def _marks(values: Iterable[Any]) -> set[bytes]:
     """Hashable keys of scalars, the same for equal ones."""
     return {orjson.dumps(one) for one in values}
@@ -78,7 +100,8 @@ def _marks(values: Iterable[Any]) -> set[bytes]:
 def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
     if not node.merge_key:
         marks = _marks(target)
-        return target + [one for one in patch if orjson.dumps(one) not in marks]
+        both = target + [one for one in patch if orjson.dumps(one) not in marks]
+        return _in_order(node, both, patch, target)
     if any(isinstance(one, dict) and one.get("$patch") == "replace" for one in patch):
         return [one for one in patch if "$patch" not in one]
     # By key, so that long lists merge in linear time; elements of one key stay together.
@@ -103,26 +126,35 @@ def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
         else:
             held[key] = [merge(node.element, {}, element)]
             found += held[key]
-    return [one for one in found if id(one) not in gone]
+    found = [one for one in found if id(one) not in gone]
+    return _in_order(node, found, [one for one in patch if "$patch" not in one], target)
 
 
-def _in_order(node: Node, target: list[Any], order: list[Any]) -> list[Any]:
-    """Elements that the order names stand in it; the rest stay behind their neighbour."""
-    key = node.merge_key
+def _in_order(node: Node, merged: list[Any], wanted: list[Any], former: list[Any]) -> list[Any]:
+    """Elements that the patch names stand as it names them.
 
-    def name(one: Any) -> bytes:
-        return orjson.dumps(one.get(key) if key and isinstance(one, dict) else one)
+    One that it does not name stays before those that it stood before; any other comes after.
+    """
 
-    rank: dict[bytes, int] = {}
-    for place, wanted in enumerate(order):
-        rank.setdefault(name(wanted), place)
-    placed: list[tuple[tuple[int, int], Any]] = []
-    last = -1
-    for place, element in enumerate(target):
-        found = rank.get(name(element))
-        if found is None:
-            placed.append(((last, place + 1), element))
-        else:
-            last = found
-            placed.append(((found, 0), element))
-    return [element for _, element in sorted(placed, key=lambda pair: pair[0])]
+    rank, before = _places(node, wanted), _places(node, former)
+    named = [(_name(node, one), one) for one in merged]
+    mine = sorted((pair for pair in named if pair[0] in rank), key=lambda pair: rank[pair[0]])
+    rest = deque(
+        sorted(
+            (pair for pair in named if pair[0] not in rank),
+            key=lambda pair: before.get(pair[0], -1),
+        )
+    )
+    found = []
+    for key, one in mine:
+        while rest and key in before and before.get(rest[0][0], len(before)) < before[key]:
+            found.append(rest.popleft()[1])
+        found.append(one)
+    return found + [one for _, one in rest]
+
+
+def _places(node: Node, elements: list[Any]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for place, one in enumerate(elements):
+        found.setdefault(_name(node, one), place)
+    return found

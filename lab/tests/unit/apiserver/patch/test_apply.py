@@ -61,7 +61,7 @@ def test_a_field_that_somebody_else_also_owns_stays() -> None:
 def test_another_value_is_a_conflict_unless_forced() -> None:
     first = run(LIVE, labels(a="1"), "one").obj
     result = run(first, labels(a="2"), "two")
-    assert result.conflicts == (apply.Conflict("one", "Apply", ".metadata.labels.a"),)
+    assert result.conflicts == (apply.Conflict('"one"', ".metadata.labels.a"),)
     forced = run(first, labels(a="2"), "two", force=True).obj
     assert forced["metadata"]["labels"] == {"a": "2"}
     assert [one["manager"] for one in forced["metadata"]["managedFields"]] == ["two"]
@@ -70,7 +70,7 @@ def test_another_value_is_a_conflict_unless_forced() -> None:
 def test_what_was_there_before_the_first_apply_is_owned() -> None:
     live = {**LIVE, "metadata": {**LIVE["metadata"], "labels": {"a": "1"}}}
     result = run(live, labels(a="2"))
-    assert [one.manager for one in result.conflicts] == ["before-first-apply"]
+    assert [one.manager for one in result.conflicts] == ['"before-first-apply" using v1']
 
 
 def test_kubectl_takes_over_what_it_applied_from_the_client_side() -> None:
@@ -132,14 +132,54 @@ def test_managers_never_take_from_each_other_unforced(
 
 
 paths = st.sets(
-    st.lists(st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}']), min_size=1, max_size=3).map(tuple)
+    st.lists(st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}']), min_size=1, max_size=3).map(
+        lambda steps: (*steps, ".") if steps[-1].startswith("k:") else tuple(steps)
+    )
 )
 
 
 @given(paths)
-def test_trees_hold_the_leaves_of_their_paths(found: set[fields.Path]) -> None:
-    leaves = {p for p in found if not any(q != p and q[: len(p)] == p for q in found)}
-    assert fields.from_tree(fields.to_tree(found)) == leaves
+def test_trees_hold_all_their_paths(found: set[fields.Path]) -> None:
+    assert fields.from_tree(fields.to_tree(found)) == found
+
+
+def test_an_update_owns_the_map_that_it_makes() -> None:
+    old = run(LIVE, containers({"name": "a"})).obj
+    new = {**old, "metadata": {**old["metadata"], "annotations": {"a": "1"}}}
+    annotations = ("f:metadata", "f:annotations")
+    assert fields.difference(POD, old, new) == {annotations, (*annotations, "f:a")}
+    assert fields.removed(POD, new, old) == {annotations, (*annotations, "f:a")}
+    assert fields.to_tree({annotations, (*annotations, "f:a")}) == {
+        "f:metadata": {"f:annotations": {".": {}, "f:a": {}}}
+    }
+
+
+def test_a_manager_that_applies_nothing_is_forgotten() -> None:
+    first = run(LIVE, labels(a="1"), "one").obj
+    left = run(first, {}, "one").obj
+    assert left["metadata"].get("managedFields") == []
+
+
+def test_those_who_apply_stand_before_those_who_update() -> None:
+    made = [
+        {"operation": "Update", "time": "1", "manager": "a"},
+        {"operation": "Apply", "time": "2", "manager": "b"},
+        {"operation": "Apply", "time": "1", "manager": "c"},
+    ]
+    assert [one["manager"] for one in ownership.in_order(made)] == ["c", "b", "a"]
+
+
+def test_a_list_that_is_whole_is_in_conflict_when_it_is_emptied() -> None:
+    first = run(LIVE, {"spec": {"tolerations": [{"key": "a"}]}}, "one").obj
+    assert run(first, {"spec": {"tolerations": []}}, "two").conflicts
+    assert not run(first, {"spec": {"containers": []}}, "two").conflicts
+
+
+def test_elements_with_one_key_are_refused() -> None:
+    twice = containers({"name": "a"}, {"name": "a"})
+    said = '.spec.containers: duplicate entries for key [name="a"]'
+    assert fields.repeated(POD, twice) == said
+    assert fields.repeated(POD, containers({"name": "a"}, {"name": "b"})) == ""
 
 
 def pod_of(count: int, first: int = 0) -> dict[str, Any]:

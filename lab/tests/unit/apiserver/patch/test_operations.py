@@ -10,6 +10,7 @@ from lab.tests.support.memory_cluster import World
 from weft.decode.budget import Exceeded
 from weft_lab.apiserver import (
     patches,
+    request,
     status,
 )
 from weft_lab.apiserver.patch import operations
@@ -44,3 +45,44 @@ async def test_copies_that_nest_are_refused_at_a_depth(widgets: World) -> None:
         path = path + path.removeprefix("/spec/o") + "/c"
     with pytest.raises(Exceeded, match="deep"):
         widgets.patch("widgets", "w", patches.JSON, deep)
+
+
+@pytest.mark.parametrize(
+    ("operation", "wanted"),
+    [
+        ({"op": "add", "path": "/l/-", "value": 3}, {"l": [1, 2, 3], "a": "x"}),
+        ({"op": "add", "path": "/l/0", "value": 0}, {"l": [0, 1, 2], "a": "x"}),
+        ({"op": "add", "path": "/l/-1", "value": 3}, {"l": [1, 2, 3], "a": "x"}),
+        ({"op": "remove", "path": "/l/-1"}, {"l": [1], "a": "x"}),
+        ({"op": "replace", "path": "/l/1", "value": 5}, {"l": [1, 5], "a": "x"}),
+        ({"op": "replace", "path": "/new", "value": 5}, {"l": [1, 2], "a": "x", "new": 5}),
+        ({"op": "move", "from": "/a", "path": "/b"}, {"l": [1, 2], "b": "x"}),
+        ({"op": "copy", "from": "/l", "path": "/m"}, {"l": [1, 2], "a": "x", "m": [1, 2]}),
+        ({"op": "test", "path": "/absent", "value": None}, {"l": [1, 2], "a": "x"}),
+        ({"op": "add", "path": "/a~1b~0c", "value": 1}, {"l": [1, 2], "a": "x", "a/b~c": 1}),
+    ],
+)
+def test_operations(operation: dict[str, Any], wanted: Any) -> None:
+    assert operations.apply({"l": [1, 2], "a": "x"}, [operation], request.BUDGET) == wanted
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        ({"op": "add", "path": "/no/b", "value": 1}, 'operation 0 ("add" "/no/b"): the path'),
+        ({"op": "remove", "path": "/no"}, "the member is not there"),
+        ({"op": "remove", "path": "/l/7"}, "the list has no place 7"),
+        ({"op": "add", "path": "/l/x", "value": 1}, '"x" is no index of a list'),
+        ({"op": "add", "path": "/a/b", "value": 1}, "the path is not there"),
+        ({"op": "test", "path": "/l/0", "value": True}, "the value is another one"),
+        ({"op": "add", "path": "", "value": {}}, "the whole object"),
+        ({"op": "odd", "path": "/a"}, "the operation is not known"),
+        ({"op": "add"}, "it needs a path"),
+        ({"op": "move", "path": "/a"}, "it needs a from"),
+        ({"op": "add", "path": "a", "value": 1}, "does not begin with a slash"),
+    ],
+)
+def test_operations_that_do_not_fit_are_refused(operation: dict[str, Any], said: str) -> None:
+    with pytest.raises(operations.Refused) as caught:
+        operations.apply({"l": [1, 2], "a": "x"}, [operation], request.BUDGET)
+    assert said in str(caught.value)
