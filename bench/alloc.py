@@ -17,6 +17,7 @@ from ipaddress import ip_network
 from bench import figures
 from weft import model
 from weft.alloc import ledger, pool
+from weft.model import ObjectKey
 
 CHURN = 20_000
 REPEATS = 5
@@ -96,7 +97,10 @@ def attach() -> float:
         subnet = ip_network(f"10.{number}.0.0/16")
         spec = model.NetworkSpec(f"n{number}", model.Topology.LAYER2, 1400, (subnet,))
         books.append(ledger.Ledger(model.Network(spec, number + 1)))
-    attachments = [model.Attachment(f"ns/n{i}", f"ns/n{i}", f"net{i + 1}") for i in range(NETWORKS)]
+    attachments = [
+        model.Attachment(ObjectKey("ns", f"n{i}"), f"ns/n{i}", f"net{i + 1}")
+        for i in range(NETWORKS)
+    ]
     start = time.perf_counter()
     for pod in range(PODS):
         for book, attachment in zip(books, attachments, strict=True):

@@ -26,6 +26,7 @@ from bench.figures import Figure
 from lab.tests.support import orders
 from weft import names
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab import spec, up
 from weft_lab.runtime import toolchain
 
@@ -90,7 +91,7 @@ class Bench:
         await burst.each(lambda n: self.api.create(resources.PODS, filler(first + n)), size - first)
         for number in range(first, size):
             made = filler(number)["metadata"]
-            await self.pods.wait_for(f"{made['namespace']}/{made['name']}", is_allocated, 120)
+            await self.pods.wait_for(ObjectKey(made["namespace"], made["name"]), is_allocated, 120)
 
     async def by_label(self, role: str) -> float:
         """When it was sent."""
@@ -175,7 +176,7 @@ async def wire(bench: Bench) -> None:
     ends = []
     for name, where, app in (("client", CLIENT, "none"), ("server", SERVER, "a0")):
         await bench.api.create(resources.PODS, pod(name, "s0", where, app, "none"))
-        made = await bench.pods.wait_for(f"s0/{name}", is_allocated, 60)
+        made = await bench.pods.wait_for(ObjectKey("s0", name), is_allocated, 60)
         entry = orjson.loads(made["metadata"]["annotations"][names.POD_NETWORKS])["default/burst"]
         port = names.logical_port("default/burst", "s0", name)
         plug(where, f"weft-{name}", port, made["metadata"]["uid"])

@@ -22,6 +22,7 @@ from weft import names
 from weft.kube import cache
 from weft.kube.client import Client
 from weft.kube.resources import NADS, NODES, PODS
+from weft.model import ObjectKey
 from weft.ovn import ports as ovn_ports
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
@@ -117,7 +118,7 @@ async def settle(kubeconfig: str, ports: int) -> None:
         following = asyncio.create_task(pods.run())
         await pods.synced()
         if ports:
-            await pods.wait_for("default/here", is_running, PATIENCE)
+            await pods.wait_for(ObjectKey("default", "here"), is_running, PATIENCE)
         following.cancel()
     path = layout.seen("node1", layout.OVN_RUN / "ovnnb_db.sock")
     address = f"unix:/proc/{up.status(LAB)['pid']}/root{path}"

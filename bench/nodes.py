@@ -22,6 +22,7 @@ from bench import stream
 from bench.figures import Figure
 from weft import names, ranges
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab import spec, up
 from weft_lab.runtime import toolchain
 
@@ -82,7 +83,7 @@ async def once(nodes: cache.Cache) -> tuple[float, float]:
     probes = [await probe(f"node{number}", f"p{number}") for number in range(1, NODES + 1)]
     asked = time.monotonic()
     grown = asyncio.create_task(resize(NODES + 1))
-    node = await nodes.wait_for(f"node{NODES + 1}", is_complete, 60)
+    node = await nodes.wait_for(ObjectKey("", f"node{NODES + 1}"), is_complete, 60)
     complete = time.monotonic()
     subnets = orjson.loads(node["metadata"]["annotations"][names.NODE_SUBNETS])
     gateway = ranges.router(ip_interface(subnets[names.DEFAULT_NETWORK][0]).network).ip

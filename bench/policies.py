@@ -46,7 +46,7 @@ def pod(number: int, node: str) -> AllocatedPod:
     """Of one of 50 namespaces, with one of four apps there and one of ten roles."""
     address = IPv4Interface(f"10.0.{number >> 8}.{number & 255}/16")
     mac = names.address_mac(str(address.ip))
-    ref = model.PodRef(f"s{number % SPACES}", f"p{number}", f"uid-{number}")
+    ref = model.PodRef(model.ObjectKey(f"s{number % SPACES}", f"p{number}"), f"uid-{number}")
     labels = {"app": f"a{number // SPACES % APPS}", "role": f"r{number % ROLES}"}
     allocation = model.Allocation(mac, (address,), number)
     return AllocatedPod(Pod(ref, "", node=node, labels=labels), {KEY: allocation})
@@ -65,7 +65,7 @@ def declared(number: int) -> netpolicy.Policy:
         f"s{number % SPACES}",
         f"n{number}",
         f"uid-n{number}",
-        (KEY,),
+        (model.ObjectKey.parse(KEY),),
         netpolicy.Selector((chosen,)),
         frozenset({netpolicy.Direction.INGRESS}),
         (netpolicy.Rule(0, peers, services),),
@@ -95,7 +95,7 @@ class Zone:
 
     async def fill(self) -> None:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))
-        self.state.set_nad(KEY, state.DeclaredNetwork(NETWORK))
+        self.state.set_nad(model.ObjectKey.parse(KEY), state.DeclaredNetwork(NETWORK))
         for number in range(SPACES):
             self.state.policies.set_namespace(f"s{number}", Namespace())
         for number in range(POLICIES):

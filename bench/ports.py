@@ -47,7 +47,7 @@ def pod(number: int, node: str = FAR) -> AllocatedPod:
     address = IPv4Interface(f"10.0.{number >> 8}.{number & 255}/16")
     mac = f"0a:58:0a:00:{number >> 8:02x}:{number & 255:02x}"
     allocation = model.Allocation(mac, (address,), number)
-    ref = model.PodRef("default", f"p{number}", f"uid-{number}")
+    ref = model.PodRef(model.ObjectKey("default", f"p{number}"), f"uid-{number}")
     return AllocatedPod(Pod(ref, "", node=node), {KEY: allocation})
 
 
@@ -113,10 +113,10 @@ class Zone:
 
     async def fill(self, size: int) -> None:
         self.state.set_node(FAR, model.NodeInfo(FAR, FAR, ("192.0.2.2",)))
-        self.state.set_nad(KEY, state.DeclaredNetwork(NETWORK))
-        self.state.set_pod("default/p10", pod(10, OWN))
+        self.state.set_nad(model.ObjectKey.parse(KEY), state.DeclaredNetwork(NETWORK))
+        self.state.set_pod(model.ObjectKey("default", "p10"), pod(10, OWN))
         for number in range(11, 11 + size):
-            self.state.set_pod(f"default/p{number}", pod(number))
+            self.state.set_pod(model.ObjectKey("default", f"p{number}"), pod(number))
         self.writer.wake()
         await self.writer.settled()
         await self.bound(10 + size)
@@ -135,7 +135,7 @@ class Zone:
 
     async def by_hand(self, number: int) -> float:
         """The fewest columns that work, in one request; the writer takes them for its own."""
-        self.state.set_pod(f"default/p{number}", pod(number))
+        self.state.set_pod(model.ObjectKey("default", f"p{number}"), pod(number))
         self.state.changes()
         allocation = pod(number).allocations[KEY]
         switch = self.nb.uuid("Logical_Switch", names.layer2_switch("big"))
@@ -168,7 +168,7 @@ class Zone:
 
     async def by_rows(self, number: int) -> float:
         """The row that weft writes, through its plan."""
-        self.state.set_pod(f"default/p{number}", pod(number))
+        self.state.set_pod(model.ObjectKey("default", f"p{number}"), pod(number))
         changes = self.state.changes()
         started = time.perf_counter()
         await self.nb.apply(changes.nb, changes.nb_gone)
@@ -180,7 +180,7 @@ class Zone:
     async def by_event(self, number: int) -> float:
         """Seconds from the cache's event of one more pod until its port is bound."""
         started = time.perf_counter()
-        self.state.set_pod(f"default/p{number}", pod(number))
+        self.state.set_pod(model.ObjectKey("default", f"p{number}"), pod(number))
         self.writer.wake()
         await self.bound(number)
         took = time.perf_counter() - started
@@ -188,7 +188,7 @@ class Zone:
         return took
 
     async def remove(self, number: int) -> None:
-        self.state.set_pod(f"default/p{number}", None)
+        self.state.set_pod(model.ObjectKey("default", f"p{number}"), None)
         self.writer.wake()
         await self.writer.settled()
         await self.unbound(number)

@@ -46,7 +46,9 @@ class Zone:
     def declare(self) -> None:
         key, topology, name, number = NETWORKS[self.kind]
         spec = model.NetworkSpec(name, topology, 1300, (ip_network("10.128.0.0/14"),))
-        self.state.set_nad(key, state.DeclaredNetwork(model.Network(spec, number)))
+        self.state.set_nad(
+            model.ObjectKey.parse(key), state.DeclaredNetwork(model.Network(spec, number))
+        )
         for node, number in ((OWN, 2), (FAR, 3)):
             self.state.set_node(node, node_info(node, number, name))
 
@@ -56,7 +58,7 @@ class Zone:
         address = ranges.numbered(part, 10 + number)
         mac = names.address_mac(str(address.ip))
         allocation = model.Allocation(mac, (address,), 10 + number)
-        ref = model.PodRef("default", f"p{number}", f"uid-{number}")
+        ref = model.PodRef(model.ObjectKey("default", f"p{number}"), f"uid-{number}")
         self.state.set_pod(
             ref.key, AllocatedPod(Pod(ref, "", node=node, primary=True), {key: allocation})
         )

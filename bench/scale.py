@@ -32,6 +32,7 @@ from weft import names
 from weft.kube import cache
 from weft.kube.client import Client
 from weft.kube.resources import CRDS, NADS, NODES, PODS
+from weft.model import ObjectKey
 from weft_lab.runtime import toolchain
 
 SCALE = float(os.environ.get("WEFT_BENCH_SCALE", "0.1"))
@@ -74,7 +75,7 @@ class Kubelets:
         self, name: str, made: dict[str, Any], *, steps: tuple[int, ...] = (2,)
     ) -> None:
         await self._client.create(PODS, made)
-        key = f"{watches.NAMESPACE}/{name}"
+        key = ObjectKey(watches.NAMESPACE, name)
         await self.pods.wait_for(key, lambda seen: seen[2], PATIENCE)
         for step in steps:
             await self._client.patch(

@@ -24,6 +24,7 @@ from weft.app import cluster, settings
 from weft.control import loop
 from weft.control.zone import informers, nads, pods, state, writer
 from weft.kube.client import Client
+from weft.model import ObjectKey
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
 
@@ -58,7 +59,7 @@ class Agent:
             self.zone, found.pods, found.keys, self._changed, lambda *_: None
         )
         self._writer: writer.OvnWriter | None = None
-        self._arrived: dict[str, float] = {}
+        self._arrived: dict[ObjectKey, float] = {}
 
     def _changed(self) -> None:
         if self._writer is not None and len(self.zone):
@@ -90,11 +91,11 @@ class Agent:
             await each.synced()
         await self._pods.known()
         found = self.informers
-        found.namespaces.subscribe(lambda key, _, new: self.zone.set_namespace(key, new))
+        found.namespaces.subscribe(lambda key, _, new: self.zone.set_namespace(key.name, new))
         found.nads.subscribe(self._nad_changed)
         self._pods.start()
         found.nodes.subscribe(
-            lambda key, _, new: self.zone.set_node(key, new.info if new is not None else None)
+            lambda key, _, new: self.zone.set_node(key.name, new.info if new is not None else None)
         )
         found.pods.subscribe(self._arrives)
         loop.settle()
@@ -109,12 +110,12 @@ class Agent:
             self.zone.forget_changes()
         await serve(self.figures)
 
-    def _nad_changed(self, key: str, _: object, new: Any) -> None:
+    def _nad_changed(self, key: ObjectKey, _: object, new: Any) -> None:
         before = self.zone.networks.get(key)
         self.zone.set_nad(key, nads.standing(new, before) if new is not None else None)
         self._changed()
 
-    def _arrives(self, key: str, _: object, new: object) -> None:
+    def _arrives(self, key: ObjectKey, _: object, new: object) -> None:
         """Notes when a pod of another node has its port here; subscribed after the zone."""
         if new is None:
             self._arrived.pop(key, None)
@@ -128,7 +129,9 @@ class Agent:
             "pods": len(self.informers.pods),
             "networks": len(networks),
             "ports": sum(len(list(self.zone.ports_on(name))) for name in networks),
-            "arrived": {key: at for key, at in self._arrived.items() if "/lone" in key},
+            "arrived": {
+                str(key): at for key, at in self._arrived.items() if key.name.startswith("lone")
+            },
         }
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from bench.figures import Figure, interleave
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab import spec, up
 from weft_lab.runtime import toolchain
 
@@ -131,7 +132,7 @@ async def running(api: client.Client, wanted: list[dict[str, Any]]) -> list[dict
     pods = cache.Cache(api, resources.PODS)
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(pods.run())
-        keys = [f"default/{each['metadata']['name']}" for each in wanted]
+        keys = [ObjectKey("default", each["metadata"]["name"]) for each in wanted]
         ready = [await pods.wait_for(key, _running, 60) for key in keys]
         watch.cancel()
     return ready

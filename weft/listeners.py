@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 # Called with a key and its value before and after the change; None for no value.
-Listener = Callable[[str, T | None, T | None], None]
+Listener = Callable[[K, T | None, T | None], None]
 # The intermediate steps from the old value to the new one, in the order that listeners expect.
 Steps = Callable[[T | None, T | None], Iterable[tuple[T | None, T | None]]]
 
@@ -26,18 +27,18 @@ def one_step(old: T | None, new: T | None) -> Iterable[tuple[T | None, T | None]
     return () if old is None and new is None else ((old, new),)
 
 
-class Listeners(Generic[T]):
+class Listeners(Generic[K, T]):
     """The listeners to one kind of object; `current` returns a key's value now."""
 
     def __init__(
-        self, what: str, current: Callable[[str], T | None], steps: Steps[T] = one_step
+        self, what: str, current: Callable[[K], T | None], steps: Steps[T] = one_step
     ) -> None:
         self._what = what
         self._current = current
         self._steps = steps
-        self._listeners: list[Listener[T]] = []
+        self._listeners: list[Listener[K, T]] = []
         # By listener and key: the last value that it accepted, while it lacks a later one.
-        self._pending: dict[tuple[Listener[T], str], T | None] = {}
+        self._pending: dict[tuple[Listener[K, T], K], T | None] = {}
         self._pause = PAUSES[0]
         self._timer: asyncio.TimerHandle | None = None
         self._error = ""
@@ -52,7 +53,7 @@ class Listeners(Generic[T]):
             return ""
         return f"{len(self._pending)} changes of {self._what} are not processed yet: {self._error}"
 
-    def add(self, listener: Listener[T]) -> Callable[[], None]:
+    def add(self, listener: Listener[K, T]) -> Callable[[], None]:
         """Calls `listener` with changes from now on; returns the function that removes it."""
         self._listeners.append(listener)
 
@@ -63,11 +64,11 @@ class Listeners(Generic[T]):
 
         return remove
 
-    def notify(self, key: str, old: T | None, new: T | None) -> None:
+    def notify(self, key: K, old: T | None, new: T | None) -> None:
         for listener in tuple(self._listeners):
             self.notify_one(listener, key, old, new)
 
-    def notify_one(self, listener: Listener[T], key: str, old: T | None, new: T | None) -> None:
+    def notify_one(self, listener: Listener[K, T], key: K, old: T | None, new: T | None) -> None:
         """Calls one listener. If it lacks an earlier change of the key, it gets both as one."""
         if self._pending and (listener, key) in self._pending:
             self._settle(listener, key)
@@ -84,7 +85,7 @@ class Listeners(Generic[T]):
         if self._timer is not None:
             self._timer.cancel()
 
-    def _settle(self, listener: Listener[T], key: str) -> None:
+    def _settle(self, listener: Listener[K, T], key: K) -> None:
         """Brings a listener from the value that it accepted last to the current one."""
         last = self._pending.pop((listener, key))
         for old, new in self._steps(last, self._current(key)):
@@ -95,7 +96,7 @@ class Listeners(Generic[T]):
                 self._failed(key, error)
                 return
 
-    def _failed(self, key: str, error: Exception) -> None:
+    def _failed(self, key: K, error: Exception) -> None:
         message = f"{key}: {error!r}"
         if message != self._error:
             log.error("a listener to %s failed on %s", self._what, key, exc_info=error)

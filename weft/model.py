@@ -39,7 +39,7 @@ class Dhcp:
 
     Not `enabled`: the network has no DHCP server. An empty tuple: the option is not sent. A router
     is sent only if configured, so a secondary network never takes a guest's default route.
-    `servers`: pods and virtual machines, "<namespace>/<name>", that may be DHCP servers themselves.
+    `servers`: pods and virtual machines that may be DHCP servers themselves.
     """
 
     enabled: bool = True
@@ -47,7 +47,7 @@ class Dhcp:
     routers: tuple[Address, ...] = ()
     dns: tuple[Address, ...] = ()
     domain: str = ""
-    servers: tuple[str, ...] = ()
+    servers: tuple[ObjectKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class NetworkSpec:
     nobody.
     `host_prefix` (layer3 only): prefix length of a node subnet, in the order of `subnets`.
     `mtu` is in bytes, as the guest sees it.
-    `routers`: pods and virtual machines, "<namespace>/<name>", that may act as routers.
+    `routers`: pods and virtual machines that may act as routers.
     """
 
     name: str
@@ -89,7 +89,7 @@ class NetworkSpec:
     vlan_id: int | None = None
     physical_network: str = ""
     dhcp: Dhcp = field(default_factory=Dhcp)
-    routers: tuple[str, ...] = ()
+    routers: tuple[ObjectKey, ...] = ()
     access: Access = field(default_factory=Access)
 
 
@@ -97,12 +97,12 @@ class NetworkSpec:
 class Network:
     """A network with the id from the cluster manager (0 is the default network).
 
-    `owner` is the key of the NAD that declared it first, "" if that is unknown.
+    `owner` is the NAD that declared it first, None if that is unknown.
     """
 
     spec: NetworkSpec
     id: int
-    owner: str = ""
+    owner: ObjectKey | None = None
 
     @property
     def name(self) -> str:
@@ -121,41 +121,54 @@ class Segment(NamedTuple):
     node: str = ""
 
 
-class ObjectRef(NamedTuple):
-    """A namespaced object by name, whichever incarnation; its text is "<namespace>/<name>"."""
+class ObjectKey(NamedTuple):
+    """An object of a kind by name, in any incarnation; `namespace` is "" where its kind has none.
+
+    Its text, as in messages and annotations, is "<namespace>/<name>", or "<name>".
+    """
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectKey:
+        """Reads the text of a key."""
+        namespace, _, name = text.rpartition("/")
+        return cls(namespace, name)
 
 
 @dataclass(frozen=True, slots=True)
 class PodRef:
     """One incarnation of a pod: a recreated pod has the same name and another uid."""
 
-    namespace: str
-    name: str
+    key: ObjectKey
     uid: str
 
     @property
-    def key(self) -> str:
-        return f"{self.namespace}/{self.name}"
+    def namespace(self) -> str:
+        return self.key.namespace
+
+    @property
+    def name(self) -> str:
+        return self.key.name
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """One selection element of a pod.
 
-    `nad` is "<namespace>/<name>". `key` names the attachment in the annotation of allocations:
-    `nad`, or "<nad>/<n>" for its n-th repetition in one pod (the second one has n = 1). `interface`
+    `nad` is None for the default network. `key` names the attachment in the annotation of
+    allocations: `nad`, or "<nad>/<n>" for its n-th repetition in one pod (the second one has
+    n = 1). `interface`
     is the name in the pod, "net<i+1>" by default. `identity` names the owner of the NIC beyond one
     pod's life: a virtual machine, or the next pod of the same name. The MAC of a NIC without
     addresses derives from it.
     """
 
-    nad: str
+    nad: ObjectKey | None
     key: str
     interface: str
     mac: str = ""
@@ -196,8 +209,7 @@ class IpamClaim:
     `network` is the network's name, `addresses` what it holds, `owner_pod` the pod that uses it.
     """
 
-    namespace: str
-    name: str
+    key: ObjectKey
     network: str
     interface: str
     addresses: tuple[Interface, ...] = ()
@@ -247,7 +259,7 @@ class Port:
 
     pod: PodRef
     key: str
-    nad: str
+    nad: ObjectKey
     network: str
     node: str
     allocation: Allocation

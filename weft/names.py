@@ -128,11 +128,6 @@ SERVER_MAC = "0a:58:a9:fe:01:01"
 SERVER_ADDRESS = "169.254.1.1"  # the DHCP server; guests send renewals to it
 
 
-def nad_of(attachment_key: str) -> str:
-    """The NAD "<namespace>/<name>" of an attachment key "<namespace>/<name>[/<n>]"."""
-    return "/".join(attachment_key.split("/", 2)[:2])
-
-
 def pod_owner(namespace: str, name: str) -> str:
     return f"Pod/{namespace}/{name}"
 
@@ -154,8 +149,9 @@ def policy_owner(namespace: str, name: str) -> str:
 
 
 def owner_parts(owner: str) -> tuple[str, str, str]:
-    """(kind, namespace, name) of an OWNER value."""
-    kind, namespace, name = owner.split("/", 2)
+    """(kind, namespace, name) of an OWNER value; empty where it has less."""
+    kind, _, key = owner.partition("/")
+    namespace, _, name = key.partition("/")
     return kind, namespace, name
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from weft import errors, names
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 
 PATIENCE = 30.0
 ANSWER = 3.0  # seconds that a status waits for an answer
@@ -35,7 +36,9 @@ async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...], oldest: str) -> N
         known = cache.Cache(api, resources.NODES)
         watching = asyncio.ensure_future(known.run())
         try:
-            await asyncio.gather(*(known.wait_for(name, fresh, PATIENCE) for name in nodes))
+            await asyncio.gather(
+                *(known.wait_for(ObjectKey("", each), fresh, PATIENCE) for each in nodes)
+            )
         finally:
             watching.cancel()
 

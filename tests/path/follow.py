@@ -20,9 +20,10 @@ from weft.api import pod as api_pod
 from weft.api import podsignature
 from weft.api.pod import Pod
 from weft.control.cluster.outcome import Ref
-from weft.control.zone import nads, objects, state
+from weft.control.zone import nads, networks, objects, state
 from weft.kube import resources
 from weft.kube.resources import NADS, NODES, PODS, Resource
+from weft.model import ObjectKey
 from weft.nic import plan, result
 from weft.node import addplan, call, dependencies
 from weft.ovn import ports
@@ -70,7 +71,7 @@ def follow(
     """An attachment by what the runtime knows of it; `nad` "" is the default network."""
     zone = state.Zone(NODE, CHASSIS)
     if primary is not None:
-        zone.set_nad(names.DEFAULT_NETWORK, state.DeclaredNetwork(primary))
+        zone.set_nad(networks.DEFAULT, state.DeclaredNetwork(primary))
     read = {
         ref.key: nads.read(obj, default_mtu=1400)
         for ref, obj in world.objects.items()
@@ -80,11 +81,12 @@ def follow(
         zone.set_nad(key, nads.declared_network(seen))
     for ref, obj in world.objects.items():
         if ref.resource is NODES:
-            zone.set_node(ref.key, objects.node(obj).info)
-    found = world.objects[Ref(PODS, pod)]
+            zone.set_node(ref.key.name, objects.node(obj).info)
+    own = ObjectKey.parse(pod)
+    found = world.objects[Ref(PODS, own)]
     seen_pod = api_pod.read(found, primary=primary is not None)
     proved = podsignature.verify(seen_pod.ref, seen_pod.proof, KEYS)
-    zone.set_pod(pod, objects.allocated(seen_pod, proved.allocations))
+    zone.set_pod(own, objects.allocated(seen_pod, proved.allocations))
     by_table: dict[str, list[rows.Row]] = {}
     for row in zone.desired()[0]:
         by_table.setdefault(row.table, []).append(row)
@@ -92,13 +94,13 @@ def follow(
     config = _config(world, nad)
     asked = call.parse(_environment(found, interface, sandbox), json.dumps(config).encode())
 
-    def network_of(key: str) -> model.NetworkSpec | None:
-        if not key:
+    def network_of(key: ObjectKey | None) -> model.NetworkSpec | None:
+        if key is None:
             return primary.spec if primary is not None else None
         return read[key].network()
 
-    async def wait_for(key: str, predicate: Any, timeout: float | None) -> Pod:
-        assert key == pod
+    async def wait_for(key: ObjectKey, predicate: Any, timeout: float | None) -> Pod:
+        assert key == own
         assert predicate(seen_pod), "the call would wait"
         return seen_pod
 
@@ -107,13 +109,13 @@ def follow(
         network_of=network_of,
         decided=lambda _: proved,
         refusal=lambda key, attachment: zone.duplicates.refused(key).get(attachment),
-        check_use=lambda key, _: nads.check_use(zone, read.get(key), pod, runs=False),
+        check_use=lambda key, _: nads.check_use(zone, read.get(key), own, runs=False),
         settings=dependencies.Settings(kind=kind),
     )
     requested = _at_once(addplan.find(asked, deps))
     attachment = requested.owner.attachment
-    key = names.logical_port(attachment, *pod.split("/"))
-    (port,) = (row for row in by_table[ports.PORT] if row.key == key)
+    name = names.logical_port(attachment, own.namespace, own.name)
+    (port,) = (row for row in by_table[ports.PORT] if row.key == name)
     text = found["metadata"]["annotations"][names.POD_NETWORKS]
     rendered = result.render(requested.nic, asked.netns, asked.version, asked.previous)
     return Followed(json.loads(text)[attachment], port, by_table, rendered)
@@ -132,7 +134,7 @@ def _at_once(coroutine: Coroutine[Any, Any, addplan.AddPlan]) -> addplan.AddPlan
 def _config(world: World, nad: str) -> Object:
     if not nad:
         return {"cniVersion": "1.0.0", "name": names.DEFAULT_CNI_NAME, "type": names.CNI_TYPE}
-    said: Object = json.loads(world.objects[Ref(NADS, nad)]["spec"]["config"])
+    said: Object = json.loads(world.objects[Ref(NADS, ObjectKey.parse(nad))]["spec"]["config"])
     return said
 
 

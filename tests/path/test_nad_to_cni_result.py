@@ -19,6 +19,7 @@ from weft.api import defaultnetwork, nodeinfo, selection
 from weft.api import nad as nads
 from weft.control.cluster.outcome import Ref
 from weft.kube.resources import IPAMCLAIMS, NADS, PODS
+from weft.model import ObjectKey
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
@@ -136,9 +137,9 @@ def test_a_fixed_address_and_mac_and_nobody_else_has_them() -> None:
     assert seen.port.columns["addresses"] == {"02:00:00:00:00:10 10.40.0.10"}
     clerk = follow(world, "default/clerk", "desk", "default/office")
     assert clerk.result["ips"] == [{"address": "10.40.0.32/24", "interface": 1}]
-    assert names.POD_NETWORKS not in world.objects[Ref(PODS, "default/thief")]["metadata"].get(
-        "annotations", {}
-    )
+    assert names.POD_NETWORKS not in world.objects[Ref(PODS, ObjectKey("default", "thief"))][
+        "metadata"
+    ].get("annotations", {})
     (told,) = [event.message for event in manager.events if event.about.name == "thief"]
     assert (
         "Pod default/thief, attachment default/office to network office: "
@@ -175,9 +176,11 @@ def test_a_claim_keeps_the_address_for_the_next_pod() -> None:
         nad("blue", "10.1.0.0/24", allowPersistentIPs=True), claim, pod("web", asks, node=NODE)
     )
     first = follow(world)
-    assert world.objects[Ref(IPAMCLAIMS, "default/vm")]["status"]["ips"] == ["10.1.0.1/24"]
+    assert world.objects[Ref(IPAMCLAIMS, ObjectKey("default", "vm"))]["status"]["ips"] == [
+        "10.1.0.1/24"
+    ]
     world.remove(PODS, "default/web")
-    manager.notify(Ref(PODS, "default/web"))
+    manager.notify(Ref(PODS, ObjectKey("default", "web")))
     for name, networks in (("other", "blue"), ("next", asks)):
         made = cluster_world.pod(name, networks)
         manager.notify(world.put(PODS, made))

@@ -19,6 +19,7 @@ from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube import cache, resources
 from weft.kube.client import Client, NotFound
+from weft.model import ObjectKey
 
 pytestmark = pytest.mark.real
 
@@ -50,7 +51,9 @@ class Cluster:
 
     async def annotated(self, name: str) -> Object:
         """What the pod is given, as soon as it is."""
-        pod = await self.pods.wait_for(f"default/{name}", lambda pod: bool(text_of(pod)), PATIENCE)
+        pod = await self.pods.wait_for(
+            ObjectKey("default", name), lambda pod: bool(text_of(pod)), PATIENCE
+        )
         found: Object = json.loads(text_of(pod))
         return found
 
@@ -140,7 +143,7 @@ async def test_who_asks_for_a_whole_network_has_none_of_it_and_others_have_their
         assert "names 4090 networks; a pod can have 32" in await user.event("hog", "names")
         await user.start("victim")
         assert (await user.annotated("victim"))["default/blue"]["ip_address"] == "10.1.0.1/26"
-        hog = user.pods.get("default/hog")
+        hog = user.pods.get(ObjectKey("default", "hog"))
         assert hog
         assert not text_of(hog)
 
@@ -162,7 +165,7 @@ async def test_a_pod_that_comes_with_its_own_words_gets_the_managers(tmp_path: P
         await user.declare("blue")
         await user.start("victim")
         await user.annotated("victim")
-        victim = user.pods.get("default/victim")
+        victim = user.pods.get(ObjectKey("default", "victim"))
         assert victim
         for name, keys in (("one", [names.POD_NETWORKS]), ("both", BOTH)):
             thief = cluster_world.pod(name)

@@ -20,6 +20,7 @@ from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Zone
 from weft.api import podnetworks
 from weft.kube import resources
+from weft.model import ObjectKey
 
 pytestmark = pytest.mark.real
 
@@ -88,7 +89,7 @@ async def arrange(cluster: Cluster, network: str) -> Scene:
     far = await cluster.guest("far", other, network)
     addresses = {}
     for name, guest in (("named", named), ("rogue", rogue)):
-        (held,) = podnetworks.parse(cluster.pods.get(f"default/{name}") or {}).values()
+        (held,) = podnetworks.parse(cluster.pods.get(ObjectKey("default", name)) or {}).values()
         addresses[guest.mac] = str(held.addresses[0].ip)
     for one in cluster.zones:
         await guarded(one)

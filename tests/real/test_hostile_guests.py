@@ -22,6 +22,7 @@ from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import names
 from weft.kube import cache, resources
+from weft.model import ObjectKey
 from weft.ovn import vulnerabilities
 
 pytestmark = pytest.mark.real
@@ -194,7 +195,7 @@ async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
 
     following = asyncio.create_task(known.run())
     try:
-        await known.wait_for(zone.name, reported, PATIENCE)
+        await known.wait_for(ObjectKey("", zone.name), reported, PATIENCE)
     finally:
         following.cancel()
 

@@ -20,6 +20,7 @@ from tests.support.patience import PATIENCE
 from weft import errors
 from weft.kube import cache, config, resources, transport
 from weft.kube.client import Client
+from weft.model import ObjectKey
 
 pytestmark = pytest.mark.real
 
@@ -40,16 +41,16 @@ class Log:
     """What a subscriber heard, and whether each piece followed from what it had heard before."""
 
     def __init__(self, followed: cache.Cache) -> None:
-        self.world: dict[str, str] = {}
+        self.world: dict[ObjectKey, str] = {}
         self.received: list[tuple[str, str]] = []
         self._changed = asyncio.Event()
         followed.subscribe(self.note)
 
-    def note(self, key: str, old: Object | None, new: Object | None) -> None:
+    def note(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
         uid = old["metadata"]["uid"] if old else None
         assert self.world.get(key) == uid
         what = "added" if old is None else "gone" if new is None else "changed"
-        self.received.append((what, key))
+        self.received.append((what, str(key)))
         if new is None:
             del self.world[key]
         else:
@@ -57,7 +58,7 @@ class Log:
         self._changed.set()
 
     def knows(self, key: str) -> bool:
-        return key in self.world
+        return ObjectKey.parse(key) in self.world
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -95,20 +96,22 @@ async def test_a_cache_follows_wakes_and_finds_by_index(tmp_path: Path) -> None:
         log = Log(followed)
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(
-                followed.wait_for("watched/one", lambda obj: obj["data"]["c"] == "red", PATIENCE)
+                followed.wait_for(
+                    ObjectKey("watched", "one"), lambda obj: obj["data"]["c"] == "red", PATIENCE
+                )
             )
             await api.create(MAPS, configmap("one", c="blue"))
             await api.patch(MAPS, "one", "watched", {"data": {"c": "red"}})
         assert waiting.result()["data"] == {"c": "red"}
-        assert followed.index("colour", "red") == {"watched/one"}
+        assert followed.index("colour", "red") == {ObjectKey("watched", "one")}
         assert followed.index("colour", "blue") == set()
         assert "managedFields" not in waiting.result()["metadata"]
         await api.delete(MAPS, "one", "watched")
         await log.until(lambda: not log.world)
-        assert followed.get("watched/one") is None
+        assert followed.get(ObjectKey("watched", "one")) is None
         assert followed.index("colour", "red") == set()
         with pytest.raises(errors.NotReady) as caught:
-            await followed.wait_for("watched/one", lambda obj: True, 0)
+            await followed.wait_for(ObjectKey("watched", "one"), lambda obj: True, 0)
         assert "ConfigMap watched/one" in str(caught.value)
 
 
@@ -124,7 +127,7 @@ async def test_a_cut_connection_costs_no_event_and_brings_none_twice(tmp_path: P
             await followed.synced()
             log = Log(followed)
             await api.create(MAPS, configmap("one"))
-            await log.until(lambda: "watched/one" in log.world)
+            await log.until(lambda: ObjectKey("watched", "one") in log.world)
             for number in range(3):
                 between.cut()
                 await api.create(MAPS, configmap(f"while-cut-{number}"))
@@ -162,7 +165,7 @@ async def test_what_happened_while_the_server_forgot_is_found_by_listing_again(
                 await log.until(lambda: len(log.received) >= 5)
                 async with client(later.url, later.token) as api:
                     await api.create(MAPS, configmap("last"))
-                    await log.until(lambda: "watched/last" in log.world)
+                    await log.until(lambda: ObjectKey("watched", "last") in log.world)
         assert sorted(log.received) == sorted(
             [
                 ("gone", "watched/deleted"),
@@ -271,7 +274,7 @@ async def test_a_watch_goes_on_from_the_last_bookmark_through_broken_lines() -> 
         following(api) as followed,
     ):
         log = Log(followed)
-        await log.until(lambda: "watched/later" in log.world)
+        await log.until(lambda: ObjectKey("watched", "later") in log.world)
         assert [what for what in seen if what.startswith("watch")][:2] == [
             "watch 100",
             "watch 170",
@@ -321,9 +324,9 @@ async def test_of_metadata_alone_nothing_else_comes(tmp_path: Path, *, streams: 
         try:
             await followed.synced()
             await api.create(MAPS, configmap("late", a="b"))
-            await followed.wait_for("watched/late", lambda _: True, PATIENCE)
+            await followed.wait_for(ObjectKey("watched", "late"), lambda _: True, PATIENCE)
             for name in ("early", "late"):
-                found = followed.get(f"watched/{name}")
+                found = followed.get(ObjectKey("watched", name))
                 assert found is not None
                 assert found["metadata"]["uid"]
                 assert "data" not in found

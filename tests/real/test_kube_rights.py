@@ -22,6 +22,7 @@ from tests.support.zones import Wire
 from weft import names
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.model import ObjectKey
 from weft_lab.runtime import inotify
 
 pytestmark = [pytest.mark.real, needs_server]
@@ -161,9 +162,9 @@ async def test_a_cache_follows_a_real_server(
                 await followed.synced()
             assert {"default/one", "default/two"} <= set(followed.keys())
             assert kube.api.make(maps, {"metadata": {"name": "three"}, "data": {"a": "b"}}) == 201
-            await followed.wait_for("default/three", lambda _: True, PATIENCE)
+            await followed.wait_for(ObjectKey("default", "three"), lambda _: True, PATIENCE)
             for name in ("one", "three"):
-                found = followed.get(f"default/{name}")
+                found = followed.get(ObjectKey("default", name))
                 assert found is not None
                 assert ("data" in found) != metadata_only
             assert followed.trouble == ""

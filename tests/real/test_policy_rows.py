@@ -20,6 +20,7 @@ from tests.support.realised import Cluster, network
 from tests.support.routed import routed, secondary
 from weft import model
 from weft.control.zone import state
+from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
 
@@ -78,7 +79,7 @@ def policy(
         NAMESPACE,
         name,
         f"uid-{name}",
-        (FLAT,),
+        (ObjectKey.parse(FLAT),),
         app(*subjects) if subjects else netpolicy.EVERYTHING,
         frozenset(direction for direction, rules in given.items() if rules is not None),
         ingress or (),

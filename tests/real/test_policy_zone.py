@@ -16,6 +16,7 @@ from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
 from weft.control.zone import writer
 from weft.control.zone.objects import AllocatedPod
+from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
 from weft.policy import netpolicy
@@ -44,7 +45,9 @@ class Scene:
         await self.done()
 
     async def put(self, name: str, policy: netpolicy.Policy | None) -> None:
-        await self.cluster.update(lambda zone: zone.policies.set_policy(f"default/{name}", policy))
+        await self.cluster.update(
+            lambda zone: zone.policies.set_policy(ObjectKey("default", name), policy)
+        )
         await self.done()
 
     async def done(self) -> None:
@@ -88,7 +91,13 @@ def allow(name: str, to: str, *peers: str) -> netpolicy.Policy:
     chosen = tuple(netpolicy.PodSelector("default", pods=app(peer)) for peer in peers)
     rules = (netpolicy.Rule(0, chosen),) if peers else ()
     return netpolicy.Policy(
-        "default", name, f"uid-{name}", (FLAT,), app(to), frozenset({INGRESS}), rules
+        "default",
+        name,
+        f"uid-{name}",
+        (ObjectKey.parse(FLAT),),
+        app(to),
+        frozenset({INGRESS}),
+        rules,
     )
 
 
@@ -142,8 +151,8 @@ async def test_what_changed_while_nobody_looked_is_mended(cluster: Cluster) -> N
     assert len(scene.groups(scene.a, "three")) == 2
     cluster.end()
     kept = scene.a
-    kept.state.policies.set_policy("default/one", allow("one", "one", "three"))
-    kept.state.set_pod("default/three", guarded(kept, "three", 13))
+    kept.state.policies.set_policy(ObjectKey("default", "one"), allow("one", "one", "three"))
+    kept.state.set_pod(ObjectKey("default", "three"), guarded(kept, "three", 13))
     kept.state.changes()
     again = writer.OvnWriter(kept.state, kept.nb, kept.sb)
     task = asyncio.create_task(again.run())
@@ -231,9 +240,9 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ovn, "isolation_rows", refused)
-        a.state.policies.set_policy("default/x", allow("x", "late", "two"))
-        a.state.set_pod("default/late", guarded(a, "late", 30))
-        a.state.set_pod("default/free", guarded(a, "free", 31))
+        a.state.policies.set_policy(ObjectKey("default", "x"), allow("x", "late", "two"))
+        a.state.set_pod(ObjectKey("default", "late"), guarded(a, "late", 30))
+        a.state.set_pod(ObjectKey("default", "free"), guarded(a, "free", 31))
         a.writer.wake()
         await written(a, lambda: a.writer.figures.refused > 0)
     assert a.nb.get(PORT, free) is not None
@@ -251,5 +260,5 @@ async def test_a_port_whose_group_is_refused_is_refused_with_it(cluster: Cluster
 
 def guarded(kept: Kept, name: str, number: int) -> AllocatedPod:
     allocation = model.Allocation(f"0a:58:00:00:00:{number:02x}", (), number)
-    ref = model.PodRef("default", name, f"uid-{name}")
+    ref = model.PodRef(model.ObjectKey("default", name), f"uid-{name}")
     return allocated_pod(ref, kept.zone.name, {FLAT: allocation}, labels={"app": name})

@@ -12,6 +12,7 @@ from tests.real.test_zone_faults import contents, written
 from tests.support.realised import Cluster, Kept
 from tests.support.routed import OUTSIDE, Routed, open_gateways, routed
 from weft.control.zone import writer
+from weft.model import ObjectKey
 from weft.ovn import tables
 
 pytestmark = pytest.mark.real
@@ -158,7 +159,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
     a, b = cluster.kept
     cluster.end()
     for name in ("red", "one", "two"):
-        a.state.set_pod(f"default/{name}", None)
+        a.state.set_pod(ObjectKey("default", name), None)
     a.state.set_node(b.zone.name, None)
     a.state.changes()
     again = writer.OvnWriter(a.state, a.nb, a.sb)
@@ -171,7 +172,7 @@ async def test_what_went_while_nobody_looked_is_removed(cluster: Cluster) -> Non
         if table.name != tables.REQUIRED_NB_GLOBAL.table
     }
     assert owners == {("Network//default", "default")}
-    a.state.set_nad("default", None)
+    a.state.set_nad(ObjectKey("", "default"), None)
     again.wake()
     await again.settled()
     task.cancel()

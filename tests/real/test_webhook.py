@@ -17,10 +17,12 @@ from tests.support.kubernetes import NADS, Kubernetes, documents, free_port, nee
 from tests.support.patience import PATIENCE
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.model import ObjectKey
 
 pytestmark = [pytest.mark.real, needs_server]
 
 Object = dict[str, Any]
+WEFT = ObjectKey("", "weft")
 PLACE = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 
 
@@ -82,7 +84,7 @@ async def test_a_nad_that_events_would_refuse_is_refused_at_once(tmp_path: Path)
     async with cluster(tmp_path) as (kube, found):
         async with serving(kube, port):
             assert kube.api.make(PLACE, configuration(port)) == 201
-            await found.wait_for("weft", is_trusted, PATIENCE)
+            await found.wait_for(WEFT, is_trusted, PATIENCE)
             said = await until_refused(kube, wrong)
             assert 'admission webhook "weft.k8s.cni.cncf.io" denied the request' in said
             assert "Failed to parse network config: NetworkAttachmentDefinition default/red" in said
@@ -98,13 +100,13 @@ async def test_a_nad_that_events_would_refuse_is_refused_at_once(tmp_path: Path)
 
 async def trusted_again(kube: Kubernetes, found: cache.Cache) -> None:
     """Whoever takes the certificate out of the bundle finds it there again."""
-    there = copy.deepcopy(found.get("weft"))
+    there = copy.deepcopy(found.get(WEFT))
     assert there is not None
     before = there["webhooks"][0]["clientConfig"].pop("caBundle")
     assert kube.api("PUT", f"{PLACE}/weft", there)[0] == 200
     taken = int(there["metadata"]["resourceVersion"])
     again = await found.wait_for(
-        "weft",
+        WEFT,
         lambda obj: int(obj["metadata"]["resourceVersion"]) > taken and is_trusted(obj),
         PATIENCE,
     )
@@ -117,7 +119,7 @@ async def test_two_copies_are_trusted_beside_each_other(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (kube, found):
         assert kube.api.make(PLACE, configuration(ports[0])) == 201
         async with serving(kube, ports[0]), serving(kube, ports[1]):
-            both = await found.wait_for("weft", lambda obj: count(obj) == 2, PATIENCE)
+            both = await found.wait_for(WEFT, lambda obj: count(obj) == 2, PATIENCE)
             assert "10.1.0.0" in await until_refused(kube, wrong)
             both = copy.deepcopy(both)
             at = both["webhooks"][0]["clientConfig"]

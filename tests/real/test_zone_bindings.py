@@ -14,6 +14,7 @@ from tests.support.patience import PATIENCE
 from tests.support.realised import Cluster, Kept, alongside
 from weft import model
 from weft.control.zone import bindings
+from weft.model import ObjectKey
 from weft.nic import port as nic
 from weft.ovn import ports
 from weft.ovsdb.replica import Replica
@@ -58,11 +59,13 @@ async def test_a_row_that_turns_remote_while_its_interface_goes_is_bound(
     pid = b.zone.run("cat", "/run/ovn/sb.pid").strip()
     allocation = scene.ports["two"].allocation
     moved = allocated_pod(
-        model.PodRef("default", "two", "uid-new"), a.zone.name, {"default/blue": allocation}
+        model.PodRef(model.ObjectKey("default", "two"), "uid-new"),
+        a.zone.name,
+        {"default/blue": allocation},
     )
     async with watched(b) as made:
         await asyncio.to_thread(b.zone.run, "kill", "-STOP", pid)
-        b.state.set_pod("default/two", moved)
+        b.state.set_pod(ObjectKey("default", "two"), moved)
         b.writer.wake()
         await b.writer.settled()
         await sent(b, "ovn-northd")

@@ -12,6 +12,7 @@ from tests.support.patience import PATIENCE
 from tests.support.realised import PORT, Cluster, Kept, info
 from weft import model
 from weft.control.zone import writer
+from weft.model import ObjectKey
 from weft.ovn import ports, tables
 
 pytestmark = pytest.mark.real
@@ -112,7 +113,7 @@ async def test_rows_of_what_went_while_nobody_looked_are_removed(cluster: Cluste
     cluster.end()
     await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "ls-add", "theirs")
     for name in ("one", "two", "three", "four"):
-        kept.state.set_pod(f"default/{name}", None)
+        kept.state.set_pod(ObjectKey("default", name), None)
     kept.state.set_node(scene.b.zone.name, None)
     kept.state.changes()
     again = writer.OvnWriter(kept.state, kept.nb, kept.sb)
@@ -206,7 +207,7 @@ async def test_one_bad_node_harms_no_other(cluster: Cluster) -> None:
         address = scene.b.zone.address if number == 25 else f"192.0.2.{number}"
         made = model.NodeInfo(name, f"chassis-{number}", (address,))
         kept.state.set_node(name, made)
-    kept.state.set_pod("default/more", None)
+    kept.state.set_pod(ObjectKey("default", "more"), None)
     kept.writer.wake()
     await written(kept, lambda: kept.writer.figures.refused > 0)
     found = {str(row["name"]) for row in kept.sb.rows("Chassis").values()}

@@ -17,6 +17,7 @@ from weft import model, ranges, rows
 from weft.api import policy
 from weft.control.zone.objects import Namespace
 from weft.control.zone.state import DeclaredNetwork
+from weft.model import ObjectKey
 from weft.ovn import ports, tables
 from weft.ovsdb.session import Session
 
@@ -251,7 +252,7 @@ async def guarded(zone: Bare) -> Bare:
     current_rows["spec"]["podSelector"] = {"matchLabels": {"role": "server"}}
     current_rows["metadata"]["namespace"] = "default"
     zone.zone.policies.set_namespace("default", Namespace())
-    zone.zone.policies.set_policy("default/guard", policy.parse(current_rows))
+    zone.zone.policies.set_policy(ObjectKey("default", "guard"), policy.parse(current_rows))
     zone.pod("one", 11, role="server")
     zone.pod("plain", 12)
     zone.pod("friend", 13, FAR, **FRIEND)
@@ -325,7 +326,7 @@ async def test_what_is_none_of_ours_stays(guarded: Bare) -> None:
     guarded.writer.reset()
     guarded.pod("more", 14)
     await guarded.settled()
-    guarded.zone.set_pod("default/more", None)
+    guarded.zone.set_pod(ObjectKey("default", "more"), None)
     guarded.writer.wake()
     await guarded.settled()
     assert await everything(guarded) == before
@@ -383,7 +384,7 @@ async def test_our_own_doing_is_suspected_of_nothing(guarded: Bare) -> None:
             assert len(guarded.writer._foreign_rows) == 0
     await guarded.settled()
     for number in range(20, 40):
-        guarded.zone.set_pod(f"default/p{number}", None)
+        guarded.zone.set_pod(ObjectKey("default", f"p{number}"), None)
         guarded.writer.wake()
     await guarded.settled()
     assert len(guarded.writer._foreign_rows) == 0
@@ -411,8 +412,8 @@ async def routed(zone: Bare) -> Bare:
         next_hops=(ip_address("192.0.2.254"),),
         interface_id="physnet_node1",
     )
-    zone.zone.set_pod("default/one", None)
-    zone.zone.set_nad("default", DeclaredNetwork(model.Network(spec, 0)))
+    zone.zone.set_pod(ObjectKey("default", "one"), None)
+    zone.zone.set_nad(ObjectKey("", "default"), DeclaredNetwork(model.Network(spec, 0)))
     for name, number, own in ((NODE, 2, True), (FAR, 3, False)):
         chassis = "chassis-1" if own else "chassis-2"
         made = model.NodeInfo(

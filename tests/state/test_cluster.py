@@ -488,7 +488,7 @@ async def test_the_echo_of_a_pods_patch_decides_nothing_anew(
 
     def counted(cluster: Cluster, ref: Ref, now: str) -> Outcome:
         if ref.resource is PODS:
-            decided.append(ref.key)
+            decided.append(str(ref.key))
         return decide(cluster, ref, now)
 
     async with managed(api) as manager:

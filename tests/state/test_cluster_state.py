@@ -37,6 +37,7 @@ from weft.kube.resources import (
     PODS,
     Resource,
 )
+from weft.model import ObjectKey
 
 # Named whole states
 
@@ -88,9 +89,7 @@ VARIANTS: dict[str, list[tuple[Resource, Object | None]]] = {
 KEYS = {
     about: Ref(
         variants[0][0],
-        about.split()[1]
-        if variants[0][0] in (NODES, NAMESPACES)
-        else f"default/{about.split()[1]}",
+        ObjectKey("" if variants[0][0] in (NODES, NAMESPACES) else "default", about.split()[1]),
     )
     for about, variants in VARIANTS.items()
 }
@@ -104,9 +103,9 @@ def change(world: World, step: tuple[str, int]) -> Ref:
     there = world.objects.get(ref)
     if obj is None:
         if there is not None and there["metadata"].get("finalizers"):
-            world.delete_kept(resource, ref.key)
+            world.delete_kept(resource, str(ref.key))
         elif there is not None:
-            world.remove(resource, ref.key)
+            world.remove(resource, str(ref.key))
         return ref
     made = copy.deepcopy(obj)
     if there is not None and there["metadata"]["uid"] == made["metadata"]["uid"]:
@@ -125,7 +124,7 @@ def contents(world: World) -> dict[tuple[str, str], Any]:
     for ref, obj in world.objects.items():
         kept = copy.deepcopy(obj)
         del kept["metadata"]["resourceVersion"]
-        found[ref.resource.kind, ref.key] = kept
+        found[ref.resource.kind, str(ref.key)] = kept
     return found
 
 
@@ -248,7 +247,7 @@ def test_a_claim_that_was_deleted_while_no_manager_ran_frees_nothing_under_its_p
 
 def test_nothing_is_decided_before_the_begin() -> None:
     cluster = state.Cluster(Held(SIGNER, "default"), RULES)
-    cluster.set_nad("default/blue", nads.read(objects_of.nad("blue"), RULES))
+    cluster.set_nad(ObjectKey("default", "blue"), nads.read(objects_of.nad("blue"), RULES))
     assert cluster.take_due() == []
     cluster.begin()
     due = {ref.resource for ref, _ in cluster.take_due()}

@@ -13,6 +13,7 @@ from weft.control.cluster import networkstatuses
 from weft.control.cluster.outcome import Ref
 from weft.kube.resources import NADS, NETWORKS, NODES, PODS
 from weft.metrics import Metric
+from weft.model import ObjectKey
 from weft.reasons import Reason
 
 CHASSIS = {"node_chassis_id": "one", "node_encap_ips": '["10.0.0.1"]'}
@@ -72,7 +73,7 @@ def test_members_come_and_go(life: Life) -> None:
     assert said["nodes"] == [{"name": "node1", "members": 1, "serving": True, "message": ""}]
     assert said["definitions"][0]["members"] == 1
     life.world.remove(PODS, "default/one")
-    life.hears(Ref(PODS, "default/one"))
+    life.hears(Ref(PODS, ObjectKey.parse("default/one")))
     said = life.status()
     assert (said["members"], said["usedAddresses"], said["nodes"]) == (0, 0, [])
 
@@ -171,7 +172,7 @@ def test_its_mend_is_accepted_and_its_end_removes_the_status(life: Life) -> None
     life.edit("default/bad", network="red", subnets="10.9.0.0/33")
     assert life.condition("Accepted", "red") == ("False", "InvalidConfig")
     life.world.remove(NADS, "default/bad")
-    life.hears(Ref(NADS, "default/bad"))
+    life.hears(Ref(NADS, ObjectKey("default", "bad")))
     assert set(life.world.all(NETWORKS)) == {"blue"}
 
 
@@ -199,7 +200,7 @@ def test_an_invalid_nad_of_a_network_of_others_is_listed_there(life: Life) -> No
         *("default/blue", "default/bad", False),
     )
     life.world.remove(NADS, "default/blue")
-    life.hears(Ref(NADS, "default/blue"))
+    life.hears(Ref(NADS, ObjectKey("default", "blue")))
     assert life.condition("Accepted") == ("False", "InvalidConfig")
 
 
@@ -208,7 +209,7 @@ def test_an_owner_that_an_edit_broke_has_a_status_when_its_last_pod_is_gone(life
     life.hears(life.world.change(NADS, "default/blue", {"spec": {"config": "{"}}))
     assert set(life.world.all(NETWORKS)) == {"blue"}, "the accepted network's"
     life.world.remove(PODS, "default/one")
-    life.hears(Ref(PODS, "default/one"))
+    life.hears(Ref(PODS, ObjectKey("default", "one")))
     own = names.network_object("default/blue")
     assert set(life.world.all(NETWORKS)) == {own}, "its text names none any more"
     assert life.condition("Accepted", own) == ("False", "InvalidConfig")
@@ -226,14 +227,14 @@ def test_what_others_declare_makes_no_condition_false(life: Life) -> None:
 
 def test_the_object_goes_with_the_network(life: Life) -> None:
     life.world.remove(NADS, "default/blue")
-    life.hears(Ref(NADS, "default/blue"))
+    life.hears(Ref(NADS, ObjectKey.parse("default/blue")))
     assert life.world.all(NETWORKS) == {}
 
 
 def test_a_network_whose_last_nad_is_gone_stays_for_its_pods(life: Life) -> None:
     life.hears(life.world.put(PODS, objects_of.pod("one")))
     life.world.remove(NADS, "default/blue")  # as if somebody had taken the finalizer off
-    life.hears(Ref(NADS, "default/blue"))
+    life.hears(Ref(NADS, ObjectKey.parse("default/blue")))
     assert life.condition("Accepted") == ("False", "NoDefinition")
 
 
@@ -242,7 +243,7 @@ def test_what_is_altered_deleted_or_made_by_others_is_put_right(life: Life) -> N
     life.hears(life.world.change(NETWORKS, "blue", {"status": {"members": 7, "owner": "x/y"}}))
     assert life.status() == right
     life.world.remove(NETWORKS, "blue")
-    life.hears(Ref(NETWORKS, "blue"))
+    life.hears(Ref(NETWORKS, ObjectKey.parse("blue")))
     assert life.status() == right
     life.hears(life.world.put(NETWORKS, {"metadata": {"name": "forged", "uid": "f"}}))
     assert set(life.world.all(NETWORKS)) == {"blue"}
@@ -265,7 +266,7 @@ def test_a_burst_is_one_write(life: Life) -> None:
                 due.append((ref, after))
             else:
                 life.manager.look(ref)
-    assert {ref.key for ref, _ in due} == {"blue"}
+    assert {ref.key.name for ref, _ in due} == {"blue"}
     assert {after for _, after in due} == {networkstatuses.QUIET}
     assert not [each for each in life.world.writes if each[1] == NETWORKS.kind]
     life.manager.look(due[0][0])
@@ -276,7 +277,7 @@ def test_a_burst_is_one_write(life: Life) -> None:
 
 def test_a_cluster_without_the_kind_is_asked_rarely(life: Life) -> None:
     cluster = life.manager.cluster
-    ref = Ref(NETWORKS, "blue")
+    ref = Ref(NETWORKS, ObjectKey.parse("blue"))
     life.world.remove(NETWORKS, "blue")
     life.manager.notify(ref)
     cluster.take_due()
@@ -290,5 +291,5 @@ def test_a_network_goes_with_a_nad_that_became_invalid_while_no_manager_ran(life
     life.world.change(NADS, "default/blue", {"spec": {"config": "{"}})
     life.manager = Manager(life.world)
     life.world.remove(NADS, "default/blue")
-    life.hears(Ref(NADS, "default/blue"))
+    life.hears(Ref(NADS, ObjectKey.parse("default/blue")))
     assert life.world.all(NETWORKS) == {}

@@ -19,6 +19,7 @@ from tests.support.columns import mapping, members
 from weft import model, names, ranges, rows
 from weft.control.zone import state
 from weft.control.zone.objects import AllocatedPod
+from weft.model import ObjectKey
 from weft.rows import Ref
 
 OWN, OWN_CHASSIS = "node1", "chassis-1"
@@ -66,7 +67,7 @@ def pod(
         key: model.Allocation(f"0a:58:00:00:00:{number:02x}", (ip_interface(address),), number)
         for key, (number, address) in allocations.items()
     }
-    return allocated_pod(model.PodRef("default", name, uid), node, made)
+    return allocated_pod(model.PodRef(model.ObjectKey("default", name), uid), node, made)
 
 
 def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
@@ -167,11 +168,11 @@ NODES: dict[str, list[model.NodeInfo | None]] = {
 
 
 def _nad(key: str, what: state.DeclaredNetwork | None) -> Step:
-    return lambda zone: zone.set_nad(key, what)
+    return lambda zone: zone.set_nad(ObjectKey.parse(key), what)
 
 
 def _pod(key: str, what: AllocatedPod | None) -> Step:
-    return lambda zone: zone.set_pod(key, what)
+    return lambda zone: zone.set_pod(ObjectKey.parse(key), what)
 
 
 def _node(key: str, what: model.NodeInfo | None) -> Step:
@@ -250,9 +251,11 @@ def test_what_is_repeated_changes_nothing(picks: list[int]) -> None:
 
 def scene() -> state.Zone:
     made = zone()
-    made.set_nad("default/blue", BLUE6)
+    made.set_nad(ObjectKey("default", "blue"), BLUE6)
     made.set_node("node2", node("node2", "chassis-2", "192.0.2.2"))
-    made.set_pod("default/far", pod("far", "node2", {"default/blue": (20, "10.1.0.20/24")}))
+    made.set_pod(
+        ObjectKey("default", "far"), pod("far", "node2", {"default/blue": (20, "10.1.0.20/24")})
+    )
     return made
 
 
@@ -269,7 +272,9 @@ def test_a_network_without_a_local_pod_has_no_rows() -> None:
 def test_the_first_local_pod_brings_all_of_the_network_at_once() -> None:
     made = scene()
     made.changes()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     changes = made.changes()
     assert keys(changes.nb) == [
         "DHCP_Options dhcp4/blue",
@@ -284,18 +289,23 @@ def test_the_first_local_pod_brings_all_of_the_network_at_once() -> None:
 
 def test_one_more_pod_is_one_row() -> None:
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     for number in range(30, 200):
         made.set_pod(
-            f"default/p{number}",
+            ObjectKey("default", f"p{number}"),
             pod(f"p{number}", "node2", {"default/blue": (number, f"10.1.0.{number}/24")}),
         )
     made.changes()
-    made.set_pod("default/more", pod("more", "node2", {"default/blue": (22, "10.1.0.22/24")}))
+    made.set_pod(
+        ObjectKey("default", "more"),
+        pod("more", "node2", {"default/blue": (22, "10.1.0.22/24")}),
+    )
     changes = made.changes()
     assert keys(changes.nb) == ["Logical_Switch_Port default.blue_default_more"]
     assert changes.nb_gone == ()
-    made.set_pod("default/more", None)
+    made.set_pod(ObjectKey("default", "more"), None)
     changes = made.changes()
     assert changes.nb == ()
     assert changes.nb_gone == (("Logical_Switch_Port", "default.blue_default_more"),)
@@ -303,9 +313,11 @@ def test_one_more_pod_is_one_row() -> None:
 
 def test_the_last_local_pod_takes_the_network_away() -> None:
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     made.changes()
-    made.set_pod("default/near", None)
+    made.set_pod(ObjectKey("default", "near"), None)
     changes = made.changes()
     assert changes.nb == ()
     assert ("Logical_Switch", "blue_ovn_layer2_switch") in changes.nb_gone
@@ -316,10 +328,15 @@ def test_the_last_local_pod_takes_the_network_away() -> None:
 def test_a_pod_made_again_under_its_name_keeps_its_row() -> None:
     """In place: another uid there, never a delete and an insert that would unbind the port."""
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     made.changes()
-    made.set_pod("default/near", None)
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}, "u2"))
+    made.set_pod(ObjectKey("default", "near"), None)
+    made.set_pod(
+        ObjectKey("default", "near"),
+        pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}, "u2"),
+    )
     changes = made.changes()
     assert changes.nb_gone == ()
     (row,) = (row for row in changes.nb if row.key == "default.blue_default_near")
@@ -329,8 +346,13 @@ def test_a_pod_made_again_under_its_name_keeps_its_row() -> None:
 def test_a_port_waits_for_its_nodes_chassis() -> None:
     """A pod of a node that has not said its chassis is nowhere to be reached."""
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
-    made.set_pod("default/late", pod("late", "node9", {"default/blue": (22, "10.1.0.22/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
+    made.set_pod(
+        ObjectKey("default", "late"),
+        pod("late", "node9", {"default/blue": (22, "10.1.0.22/24")}),
+    )
     assert "Logical_Switch_Port default.blue_default_late" not in keys(made.changes().nb)
     made.set_node("node9", node("node9", "chassis-9", "192.0.2.9"))
     changes = made.changes()
@@ -340,7 +362,9 @@ def test_a_port_waits_for_its_nodes_chassis() -> None:
 
 def test_a_node_with_a_new_chassis_moves_its_ports() -> None:
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     made.changes()
     made.set_node("node2", node("node2", "chassis-2b", "192.0.2.2"))
     changes = made.changes()
@@ -355,7 +379,9 @@ def test_a_node_with_a_new_chassis_moves_its_ports() -> None:
 
 def test_each_row_names_its_owner() -> None:
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     nb, sb = made.desired()
     owned = [row for row in (*nb, *sb) if row.table != "Encap"]
     assert all(mapping(row.columns["external_ids"])[names.OWNER] for row in owned)
@@ -363,24 +389,28 @@ def test_each_row_names_its_owner() -> None:
 
 def test_a_network_of_another_topology_has_no_layer2_rows() -> None:
     made = zone()
-    made.set_nad("default/red", L3)
-    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}))
+    made.set_nad(ObjectKey("default", "red"), L3)
+    made.set_pod(ObjectKey("default", "c"), pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}))
     assert made.changes().nb == ()
     assert made.desired() == ((), ())
 
 
 def test_the_oldest_nad_says_what_a_network_is() -> None:
     made = scene()
-    made.set_nad("zoo/blue", BLUE6_OLDER)
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_nad(ObjectKey("zoo", "blue"), BLUE6_OLDER)
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     assert made.network("blue") == BLUE6_OLDER.network
-    made.set_nad("zoo/blue", None)
+    made.set_nad(ObjectKey("zoo", "blue"), None)
     assert made.network("blue") == BLUE6.network
 
 
 def test_a_row_that_somebody_else_took_away_comes_back() -> None:
     made = scene()
-    made.set_pod("default/near", pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")}))
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    )
     made.changes()
     for row in (*made.desired()[0], *made.desired()[1]):
         made.touch(
@@ -400,11 +430,13 @@ def test_a_row_that_somebody_else_took_away_comes_back() -> None:
 def routed_scene() -> state.Zone:
     """Own node and one other on the default network and on red, which has no local pod."""
     made = zone()
-    made.set_nad("default", OWN_NET)
-    made.set_nad("default/red", L3)
+    made.set_nad(ObjectKey("", "default"), OWN_NET)
+    made.set_nad(ObjectKey("default", "red"), L3)
     made.set_node(OWN, routed(OWN, OWN_CHASSIS, 2, "default", "red", way_out=True))
     made.set_node("node2", routed("node2", "chassis-2", 3, "default", "red"))
-    made.set_pod("default/far", pod("far", "node2", {"default": (0, "10.128.3.5/24")}))
+    made.set_pod(
+        ObjectKey("default", "far"), pod("far", "node2", {"default": (0, "10.128.3.5/24")})
+    )
     return made
 
 
@@ -431,13 +463,13 @@ def test_the_clusters_own_network_is_there_without_a_pod() -> None:
 def test_a_routed_network_comes_and_goes_with_its_local_pods() -> None:
     made = routed_scene()
     made.changes()
-    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
+    made.set_pod(ObjectKey("default", "c"), pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
     found = keys(made.changes().nb)
     assert "Logical_Switch_Port red_tstor-node2" in found
     assert "Logical_Router_Static_Route subnet/4/red/node2" in found
     assert "Logical_Switch_Port default.red_default_c" in found
     assert not [key for key in found if "join" in key or "GR_" in key or "NAT" in key]
-    made.set_pod("default/c", None)
+    made.set_pod(ObjectKey("default", "c"), None)
     changes = made.changes()
     assert changes.nb == ()
     assert sorted(f"{table} {key}" for table, key in changes.nb_gone) == found
@@ -447,10 +479,10 @@ def test_one_more_pod_of_a_routed_network_is_one_row_here_and_none_elsewhere() -
     made = routed_scene()
     made.changes()
     for number in range(10, 100):
-        key, address = f"default/p{number}", f"10.128.3.{number}/24"
+        key, address = ObjectKey("default", f"p{number}"), f"10.128.3.{number}/24"
         made.set_pod(key, pod(f"p{number}", "node2", {"default": (0, address)}))
     assert len(made) == 0
-    made.set_pod("default/near", pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
+    made.set_pod(ObjectKey("default", "near"), pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
     changes = made.changes()
     assert keys(changes.nb) == ["Logical_Switch_Port default_near"]
     assert changes.nb_gone == ()
@@ -472,7 +504,7 @@ def test_a_node_is_its_port_and_its_routes() -> None:
 def test_nothing_of_a_network_before_this_node_has_its_part() -> None:
     made = routed_scene()
     given = routed(OWN, OWN_CHASSIS, 2, "default", "red", way_out=True)
-    made.set_pod("default/near", pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
+    made.set_pod(ObjectKey("default", "near"), pod("near", OWN, {"default": (0, "10.128.2.9/24")}))
     everything = keys(made.changes().nb)
     made.set_node(OWN, node(OWN, OWN_CHASSIS))
     changes = made.changes()
@@ -484,15 +516,19 @@ def test_nothing_of_a_network_before_this_node_has_its_part() -> None:
 
 def test_a_network_that_becomes_routed_keeps_no_remote_pods() -> None:
     made = routed_scene()
-    made.set_nad("default/red", RED)
-    made.set_pod("default/far", pod("far", "node2", {"default/red": (32, "10.9.0.2/24")}))
-    made.set_pod("default/near", pod("near", OWN, {"default/red": (31, "10.9.0.1/24")}))
+    made.set_nad(ObjectKey("default", "red"), RED)
+    made.set_pod(
+        ObjectKey("default", "far"), pod("far", "node2", {"default/red": (32, "10.9.0.2/24")})
+    )
+    made.set_pod(
+        ObjectKey("default", "near"), pod("near", OWN, {"default/red": (31, "10.9.0.1/24")})
+    )
     assert "Logical_Switch_Port default.red_default_far" in keys(made.changes().nb)
-    made.set_nad("default/red", L3)
+    made.set_nad(ObjectKey("default", "red"), L3)
     changes = made.changes()
     assert ("Logical_Switch_Port", "default.red_default_far") in changes.nb_gone
     assert ("Logical_Switch", "red_ovn_layer2_switch") in changes.nb_gone
-    made.set_nad("default/red", RED)
+    made.set_nad(ObjectKey("default", "red"), RED)
     changes = made.changes()
     assert "Logical_Switch_Port default.red_default_far" in keys(changes.nb)
     assert ("Logical_Router", "red_ovn_cluster_router") in changes.nb_gone
@@ -500,7 +536,7 @@ def test_a_network_that_becomes_routed_keeps_no_remote_pods() -> None:
 
 def test_a_row_of_a_routed_network_that_somebody_took_away_comes_back() -> None:
     made = routed_scene()
-    made.set_pod("default/c", pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
+    made.set_pod(ObjectKey("default", "c"), pod("c", OWN, {"default/red": (31, "10.128.2.9/24")}))
     made.changes()
     for row in made.desired()[0]:
         ids = mapping(row.columns["external_ids"])

@@ -17,6 +17,7 @@ from tests.support.patience import PATIENCE
 from weft import model
 from weft.control.zone import audit, state
 from weft.control.zone.objects import Namespace
+from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.policy import netpolicy
 from weft.reasons import EventReason, Reason
@@ -27,6 +28,7 @@ NETWORKS = {
     FLAT: model.NetworkSpec("flat", model.Topology.LAYER2, 1300),
     BLUE: model.NetworkSpec("blue", model.Topology.LAYER3, 1300, (ip_network("10.64.0.0/16"),)),
 }
+NADS = (ObjectKey.parse(FLAT), ObjectKey.parse(BLUE))
 ROUTER = "0a:58:0a:40:01:01"
 
 
@@ -40,7 +42,9 @@ class Scene:
     def __init__(self) -> None:
         self.zone = state.Zone("node1", "chassis-1")
         for number, (nad, spec) in enumerate(NETWORKS.items(), start=1):
-            self.zone.set_nad(nad, state.DeclaredNetwork(model.Network(spec, number)))
+            self.zone.set_nad(
+                ObjectKey.parse(nad), state.DeclaredNetwork(model.Network(spec, number))
+            )
         self.zone.set_namespace("default", Namespace())
         for number, name in enumerate(("one", "two", "three"), start=1):
             held = {
@@ -50,7 +54,7 @@ class Scene:
                 ),
             }
             node = "node2" if name == "three" else "node1"
-            ref = model.PodRef("default", name, f"uid-{name}")
+            ref = model.PodRef(model.ObjectKey("default", name), f"uid-{name}")
             self.zone.set_pod(ref.key, allocated_pod(ref, node, held, labels={"app": name}))
         self.events: list[tuple[str, str, int]] = []
         self.audit = audit.Audit(self.zone, self._emit)
@@ -70,7 +74,7 @@ class Scene:
         pods = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, subjects),))
         mode = netpolicy.Mode.ENFORCE if enforced else netpolicy.Mode.AUDIT
         made = netpolicy.Policy(
-            "default", name, f"uid-{name}", (FLAT, BLUE), pods, frozenset({direction}), mode=mode
+            "default", name, f"uid-{name}", NADS, pods, frozenset({direction}), mode=mode
         )
         self.zone.policies.set_policy(made.key, made)
 

@@ -26,6 +26,7 @@ from tests.support.policyworld import BARE, FLAT, ROUTED
 from weft import model, names, ranges
 from weft.control.zone import state, writer
 from weft.control.zone.objects import Namespace
+from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
 from weft.ovsdb import replica
@@ -70,7 +71,7 @@ def busy(namespace: str) -> netpolicy.Policy:
         namespace,
         "busy",
         "",
-        tuple(policyworld.DECLARED_NADS),
+        tuple(policyworld.NETWORKS),
         netpolicy.EVERYTHING,
         frozenset(Direction),
         ingress=rules,
@@ -103,15 +104,18 @@ class Site:
         self.database.apply((*strays, *desired), gone)
 
 
+NADS = tuple(policyworld.NETWORKS)
+
+
 @dataclass
 class Cluster:
     """What there is, and the zones that are told of it. `picks` decides what comes next."""
 
     picks: Random
     world: policyworld.World = field(default_factory=policyworld.imagined)
-    policies: dict[str, netpolicy.Policy] = field(default_factory=dict)
-    networks: dict[str, str] = field(default_factory=lambda: dict(policyworld.DECLARED_NADS))
-    mended: dict[str, netpolicy.Policy] = field(
+    policies: dict[ObjectKey, netpolicy.Policy] = field(default_factory=dict)
+    networks: dict[ObjectKey, str] = field(default_factory=lambda: dict(policyworld.NETWORKS))
+    mended: dict[ObjectKey, netpolicy.Policy] = field(
         default_factory=dict
     )  # those that a slip has broken
     gone: set[str] = field(default_factory=set)  # pods
@@ -185,7 +189,7 @@ class Cluster:
 
     def _rename(self) -> None:
         """A NAD goes, comes back, or is of another network from now on."""
-        nad = self.picks.choice(("red/flat", "blue/flat", "red/bare"))
+        nad = self.picks.choice(NADS[:3])
         if nad in self.networks and self.picks.random() < 0.7:
             del self.networks[nad]
         else:
@@ -222,7 +226,7 @@ class Cluster:
         for call in calls:
             call()
 
-    def _set_policy(self, key: str, policy: netpolicy.Policy | None) -> None:
+    def _set_policy(self, key: ObjectKey, policy: netpolicy.Policy | None) -> None:
         self.mended.pop(key, None)
         if policy is None:
             del self.policies[key]
@@ -235,7 +239,7 @@ class Cluster:
         for site in sites or self.sites.values():
             site.zone.set_namespace(name, Namespace(self.world.namespaces[name]))
 
-    def _set_nad(self, site: Site, nad: str) -> None:
+    def _set_nad(self, site: Site, nad: ObjectKey) -> None:
         network = self.networks.get(nad)
         site.zone.set_nad(nad, declared(network) if network else None)
 
@@ -245,7 +249,7 @@ class Cluster:
 
     def _set_pod(self, site: Site, pod: policyworld.Pod) -> None:
         if pod.key in self.gone:
-            site.zone.set_pod(pod.key, None)
+            site.zone.set_pod(ObjectKey.parse(pod.key), None)
             return
         held = {}
         for nad in self.attachments(pod):
@@ -257,9 +261,10 @@ class Cluster:
                 for address in addresses
             )
             held[nad] = model.Allocation(nic.mac, prefixed, number)
-        ref = model.PodRef(pod.namespace, pod.name, f"uid-{self.uids.get(pod.key, 0)}")
+        key = ObjectKey.parse(pod.key)
+        ref = model.PodRef(key, f"uid-{self.uids.get(pod.key, 0)}")
         site.zone.set_pod(
-            pod.key, allocated_pod(ref, pod.node, held, labels=pod.labels, named=pod.ports)
+            key, allocated_pod(ref, pod.node, held, labels=pod.labels, named=pod.ports)
         )
 
     @staticmethod
@@ -272,10 +277,10 @@ class Cluster:
         """Each attachment that there is, with its network and the name of its port."""
         for pod in self.world.pods:
             for nad in self.attachments(pod) if pod.key not in self.gone else ():
-                if nad in self.networks:
+                if (network := self.networks.get(ObjectKey.parse(nad))) is not None:
                     nic = self.world.nics[pod.key, policyworld.DECLARED_NADS[nad]]
                     port = names.logical_port(nad, pod.namespace, pod.name)
-                    yield pod, self.networks[nad], nic, port
+                    yield pod, network, nic, port
 
     def check(self) -> None:
         """Every connection of every two ends on one network."""

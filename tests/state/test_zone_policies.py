@@ -18,6 +18,7 @@ from weft import model, names, ranges
 from weft.api.pod import Pod
 from weft.control.zone import state
 from weft.control.zone.objects import AllocatedPod, Namespace
+from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets
 from weft.policy import netpolicy
@@ -64,9 +65,8 @@ PODS = {"one/p": (11, 12), "one/q": (21, 22), "two/p": (11, 12), "two/q": (31, 3
 
 
 def made_pod(key: str, node: str, nads: tuple[str, ...], labels: int, named: int) -> AllocatedPod:
-    namespace, name = key.split("/")
     held = {nad: allocation(number) for nad, number in zip(nads, PODS[key], strict=False)}
-    ref = model.PodRef(namespace, name, f"uid-{key}")
+    ref = model.PodRef(ObjectKey.parse(key), f"uid-{key}")
     return allocated_pod(ref, node, held, labels=LABELS[labels], named=NAMED[named])
 
 
@@ -139,7 +139,11 @@ POLICIES = st.builds(
     namespace=st.just("one"),
     name=st.just("x"),
     uid=st.just("u"),
-    nads=st.lists(st.sampled_from([*NADS, "one/none"]), min_size=1, max_size=2).map(tuple),
+    nads=st.lists(
+        st.sampled_from([*map(ObjectKey.parse, NADS), ObjectKey("one", "none")]),
+        min_size=1,
+        max_size=2,
+    ).map(tuple),
     pods=SELECTORS,
     directions=st.sets(st.sampled_from(netpolicy.Direction), min_size=1).map(frozenset),
     ingress=RULES,
@@ -156,7 +160,7 @@ BUSY = [
         "one",
         name,
         "u",
-        ("one/blue", "one/red"),
+        (ObjectKey("one", "blue"), ObjectKey("one", "red")),
         pods,
         frozenset(netpolicy.Direction),
         ingress=(netpolicy.Rule(0, (TEAM_A, EVERYBODY)), netpolicy.Rule(1, (TEAM_A,), WEB)),
@@ -174,10 +178,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
         lambda key: st.tuples(
             st.just("policy"),
             st.just(key),
-            st.none()
-            | POLICIES.map(
-                lambda p: replace(p, namespace=key.split("/")[0], name=key.split("/")[1])
-            ),
+            st.none() | POLICIES.map(lambda p: replace(p, **ObjectKey.parse(key)._asdict())),
         )
     ),
     st.sampled_from(sorted(PODS)).flatmap(
@@ -220,14 +221,14 @@ BEGINNING: list[Step] = [
 
 def play(zone: state.Zone, step: Step) -> None:
     kind, key, what = step
-    setters: dict[str, Callable[[str, Any], None]] = {
+    setters: dict[str, Callable[[Any, Any], None]] = {
         "policy": zone.policies.set_policy,
         "namespace": zone.set_namespace,
         "pod": zone.set_pod,
         "nad": zone.set_nad,
         "node": zone.set_node,
     }
-    setters[kind](key, what)
+    setters[kind](ObjectKey.parse(key) if "/" in key else key, what)
 
 
 def zone(steps: Iterable[Step] = ()) -> state.Zone:
@@ -255,7 +256,7 @@ def test_any_way_to_the_same_objects_ends_in_the_same_rows(
     live, database = zone(), Database()
     steps = [(step, False) for step in BEGINNING]
     named = [replace(each, name=str(number)) for number, each in enumerate(first)]
-    steps += [(("policy", each.key, each), False) for each in named]
+    steps += [(("policy", str(each.key), each), False) for each in named]
     steps += picks
     for step, flush in steps:
         play(live, step)
@@ -291,8 +292,8 @@ class Looked:
     def every(self, kind: str) -> Mapping[str, Any]:
         return self.rows_by_kind.get(kind, {})
 
-    def network(self, nad: str) -> str:
-        found = self.every("nad").get(nad)
+    def network(self, nad: ObjectKey | str) -> str:
+        found = self.every("nad").get(str(nad))
         return found.network.name if found else ""
 
     def attachments(self, network: str) -> Iterator[tuple[Pod, str, model.Allocation]]:

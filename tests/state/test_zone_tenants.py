@@ -14,6 +14,7 @@ from weft import errors, model
 from weft.control.zone import state
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.labels import Operator, Requirement, Selector
+from weft.model import ObjectKey
 from weft.ovn import ports
 from weft.policy import netpolicy
 
@@ -32,13 +33,15 @@ def declared(
         (ip_network("10.1.0.0/24"),),
         access=access or model.Access(),
     )
-    return state.DeclaredNetwork(model.Network(spec, 1, nad), age)
+    return state.DeclaredNetwork(model.Network(spec, 1, ObjectKey.parse(nad)), age)
 
 
 def pod(namespace: str, nad: str, number: int, node: str = "node1") -> AllocatedPod:
     address = (ip_interface(f"10.1.0.{number}/24"),)
     made = {nad: model.Allocation(f"0a:58:00:00:00:{number:02x}", address, number)}
-    return allocated_pod(model.PodRef(namespace, f"p{number}", f"u{number}"), node, made)
+    return allocated_pod(
+        model.PodRef(model.ObjectKey(namespace, f"p{number}"), f"u{number}"), node, made
+    )
 
 
 def namespace(name: str, **labels: str) -> Step:
@@ -46,7 +49,7 @@ def namespace(name: str, **labels: str) -> Step:
 
 
 def define(nad: str, *args: object) -> Step:
-    return lambda zone: zone.set_nad(nad, declared(nad, *args))  # type: ignore[arg-type]
+    return lambda zone: zone.set_nad(ObjectKey.parse(nad), declared(nad, *args))  # type: ignore[arg-type]
 
 
 def put(made: AllocatedPod) -> Step:
@@ -97,7 +100,7 @@ def test_what_may_be_used_follows_labels_permissions_and_nads() -> None:
     assert len(gone) == 2
     define("ta/blue")(zone)
     assert using() == {"ta"}
-    zone.set_nad("ta/blue", None)
+    zone.set_nad(ObjectKey("ta", "blue"), None)
     assert using() == {"td"}
 
 
@@ -107,7 +110,7 @@ def test_a_nad_of_its_own_that_joined_lets_a_namespace_use_another_one() -> None
     for order in permutations((owner, own, across)):
         assert len(list(built(order).ports_on("blue"))) == 1
     zone = built((owner, own, across))
-    zone.set_nad("default/blue", None)
+    zone.set_nad(ObjectKey("default", "blue"), None)
     assert not list(zone.ports_on("blue"))
 
 
@@ -119,17 +122,19 @@ def test_a_pod_that_runs_keeps_what_it_has() -> None:
     define("ta/blue")(zone)
     assert not zone.changes().nb_gone
     assert len(list(zone.ports_on("blue"))) == 1
-    another = replace(runs.pod, ref=model.PodRef("tb", "p12", "another"), is_running=False)
+    another = replace(
+        runs.pod, ref=model.PodRef(model.ObjectKey("tb", "p12"), "another"), is_running=False
+    )
     put(replace(runs, pod=another))(zone)
     assert not list(zone.ports_on("blue"))
 
 
 def test_what_a_cni_call_is_reported_names_pod_network_owner_and_remedy() -> None:
     zone = built(STEPS)
-    zone.networks.check("ta/blue", "blue", "tb/web")
-    zone.networks.check("tx/unknown", "red", "tx/web")
+    zone.networks.check(ObjectKey("ta", "blue"), "blue", ObjectKey("tb", "web"))
+    zone.networks.check(ObjectKey("tx", "unknown"), "red", ObjectKey("tx", "web"))
     with pytest.raises(errors.NotReady) as refused:
-        zone.networks.check("te/mine", "blue", "te/thief")
+        zone.networks.check(ObjectKey("te", "mine"), "blue", ObjectKey("te", "thief"))
     said = refused.value.in_full()
     assert said.startswith('Pod te/thief: may not use network "blue" through NetworkAttachment')
     assert "belongs to namespace ta (NetworkAttachmentDefinition ta/blue)" in said
@@ -147,10 +152,12 @@ def test_a_policy_of_another_namespace_guards_none_of_the_owners_pods() -> None:
     zone = built(STEPS)
     zone.changes()
     both = frozenset(netpolicy.Direction)
-    foreign = netpolicy.Policy("te", "x", "u", ("ta/blue",), netpolicy.EVERYTHING, both)
-    zone.policies.set_policy("te/x", foreign)
+    foreign = netpolicy.Policy(
+        "te", "x", "u", (ObjectKey("ta", "blue"),), netpolicy.EVERYTHING, both
+    )
+    zone.policies.set_policy(ObjectKey("te", "x"), foreign)
     assert zone.changes() == state.RowChanges()
-    zone.policies.set_policy("ta/x", replace(foreign, namespace="ta"))
+    zone.policies.set_policy(ObjectKey("ta", "x"), replace(foreign, namespace="ta"))
     assert zone.changes().nb  # as its own namespace's does
 
 
@@ -160,10 +167,10 @@ def test_a_note_of_ownership_on_another_nad_takes_no_network_away() -> None:
     before = zone.desired()
     forged = declared("te/mine", ("1", "current", "2025-01-01"), model.Access(("te",)))
     other = replace(forged.network, spec=replace(forged.network.spec, mtu=600, subnets=()))
-    zone.set_nad("te/mine", replace(forged, network=other))
+    zone.set_nad(ObjectKey("te", "mine"), replace(forged, network=other))
     put(pod("te", "te/mine", 15))(zone)
     assert zone.desired() == before
     with pytest.raises(errors.NotReady):
-        zone.networks.check("te/mine", "blue", "te/thief")
-    zone.set_nad("ta/blue", None)
+        zone.networks.check(ObjectKey("te", "mine"), "blue", ObjectKey("te", "thief"))
+    zone.set_nad(ObjectKey("ta", "blue"), None)
     assert {port.pod.namespace for port in zone.ports_on("blue")} == {"te"}

@@ -17,6 +17,7 @@ from weft import names
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.model import ObjectKey
 
 SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
 
@@ -43,7 +44,9 @@ class Cluster:
             requested["metadata"]["ownerReferences"] = [launcherpod.owner(of)]
         made = await self.api.create(resources.PODS, requested)
         found = await self.pods.wait_for(
-            f"default/{name}", lambda obj: bool(podnetworks.parse(obj, primary=True)), PATIENCE
+            ObjectKey("default", name),
+            lambda obj: bool(podnetworks.parse(obj, primary=True)),
+            PATIENCE,
         )
         ((key, allocation),) = podnetworks.parse(found, primary=not network).items()
         port = names.logical_port(key, "default", name)

@@ -21,6 +21,7 @@ from tests.support.patience import PATIENCE
 from tests.support.realised import network
 from weft import model, rows
 from weft.control.zone import state, writer
+from weft.model import ObjectKey
 from weft.ovn import ports, tables
 from weft.ovsdb import session
 from weft.ovsdb.replica import Replica
@@ -63,7 +64,7 @@ class Bare:
         """A pod with one attachment; the name of its port."""
         address = ip_interface(f"10.1.0.{number}/24")
         allocation = model.Allocation(f"0a:58:00:00:00:{number:02x}", (address,), number)
-        ref = model.PodRef("default", name, f"uid-{name}")
+        ref = model.PodRef(model.ObjectKey("default", name), f"uid-{name}")
         self.zone.set_pod(
             ref.key, allocated_pod(ref, node, {"default/blue": allocation}, labels=labels)
         )
@@ -134,7 +135,7 @@ async def bare(ovsdb: Callable[[str], Server]) -> AsyncIterator[Bare]:
             await Replica.open(south.address, tables.SOUTHBOUND, tables.SB, on_reset=again)
         )
         zone = state.Zone(NODE, "chassis-1", remote_ports=ports.RemotePorts.PLAIN)
-        zone.set_nad("default/blue", network("blue", 1, "10.1.0.0/24"))
+        zone.set_nad(ObjectKey("default", "blue"), network("blue", 1, "10.1.0.0/24"))
         zone.set_node(FAR, model.NodeInfo(FAR, "chassis-2", ("192.0.2.2",)))
         looked = asyncio.Event()
         keeper = writer.OvnWriter(zone, nb, sb, on_written=looked.set)

@@ -25,7 +25,7 @@ OPTIONS = settings.ClusterManager(workers=4)
 def stored(obj: Object, uid: str = "", **status: Any) -> Object:
     """With what an API server adds of its own."""
     meta = obj["metadata"]
-    meta |= {"uid": uid or f"{obj['kind']}-{resources.key(obj).replace('/', '-')}"}
+    meta |= {"uid": uid or f"{obj['kind']}-{str(resources.key(obj)).replace('/', '-')}"}
     meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
     meta.setdefault("annotations", {})
     return {**obj, "status": status}
@@ -90,7 +90,7 @@ def signed(api: MemoryApi, key: str, entries: dict[str, Any]) -> Object:
     given = podnetworks.parse(
         {"metadata": {"annotations": {names.POD_NETWORKS: text}}}, primary=True
     )
-    ref = model.PodRef("default", key, meta["uid"])
+    ref = model.PodRef(model.ObjectKey("default", key), meta["uid"])
     notes = {names.POD_NETWORKS: text}
     notes[names.POD_NETWORKS_SIGNATURE] = signer(api).sign(ref, given)
     return {"metadata": {"annotations": notes}}

@@ -61,11 +61,10 @@ class World(MemoryApi):
     def apply(self, patch: Patch) -> Ref | None:
         """The patch as the API server takes it; None if it is refused, or changes nothing."""
         about = patch.about
-        key = f"{about.namespace}/{about.name}" if about.namespace else about.name
         if patch.data is not None:  # of the Secret and the ConfigMap no more is asked than this
             self.keys = podsignature.TrustedKeys.parse({SIGNER.id: SIGNER.public})
             return None
-        ref = Ref(about.resource, key)
+        ref = Ref(about.resource, about.key)
         before = copy.deepcopy(self.objects.get(ref))
         try:
             if not self._write(ref, patch):
@@ -73,7 +72,7 @@ class World(MemoryApi):
         except errors.Conflict:
             return None
         verb = "delete" if patch.removes else "create" if before is None else "patch"
-        self.writes.append((verb, about.resource.kind, key))
+        self.writes.append((verb, about.resource.kind, str(about.key)))
         if self.lives is not None:
             left, arrives = self.lives
             self.lives = (left - 1, arrives)
@@ -89,13 +88,13 @@ class World(MemoryApi):
     def _write(self, ref: Ref, patch: Patch) -> bool:
         """Whether it changed anything."""
         if patch.removes:
-            self.remove(*ref)
+            self.remove(ref.resource, str(ref.key))
             return True
         if ref.resource is NETWORKS and ref not in self.objects:
             assert patch.creates, f"{ref.key} does not exist"
             uid = f"{ref.resource.kind}-{ref.key}-{self.version}"
-            self.put(ref.resource, {"metadata": {"name": ref.key, "uid": uid}})
-        return self.merge_patch(*ref, patch.body())
+            self.put(ref.resource, {"metadata": {"name": ref.key.name, "uid": uid}})
+        return self.merge_patch(ref.resource, str(ref.key), patch.body())
 
 
 class Manager:
@@ -125,14 +124,14 @@ class Manager:
     def notify(self, ref: Ref) -> None:
         obj = self.world.objects.get(ref)
         parsed = self.readers[ref.resource](copy.deepcopy(obj)) if obj is not None else None
-        setters: dict[Resource, Callable[[str, Any], None]] = {
-            NAMESPACES: self.cluster.set_namespace,
+        setters: dict[Resource, Callable[[Any, Any], None]] = {
+            NAMESPACES: lambda key, new: self.cluster.set_namespace(key.name, new),
             NADS: self.cluster.set_nad,
-            NODES: self.cluster.set_node,
+            NODES: lambda key, new: self.cluster.set_node(key.name, new),
             IPAMCLAIMS: self.cluster.set_claim,
             PODS: self.cluster.set_pod,
             MULTINETWORKPOLICIES: self.cluster.set_policy,
-            NETWORKS: self.cluster.set_network,
+            NETWORKS: lambda key, new: self.cluster.set_network(key.name, new),
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid

@@ -17,6 +17,7 @@ from weft.control.cluster.outcome import Ref
 from weft.kube import errors, resources
 from weft.kube.client import Client, Listing
 from weft.kube.resources import Resource
+from weft.model import ObjectKey
 
 Object = dict[str, Any]
 Spoil = Callable[[str, Resource, str], str]  # verb, kind, key -> "", "before" or "after"
@@ -30,6 +31,10 @@ def merge(target: Object, patch: Object) -> None:
             merge(target.setdefault(name, {}), value)
         else:
             target[name] = value
+
+
+def _ref(res: Resource, key: str) -> Ref:
+    return Ref(res, ObjectKey.parse(key))
 
 
 class MemoryApi(Client):
@@ -51,10 +56,10 @@ class MemoryApi(Client):
         return res
 
     def of(self, res: Resource, key: str) -> Object:
-        return self.objects[Ref(res, key)]
+        return self.objects[_ref(res, key)]
 
     def all(self, res: Resource) -> dict[str, Object]:
-        return {ref.key: obj for ref, obj in self.objects.items() if ref.resource == res}
+        return {str(ref.key): obj for ref, obj in self.objects.items() if ref.resource == res}
 
     def is_drained(self) -> bool:
         """Whether every watch has been given everything."""
@@ -65,8 +70,8 @@ class MemoryApi(Client):
     def put(self, res: Resource, obj: Object) -> Ref:
         """Creates or replaces, as a user or another controller would."""
         obj = copy.deepcopy(obj)
-        key = resources.key(obj)
-        event = "MODIFIED" if Ref(res, key) in self.objects else "ADDED"
+        key = str(resources.key(obj))
+        event = "MODIFIED" if _ref(res, key) in self.objects else "ADDED"
         obj |= {"kind": res.kind, "apiVersion": res.api_version}
         return self._store(res, key, event, obj)
 
@@ -82,7 +87,7 @@ class MemoryApi(Client):
 
     def remove(self, res: Resource, key: str) -> None:
         """It is gone, finalizers or not."""
-        obj = copy.deepcopy(self.objects.pop(Ref(res, key)))
+        obj = copy.deepcopy(self.objects.pop(_ref(res, key)))
         self._log(res, "DELETED", obj)
 
     def die_at(self, victim: int, fate: str) -> asyncio.Event:
@@ -126,10 +131,10 @@ class MemoryApi(Client):
                 raise errors.Invalid(422, "Invalid", f"{key} is being deleted: no new finalizers")
             if not meta.get("finalizers"):
                 self.remove(res, key)
-                return Ref(res, key)
+                return _ref(res, key)
         self._log(res, event, obj)
-        self.objects[Ref(res, key)] = obj
-        return Ref(res, key)
+        self.objects[_ref(res, key)] = obj
+        return _ref(res, key)
 
     def _log(self, res: Resource, event: str, obj: Object) -> None:
         self.version += 1
@@ -150,9 +155,9 @@ class MemoryApi(Client):
         return copy.deepcopy(self._found(res, f"{namespace}/{name}" if namespace else name))
 
     async def create(self, res: Resource, obj: Any) -> Object:
-        key = resources.key(obj)
+        key = str(resources.key(obj))
         async with self._effect("create", res, key):
-            if Ref(res, key) in self.objects:
+            if _ref(res, key) in self.objects:
                 raise errors.AlreadyExists(409, "AlreadyExists", f"{key} exists")
             stamped = {"creationTimestamp": self.now, "uid": f"{res.kind}-{key}-{self.version}"}
             self.put(res, {**obj, "metadata": {**stamped, **obj["metadata"]}})
@@ -195,7 +200,7 @@ class MemoryApi(Client):
             del self._behind[me]
 
     def _found(self, res: Resource, key: str) -> Object:
-        if Ref(res, key) not in self.objects:
+        if _ref(res, key) not in self.objects:
             raise errors.NotFound(404, "NotFound", f"{res.kind} {key} not found")
         return self.of(res, key)
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from tests.support import policyworld
 from weft import model, names
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 from weft.policy.netpolicy import (
     Direction,
@@ -69,7 +70,7 @@ def steps(seed: int, world: policyworld.World) -> Iterator[Step]:
     Some policies stay, some change under their name; now and then labels change as well.
     """
     rng = Random(seed)
-    kept: dict[str, netpolicy.Policy] = {}
+    kept: dict[ObjectKey, netpolicy.Policy] = {}
     while True:
         if rng.random() < 0.35:
             world = relabel(rng, world)
@@ -108,8 +109,8 @@ def policy(rng: Random, world: policyworld.World) -> netpolicy.Policy:
         direction: tuple(_rules(rng, world, namespace)) if direction in directions else ()
         for direction in Direction
     }
-    known = rng.sample(list(policyworld.DECLARED_NADS), rng.choice((1, 1, 2, 3)))
-    missing = [f"{namespace}/missing"] if rng.random() < 0.1 else []
+    known = rng.sample(list(policyworld.NETWORKS), rng.choice((1, 1, 2, 3)))
+    missing = [ObjectKey(namespace, "missing")] if rng.random() < 0.1 else []
     return netpolicy.Policy(
         namespace=namespace,
         name=f"p{rng.randrange(MOST)}",
@@ -245,9 +246,8 @@ def write(policy: netpolicy.Policy, rng: Random) -> Object:
 def _write_nads(policy: netpolicy.Policy, rng: Random) -> str:
     listed = []
     for nad in policy.nads:
-        namespace, name = nad.split("/")
-        short = namespace == policy.namespace and rng.random() < 0.5
-        listed.append(name if short else nad)
+        short = nad.namespace == policy.namespace and rng.random() < 0.5
+        listed.append(nad.name if short else str(nad))
     return rng.choice((",", ", ")).join(listed)
 
 

@@ -15,6 +15,7 @@ from tests.support import objects
 from tests.support.objects import Object
 from weft import model, names, ranges
 from weft.api import podnetworks
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 from weft.policy.netpolicy import Protocol
 
@@ -27,6 +28,7 @@ DECLARED_NADS = {
     "red/bare": BARE,
     "green/routed": ROUTED,
 }
+NETWORKS = {ObjectKey.parse(nad): network for nad, network in DECLARED_NADS.items()}
 INTERFACES = {FLAT: "net1", BARE: "net2", ROUTED: "net3"}
 _TCP, _UDP, _SCTP = Protocol.TCP, Protocol.UDP, Protocol.SCTP
 

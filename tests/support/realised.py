@@ -17,6 +17,7 @@ from tests.support.patience import PATIENCE
 from tests.support.zones import Guest, Wire, Zone
 from weft import errors, model, ranges, rows
 from weft.control.zone import state, writer
+from weft.model import ObjectKey
 from weft.ovn import ports, tables
 from weft.ovsdb.replica import Replica
 
@@ -170,7 +171,7 @@ class Cluster:
                 await kept.writer.settled()
 
     async def define(self, nad: str, declared: state.DeclaredNetwork | None) -> None:
-        await self.update(lambda zone: zone.set_nad(nad, declared))
+        await self.update(lambda zone: zone.set_nad(ObjectKey.parse(nad), declared))
 
     async def pod(
         self,
@@ -188,13 +189,13 @@ class Cluster:
             tuple(ip_interface(address) for address in addresses),
             number,
         )
-        ref = model.PodRef("default", name, uid or f"uid-{name}")
+        ref = model.PodRef(model.ObjectKey("default", name), uid or f"uid-{name}")
         pod = allocated_pod(ref, node.zone.name, {key: allocation}, labels=labels or {})
         await self.update(lambda zone: zone.set_pod(ref.key, pod))
-        return model.Port(ref, key, key, "", node.zone.name, allocation)
+        return model.Port(ref, key, ObjectKey.parse(key), "", node.zone.name, allocation)
 
     async def gone(self, name: str) -> None:
-        await self.update(lambda zone: zone.set_pod(f"default/{name}", None))
+        await self.update(lambda zone: zone.set_pod(ObjectKey("default", name), None))
 
     async def guest(self, kept: Kept, port: model.Port) -> Guest:
         """The pod's interface on its node, its port bound in every zone that has it."""

@@ -21,6 +21,6 @@ class Notary:
         pod = copy.deepcopy(pod)
         meta = pod["metadata"]
         allocations = podnetworks.parse(pod, primary=True)
-        ref = model.PodRef(meta["namespace"], meta["name"], meta["uid"])
+        ref = model.PodRef(model.ObjectKey(meta["namespace"], meta["name"]), meta["uid"])
         meta["annotations"][names.POD_NETWORKS_SIGNATURE] = self.signer.sign(ref, allocations)
         return pod

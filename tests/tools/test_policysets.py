@@ -26,7 +26,7 @@ def pairs(step: policysets.Step) -> set[tuple[str, str, str, netpolicy.Connectio
             one, other = (step.world.endpoint(pod, network) for pod in (source, target))
             for asked in policysets.ASKED:
                 sent = replace(asked, source=one.addresses[0], target=other.addresses[0])
-                if evaluator.allowed(step.policies, policyworld.DECLARED_NADS, one, other, sent):
+                if evaluator.allowed(step.policies, policyworld.NETWORKS, one, other, sent):
                     found.add((network, source.key, target.key, asked))
     return found
 

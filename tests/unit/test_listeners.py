@@ -45,12 +45,12 @@ def world() -> dict[str, str]:
 
 
 @pytest.fixture
-def notified(world: dict[str, str]) -> listeners.Listeners[str]:
+def notified(world: dict[str, str]) -> listeners.Listeners[str, str]:
     return listeners.Listeners("pods", world.get)
 
 
 async def test_what_a_reader_failed_on_is_reported_until_it_takes_it_in(
-    world: dict[str, str], notified: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str, str]
 ) -> None:
     reader, other = Reader(failures=3), Reader()
     notified.add(reader)
@@ -66,7 +66,7 @@ async def test_what_a_reader_failed_on_is_reported_until_it_takes_it_in(
 
 
 async def test_what_changed_meanwhile_is_reported_as_one_step(
-    world: dict[str, str], notified: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str, str]
 ) -> None:
     reader = Reader(failures=1)
     notified.add(reader)
@@ -79,7 +79,7 @@ async def test_what_changed_meanwhile_is_reported_as_one_step(
 
 
 async def test_a_change_of_something_else_does_not_wait(
-    world: dict[str, str], notified: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str, str]
 ) -> None:
     reader = Reader(failures=1)
     notified.add(reader)
@@ -90,7 +90,7 @@ async def test_a_change_of_something_else_does_not_wait(
 
 
 async def test_what_came_and_went_untold_never_was(
-    world: dict[str, str], notified: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str, str]
 ) -> None:
     reader = Reader(failures=1)
     notified.add(reader)
@@ -101,7 +101,7 @@ async def test_what_came_and_went_untold_never_was(
 
 
 async def test_who_listens_no_more_is_owed_nothing(
-    world: dict[str, str], notified: listeners.Listeners[str]
+    world: dict[str, str], notified: listeners.Listeners[str, str]
 ) -> None:
     reader = Reader(failures=1)
     remove = notified.add(reader)

@@ -29,7 +29,7 @@ class AllocationOwner(NamedTuple):
 
     attachment: str = ""
     pod: str = ""
-    claim: model.ObjectRef | None = None
+    claim: model.ObjectKey | None = None
 
     def __str__(self) -> str:
         if self.claim is None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from weft import errors, names
+from weft.model import ObjectKey
 
 # "<nad>.<namespace>.ovn.kubernetes.io/ip_address" is Kube-OVN's for an additional network.
 _KUBE_OVN = re.compile(
@@ -29,17 +30,17 @@ def is_request(key: str) -> bool:
 
 
 def ignored_requests(
-    subject: str, annotations: Mapping[str, object], nads: Iterable[str], *, primary: bool
+    subject: str, annotations: Mapping[str, object], nads: Iterable[ObjectKey], *, primary: bool
 ) -> list[errors.InvalidInput]:
     """A problem for each request for weft's networks: `nads`, and the default one if it is weft's.
 
-    `nads` are "<namespace>/<name>"; `primary`: weft serves the default network.
+    `primary`: weft serves the default network.
     """
     own = set(nads)
     found = []
     for key in sorted(annotations):
         named = _KUBE_OVN.fullmatch(key)
-        is_ours = f"{named['namespace']}/{named['name']}" in own if named else False
+        is_ours = ObjectKey(named["namespace"], named["name"]) in own if named else False
         if is_ours or (primary and _OF_POD.fullmatch(key)):
             field, value = f"metadata.annotations[{key}]", annotations[key]
             rule = "is an annotation of another plugin and has no effect on weft's networks"

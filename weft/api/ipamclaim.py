@@ -31,10 +31,8 @@ def parse(claim: object) -> model.IpamClaim:
     pod = owner.text("name") if owner else ""
     if found:
         raise found[0]
-    namespace, name = objects.key(claim)
     return model.IpamClaim(
-        namespace=namespace,
-        name=name,
+        key=objects.key(claim),
         network=required["network"],
         interface=required["interface"],
         addresses=addresses,

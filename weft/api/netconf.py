@@ -13,6 +13,7 @@ import re
 from weft import model, names
 from weft.api import cidrs, netfields, notation, selectors
 from weft.api.fields import Fields
+from weft.model import ObjectKey
 
 MIN_MTU = 576
 MIN_MTU_IPV6 = 1280
@@ -267,12 +268,12 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
     )
 
 
-def _guests(fields: Fields, name: str) -> tuple[str, ...]:
+def _guests(fields: Fields, name: str) -> tuple[ObjectKey, ...]:
     """Pods or VMs, as "<namespace>/<name>"; all who may create one there may use the name."""
     found = set()
     for place, text in fields.strings(name):
         if _GUEST.fullmatch(text) and len(text.partition("/")[2]) <= _LONGEST_NAME:
-            found.add(text)
+            found.add(ObjectKey.parse(text))
         else:
             rule = "must be <namespace>/<name> of a pod or virtual machine"
             fields.refuse(place, text, rule)

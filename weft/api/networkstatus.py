@@ -21,6 +21,7 @@ from typing import Any
 from weft import model
 from weft.api import conditions as kubernetes
 from weft.api.conditions import FALSE, TRUE, UNKNOWN
+from weft.model import ObjectKey
 
 MAX_LISTED = 100  # definitions that a status lists
 MAX_NODES = 500  # nodes that it lists
@@ -70,7 +71,7 @@ class Subnet:
 class Definition:
     """A NAD of the network. `problem`: why it does not count, "" if it does."""
 
-    key: str
+    key: ObjectKey
     generation: int = 0
     members: int = 0
     problem: str = ""
@@ -100,7 +101,7 @@ class Edit:
     """An edit that not all pods follow, with the labels of those that have the old configuration
     and the new one."""
 
-    definition: str
+    definition: ObjectKey
     reason: NetworkReason
     changes: tuple[Change, ...]
     old_pods: tuple[str, ...]
@@ -215,7 +216,7 @@ def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
         "id": found.network.id if found.network is not None else -1,
         "topology": str(spec.topology) if spec is not None else "",
         "subnets": ",".join(map(str, spec.subnets)) if spec is not None else "",
-        "owner": found.network.owner if found.network is not None else "",
+        "owner": str(found.network.owner or "") if found.network is not None else "",
         "members": found.members,
         "servingNodes": sum(1 for each in found.nodes if not each.problem),
         "usedAddresses": scarce.used if scarce is not None else 0,
@@ -234,7 +235,7 @@ def _usage(each: Subnet) -> dict[str, object]:
 
 def _definition(each: Definition) -> dict[str, object]:
     return {
-        "name": each.key,
+        "name": str(each.key),
         "accepted": not each.problem,
         "deleting": each.is_deleting,
         "message": each.problem[:_LONGEST],
@@ -250,7 +251,7 @@ def _node(each: Node) -> dict[str, object]:
 
 def _edit(each: Edit) -> dict[str, object]:
     return {
-        "definition": each.definition,
+        "definition": str(each.definition),
         "reason": each.reason.value,
         "fields": [
             {"name": one.field, "declared": one.declared, "inUse": one.in_use}

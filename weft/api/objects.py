@@ -9,18 +9,19 @@ from collections.abc import Mapping
 
 from weft import errors
 from weft.api import fields
+from weft.model import ObjectKey
 
 # Kinds without a namespace.
 _CLUSTER_WIDE = frozenset({"Namespace", "Node"})
 
 
-def key(obj: object) -> tuple[str, str]:
-    """(namespace, name); an object without a namespace is in `default`."""
+def key(obj: object) -> ObjectKey:
+    """The key of a namespaced object; one without a namespace is in `default`."""
     metadata = obj.get("metadata") if isinstance(obj, Mapping) else None
     if not isinstance(metadata, Mapping):
-        return "default", ""
+        return ObjectKey("default", "")
     namespace, name = metadata.get("namespace"), metadata.get("name")
-    return (
+    return ObjectKey(
         namespace if isinstance(namespace, str) and namespace else "default",
         name if isinstance(name, str) else "",
     )
@@ -28,8 +29,8 @@ def key(obj: object) -> tuple[str, str]:
 
 def subject(kind: str, obj: object) -> str:
     """The object's name in messages: `Pod default/web1`, `Node node1`."""
-    namespace, name = key(obj)
-    return f"{kind} {name}" if kind in _CLUSTER_WIDE else f"{kind} {namespace}/{name}"
+    found = key(obj)
+    return f"{kind} {found.name if kind in _CLUSTER_WIDE else found}"
 
 
 def annotation(kind: str, obj: object, name: str) -> str:

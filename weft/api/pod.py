@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import addressrequests, objects, podports, selection
+from weft.api import addressrequests, objects, podnetworks, podports, selection
 from weft.api.podsignature import SignedAnnotations
-from weft.policy import access
+from weft.model import ObjectKey
 from weft.policy.netpolicy import NamedPorts, Protocol
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Pod:
     is_on_networks: bool = False
     request: Request = NO_REQUEST
     proof: SignedAnnotations = ("", "")
-    allocated: tuple[str, ...] = ()
+    allocated: tuple[ObjectKey, ...] = ()
     machine: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     named: NamedPorts = field(default_factory=dict)
@@ -82,8 +82,7 @@ class Pod:
     other_requests: tuple[tuple[str, str], ...] = ()
 
     @property
-    def key(self) -> str:
-        """The pod's "<namespace>/<name>"."""
+    def key(self) -> ObjectKey:
         return self.ref.key
 
     @property
@@ -140,22 +139,21 @@ class Pod:
 
     # Values of indexes
 
-    def nads(self) -> set[str]:
+    def nads(self) -> set[ObjectKey]:
         """The NADs that the pod names; empty if its request is invalid."""
         return {each.nad for each in self.request.attachments if each.nad}
 
     def uses_foreign_nads(self) -> bool:
         """Whether the pod names NADs in other namespaces, whose owners may admit it."""
-        return any(access.namespace_of(nad) != self.ref.namespace for nad in self.nads())
+        return any(nad.namespace != self.ref.namespace for nad in self.nads())
 
-    def claims(self) -> set[str]:
+    def claims(self) -> set[ObjectKey]:
         """The IPAMClaims that the pod may refer to, in its NADs' namespaces and in its own."""
         named = [each for each in self.request.attachments if each.ipam_claim]
         if not named:
             return set()
-        homes = {(access.namespace_of(each.nad), each.ipam_claim) for each in named}
-        homes |= {(self.ref.namespace, each.ipam_claim) for each in named}
-        return {f"{namespace}/{name}" for namespace, name in homes}
+        homes = {ObjectKey(each.nad.namespace, each.ipam_claim) for each in named if each.nad}
+        return homes | {ObjectKey(self.ref.namespace, each.ipam_claim) for each in named}
 
 
 def _request_fields(pod: Pod) -> tuple[object, ...]:
@@ -175,8 +173,7 @@ def unrequested(
     """Attachments that have an allocation but are no longer requested; a pod keeps them."""
     known = {attachment.key for attachment in requested}
     for key in sorted(set(allocated) - known):
-        nad = "" if key == names.DEFAULT_NETWORK else names.nad_of(key)
-        yield model.Attachment(nad=nad, key=key, interface="")
+        yield model.Attachment(nad=podnetworks.nad_of(key), key=key, interface="")
 
 
 def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
@@ -188,12 +185,11 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     is_on_networks = _is_on_networks(annotations)
     is_host = bool(spec.get("hostNetwork"))
     is_reported = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
-    namespace = sys.intern(objects.key(pod)[0])
-    ref = model.PodRef(namespace, meta["name"], meta.get("uid", ""))
+    key = ObjectKey(sys.intern(objects.key(pod).namespace), meta["name"])
     serves = primary and not is_host
     counts = serves or is_on_networks
     return Pod(
-        ref=ref,
+        ref=model.PodRef(key, meta.get("uid", "")),
         version=meta.get("resourceVersion", ""),
         created=sys.intern(meta.get("creationTimestamp") or ""),
         node=sys.intern(spec.get("nodeName") or ""),
@@ -258,7 +254,7 @@ def _proof(annotations: Mapping[str, Any]) -> SignedAnnotations:
     return str(text or ""), str(signature or "")
 
 
-def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
+def _allocated(annotations: Mapping[str, Any]) -> tuple[ObjectKey, ...]:
     """The NAD of each attachment in the pod's annotation of allocations."""
     text = annotations.get(names.POD_NETWORKS)
     if not text:
@@ -268,7 +264,7 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[str, ...]:
     except (ValueError, TypeError):
         return ()
     keys = given if isinstance(given, dict) else ()
-    return _shared(tuple(names.nad_of(k) for k in keys if k != names.DEFAULT_NETWORK))
+    return _shared(tuple(nad for key in keys if (nad := podnetworks.nad_of(key))))
 
 
 def _machine(meta: Mapping[str, Any]) -> str:

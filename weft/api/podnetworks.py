@@ -9,12 +9,14 @@ The format is that of ovn-kubernetes: each reads the other's pods. The entry
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 
 import orjson
 
 from weft import errors, model, names
 from weft.api import fields, notation, objects
+from weft.model import ObjectKey
 
 KIND = "Pod"
 
@@ -117,6 +119,15 @@ def render(allocations: Mapping[str, model.Allocation], *, onto: str = "") -> st
     for key, allocation in allocations.items():
         entries[key] = _entry(allocation)
     return orjson.dumps(dict(sorted(entries.items()))).decode()
+
+
+@lru_cache(maxsize=4096)
+def nad_of(attachment: str) -> ObjectKey | None:
+    """The NAD of an entry's key, "<namespace>/<name>[/<n>]"; None for the default network's."""
+    if attachment == names.DEFAULT_NETWORK:
+        return None
+    namespace, _, rest = attachment.partition("/")
+    return ObjectKey(namespace, rest.partition("/")[0])
 
 
 def keys(text: str) -> frozenset[str]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from weft import errors, names
 from weft.api import fields, objects, policyrules, selectors
+from weft.model import ObjectKey
 from weft.policy.netpolicy import SEVERITIES, Direction, Logging, Mode, Policy, Selector, Skipped
 
 KIND = "MultiNetworkPolicy"
@@ -68,7 +69,7 @@ class ParsedPolicy:
     accepted: Policy | None = None
     annotation_to_keep: str = field(default="", compare=False)
     annotation: str = field(default="", compare=False)
-    networks: tuple[tuple[str, str], ...] = ()
+    networks: tuple[tuple[ObjectKey, str], ...] = ()
     version: str = field(default="", compare=False)  # resourceVersion
 
     def in_force(self, before: Policy | None = None) -> Policy | None:
@@ -98,7 +99,9 @@ def read(policy: object) -> ParsedPolicy:
         accepted=_accepted(policy, contents) if found else None,
         annotation_to_keep="" if found else annotation_to_keep(policy),
         annotation=text,
-        networks=tuple((each, network) for each, network in listed if isinstance(network, str)),
+        networks=tuple(
+            (ObjectKey.parse(each), network) for each, network in listed if isinstance(network, str)
+        ),
         version=_metadata(policy, "resourceVersion"),
     )
 
@@ -121,7 +124,7 @@ def annotation_to_keep(policy: object) -> str:
     return text if len(text) <= MAX_ANNOTATION else ""
 
 
-def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:
+def annotation_with_networks(text: str, networks: Mapping[ObjectKey, str]) -> str:
     """`text` (of ACCEPTED_POLICY) with the networks that the policy's NADs declare."""
     try:
         contents = json.loads(text) if text else {}
@@ -129,7 +132,7 @@ def annotation_with_networks(text: str, networks: Mapping[str, str]) -> str:
         return text
     if not isinstance(contents, dict) or not (networks or "networks" in contents):
         return text
-    contents["networks"] = dict(sorted(networks.items()))
+    contents["networks"] = {str(nad): network for nad, network in sorted(networks.items())}
     return json.dumps(contents, separators=(",", ":"))
 
 
@@ -213,8 +216,8 @@ def _annotation(policy: object, name: str, found: list[errors.InvalidInput]) -> 
         return ""
 
 
-def _nads(policy: object, found: list[errors.InvalidInput]) -> tuple[str, ...]:
-    """The NADs in `policy-for`, each as "<namespace>/<name>"."""
+def _nads(policy: object, found: list[errors.InvalidInput]) -> tuple[ObjectKey, ...]:
+    """The NADs in `policy-for`."""
     namespace, subject = objects.key(policy)[0], objects.subject(KIND, policy)
     before = len(found)
     text = _annotation(policy, names.POLICY_FOR, found)
@@ -228,7 +231,7 @@ def _nads(policy: object, found: list[errors.InvalidInput]) -> tuple[str, ...]:
         if not slash:
             where = namespace
         if _NAMESPACE.fullmatch(where) and _NAME.fullmatch(name):
-            keys.append(f"{where}/{name}")
+            keys.append(ObjectKey(where, name))
             continue
         rule = "must be the name of a NetworkAttachmentDefinition: [namespace/]name"
         hint = "" if part else "remove the extra comma"

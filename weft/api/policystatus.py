@@ -17,6 +17,7 @@ from typing import Any
 
 from weft.api import conditions as kubernetes
 from weft.api.conditions import FALSE, TRUE, UNKNOWN
+from weft.model import ObjectKey
 from weft.policy.netpolicy import (
     Direction,
     Mode,
@@ -43,7 +44,7 @@ class Binding:
     """A network that a policy guards, and how many attachments on it the policy selects."""
 
     network: str
-    nads: tuple[str, ...]
+    nads: tuple[ObjectKey, ...]
     ports: int = 0
 
 
@@ -174,7 +175,7 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
         "networks": [
             {
                 "name": binding.network,
-                "definitions": list(binding.nads),
+                "definitions": list(map(str, binding.nads)),
                 "ports": binding.ports,
             }
             for binding in found.bindings

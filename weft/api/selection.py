@@ -16,6 +16,7 @@ from dataclasses import replace
 from weft import errors, model, names
 from weft.api import notation, objects
 from weft.api.fields import Fields, decode, kind_of
+from weft.model import ObjectKey
 
 KIND = "Pod"
 
@@ -28,7 +29,7 @@ _TAKEN_INTERFACES = {
 }
 # The namespace in which Multus looks for a default-network that names none.
 _MULTUS_NAMESPACE = "kube-system"
-_OWN = model.Attachment(nad="", key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
+_OWN = model.Attachment(nad=None, key=names.DEFAULT_NETWORK, interface=names.DEFAULT_INTERFACE)
 # More NICs than a VM has slots. Without a limit one pod could take all addresses of a network.
 MAX_ATTACHMENTS = 32
 MAX_ADDRESSES = 32
@@ -133,7 +134,7 @@ def _short(subject: str, field: str, part: str) -> dict[str, object]:
 
 def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Attachment:
     """One attachment; its interface is `interface` by default, its key still the NAD's name."""
-    nad = f"{_namespace(fields, pod_namespace)}/{_nad_name(fields)}"
+    nad = ObjectKey(_namespace(fields, pod_namespace), _nad_name(fields))
     claim = fields.text("ipam-claim-reference")
     addresses = _addresses(fields)
     if claim and addresses:
@@ -144,7 +145,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
     _check_unused(fields)
     return model.Attachment(
         nad=nad,
-        key=nad,
+        key=str(nad),
         interface=_interface(fields) or interface,
         mac=_mac(fields),
         addresses=addresses,
@@ -266,7 +267,7 @@ def _refuse_many_default_routes(elements: list[Fields], requests: list[model.Att
 
 def _keyed(requests: list[model.Attachment]) -> tuple[model.Attachment, ...]:
     """Give the n-th repetition of a NAD the key <nad>/<n>."""
-    seen: Counter[str] = Counter()
+    seen: Counter[ObjectKey | None] = Counter()
     keyed = []
     for request in requests:
         repetition = seen[request.nad]

@@ -21,6 +21,7 @@ from weft.control.zone import (
     derived,
     informers,
     nads,
+    networks,
     pods,
     state,
     writer,
@@ -29,6 +30,7 @@ from weft.control.zone.objects import Namespace, Node
 from weft.kube import events
 from weft.kube.client import Client
 from weft.metrics import Figures, Metric
+from weft.model import ObjectKey
 from weft.nic import plan, port
 from weft.node import advertise, gc, records, restore, server, tunnelpeers, tunnels
 from weft.node.dependencies import Dependencies, Settings
@@ -85,7 +87,7 @@ class Agent:
             global_namespaces=settings.namespaces("weft node", options.global_namespaces),
         )
         if self._primary is not None:
-            self.zone.set_nad(names.DEFAULT_NETWORK, state.DeclaredNetwork(self._primary))
+            self.zone.set_nad(networks.DEFAULT, state.DeclaredNetwork(self._primary))
         self.writer = writer.OvnWriter(self.zone, nb, sb, own=own, on_written=self._written)
         self.derived = derived.Derived(nb, sb)
         self.bindings = bindings.Bindings(nb, sb, own.chassis, self._has_interface)
@@ -103,8 +105,9 @@ class Agent:
             primary=self._primary is not None,
             version=(sb, ovs, self.recorder),
         )
+        key = ObjectKey("", own.name)
         self.tunnels = tunnels.Tunnels(
-            *(client, own, lambda: self.informers.own_node.get(own.name), ovs, self.recorder),
+            *(client, own, lambda: self.informers.own_node.get(key), ovs, self.recorder),
             number=options.probe_port,
         )
         self.cni: server.Server | None = None
@@ -158,32 +161,33 @@ class Agent:
             restorer=self._restorer.run(),
         )
 
-    def _nad_changed(self, key: str, _: nads.Nad | None, new: nads.Nad | None) -> None:
+    def _nad_changed(self, key: ObjectKey, _: nads.Nad | None, new: nads.Nad | None) -> None:
         before = self.zone.networks.get(key)
         standing = nads.standing(new, before) if new else None
         self.zone.set_nad(key, standing)
         self.guards.nad_changed(before, standing)
         self._wake_writer()
 
-    def _node_changed(self, key: str, _: Node | None, new: Node | None) -> None:
+    def _node_changed(self, key: ObjectKey, _: Node | None, new: Node | None) -> None:
         for problem in new.problems if new is not None else ():
             log.warning("%s", problem)
-        standing = new.standing(self.zone.node(key)) if new is not None else None
-        self.zone.set_node(key, standing)
-        self._peers.set_node(key, standing)
-        self.tunnels.set_peer(key, standing)
+        name = key.name
+        standing = new.standing(self.zone.node(name)) if new is not None else None
+        self.zone.set_node(name, standing)
+        self._peers.set_node(name, standing)
+        self.tunnels.set_peer(name, standing)
         self._wake_writer()
 
     def _own_node_changed(self, *_: object) -> None:
         self._announcer.look()
         self.tunnels.look()
 
-    def _namespace_changed(self, key: str, _: Namespace | None, new: Namespace | None) -> None:
-        self.zone.set_namespace(key, new)
+    def _namespace_changed(self, key: ObjectKey, _: object, new: Namespace | None) -> None:
+        self.zone.set_namespace(key.name, new)
         self._wake_writer()
 
     def _policy_changed(
-        self, key: str, _: policy.ParsedPolicy | None, new: policy.ParsedPolicy | None
+        self, key: ObjectKey, _: policy.ParsedPolicy | None, new: policy.ParsedPolicy | None
     ) -> None:
         """Sets a policy; one that is invalid now stays in force as it was."""
         before = self.zone.policies.get(key)
@@ -234,19 +238,20 @@ class Agent:
             "chassis or tunnel endpoint was changed", where=f"Open vSwitch of node {self.own.name}"
         )
 
-    def network_of(self, key: str) -> model.NetworkSpec | None:
+    def network_of(self, key: ObjectKey | None) -> model.NetworkSpec | None:
         """Returns the network of a NAD, for a CNI call; None if weft serves no such NAD.
 
-        "" is the default network. Raises InvalidInput for an invalid NAD.
+        None is the default network. Raises InvalidInput for an invalid NAD.
         """
-        if not key:
+        if key is None:
             return self._primary.spec if self._primary else None
         seen = self.informers.nads.get(key)
         return seen.network() if seen else None
 
-    def check_use(self, key: str, pod: Pod) -> None:
+    def check_use(self, key: ObjectKey | None, pod: Pod) -> None:
         """Raises NotReady if a pod that does not run yet may not use a NAD."""
-        nads.check_use(self.zone, self.informers.nads.get(key), pod.key, runs=pod.is_running)
+        seen = self.informers.nads.get(key) if key is not None else None
+        nads.check_use(self.zone, seen, pod.key, runs=pod.is_running)
 
     def _dependencies(self) -> Dependencies:
         options = self._options

@@ -11,6 +11,7 @@ from weft.control.zone import nodes, ovnversion
 from weft.control.zone.objects import Node
 from weft.kube import cache, events, queue
 from weft.kube.client import Client
+from weft.model import ObjectKey
 from weft.ovsdb import replica
 
 
@@ -30,23 +31,24 @@ class Announcer:
         version: tuple[replica.Replica, replica.Replica, events.Recorder],
     ) -> None:
         self._client, self._nodes, self._own = client, followed, own
+        self._key = ObjectKey("", own.name)
         self._desired = nodes.announcement(own, primary=primary)
-        self._queue = queue.Queue[str]("Node")
+        self._queue = queue.Queue[ObjectKey]("Node")
         self._version = ovnversion.OvnVersion(*version, self.look)
 
     def look(self) -> None:
         """Has the Node compared with what it should contain."""
-        self._queue.add(self._own.name)
+        self._queue.add(self._key)
 
     async def run(self) -> None:
         """Compares and writes after each `look`, until cancelled."""
         self.look()
         await self._queue.run(self._announce)
 
-    async def _announce(self, _: str) -> None:
-        node = self._nodes.get(self._own.name)
+    async def _announce(self, _: ObjectKey) -> None:
+        node = self._nodes.get(self._key)
         await nodes.announce(self._client, node, self._own, self._desired)
-        if (node := self._nodes.get(self._own.name)) is not None:
+        if (node := self._nodes.get(self._key)) is not None:
             await self._version.announce(self._client, node)
 
     @property
@@ -54,5 +56,5 @@ class Announcer:
         """Why the Node lacks what it should contain; else empty."""
         if self._queue.trouble:
             return self._queue.trouble
-        lack = nodes.unannounced(self._nodes.get(self._own.name), self._own, self._desired)
+        lack = nodes.unannounced(self._nodes.get(self._key), self._own, self._desired)
         return lack.in_full() if lack else ""

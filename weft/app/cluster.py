@@ -21,6 +21,7 @@ from weft.control.signingkeys import PublicKeys
 from weft.kube import cache, events, lease
 from weft.kube.client import Client
 from weft.metrics import Figures, Metric
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Manager:
             self._client, cluster, self.recorder, pod_workers=self._options.workers
         )
 
-        def keys_changed(_: str, __: PublicKeys | None, new: PublicKeys | None) -> None:
+        def keys_changed(_: ObjectKey, __: PublicKeys | None, new: PublicKeys | None) -> None:
             cluster.set_keys(new.trusted if new is not None else TrustedKeys())
             writing.wake()
 

@@ -10,6 +10,7 @@ from weft.control import loop
 from weft.control.zone import state
 from weft.kube import cache
 from weft.metrics import Figures
+from weft.model import ObjectKey
 from weft.node import bridge, fragments, guard
 from weft.ovn import advertisement
 from weft.ovsdb import replica
@@ -63,7 +64,7 @@ class Guards:
         found = self._zone.network(network)
         return found.spec if found else None
 
-    def _machine_of(self, pod: str) -> str:
+    def _machine_of(self, pod: ObjectKey) -> str:
         """Returns the virtual machine that a pod runs, from KubeVirt's label; "" for none."""
         found = self._pods.get(pod)
         return found.labels.get(names.VM_NAME, "") if found is not None else ""

@@ -27,7 +27,7 @@ async def check(client: Client, *, force: bool = False) -> None:
     """Raises Conflict while running pods have networks of weft, unless `force`."""
     users = sorted(traces.users(list(await client.list(resources.PODS))))
     if users and not force:
-        shown = ", ".join(users[:SHOWN]) + (", ..." if len(users) > SHOWN else "")
+        shown = ", ".join(map(str, users[:SHOWN])) + (", ..." if len(users) > SHOWN else "")
         raise errors.Conflict(
             f"{len(users)} running pods have networks of weft and would lose them: {shown}",
             where="weft",

@@ -27,10 +27,12 @@ from weft.control.loop import together
 from weft.decode import budget, jsontext
 from weft.kube import cache, queue, resources
 from weft.kube.client import Client, Object
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
 NAME = "weft"  # of the ValidatingWebhookConfiguration
+_KEY = ObjectKey("", NAME)
 _LARGEST = 8 << 20  # bytes: two objects of the API server's largest size, and what JSON adds
 _BUDGET = budget.Budget(size=_LARGEST, values=500_000, depth=100)
 _SPREAD = 30.0  # seconds for API servers to read a new bundle before its certificate is served
@@ -49,7 +51,7 @@ class Webhook:
             field_selector=f"metadata.name={NAME}",
             may_be_unknown=True,
         )
-        self._queue = queue.Queue[str]("ValidatingWebhookConfiguration")
+        self._queue = queue.Queue[ObjectKey]("ValidatingWebhookConfiguration")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._current: ServingCertificate | None = None
         self._next: ServingCertificate | None = None
@@ -74,12 +76,12 @@ class Webhook:
     # Certificates
 
     async def _keep(self) -> None:
-        self._configuration.subscribe(lambda *_: self._queue.add(NAME))
+        self._configuration.subscribe(lambda *_: self._queue.add(_KEY))
         await self._queue.run(self._look)
 
-    async def _look(self, _: str) -> None:
+    async def _look(self, _: ObjectKey) -> None:
         """Adds this copy's certificates to the bundle, and renews the one that expires next."""
-        found = self._configuration.get(NAME)
+        found = self._configuration.get(_KEY)
         if found is None:
             return
         names, now, clock = reached_by(found), datetime.now(UTC), asyncio.get_running_loop().time()
@@ -96,7 +98,7 @@ class Webhook:
         if (patch := trusting(found, own, now)) is not None:
             await self._client.patch(resources.WEBHOOKS, NAME, "", patch, type="strategic")
             log.info("the webhook's certificate is trusted by ValidatingWebhookConfiguration weft")
-        self._queue.add(NAME, _LOOK if self._next is None else _SPREAD)
+        self._queue.add(_KEY, _LOOK if self._next is None else _SPREAD)
 
     # Requests
 
@@ -142,7 +144,7 @@ class Webhook:
         followed, namespaces = self._followed
 
         def labels(name: str) -> Mapping[str, str] | None:
-            found = namespaces.get(name)
+            found = namespaces.get(ObjectKey("", name))
             return found.labels if found is not None else None
 
         return admission.judge_nad(new, old, followed.objects(), self._rules, labels)

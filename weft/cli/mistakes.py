@@ -16,6 +16,7 @@ from weft.api import nad, objects, policy, policystatus, selection
 from weft.cli import labs
 from weft.control.cluster import nads
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.policy import access
 
 Object = Mapping[str, Any]
@@ -234,16 +235,16 @@ def _refused_networks(
         requested = selection.parse({"metadata": {**inner, **called}})
     except errors.InvalidInput:
         return
-    for each in dict.fromkeys(attachment.nad for attachment in requested):
+    for each in dict.fromkeys(attachment.nad for attachment in requested if attachment.nad):
         for settled in owned.values():
             if each not in settled.accepted or settled.spec is None:
                 continue
             network = model.Network(settled.spec, 0, settled.lead)
             # Only a cluster knows the labels of a namespace that is in no file.
             is_open = settled.spec.access.selector is not None and rule.labels(namespace) is None
-            has_own = namespace in map(access.namespace_of, settled.accepted)
+            has_own = namespace in {nad.namespace for nad in settled.accepted}
             if not (is_open or has_own or rule.admits(network, namespace)):
-                pod = f"{namespace}/{called['name']}"
+                pod = ObjectKey(namespace, called["name"])
                 yield rule.pod_refusal(network, each, pod).in_full()
 
 

@@ -9,6 +9,7 @@ from weft import names
 from weft.api.podsignature import TrustedKeys
 from weft.kube import cache, resources
 from weft.kube.client import Client, Object
+from weft.model import ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def read(obj: Object) -> PublicKeys:
 
 async def known(keys: cache.Informer[PublicKeys]) -> None:
     """Returns when the ConfigMap holds a key."""
-    key = f"{keys.namespace}/{names.SIGNING_KEYS}"
+    key = ObjectKey(keys.namespace, names.SIGNING_KEYS)
     await keys.wait_for(key, lambda found: bool(found.trusted), None)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from weft import names
 from weft.kube import resources
 from weft.kube.resources import Resource
+from weft.model import ObjectKey
 
 Object = Mapping[str, Any]
 
@@ -67,8 +68,8 @@ def conditions(node: Object) -> list[Object] | None:
     return kept if len(kept) != len(found) else None
 
 
-def users(pods: list[Object]) -> Iterator[str]:
-    """Yields the running pods that would lose a network of weft, as "<namespace>/<name>"."""
+def users(pods: list[Object]) -> Iterator[ObjectKey]:
+    """Yields the running pods that would lose a network of weft."""
     for pod in pods:
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         has_one = names.POD_NETWORKS_SIGNATURE in (pod["metadata"].get("annotations") or {})

@@ -7,7 +7,7 @@ written to the server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -15,19 +15,21 @@ from weft import errors, listeners
 from weft.kube import reflector, resources
 from weft.kube.client import Client, Object
 from weft.kube.resources import Resource
+from weft.model import ObjectKey
 
 T = TypeVar("T")
-Subscriber = listeners.Listener[T]
-Index = Callable[[T], Iterable[str]]
+Subscriber = listeners.Listener[ObjectKey, T]
+Index = Callable[[T], Iterable[Hashable]]
 Predicate = Callable[[T], bool]
 Version = tuple[str, str]  # uid and resourceVersion
+_ANY = ObjectKey("", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
     """A change of one object. `old` None: it is new. `new` None: it is deleted."""
 
-    key: str
+    key: ObjectKey
     old: T | None
     new: T | None
 
@@ -45,7 +47,7 @@ def version(obj: Object) -> Version:
 
 
 def steps(
-    key: str, old: T | None, new: T | None, version: Callable[[T], Version]
+    key: ObjectKey, old: T | None, new: T | None, version: Callable[[T], Version]
 ) -> tuple[Change[T], ...]:
     """One change, or two if a new object has taken the name: first the old one's deletion."""
     if old is None and new is None:
@@ -60,7 +62,7 @@ def steps(
 
 
 def differences(
-    have: Mapping[str, T], listed: Mapping[str, T], version: Callable[[T], Version]
+    have: Mapping[ObjectKey, T], listed: Mapping[ObjectKey, T], version: Callable[[T], Version]
 ) -> Iterator[Change[T]]:
     """The changes from the objects that a reader has to a new list; deletions come first."""
     for key in [key for key in have if key not in listed]:
@@ -70,7 +72,7 @@ def differences(
 
 
 class Informer(Generic[T]):
-    """The objects of one kind, each parsed once: by key ("namespace/name" or "name") and by index.
+    """The objects of one kind, each parsed once: by key and by index.
 
     `read` converts an object to the value that is stored (it may change the object in place);
     `version` returns its uid and resourceVersion. If the stored value stays equal, subscribers get
@@ -98,14 +100,16 @@ class Informer(Generic[T]):
         self.namespace = namespace
         self._selectors = ",".join(filter(None, (label_selector, field_selector)))
         self._functions = dict(indexes or {})
-        self._indexes: dict[str, dict[str, set[str]]] = {name: {} for name in self._functions}
+        self._indexes: dict[str, dict[Hashable, set[ObjectKey]]] = {
+            name: {} for name in self._functions
+        }
         self._read, self._version = read, version
-        self._objects: dict[str, T] = {}
-        self._listed: dict[str, T] = {}
-        self._subscribers: listeners.Listeners[T] = listeners.Listeners(
+        self._objects: dict[ObjectKey, T] = {}
+        self._listed: dict[ObjectKey, T] = {}
+        self._subscribers: listeners.Listeners[ObjectKey, T] = listeners.Listeners(
             res.plural, self._objects.get, self._pairs
         )
-        self._waiting: dict[str, set[asyncio.Future[T]]] = {}
+        self._waiting: dict[ObjectKey, set[asyncio.Future[T]]] = {}
         self._wanted: dict[asyncio.Future[T], Predicate[T]] = {}
         self._synced = asyncio.Event()
         self._reflector = reflector.Reflector(
@@ -141,11 +145,11 @@ class Informer(Generic[T]):
         """Wait until the first list is stored and its subscribers were called."""
         await self._synced.wait()
 
-    def get(self, key: str) -> T | None:
+    def get(self, key: ObjectKey) -> T | None:
         """The object with this key; None if there is none."""
         return self._objects.get(key)
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> Iterable[ObjectKey]:
         """The keys of all objects."""
         return self._objects.keys()
 
@@ -153,7 +157,7 @@ class Informer(Generic[T]):
         """All objects."""
         return self._objects.values()
 
-    def index(self, name: str, value: str) -> set[str]:
+    def index(self, name: str, value: Hashable) -> set[ObjectKey]:
         """Keys of the objects with `value` in an index."""
         return set(self._indexes[name].get(value, ()))
 
@@ -167,7 +171,7 @@ class Informer(Generic[T]):
         for key, obj in list(self._objects.items()):
             self._subscribers.notify_one(function, key, None, obj)
 
-    async def wait_for(self, key: str, predicate: Predicate[T], timeout: float | None) -> T:
+    async def wait_for(self, key: ObjectKey, predicate: Predicate[T], timeout: float | None) -> T:
         """The object, once it exists and `predicate` holds; NotReady after `timeout` seconds.
 
         An exception from the predicate ends the wait and reaches the caller.
@@ -194,7 +198,7 @@ class Informer(Generic[T]):
                 if not waiting:
                     del self._waiting[key]
 
-    def wake(self, key: str) -> None:
+    def wake(self, key: ObjectKey) -> None:
         """Evaluate the predicates of waits for an object again, because something else changed."""
         if (obj := self._objects.get(key)) is not None and key in self._waiting:
             self._wake(key, obj)
@@ -230,7 +234,7 @@ class Informer(Generic[T]):
             self._apply(change)
 
     def _pairs(self, old: T | None, new: T | None) -> Iterator[tuple[T | None, T | None]]:
-        return ((change.old, change.new) for change in steps("", old, new, self._version))
+        return ((change.old, change.new) for change in steps(_ANY, old, new, self._version))
 
     def _apply(self, change: Change[T]) -> None:
         stored = self._objects.get(change.key)
@@ -253,7 +257,7 @@ class Informer(Generic[T]):
         if change.new is not None and change.key in self._waiting:
             self._wake(change.key, change.new)
 
-    def _wake(self, key: str, obj: T) -> None:
+    def _wake(self, key: ObjectKey, obj: T) -> None:
         for future in self._waiting[key]:
             if future.done():
                 continue

@@ -20,6 +20,7 @@ from weft.kube.backoff import Backoff
 from weft.kube.cache import Cache
 from weft.kube.client import ApiError, Client, Conflict, NotFound, Object
 from weft.kube.resources import LEASES
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Elector:
         self._name, self._namespace = name, namespace
         self._identity, self._annotations = identity, annotations
         self._terms = terms or Terms()
-        self._troubles = troubles.Troubles[str]("Lease")
+        self._troubles = troubles.Troubles[ObjectKey]("Lease")
         self._watched: Cache | None = None
         self._leads = False
 
@@ -102,8 +103,8 @@ class Elector:
         return self._watched.trouble
 
     @property
-    def _key(self) -> str:
-        return f"{self._namespace}/{self._name}"
+    def _key(self) -> ObjectKey:
+        return ObjectKey(self._namespace, self._name)
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
         """Wait until this copy leads, then run `work` to its end; raises Lost."""

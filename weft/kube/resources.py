@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from weft.model import ObjectKey
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -98,14 +100,7 @@ ALL = (
 )  # fmt: skip
 
 
-def key(obj: Mapping[str, Any]) -> str:
-    """ "namespace/name", or "name" for a cluster-wide object."""
+def key(obj: Mapping[str, Any]) -> ObjectKey:
+    """The key of an object as the API server sends it."""
     meta = obj["metadata"]
-    namespace = meta.get("namespace")
-    return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
-
-
-def split_key(value: str) -> tuple[str, str]:
-    """(namespace, name) of a key; the namespace is empty for a cluster-wide object."""
-    namespace, _, name = value.rpartition("/")
-    return namespace, name
+    return ObjectKey(meta.get("namespace") or "", meta["name"])

@@ -139,7 +139,7 @@ def bound(columns: rows.Columns) -> Bound | None:
         network=ids.get(names.NETWORK, ""),
         attachment=ids[names.ATTACHMENT],
         iface_id=ids.get(names.IFACE_ID, ""),
-        pod=model.PodRef(namespace, name, ids.get(names.IFACE_VERSION, "")),
+        pod=model.PodRef(model.ObjectKey(namespace, name), ids.get(names.IFACE_VERSION, "")),
         proof=(ids.get(names.POD_NETWORKS, ""), ids.get(names.POD_NETWORKS_SIGNATURE, "")),
     )
 

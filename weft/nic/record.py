@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from weft import errors, model, names
+from weft.model import ObjectKey
 from weft.nic import plan, port
 
 VERSION = 1
@@ -58,7 +59,9 @@ def render(record: Record) -> bytes:
         **asdict(record.nic),
         "routes": [(route.dest, route.next_hop) for route in record.nic.routes],
     }
-    document = {"version": VERSION, "nic": nic, "owner": asdict(record.owner)}
+    pod = record.owner.pod
+    owner = {**asdict(record.owner), "pod": {**pod.key._asdict(), "uid": pod.uid}}
+    document = {"version": VERSION, "nic": nic, "owner": owner}
     return orjson.dumps(document, default=str)
 
 
@@ -93,7 +96,7 @@ def _nic(document: Mapping[str, Any]) -> plan.Nic:
 def _owner(document: Mapping[str, Any]) -> port.PortOwner:
     pod = document["pod"]
     return port.PortOwner(
-        pod=model.PodRef(str(pod["namespace"]), str(pod["name"]), str(pod["uid"])),
+        pod=model.PodRef(ObjectKey(str(pod["namespace"]), str(pod["name"])), str(pod["uid"])),
         sandbox=str(document["sandbox"]),
         netns=str(document["netns"]),
         network=str(document["network"]),

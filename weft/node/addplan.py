@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from weft import errors, model, names
 from weft.api.pod import Pod
+from weft.model import ObjectKey
 from weft.nic import plan, port
 from weft.node import call
 from weft.node.dependencies import Dependencies
@@ -49,7 +50,7 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
         netns=cni_call.netns,
         network=spec.name,
         attachment=attachment.key,
-        nad=cni_call.nad or names.DEFAULT_NETWORK,
+        nad=str(cni_call.nad or names.DEFAULT_NETWORK),
         proof=deps.decided(pod).prove(),
     )
     return AddPlan(nic, owner)
@@ -117,8 +118,8 @@ def _allocations(pod: Pod, deps: Dependencies) -> dict[str, model.Allocation]:
     return {key: decided[key] for key in decided if pod.primary or key != names.DEFAULT_NETWORK}
 
 
-def shown(nad: str) -> str:
-    return nad or "the default network"
+def shown(nad: ObjectKey | None) -> str:
+    return str(nad or "the default network")
 
 
 def _mismatch(pod: Pod, cni_call: call.Call, deps: Dependencies) -> errors.InvalidInput:
@@ -128,7 +129,7 @@ def _mismatch(pod: Pod, cni_call: call.Call, deps: Dependencies) -> errors.Inval
             return errors.InvalidInput(
                 f"NetworkAttachmentDefinition {element.nad}",
                 "spec.config.netAttachDefName",
-                cni_call.nad,
+                str(cni_call.nad),
                 f'must be "{element.nad}", the namespace and name of the NAD itself',
             )
     return errors.InvalidInput(
@@ -148,10 +149,10 @@ def _attachment_of(pod: Pod, cni_call: call.Call, deps: Dependencies) -> model.A
     return None
 
 
-def spec_of(nad: str, deps: Dependencies) -> model.NetworkSpec:
-    """Returns the network of a NAD ("": the default network); raises NotReady if there is none."""
+def spec_of(nad: ObjectKey | None, deps: Dependencies) -> model.NetworkSpec:
+    """Returns the network of a NAD, of None the default network; raises NotReady for none."""
     spec = deps.network_of(nad)
-    if spec is None and not nad:
+    if spec is None and nad is None:
         raise errors.NotReady(
             "is not weft's", where=shown(nad), hint="run weft node with --cluster-subnets"
         )
@@ -175,7 +176,7 @@ def peers(
     )
 
 
-def _network_name(nad: str, deps: Dependencies) -> str:
+def _network_name(nad: ObjectKey | None, deps: Dependencies) -> str:
     try:
         spec = deps.network_of(nad)
     except errors.InvalidInput:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from weft import errors, names
+from weft.model import ObjectKey
 from weft.nic import plan, result
 
 COMMANDS = ("ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION")
@@ -78,13 +79,13 @@ class Call:
         return names.DEFAULT_NETWORK if name == names.DEFAULT_CNI_NAME else name
 
     @property
-    def nad(self) -> str:
-        """ "<namespace>/<name>" of the NAD with this configuration.
+    def nad(self) -> ObjectKey | None:
+        """The NAD with this configuration.
 
-        Empty for the default network, which has no NAD. Raises Refused if it is missing.
+        None for the default network, which has no NAD. Raises Refused if it is missing.
         """
         if self.network == names.DEFAULT_NETWORK:
-            return ""
+            return None
         key = self.config.get("netAttachDefName")
         if not isinstance(key, str) or key.count("/") != 1:
             name = "" if key is None else f" {errors.as_written(key)}"
@@ -94,11 +95,11 @@ class Call:
                 where=f"network {self.network}",
                 hint="add it to spec.config of the NetworkAttachmentDefinition",
             )
-        return key
+        return ObjectKey.parse(key)
 
     @property
-    def pod(self) -> str:
-        """ "<namespace>/<name>" of the pod, from CNI_ARGS; raises Refused if it is missing."""
+    def pod(self) -> ObjectKey:
+        """The pod, from CNI_ARGS; raises Refused if it is missing."""
         namespace, name = self.args.get("K8S_POD_NAMESPACE"), self.args.get("K8S_POD_NAME")
         if not namespace or not name:
             raise Refused(
@@ -106,7 +107,7 @@ class Call:
                 "CNI_ARGS: has no K8S_POD_NAMESPACE or no K8S_POD_NAME",
                 hint="weft serves pods of Kubernetes; their runtime passes both",
             )
-        return f"{namespace}/{name}"
+        return ObjectKey(namespace, name)
 
     @property
     def uid(self) -> str:

@@ -11,6 +11,7 @@ from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations, SignedAnnotations
 from weft.kube import cache
 from weft.metrics import Histogram
+from weft.model import ObjectKey
 from weft.nic import plan, port
 from weft.node.records import Records
 from weft.ovsdb import replica
@@ -35,7 +36,7 @@ class Settings:
         return Path(self.socket).with_name("attachments")
 
 
-def _anything(key: str) -> bool:
+def _anything(key: ObjectKey) -> bool:
     """The default of `is_defined`, for processes without NADs."""
     return True
 
@@ -48,9 +49,9 @@ def _silent(pod: model.PodRef, reason: EventReason, message: str) -> None:
 class Dependencies:
     """What the CNI server needs of its process.
 
-    `pods` are all pods of the cluster. `network_of` returns the network of a NAD, by
-    "<namespace>/<name>", and of "" the default network; None for one that weft does not serve;
-    raises InvalidInput for a NAD that is wrong.
+    `pods` are all pods of the cluster. `network_of` returns the network of a NAD, and
+    of None the default network; None for one that weft does not serve; raises InvalidInput for a
+    NAD that is wrong.
     `decided` returns the signed allocations of a pod, present or last verified; `verified` those
     of two annotations, and raises InvalidInput if they are not signed.
     `refusal` returns why an attachment, by keys of pod and attachment, has no port all the same.
@@ -63,12 +64,12 @@ class Dependencies:
 
     node: str
     pods: cache.Informer[Pod]
-    network_of: Callable[[str], model.NetworkSpec | None]
+    network_of: Callable[[ObjectKey | None], model.NetworkSpec | None]
     decided: Callable[[Pod], SignedAllocations]
     verified: Callable[[model.PodRef, SignedAnnotations], SignedAllocations]
-    refusal: Callable[[str, str], errors.WeftError | None]
-    check_use: Callable[[str, Pod], None]
-    is_defined: Callable[[str], bool] = field(default=_anything, kw_only=True)
+    refusal: Callable[[ObjectKey, str], errors.WeftError | None]
+    check_use: Callable[[ObjectKey | None, Pod], None]
+    is_defined: Callable[[ObjectKey], bool] = field(default=_anything, kw_only=True)
     ovs: replica.Replica
     records: Records
     settings: Settings = field(default_factory=Settings)

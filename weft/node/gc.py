@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from weft import names
 from weft.api.pod import Pod
 from weft.host import netlink, uninterrupted
+from weft.model import ObjectKey
 from weft.nic import port
 from weft.node import attach, call, links
 from weft.node.dependencies import Dependencies
@@ -39,7 +40,9 @@ async def sweep(deps: Dependencies) -> int:
     return len(gone) + strays
 
 
-def orphaned(bounds: Iterable[port.Bound], pod: Callable[[str], Pod | None]) -> list[port.Bound]:
+def orphaned(
+    bounds: Iterable[port.Bound], pod: Callable[[ObjectKey], Pod | None]
+) -> list[port.Bound]:
     """Returns the ports whose pod is gone, or has another uid; `pod` returns a pod by key."""
     return [
         bound

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from weft import errors, model, names, rows
 from weft.metrics import Figures, Metric
+from weft.model import ObjectKey
 from weft.nic import port
 from weft.node import sockets
 from weft.openflow.session import Session
@@ -49,7 +50,7 @@ class Guard:
         chassis: str,
         *,
         spec_of: Callable[[str], model.NetworkSpec | None],
-        machine_of: Callable[[str], str],
+        machine_of: Callable[[ObjectKey], str],
         connected: Callable[[], None],
         bridge: str = port.BRIDGE,
     ) -> None:
@@ -220,18 +221,18 @@ class Guard:
         network = str(ids.get(names.NETWORK, ""))
         if name == names.advertiser_port(network):
             return guard.role_flows(number, PortRole)
-        kind, _, pod = str(ids.get(names.OWNER, "")).partition("/")
-        roles = self._roles(network, pod) if kind == "Pod" else []
+        kind, namespace, pod = names.owner_parts(str(ids.get(names.OWNER, "")))
+        roles = self._roles(network, ObjectKey(namespace, pod)) if kind == "Pod" else []
         own = guard.probe_flows(number, _assigned(found[1]))
         return (*own, *guard.role_flows(number, roles))
 
-    def _roles(self, network: str, pod: str) -> list[PortRole]:
+    def _roles(self, network: str, pod: ObjectKey) -> list[PortRole]:
         """Returns the roles that a network gives a pod, or the virtual machine that it runs."""
         spec = self._spec_of(network)
         if spec is None or not (spec.routers or spec.dhcp.servers):
             return []
         machine = self._machine_of(pod)
-        guest = {pod, f"{pod.partition('/')[0]}/{machine}"} if machine else {pod}
+        guest = {pod, ObjectKey(pod.namespace, machine)} if machine else {pod}
         known = ((PortRole.ROUTER, spec.routers), (PortRole.DHCP_SERVER, spec.dhcp.servers))
         return [role for role, named in known if guest & {*named}]
 

@@ -16,6 +16,7 @@ from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations, SignedAnnotations
 from weft.kube import queue, resources
 from weft.kube.client import Client, NotFound
+from weft.model import ObjectKey
 from weft.nic import port
 from weft.node import attach
 from weft.node.dependencies import Dependencies
@@ -30,7 +31,7 @@ class Restorer:
 
     def __init__(self, client: Client, deps: Dependencies) -> None:
         self._client, self._deps = client, deps
-        self.queue = queue.Queue[str]("annotations of Pod")
+        self.queue = queue.Queue[ObjectKey]("annotations of Pod")
 
     async def run(self) -> None:
         """Checks the pods with ports here, then those that change, until cancelled."""
@@ -39,12 +40,12 @@ class Restorer:
         self._deps.pods.subscribe(self._on_pod)
         await self.queue.run(self._reconcile)
 
-    def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+    def _on_pod(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         """Queues a pod whose annotations changed; a new pod has no port yet."""
         if old is not None and new is not None and any(old.proof) and old.proof != new.proof:
             self.queue.add(key)
 
-    async def _reconcile(self, key: str) -> None:
+    async def _reconcile(self, key: ObjectKey) -> None:
         pod = self._deps.pods.get(key)
         if pod is None or pod.is_completed:
             return

@@ -25,6 +25,7 @@ from weft.api.pod import Pod
 from weft.cni import wire
 from weft.host import netns, uninterrupted
 from weft.metrics import Figures, Metric
+from weft.model import ObjectKey
 from weft.nic import result
 from weft.node import attach, call, gc, health, repair, routes
 from weft.node.dependencies import Dependencies
@@ -116,7 +117,7 @@ class Server:
         """Whether a call or repair works on this device now."""
         return any(names.host_device(*key) == device for key in self._turns.keys)
 
-    def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+    def _pod_changed(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         """Cancels the ADDs of a deleted pod."""
         if new is not None or old is None:
             return

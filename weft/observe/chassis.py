@@ -117,8 +117,7 @@ def owner(external: Mapping[str, str], port: str) -> PortPod | None:
 
     `port` is the logical port's name, from which ovn-kubernetes' pods get their names.
     """
-    kind, _, rest = external.get(names.OWNER, "").partition("/")
-    namespace, _, pod = rest.partition("/")
+    kind, namespace, pod = names.owner_parts(external.get(names.OWNER, ""))
     if kind != "Pod":
         namespace = external.get("namespace", "")
         if external.get("pod") != "true" or not namespace:

@@ -232,7 +232,7 @@ def _networks(nads: Iterable[Object]) -> Iterator[Finding]:
         if is_own:
             own += 1
             network_id = (obj["metadata"].get("annotations") or {}).get(names.NETWORK_ID)
-            pending += [] if network_id else [resources.key(obj)]
+            pending += [] if network_id else [str(resources.key(obj))]
     if pending:
         remedy = f"kubectl describe net-attach-def -n {pending[0].replace('/', ' ')}"
         state = f"not accepted: {_few(pending)}"

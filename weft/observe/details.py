@@ -13,6 +13,7 @@ from weft import errors, model
 from weft.alloc.ledger import AllocationOwner, Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
+from weft.api.objects import key as key_of
 from weft.observe import members, workloads
 from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
@@ -52,12 +53,11 @@ def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
     for each in objects.nads:
-        meta = each["metadata"]
         try:
             spec = nad.parse(each)
         except errors.InvalidInput:
             continue
-        if spec is not None and accepted.get(f"{meta['namespace']}/{meta['name']}") == spec.name:
+        if spec is not None and accepted.get(key_of(each)) == spec.name:
             found.setdefault(spec.name, spec)
     return found
 

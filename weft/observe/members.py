@@ -14,6 +14,8 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
+from weft.api.objects import key as key_of
+from weft.model import ObjectKey
 from weft.observe import workloads
 from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
@@ -37,25 +39,24 @@ class Objects:
     controllers: Sequence[Object] = ()  # between a pod and its workload
 
 
-def networks(objects: Objects) -> dict[str, str]:
-    """The network of each accepted NAD, by "<namespace>/<name>"."""
+def networks(objects: Objects) -> dict[ObjectKey, str]:
+    """The network of each accepted NAD."""
     found = {}
     for each in objects.nads:
-        meta = each["metadata"]
-        network = (meta.get("annotations") or {}).get(names.NETWORK_NAME)
+        network = (each["metadata"].get("annotations") or {}).get(names.NETWORK_NAME)
         if network:
-            found[f"{meta['namespace']}/{meta['name']}"] = str(network)
+            found[key_of(each)] = str(network)
     return found
 
 
-def choose(wanted: str, namespace: str, known: Mapping[str, str]) -> str:
+def choose(wanted: str, namespace: str, known: Mapping[ObjectKey, str]) -> str:
     """Resolve a network given by its own name, or by a NAD of it ("[<namespace>/]<name>").
 
     Raise InvalidInput, with the networks that exist, if there is no such network.
     """
     if wanted in known.values():
         return wanted
-    key = wanted if "/" in wanted else f"{namespace}/{wanted}"
+    key = ObjectKey.parse(wanted) if "/" in wanted else ObjectKey(namespace, wanted)
     if key in known:
         return known[key]
     listed = ", ".join(sorted(set(known.values()), key=natural_key)) or "none"
@@ -111,7 +112,10 @@ def _labels(obj: Object) -> dict[str, str]:
 
 
 def _attached(
-    pod: Object, network: str, known: Mapping[str, str], namespaces: Mapping[str, dict[str, str]]
+    pod: Object,
+    network: str,
+    known: Mapping[ObjectKey, str],
+    namespaces: Mapping[str, dict[str, str]],
 ) -> Iterator[Member]:
     meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     if status.get("phase") in _DONE:
@@ -145,8 +149,8 @@ def _attached(
         )
 
 
-def _network(attachment: str, known: Mapping[str, str]) -> str:
-    return known.get(names.nad_of(attachment), "")
+def _network(attachment: str, known: Mapping[ObjectKey, str]) -> str:
+    return known.get(nad, "") if (nad := podnetworks.nad_of(attachment)) else ""
 
 
 def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from weft import model
+from weft.model import ObjectKey
 from weft.observe.workloads import Workload
 from weft.policy import evaluator, netpolicy
 
@@ -110,12 +111,12 @@ def expect(
     network: str,
     members: Iterable[Member],
     policies: Iterable[netpolicy.Policy],
-    networks: Mapping[str, str],
+    networks: Mapping[ObjectKey, str],
     question: netpolicy.Connection,
     *,
     ipv6: bool = False,
 ) -> Matrix:
-    """Return the matrix that `policies` make. `networks` are the networks of NADs by their keys.
+    """Return the matrix that `policies` make. `networks` are the networks of NADs.
 
     `ipv6` prefers IPv6 addresses for pairs that have both families.
     """
@@ -204,6 +205,6 @@ def reason_of(verdict: evaluator.Verdict) -> str:
             place = f"spec.{judgement.direction.lower()}[{rule.index}]"
             reasons.append(f"{policy.key} {place} allows it at the {end}")
         elif judgement.isolating:
-            keys = ", ".join(policy.key for policy in judgement.isolating)
+            keys = ", ".join(str(policy.key) for policy in judgement.isolating)
             reasons.append(f"no rule of {keys} allows it at the {end}")
     return "; ".join(reasons) or "no policy isolates either end"

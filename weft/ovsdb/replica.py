@@ -18,7 +18,7 @@ from weft.ovsdb import contents, schema, session, transact, wire
 from weft.rows import ActualRow, Columns, Referrer, Row, RowKey, Table
 
 Json = Any
-Subscriber = listeners.Listener[Columns]
+Subscriber = listeners.Listener[str, Columns]
 Predicate = Callable[[Columns | None], bool]
 Observer = Callable[[list[contents.ObservedChange]], None]
 # The id of the monitor for observed tables.
@@ -50,14 +50,14 @@ class Replica:
         self._observers: list[Observer] = []
         self._probe = probe
         # A reset is a change too: a reader that fails on it gets it again.
-        self._resets: listeners.Listeners[object] = listeners.Listeners(
+        self._resets: listeners.Listeners[str, object] = listeners.Listeners(
             f"{database}, read again", lambda _: self._contents
         )
         if on_reset is not None:
             self._resets.add(lambda *_: on_reset())
         self._session: session.Session | None = None
         self._contents: contents.Contents | None = None
-        self._subscribers: dict[str, listeners.Listeners[Columns]] = {}
+        self._subscribers: dict[str, listeners.Listeners[str, Columns]] = {}
         self._waiting: dict[RowKey, list[tuple[Predicate, asyncio.Future[None]]]] = {}
         self._writer = transact.Transactions(database, self._current)
         self._trouble = f"{address} did not answer"
@@ -116,7 +116,7 @@ class Replica:
             return f"{self.database} at {self.address} is not followed: {self._trouble}"
         return next((each.trouble for each in self._listeners() if each.trouble), "")
 
-    def _listeners(self) -> list[listeners.Listeners[Any]]:
+    def _listeners(self) -> list[listeners.Listeners[str, Any]]:
         return [*self._subscribers.values(), self._resets]
 
     # Reading, from memory.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from weft import errors, model
+from weft.model import ObjectKey
 
 # Namespaces that are always global.
 GLOBAL_NAMESPACES = frozenset({"default"})
@@ -19,11 +20,6 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 _NAD = "NetworkAttachmentDefinition"
 
 NamespaceLabels = Callable[[str], Mapping[str, str] | None]
-
-
-def namespace_of(nad: str) -> str:
-    """The namespace of a NAD "<namespace>/<name>"."""
-    return nad.partition("/")[0]
 
 
 def _nobody(namespace: str) -> Mapping[str, str] | None:
@@ -42,11 +38,11 @@ class AccessRule:
 
     def admits(self, network: model.Network, namespace: str) -> bool:
         """Whether the network's owner lets a namespace in."""
-        own, access = namespace_of(network.owner), network.spec.access
-        if not network.owner or namespace == own:
+        if network.owner is None or namespace == network.owner.namespace:
             return True
+        access = network.spec.access
         if not access.is_set:
-            return own in self.global_namespaces
+            return network.owner.namespace in self.global_namespaces
         return namespace in (access.namespaces or ()) or self._selects(access, namespace)
 
     def _selects(self, access: model.Access, namespace: str) -> bool:
@@ -55,46 +51,44 @@ class AccessRule:
             return False
         return access.selector.matches({**labels, _NAME_LABEL: namespace})
 
-    def may_join(self, network: model.Network, nad: str) -> bool:
+    def may_join(self, network: model.Network, nad: ObjectKey) -> bool:
         """Whether a NAD may declare the network again.
 
         A NAD in a global namespace always may: only administrators write there. It then serves its
         own namespace only, unless the owner admits others. Pods of a namespace may use a network if
         its owner admits the namespace, or if a NAD of the namespace has joined the network.
         """
-        return namespace_of(nad) in self.global_namespaces or self.admits(
-            network, namespace_of(nad)
-        )
+        return nad.namespace in self.global_namespaces or self.admits(network, nad.namespace)
 
-    def pod_refusal(self, network: model.Network, nad: str, pod: str) -> errors.NotReady:
-        """Why a pod "<namespace>/<name>" may not use the network."""
-        named, own = errors.as_written(network.name), namespace_of(pod)
+    def pod_refusal(
+        self, network: model.Network, nad: ObjectKey, pod: ObjectKey
+    ) -> errors.NotReady:
+        """Why a pod may not use the network."""
+        named, own = errors.as_written(network.name), pod.namespace
         return errors.NotReady(
             f"may not use network {named} through {_NAD} {nad}: {_reason(network, own)}",
             where=f"Pod {pod}",
             hint=f"{_remedy(network, own)}; the pod then continues",
         )
 
-    def nad_refusal(self, network: model.Network, nad: str) -> str:
+    def nad_refusal(self, network: model.Network, nad: ObjectKey) -> str:
         """Why a NAD may not declare the network again, and who may change that."""
-        own = namespace_of(nad)
+        own = nad.namespace
         return (
             f"{_NAD} {nad}: may not declare network {errors.as_written(network.name)}: "
             f"{_reason(network, own)} ({_remedy(network, own)}, or choose another network name)"
         )
 
-    def joined_notice(self, network: model.Network, nad: str) -> str:
+    def joined_notice(self, network: model.Network, nad: ObjectKey) -> str:
         """The notice for a NAD that has joined another namespace's network; "" for other NADs.
 
         Another namespace may have taken the name on purpose, so the notice says who owns it.
         """
-        own = namespace_of(nad)
-        if not network.owner or own == namespace_of(network.owner):
+        own = nad.namespace
+        if network.owner is None or own == network.owner.namespace:
             return ""
         message = f"{_NAD} {nad}: joins network {errors.as_written(network.name)}, "
-        message += (
-            f"which belongs to namespace {namespace_of(network.owner)} ({_NAD} {network.owner})"
-        )
+        message += f"which belongs to namespace {network.owner.namespace} ({_NAD} {network.owner})"
         if self.admits(network, own):
             return message
         return (
@@ -104,16 +98,17 @@ class AccessRule:
 
 
 def _reason(network: model.Network, namespace: str) -> str:
-    own = namespace_of(network.owner)
+    assert network.owner is not None, "it admits everybody"
     return (
-        f"it belongs to namespace {own} ({_NAD} {network.owner}), which does not "
-        f"admit namespace {namespace}"
+        f"it belongs to namespace {network.owner.namespace} ({_NAD} {network.owner}), which does "
+        f"not admit namespace {namespace}"
     )
 
 
 def _remedy(network: model.Network, namespace: str) -> str:
+    assert network.owner is not None, "it admits everybody"
     return (
-        f"a user with write access in namespace {namespace_of(network.owner)} can add "
+        f"a user with write access in namespace {network.owner.namespace} can add "
         f"{errors.as_written(namespace)} to allowedNamespaces in spec.config of "
         f"{_NAD} {network.owner}"
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from weft import model
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 
 
@@ -46,7 +47,7 @@ class Verdict:
 
 def allowed(
     policies: Iterable[netpolicy.Policy],
-    networks: Mapping[str, str],
+    networks: Mapping[ObjectKey, str],
     source: netpolicy.Endpoint,
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
@@ -61,7 +62,7 @@ def allowed(
 
 def explain(
     policies: Iterable[netpolicy.Policy],
-    networks: Mapping[str, str],
+    networks: Mapping[ObjectKey, str],
     source: netpolicy.Endpoint,
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,
@@ -85,7 +86,9 @@ def explain(
     )
 
 
-def selects(policy: netpolicy.Policy, networks: Mapping[str, str], end: netpolicy.Endpoint) -> bool:
+def selects(
+    policy: netpolicy.Policy, networks: Mapping[ObjectKey, str], end: netpolicy.Endpoint
+) -> bool:
     """Whether the policy selects this attachment by network, namespace and labels."""
     return (
         end.namespace == policy.namespace
@@ -97,7 +100,7 @@ def selects(policy: netpolicy.Policy, networks: Mapping[str, str], end: netpolic
 def _judge(
     direction: netpolicy.Direction,
     policies: Iterable[netpolicy.Policy],
-    networks: Mapping[str, str],
+    networks: Mapping[ObjectKey, str],
     source: netpolicy.Endpoint,
     target: netpolicy.Endpoint,
     connection: netpolicy.Connection,

@@ -16,6 +16,7 @@ from weft.labels import EVERYTHING as EVERYTHING
 from weft.labels import Operator as Operator
 from weft.labels import Requirement as Requirement
 from weft.labels import Selector as Selector
+from weft.model import ObjectKey
 
 
 class Direction(StrEnum):
@@ -113,34 +114,32 @@ class Skipped:
 class Policy:
     """One MultiNetworkPolicy.
 
-    `nads` are the NADs ("<namespace>/<name>") whose networks it guards; `directions` those
-    in which it isolates the pods that it selects. `remembered` maps NADs to the networks that they
-    declared last.
+    `nads` are those whose networks it guards; `directions` those in which it isolates the pods that
+    it selects. `last_networks` maps NADs to the networks that they declared last.
     """
 
     namespace: str
     name: str
     uid: str
-    nads: tuple[str, ...]
+    nads: tuple[ObjectKey, ...]
     pods: Selector
     directions: frozenset[Direction]
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
     mode: Mode = Mode.ENFORCE
     skipped: tuple[Skipped, ...] = ()
-    last_networks: tuple[tuple[str, str], ...] = ()
+    last_networks: tuple[tuple[ObjectKey, str], ...] = ()
 
     @property
-    def key(self) -> str:
-        """The policy's "<namespace>/<name>"."""
-        return f"{self.namespace}/{self.name}"
+    def key(self) -> ObjectKey:
+        return ObjectKey(self.namespace, self.name)
 
     @property
     def selected_pods(self) -> PodSelector:
         """The selector of the policy's own pods."""
         return PodSelector(namespace=self.namespace, pods=self.pods)
 
-    def networks(self, known: Mapping[str, str]) -> frozenset[str]:
+    def networks(self, known: Mapping[ObjectKey, str]) -> frozenset[str]:
         """The networks that it guards; `known` maps NADs to networks. A NAD that declares none now
         (it is deleted, say) counts with its last one: other NADs may declare that network, and its
         pods stay isolated."""

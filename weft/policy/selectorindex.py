@@ -13,13 +13,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 
 # The requirement under which a selector is indexed: ("in", "app", "web"), ("key", "app", ""),
 # ("name", "default", ""), or ANY if it has no requirement that can be looked up.
 IndexKey = tuple[str, str, str]
 ANY: IndexKey = ("", "", "")
-NO_PODS: frozenset[str] = frozenset()
+NO_PODS: frozenset[ObjectKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +30,35 @@ class _Pod:
 
 
 class SelectorIndex:
-    """Pods by key ("<namespace>/<name>"), matched with PodSelectors."""
+    """Pods by key, matched with PodSelectors."""
 
     def __init__(self) -> None:
         self._namespaces: dict[str, Mapping[str, str]] = {}
-        self._pods: dict[str, _Pod] = {}
-        self._pods_in: dict[str, set[str]] = {}  # namespace -> pod keys
+        self._pods: dict[ObjectKey, _Pod] = {}
+        self._pods_in: dict[str, set[ObjectKey]] = {}  # namespace -> pod keys
         self._uses: dict[netpolicy.PodSelector, int] = {}  # how often each was added
         # The index: mark of the namespace -> mark of the pod -> selectors.
         self._index: dict[IndexKey, dict[IndexKey, set[netpolicy.PodSelector]]] = {}
         self._marks: dict[
             netpolicy.PodSelector, tuple[tuple[IndexKey, ...], tuple[IndexKey, ...]]
         ] = {}
-        self._chosen: dict[netpolicy.PodSelector, set[str]] = {}
-        self._choosing: dict[str, set[netpolicy.PodSelector]] = {}
+        self._chosen: dict[netpolicy.PodSelector, set[ObjectKey]] = {}
+        self._choosing: dict[ObjectKey, set[netpolicy.PodSelector]] = {}
 
     def __len__(self) -> int:
         return len(self._uses)
 
-    def pods(self, members: netpolicy.PodSelector) -> Set[str]:
+    def pods(self, members: netpolicy.PodSelector) -> Set[ObjectKey]:
         """The keys of the pods that a selector chooses, a live view; empty if it was not added."""
         return self._chosen.get(members, NO_PODS)
 
-    def selectors(self, pod: str) -> Set[netpolicy.PodSelector]:
+    def selectors(self, pod: ObjectKey) -> Set[netpolicy.PodSelector]:
         """The selectors that choose a pod, a live view."""
         return self._choosing.get(pod, frozenset())
 
     # Changes.
 
-    def set_pod(self, key: str, namespace: str, labels: Mapping[str, str] | None) -> bool:
+    def set_pod(self, key: ObjectKey, namespace: str, labels: Mapping[str, str] | None) -> bool:
         """Store a pod; `labels` None: it is gone. Returns whether its selectors changed."""
         if labels is None:
             if self._pods.pop(key, None) is None:
@@ -70,7 +71,7 @@ class SelectorIndex:
             self._pods_in.setdefault(namespace, set()).add(key)
         return self._update(key)
 
-    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[str]:
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> set[ObjectKey]:
         """Store a namespace; `labels` None: it is gone. Returns pods whose selectors changed."""
         if self._namespaces.get(name) == labels:
             return set()
@@ -109,7 +110,7 @@ class SelectorIndex:
         for key in self._chosen.pop(members, ()):
             self._unlink(key, members)
 
-    def _update(self, key: str) -> bool:
+    def _update(self, key: ObjectKey) -> bool:
         """Update the selectors that choose one pod; whether anything changed."""
         before = self._choosing.get(key, set())
         after = set(self._matching(key)) if key in self._pods else set()
@@ -125,12 +126,12 @@ class SelectorIndex:
             self._choosing.pop(key, None)
         return before != after
 
-    def _unlink(self, key: str, members: netpolicy.PodSelector) -> None:
+    def _unlink(self, key: ObjectKey, members: netpolicy.PodSelector) -> None:
         self._choosing[key].discard(members)
         if not self._choosing[key]:
             del self._choosing[key]
 
-    def _matching(self, key: str) -> Iterator[netpolicy.PodSelector]:
+    def _matching(self, key: ObjectKey) -> Iterator[netpolicy.PodSelector]:
         pod = self._pods[key]
         within = [ANY, *_label_marks(pod.labels)]
         labels = self._namespaces.get(pod.namespace, {})
@@ -140,7 +141,7 @@ class SelectorIndex:
                 if self._matches(members, key):
                     yield members
 
-    def _matches(self, members: netpolicy.PodSelector, key: str) -> bool:
+    def _matches(self, members: netpolicy.PodSelector, key: ObjectKey) -> bool:
         pod = self._pods[key]
         if not members.pods.matches(pod.labels):
             return False
@@ -151,7 +152,7 @@ class SelectorIndex:
             return members.namespaces == netpolicy.EVERYTHING
         return members.namespaces.matches(labels)
 
-    def _possible(self, members: netpolicy.PodSelector) -> Iterable[str]:
+    def _possible(self, members: netpolicy.PodSelector) -> Iterable[ObjectKey]:
         """The pods of the namespaces that a selector names or selects."""
         if members.namespace:
             return self._pods_in.get(members.namespace, ())

@@ -17,6 +17,7 @@ from tests.support.objects import Object, pod
 from tests.support.patience import PATIENCE
 from weft import names
 from weft.kube import client, resources
+from weft.model import ObjectKey
 
 pytestmark = pytest.mark.lab
 PEER, SHUT = "10.100.0.200", "10.100.0.201"
@@ -29,7 +30,7 @@ class Received:
         self.messages: dict[tuple[str, str], list[str]] = {}
         self.changed = asyncio.Event()
 
-    def note(self, key: str, old: Object | None, new: Object | None) -> None:
+    def note(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
         if new is not None and old is None:
             about = new["involvedObject"]
             place = (f"{about['kind']}/{about['name']}", new["reason"])
@@ -193,7 +194,7 @@ async def delete_all(api: client.Client, kind: resources.Resource) -> None:
     async with pods.following(api, kind) as there:
         keys = set(there.keys())
         for key in keys:
-            await api.delete(kind, key.partition("/")[2], "default")
+            await api.delete(kind, key.name, "default")
         await pods.gone(there, keys)
 
 

@@ -14,6 +14,7 @@ from lab.tests.support.inside import talks as program
 from lab.tests.support.policylab import LAB, PolicyLab, Trial
 from tests.support import policysets
 from tests.support.policysets import Step
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 from weft.policy.netpolicy import Direction, PodSelector, PolicyPort, Protocol, Rule
 
@@ -109,7 +110,7 @@ def isolating(direction: Direction, *rules: Rule) -> netpolicy.Policy:
         "talk",
         "guard",
         "",
-        ("red/flat",),
+        (ObjectKey("red", "flat"),),
         FIRST,
         frozenset({direction}),
         ingress=rules if direction is Direction.INGRESS else (),

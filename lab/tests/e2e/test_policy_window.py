@@ -21,6 +21,7 @@ from tests.support.patience import PATIENCE
 from weft import names, ranges
 from weft.api import podnetworks
 from weft.kube import client, resources
+from weft.model import ObjectKey
 from weft_lab.runtime import databases
 from weft_lab.runtime.toolchain import Toolchain
 
@@ -122,7 +123,7 @@ async def create(api: client.Client, objects: Sequence[Object]) -> None:
         for obj in objects:
             await api.create(resources.PODS, obj)
         for obj in objects:
-            key = f"default/{obj['metadata']['name']}"
+            key = ObjectKey("default", obj["metadata"]["name"])
             await there.wait_for(key, pods.is_ready, PATIENCE)
 
 
@@ -131,7 +132,7 @@ async def remove(api: client.Client, made: Sequence[str]) -> None:
         for name in made:
             with suppress(client.NotFound):
                 await api.delete(resources.PODS, name, "default", grace=0)
-        await pods.gone(there, {f"default/{name}" for name in made})
+        await pods.gone(there, {ObjectKey("default", name) for name in made})
 
 
 async def prepare(api: client.Client) -> dict[str, Object]:

@@ -20,11 +20,12 @@ from tests.support.patience import PATIENCE
 from weft import errors
 from weft.kube import cache, events
 from weft.kube.resources import EVENTS, NADS, PODS, Resource
+from weft.model import ObjectKey
 from weft_lab.kubelet import containerconfig, containers, launchers, pods, sandbox
 from weft_lab.multus import attach, plugin, primary
 
 MISSING = "/nope: No such file or directory"
-KEY, UID = "default/one", "uid-one"
+KEY, UID = ObjectKey("default", "one"), "uid-one"
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Node:
         return made
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.api.of(PODS, KEY).get("status") or {}
+        found: dict[str, Any] = self.api.of(PODS, str(KEY)).get("status") or {}
         return found
 
     async def seen(self, predicate: Callable[[dict[str, Any]], bool]) -> None:
@@ -59,7 +60,7 @@ async def a_node(folder: Path, **spec: Any) -> AsyncIterator[Node]:
     """A kubelet with one pod, whose steps the test takes; nothing of it runs."""
     api = MemoryApi()
     api.put(PODS, pod("one", restartPolicy="Never", **spec))
-    api.change(PODS, KEY, {"metadata": {"uid": UID}})
+    api.change(PODS, str(KEY), {"metadata": {"uid": UID}})
     mine, nads = cache.Cache(api, PODS), cache.Cache(api, NADS)
     recorder = events.Recorder(api, "kubelet")
     multus = attach.Multus(client=api, nads=nads, recorder=recorder, primary=None, path="")
@@ -116,7 +117,7 @@ async def test_a_worker_that_is_cancelled_while_a_pod_starts_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_node(tmp_path) as node:
-        node.api.change(PODS, KEY, {"status": {"startTime": "2026-01-02T00:00:00Z"}})
+        node.api.change(PODS, str(KEY), {"status": {"startTime": "2026-01-02T00:00:00Z"}})
         await node.seen(lambda seen: "startTime" in seen.get("status", {}))
         sandboxes = Sandboxes(node, monkeypatch)
         sandboxes.let_undo.set()
@@ -166,7 +167,7 @@ async def test_a_nad_that_comes_while_a_pod_starts_brings_it_back(
         step = asyncio.create_task(node.kubelet.reconcile(KEY))
         await sandboxes.begun.wait()
         assert len(node.kubelet._queue) == 0
-        node.kubelet._nad_changed("default/blue", None, {})
+        node.kubelet._nad_changed(ObjectKey("default", "blue"), None, {})
         assert len(node.kubelet._queue) == 1
         step.cancel()
         await asyncio.wait([step])
@@ -182,7 +183,7 @@ async def test_a_pod_that_was_deleted_while_its_old_sandbox_went_is_not_started_
         undo = attach.delete
 
         async def deleted_meanwhile(*given: Any) -> list[errors.WeftError]:
-            node.api.delete_kept(PODS, KEY)
+            node.api.delete_kept(PODS, str(KEY))
             await node.seen(lambda seen: "deletionTimestamp" in seen["metadata"])
             return await undo(*given)
 
@@ -281,5 +282,5 @@ async def test_an_address_comes_back_from_a_pod_that_could_not_be_wired(tmp_path
         multus = attach.Multus(node.api, node.multus.nads, node.recorder, first, "")
         about = plugin.Sandbox("0" * 64, "", "default", "one", UID)
         with pytest.raises(errors.Unavailable, match="luck"):
-            await attach.add(multus, node.api.of(PODS, KEY), about, tmp_path / "network.json")
+            await attach.add(multus, node.api.of(PODS, str(KEY)), about, tmp_path / "network.json")
         assert list((tmp_path / "leases").iterdir()) == []

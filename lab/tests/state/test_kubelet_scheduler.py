@@ -8,7 +8,10 @@ from tests.support.memory_api import MemoryApi
 from tests.support.objects import pod
 from weft.kube import cache, events
 from weft.kube.resources import NODES, PODS
+from weft.model import ObjectKey
 from weft_lab.kubelet import scheduler
+
+ONE = ObjectKey("default", "one")
 
 
 async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:
@@ -20,10 +23,10 @@ async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:
     await pods.synced()
     await nodes.synced()
     working = scheduler.Scheduler(api, pods, nodes, events.Recorder(api, "test"))
-    await working.reconcile("default/one")
-    assert working._unplaced == {"default/one"}
+    await working.reconcile(ONE)
+    assert working._unplaced == {ONE}
     bound = {"metadata": {}, "spec": {"nodeName": "node1"}}
-    working._pod_changed("default/one", pods.get("default/one"), bound)
+    working._pod_changed(ONE, pods.get(ONE), bound)
     assert working._unplaced == set()
     for task in tasks:
         task.cancel()

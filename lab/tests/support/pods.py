@@ -17,6 +17,7 @@ from lab.tests.support.labs import LabHouse
 from tests.support.objects import Object
 from tests.support.patience import PATIENCE
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab.runtime.toolchain import Toolchain
 
 NOTHING: dict[str, list[str]] = {"ports": [], "netns": [], "pods": [], "links": [], "firsts": []}
@@ -82,14 +83,14 @@ class Cluster:
             async with following(api, resources.PODS) as pods:
                 for name in names:
                     await api.delete(resources.PODS, name, "default", grace=grace)
-                await gone(pods, {f"default/{name}" for name in names})
+                await gone(pods, {ObjectKey("default", name) for name in names})
 
         self.api(work)
 
     def wait(self, name: str, predicate: Callable[[Object], bool]) -> Object:
         async def work(api: client.Client) -> Object:
             async with following(api, resources.PODS) as pods:
-                found: Object = await pods.wait_for(f"default/{name}", predicate, PATIENCE)
+                found: Object = await pods.wait_for(ObjectKey("default", name), predicate, PATIENCE)
                 return found
 
         try:
@@ -119,7 +120,7 @@ class Cluster:
             selector = f"involvedObject.name={name},reason={reason}"
             found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-            def look(_: str, old: Object | None, new: Object | None) -> None:
+            def look(_: ObjectKey, old: Object | None, new: Object | None) -> None:
                 if new is not None and not found.done():
                     found.set_result(new["message"])
 
@@ -205,7 +206,7 @@ class following:
         await asyncio.wait([self.task])
 
 
-async def gone(pods: cache.Cache, keys: set[str]) -> None:
+async def gone(pods: cache.Cache, keys: set[ObjectKey]) -> None:
     changed = asyncio.Event()
     pods.subscribe(lambda key, old, new: changed.set())
     async with asyncio.timeout(PATIENCE):

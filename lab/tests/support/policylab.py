@@ -27,6 +27,7 @@ from tests.support.policysets import Step
 from weft import names
 from weft.api import podnetworks
 from weft.kube import client, resources
+from weft.model import ObjectKey
 from weft.policy import evaluator
 from weft_lab.runtime.toolchain import Toolchain
 
@@ -107,7 +108,7 @@ class PolicyLab:
             for plug in (self.plugs[ask.source], self.plugs[ask.target])
         )
         return evaluator.explain(
-            step.policies, policyworld.DECLARED_NADS, source, target, ask.connection
+            step.policies, policyworld.NETWORKS, source, target, ask.connection
         )
 
     def become(self, step: Step) -> None:
@@ -206,7 +207,7 @@ class PolicyLab:
 def _why(verdict: evaluator.Verdict) -> str:
     ends = []
     for judgement in (verdict.egress, verdict.ingress):
-        by = ", ".join(policy.key for policy in judgement.isolating) or "nobody"
+        by = ", ".join(str(policy.key) for policy in judgement.isolating) or "nobody"
         rules = ", ".join(f"{policy.key} rule {rule.index}" for policy, rule in judgement.allowing)
         ends.append(f"{judgement.direction} isolated by {by}, allowed by {rules or 'nothing'}")
     return "; ".join(ends)
@@ -225,7 +226,8 @@ async def populate(api: client.Client) -> Mapping[str, Any]:
             if obj["kind"] == "Pod":
                 await there.wait_for(resources.key(obj), _is_allocated, PATIENCE)
         return {
-            pod.key: await there.wait_for(pod.key, pods.is_ready, PATIENCE) for pod in everybody
+            pod.key: await there.wait_for(ObjectKey.parse(pod.key), pods.is_ready, PATIENCE)
+            for pod in everybody
         }
 
 

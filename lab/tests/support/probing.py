@@ -18,6 +18,7 @@ from tests.support import policysets, policyworld
 from tests.support.policysets import Step
 from weft import model, names
 from weft.kube import client, resources
+from weft.model import ObjectKey
 from weft.policy import netpolicy
 
 Object = dict[str, Any]
@@ -161,7 +162,7 @@ class Declared:
     step: Step
     rng: Random
     seals: int = 0
-    written: dict[str, Object] = field(default_factory=dict)
+    written: dict[ObjectKey, Object] = field(default_factory=dict)
 
     async def become(self, step: Step) -> int:
         """Change what differs, then seal it; the number of the seal, from 1."""
@@ -169,7 +170,7 @@ class Declared:
         after = {policy.key: policy for policy in step.policies}
         await self._relabel(step.world)
         for key in before.keys() - after.keys():
-            namespace, name = key.split("/")
+            namespace, name = key
             await self.api.delete(resources.MULTINETWORKPOLICIES, name, namespace)
             del self.written[key]
         for key, policy in after.items():

@@ -192,7 +192,7 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
         Which.policies: (
             f"  {weft} matrix {policies.NETWORK}{chosen} -o reach.svg",
             f"  {weft} matrix {policies.NETWORK}{chosen} --port tcp/80",
-            f"  kubectl describe multi-policy {policies.POLICY.partition('/')[2]}",
+            f"  kubectl describe multi-policy {policies.POLICY.name}",
         ),
         Which.tenants: (
             f"  kubectl --kubeconfig {_of_tenant(lab)} auth whoami",

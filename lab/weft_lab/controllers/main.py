@@ -18,6 +18,7 @@ from typing import Any
 from weft import errors
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
+from weft.model import ObjectKey
 from weft_lab import foreground, spec
 from weft_lab.controllers import orphans
 from weft_lab.kubelet import scheduler
@@ -79,7 +80,7 @@ class Ranges:
 
     def __init__(self, api: client.Client, nodes: cache.Cache) -> None:
         self._api, self._nodes = api, nodes
-        self._queue = queue.Queue[str]("node ranges")
+        self._queue = queue.Queue[ObjectKey]("node ranges")
         self._given: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -87,8 +88,8 @@ class Ranges:
         self._nodes.subscribe(lambda name, old, new: self._queue.add(name))
         await self._queue.run(self._reconcile, workers=1)
 
-    async def _reconcile(self, name: str) -> None:
-        node = self._nodes.get(name)
+    async def _reconcile(self, key: ObjectKey) -> None:
+        name, node = key.name, self._nodes.get(key)
         if node is None:
             self._given.pop(name, None)
             return

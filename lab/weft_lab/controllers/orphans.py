@@ -9,6 +9,7 @@ import contextlib
 from typing import Any
 
 from weft.kube import cache, client, queue, resources
+from weft.model import ObjectKey
 
 Object = dict[str, Any]
 
@@ -18,7 +19,7 @@ class Orphans:
 
     def __init__(self, api: client.Client, pods: cache.Cache, nodes: cache.Cache) -> None:
         self._api, self._pods, self._nodes = api, pods, nodes
-        self._queue = queue.Queue[str]("orphans")
+        self._queue = queue.Queue[ObjectKey]("orphans")
 
     async def run(self) -> None:
         await self._nodes.synced()
@@ -27,17 +28,17 @@ class Orphans:
         self._nodes.subscribe(self._node_changed)
         await self._queue.run(self.reconcile, workers=1)
 
-    def _node_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+    def _node_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         if new is None:
-            for pod in self._pods.index("node", name):
+            for pod in self._pods.index("node", name.name):
                 self._queue.add(pod)
 
-    async def reconcile(self, name: str) -> None:
+    async def reconcile(self, name: ObjectKey) -> None:
         pod = self._pods.get(name)
         if pod is None or not pod["metadata"].get("deletionTimestamp"):
             return
         node = pod["spec"].get("nodeName")
-        if not node or self._nodes.get(node) is not None:
+        if not node or self._nodes.get(ObjectKey("", node)) is not None:
             return
         meta = pod["metadata"]
         with contextlib.suppress(client.NotFound, client.Conflict):

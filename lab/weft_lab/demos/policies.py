@@ -15,6 +15,7 @@ from typing import Any
 
 from weft import errors
 from weft.kube import client, resources
+from weft.model import ObjectKey
 from weft.observe.reach import Matrix
 from weft.policy import netpolicy
 from weft_lab.demos import machines, manifests, setup
@@ -23,7 +24,7 @@ from weft_lab.state import Peer
 
 NAME = "policies"
 NETWORK = "flatl2net"
-POLICY = "default/ingress-ipblock"
+POLICY = ObjectKey("default", "ingress-ipblock")
 VMS = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
 ADMITTED = ("vm1", "vm2", "vm3")
 PING = netpolicy.Connection(None)
@@ -80,7 +81,7 @@ async def play(
     objects = manifests.read(NAME)
     policy = [obj for obj in objects if obj["kind"] == resources.MULTINETWORKPOLICIES.kind]
     others = [obj for obj in objects if obj not in policy]
-    namespace, name = resources.split_key(POLICY)
+    namespace, name = POLICY
     with contextlib.suppress(client.NotFound):  # the demo was shown in this lab before
         await api.delete(resources.MULTINETWORKPOLICIES, name, namespace)
     vms = await setup.prepare(api, others, report)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from weft import errors
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab.demos import machines, manifests
 
 BOOT_SECONDS = 300.0  # four guests may share two slow cores
@@ -51,15 +52,18 @@ async def following(
 
 
 async def _booted(
-    api: client.Client, vmis: cache.Cache, wanted: Iterable[str], report: Report, patience: float
+    api: client.Client,
+    vmis: cache.Cache,
+    wanted: Sequence[ObjectKey],
+    report: Report,
+    patience: float,
 ) -> dict[str, machines.Machine]:
-    wanted = list(wanted)
     ready: dict[str, machines.Machine] = {}
     report("booting the guests", 0.0)
 
-    async def one(key: str) -> None:
+    async def one(key: ObjectKey) -> None:
         vmi = await vmis.wait_for(key, machines.settled, patience)
-        ready[key] = machines.read(vmi)
+        ready[str(key)] = machines.read(vmi)
         report("booting the guests", len(ready) / len(wanted))
 
     outcomes = await asyncio.gather(*(one(key) for key in wanted), return_exceptions=True)
@@ -72,12 +76,12 @@ async def _booted(
             ) from outcome
         if isinstance(outcome, BaseException):
             raise outcome
-    return {key: ready[key] for key in wanted}
+    return {str(key): ready[str(key)] for key in wanted}
 
 
-async def _last_words(api: client.Client, key: str) -> str:
+async def _last_words(api: client.Client, key: ObjectKey) -> str:
     """The newest Warning about the machine or its pod."""
-    namespace, name = resources.split_key(key)
+    namespace, name = key
     events: list[dict[str, Any]] = await api.list(resources.EVENTS, namespace)
     about = [
         event

@@ -15,6 +15,7 @@ from typing import Any
 
 from weft import errors, names
 from weft.kube import cache, client, resources
+from weft.model import ObjectKey
 from weft_lab import identities
 from weft_lab.demos import manifests, setup
 from weft_lab.demos.verdict import Verdict
@@ -96,7 +97,7 @@ async def check(
 async def _ready(pods: cache.Cache, pod: str, address: str) -> Verdict:
     claim = "has its address"
     try:
-        found = await pods.wait_for(pod, _is_ready, PATIENCE)
+        found = await pods.wait_for(ObjectKey.parse(pod), _is_ready, PATIENCE)
     except errors.NotReady as error:
         return Verdict(claim, pod, holds=False, seen=str(error))
     seen = _address(found)
@@ -144,7 +145,7 @@ async def silent(run: Run, outsider: str, pod: str) -> Verdict:
 
 async def _rights(tenant: client.Client) -> AsyncIterator[Verdict]:
     """Yields what the API server says to the tenant's requests."""
-    namespace, name = resources.split_key(NETWORK)
+    namespace, name = ObjectKey.parse(NETWORK)
     own, forged = {"demo": "tenants"}, {names.POD_NETWORKS: "{}"}
     yield await refused(
         "declares no network",
@@ -187,7 +188,7 @@ def _made(res: resources.Resource, namespace: str, name: str, **fields: object) 
 
 
 async def _annotate(tenant: client.Client, pod: str, annotations: Mapping[str, str]) -> None:
-    namespace, name = resources.split_key(pod)
+    namespace, name = ObjectKey.parse(pod)
     body = {"metadata": {"annotations": annotations}}
     await tenant.patch(resources.PODS, name, namespace, body)
 
@@ -214,7 +215,7 @@ async def _kept_out(tenant: client.Client, pod: Object) -> Verdict:
         made = await tenant.get(resources.PODS, name, HOME)
         said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        def look(_: str, old: Object | None, new: Object | None) -> None:
+        def look(_: ObjectKey, old: Object | None, new: Object | None) -> None:
             about = (new or {}).get("involvedObject") or {}
             is_refusal = new is not None and new.get("reason") == "FailedCreatePodSandBox"
             if is_refusal and about.get("uid") == made["metadata"]["uid"] and not said.done():

@@ -26,6 +26,7 @@ from weft.cni import install
 from weft.control import loop
 from weft.host import netlink
 from weft.kube import cache, client, events, resources
+from weft.model import ObjectKey
 from weft_lab import foreground
 from weft_lab.kubelet import containerconfig, images, launchers, network, nodeobject, pods, sandbox
 from weft_lab.multus import attach, primary
@@ -75,7 +76,7 @@ async def run(config: Config) -> None:
         own = cache.Cache(api, resources.NODES, field_selector=f"metadata.name={config.node}")
 
         async def bridge() -> primary.Primary:
-            known = await own.wait_for(config.node, _has_range, None)
+            known = await own.wait_for(ObjectKey("", config.node), _has_range, None)
             subnet = IPv4Network(known["spec"]["podCIDR"])
             return primary.Primary(subnet, config.run / "primary")
 
@@ -103,7 +104,7 @@ async def run(config: Config) -> None:
                 is_due = clock.time() >= reported_at + HEARTBEAT
                 if has_changed or is_due:
                     reported_at = clock.time()
-                    known = own.get(config.node) or node
+                    known = own.get(ObjectKey("", config.node)) or node
                     await _write_status(api, config, environment.host_ip, known, shown.trouble)
 
         parts = {

@@ -18,6 +18,7 @@ from weft import errors
 from weft.host import netns
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
+from weft.model import ObjectKey
 from weft_lab.kubelet import (
     containerconfig,
     containers,
@@ -58,12 +59,12 @@ class Pods:
         self._recorder, self._environment, self._clock = recorder, environment, clock
         self._launchers = launchers
         self._sandboxes: dict[str, sandbox.Sandbox] = {}
-        self._starting: dict[str, asyncio.Task[sandbox.Sandbox]] = {}
-        self._refused: set[str] = set()
+        self._starting: dict[ObjectKey, asyncio.Task[sandbox.Sandbox]] = {}
+        self._refused: set[ObjectKey] = set()
         # By key of a pod that ended here: its uid and final status; the cached one may be older.
-        self._ended: dict[str, tuple[str, dict[str, containers.State]]] = {}
+        self._ended: dict[ObjectKey, tuple[str, dict[str, containers.State]]] = {}
         self._deadlines: dict[str, float] = {}
-        self._queue = queue.Queue[str]("pods", on_error=self._report, first_pause=1.0)
+        self._queue = queue.Queue[ObjectKey]("pods", on_error=self._report, first_pause=1.0)
 
     async def run(self) -> None:
         """Run until cancelled; the pods keep running, and the next kubelet finds them."""
@@ -91,7 +92,7 @@ class Pods:
                 box.gone = True
             self._queue.add(_key(box))
 
-    def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+    def _pod_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         if new is None or new["metadata"].get("deletionTimestamp"):
             starting = self._starting.get(name)
             # Once: a second cancellation would stop the clean-up of the first.
@@ -99,7 +100,7 @@ class Pods:
                 starting.cancel()
         self._queue.add(name)
 
-    def _nad_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+    def _nad_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         """A NAD came or changed: pods that could not be attached try again now.
 
         A pod that starts at this moment may not have seen the NAD, and fail.
@@ -107,10 +108,10 @@ class Pods:
         for pod in (*self._refused, *self._starting):
             self._queue.add(pod)
 
-    def _report(self, name: str, error: errors.WeftError) -> None:
+    def _report(self, name: ObjectKey, error: errors.WeftError) -> None:
         log.warning("pod %s: %s", name, error)
 
-    async def reconcile(self, name: str) -> None:
+    async def reconcile(self, name: ObjectKey) -> None:
         """Take one step for the pod of this key."""
         pod = self._pods.get(name)
         uid = pod["metadata"]["uid"] if pod else ""
@@ -394,5 +395,5 @@ class Pods:
             pass  # the watch delivers its new state
 
 
-def _key(box: sandbox.Sandbox) -> str:
-    return f"{box.about.namespace}/{box.about.pod}"
+def _key(box: sandbox.Sandbox) -> ObjectKey:
+    return ObjectKey(box.about.namespace, box.about.pod)

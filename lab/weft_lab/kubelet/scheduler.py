@@ -16,6 +16,7 @@ import orjson
 from weft import errors
 from weft.kube import cache, client, events, queue
 from weft.kube.resources import PODS, key
+from weft.model import ObjectKey
 from weft_lab.kubelet import affinity
 from weft_lab.reasons import Reason
 
@@ -116,10 +117,10 @@ class Scheduler:
         recorder: events.Recorder,
     ) -> None:
         self._api, self._pods, self._nodes, self._recorder = api, pods, nodes, recorder
-        self._queue = queue.Queue[str]("scheduler", first_pause=1.0)
-        self._unplaced: set[str] = set()
+        self._queue = queue.Queue[ObjectKey]("scheduler", first_pause=1.0)
+        self._unplaced: set[ObjectKey] = set()
         # Bound, but not in the cache yet; they count, so that a burst of pods spreads.
-        self._assumed: dict[str, str] = {}
+        self._assumed: dict[ObjectKey, str] = {}
 
     async def run(self) -> None:
         await self._pods.synced()
@@ -128,7 +129,7 @@ class Scheduler:
         self._nodes.subscribe(self._node_changed)
         await self._queue.run(self.reconcile, workers=16)
 
-    def _pod_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+    def _pod_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         if new is None or new["spec"].get("nodeName"):
             self._assumed.pop(name, None)
             self._unplaced.discard(name)
@@ -137,12 +138,13 @@ class Scheduler:
         else:
             self._queue.add(name)
 
-    def _node_changed(self, name: str, old: Object | None, new: Object | None) -> None:
+    def _node_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         for pod in self._unplaced:
             self._queue.add(pod)
 
     def _load(self) -> dict[str, int]:
-        load = {name: len(self._pods.index("node", name)) for name in list(self._nodes.keys())}
+        names = [node["metadata"]["name"] for node in self._nodes.objects()]
+        load = {name: len(self._pods.index("node", name)) for name in names}
         for node in self._assumed.values():
             load[node] = load.get(node, 0) + 1
         return load
@@ -156,11 +158,12 @@ class Scheduler:
             other = self._pods.get(name)
             if other is None or is_done(other):
                 continue
-            node = self._nodes.get(other["spec"].get("nodeName") or self._assumed.get(name, ""))
+            home = other["spec"].get("nodeName") or self._assumed.get(name, "")
+            node = self._nodes.get(ObjectKey("", home))
             if node is not None:
                 yield affinity.Placed(other, node["metadata"].get("labels") or {})
 
-    async def reconcile(self, name: str) -> None:
+    async def reconcile(self, name: ObjectKey) -> None:
         pod = self._pods.get(name)
         if pod is None or pod["spec"].get("nodeName") or pod["metadata"].get("deletionTimestamp"):
             return

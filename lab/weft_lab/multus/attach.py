@@ -114,7 +114,7 @@ def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegat
     nad = multus.nads.get(attachment.nad)
     if nad is not None:
         return delegate.from_nad(nad, attachment)
-    namespace, name = attachment.nad.split("/")
+    namespace, name = attachment.nad
     what = (
         f"cannot find a network-attachment-definition ({name}) in namespace ({namespace}): "
         f'network-attachment-definitions.k8s.cni.cncf.io "{name}" not found'

@@ -64,7 +64,7 @@ def from_nad(nad: Mapping[str, Any], attachment: model.Attachment) -> Delegate:
         raise errors.InvalidInput(where, "spec.config.name", name, "must be the network's name")
     version = str(config.get("cniVersion", ""))
     plugins = tuple(_with_runtime(plugin, attachment) for plugin in listed)
-    return Delegate(attachment.nad, name, version, attachment.interface, plugins)
+    return Delegate(str(attachment.nad), name, version, attachment.interface, plugins)
 
 
 def _with_runtime(plugin: Config, attachment: model.Attachment) -> Config:

@@ -16,6 +16,7 @@ from weft import errors, reasons
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
+from weft.model import ObjectKey
 from weft.reasons import EventReason
 from weft_lab.reasons import Reason
 from weft_lab.vm import fields, launcherpod, lifecycle, specwarnings, status, validation
@@ -59,10 +60,10 @@ class Controller:
             indexes={BY_POD: _about},
         )
         self._recorder = events.Recorder(client, COMPONENT)
-        self._machines = queue.Queue[str]("VirtualMachine", on_error=self._failed)
-        self._instances = queue.Queue[str]("VirtualMachineInstance", on_error=self._failed)
+        self._machines = queue.Queue[ObjectKey]("VirtualMachine", on_error=self._failed)
+        self._instances = queue.Queue[ObjectKey]("VirtualMachineInstance", on_error=self._failed)
         self._reported: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
-        self._passed_on: set[str] = set()  # keys of Events
+        self._passed_on: set[ObjectKey] = set()  # keys of Events
 
     async def run(self) -> None:
         await loop.together(
@@ -92,14 +93,14 @@ class Controller:
         for one in (self._vms, self._vmis, self._pods, self._news):
             await one.synced()
 
-    def _on_pod(self, key: str, old: Object | None, new: Object | None) -> None:
+    def _on_pod(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None
         for owner in pod["metadata"].get("ownerReferences") or ():
             if owner["kind"] == resources.VMIS.kind:
-                self._instances.add(f"{pod['metadata']['namespace']}/{owner['name']}")
+                self._instances.add(ObjectKey(pod["metadata"]["namespace"], owner["name"]))
 
-    def _on_news(self, key: str, old: Object | None, new: Object | None) -> None:
+    def _on_news(self, key: ObjectKey, old: Object | None, new: Object | None) -> None:
         """Of a pod that is not known yet the news is found when it is."""
         if new is None:
             self._passed_on.discard(key)
@@ -108,13 +109,13 @@ class Controller:
             if pod is not None:
                 self._on_pod(about, None, pod)
 
-    def _failed(self, key: str, error: errors.WeftError) -> None:
+    def _failed(self, key: ObjectKey, error: errors.WeftError) -> None:
         if not isinstance(error, Conflict):  # the watch queues it again
             log.warning("%s: %s", key, error)
 
     # VirtualMachines
 
-    async def _reconcile_machine(self, key: str) -> None:
+    async def _reconcile_machine(self, key: ObjectKey) -> None:
         vm = self._vms.get(key)
         if vm is None:
             self._reported.pop(f"{resources.VMS.kind} {key}", None)
@@ -173,7 +174,7 @@ class Controller:
 
     # VirtualMachineInstances
 
-    async def _reconcile_instance(self, key: str) -> None:
+    async def _reconcile_instance(self, key: ObjectKey) -> None:
         vmi = self._vmis.get(key)
         if vmi is None:
             self._reported.pop(f"{resources.VMIS.kind} {key}", None)
@@ -285,7 +286,7 @@ class Controller:
         meta = pod["metadata"]
         vm = self._vms.get(resources.key(vmi))
         about = vm if vm is not None and _owns(vm, vmi) else vmi
-        for key in sorted(self._news.index(BY_POD, f"{meta['namespace']}/{meta['name']}")):
+        for key in sorted(self._news.index(BY_POD, ObjectKey(meta["namespace"], meta["name"]))):
             event = self._news.get(key)
             reason = PASSED_ON.get(event["reason"]) if event is not None else None
             if event is not None and reason is not None and key not in self._passed_on:
@@ -296,9 +297,9 @@ class Controller:
         self._recorder.emit(obj, reason, message)
 
 
-def _about(event: Object) -> list[str]:
+def _about(event: Object) -> list[ObjectKey]:
     about = event.get("involvedObject") or {}
-    return [f"{about.get('namespace')}/{about.get('name')}"]
+    return [ObjectKey(about.get("namespace") or "", about.get("name") or "")]
 
 
 def _created_by(pod: Object) -> list[str]:

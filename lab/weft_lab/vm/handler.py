@@ -13,6 +13,7 @@ from weft import errors
 from weft.control import loop
 from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
+from weft.model import ObjectKey
 from weft_lab.vm import guestwatch, launcher, lifecycle, qmp
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,13 @@ class Handler:
     async def _follow_all(self) -> None:
         async with asyncio.TaskGroup() as group:
 
-            def on_change(key: str, old: Object | None, new: Object | None) -> None:
+            def on_change(key: ObjectKey, old: Object | None, new: Object | None) -> None:
                 if old is not None and (new is None or not self._is_here(new)):
                     self._leave(_uid(old))
                 if new is not None and self._is_here(new) and _uid(new) not in self._tasks:
-                    self._tasks[_uid(new)] = group.create_task(self._follow(key, new), name=key)
+                    self._tasks[_uid(new)] = group.create_task(
+                        self._follow(key, new), name=str(key)
+                    )
 
             self._vmis.subscribe(on_change)
             await asyncio.Event().wait()
@@ -59,9 +62,9 @@ class Handler:
         is_ours = (vmi.get("status") or {}).get("nodeName") == self._node
         return is_ours and lifecycle.phase(vmi) in ("Scheduled", "Running")
 
-    async def _follow(self, key: str, vmi: Object) -> None:
+    async def _follow(self, key: ObjectKey, vmi: Object) -> None:
         """Until the instance is gone from here, when this task is cancelled."""
-        folder = launcher.folder(*resources.split_key(key), self._run_folder)
+        folder = launcher.folder(*key, self._run_folder)
         while True:
             found = guestwatch.facts(folder)
             if found is None or found.uid != _uid(vmi):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from weft import errors, model, names
 from weft.alloc import ledger
 
-BLUE = model.Attachment("shop/blue", "shop/blue", "net1")
+BLUE = model.Attachment(model.ObjectKey("shop", "blue"), "shop/blue", "net1")
 
 
 def network(*subnets: str, **changes: Any) -> model.Network:

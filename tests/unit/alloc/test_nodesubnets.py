@@ -124,7 +124,9 @@ def test_no_two_nodes_ever_share_a_subnet(steps: list[tuple[str, str]]) -> None:
 
 def attachment(*asked: str, mac: str = "") -> model.Attachment:
     requested = tuple(map(ip_address, asked))
-    return model.Attachment("a/red", "a/red", "net1", mac=mac, addresses=requested)
+    return model.Attachment(
+        model.ObjectKey("a", "red"), "a/red", "net1", mac=mac, addresses=requested
+    )
 
 
 def nic(pod: str) -> ledger.AllocationOwner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weft.api import addressrequests
+from weft.model import ObjectKey
 
 POD = "ovn.kubernetes.io/ip_address"
 BLUE = "blue.default.ovn.kubernetes.io/ip_address"
@@ -26,7 +27,7 @@ BLUE = "blue.default.ovn.kubernetes.io/ip_address"
 )
 def test_unfollowed(key: str, primary: bool, told: bool) -> None:
     found = addressrequests.ignored_requests(
-        "Pod default/one", {key: "10.1.0.5"}, ["default/blue"], primary=primary
+        "Pod default/one", {key: "10.1.0.5"}, [ObjectKey("default", "blue")], primary=primary
     )
     assert [each.field for each in found] == ([f"metadata.annotations[{key}]"] if told else [])
     assert addressrequests.is_request(key) or not told

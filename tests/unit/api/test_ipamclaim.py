@@ -11,7 +11,7 @@ import pytest
 from weft import errors, model
 from weft.api import ipamclaim
 
-CLAIM = model.IpamClaim("shop", "vm1.blue", "blue", "net1")
+CLAIM = model.IpamClaim(model.ObjectKey("shop", "vm1.blue"), "blue", "net1")
 
 
 def claim(**parts: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.declared import ABSENT, GOOD, nad_object, only_problem, parsed, refused
 from weft import model
 from weft.api import nad
+from weft.model import ObjectKey
 
 
 def test_defaults() -> None:
@@ -68,9 +69,13 @@ def test_defaults() -> None:
         (
             {"dhcp": {"servers": ["t/vm", "t/dhcp", "t/vm"]}},
             "dhcp",
-            model.Dhcp(servers=("t/dhcp", "t/vm")),
+            model.Dhcp(servers=(ObjectKey("t", "dhcp"), ObjectKey("t", "vm"))),
         ),
-        ({"routers": ["t/gw.one", "t/" + "a" * 253]}, "routers", ("t/" + "a" * 253, "t/gw.one")),
+        (
+            {"routers": ["t/gw.one", "t/" + "a" * 253]},
+            "routers",
+            (ObjectKey("t", "a" * 253), ObjectKey("t", "gw.one")),
+        ),
     ],
 )
 def test_accepted(changes: dict[str, object], field: str, value: object) -> None:

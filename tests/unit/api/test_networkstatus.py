@@ -5,14 +5,18 @@ from __future__ import annotations
 from weft import model
 from weft.api import networkstatus
 from weft.api.networkstatus import Definition, NetworkFindings, Node
+from weft.model import ObjectKey
 
 SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1400)
-NETWORK = model.Network(SPEC, 1, "default/blue")
+NETWORK = model.Network(SPEC, 1, model.ObjectKey("default", "blue"))
 
 
 def test_lists_are_cut_and_numbers_are_not() -> None:
     nodes = tuple(Node(f"node{number:04}", 2) for number in range(700))
-    nads = tuple(Definition(f"default/nad{number}", problem="x" * 5000) for number in range(300))
+    nads = tuple(
+        Definition(ObjectKey("default", f"nad{number}"), problem="x" * 5000)
+        for number in range(300)
+    )
     found = networkstatus.render(
         NetworkFindings("blue", NETWORK, nodes=nodes, definitions=nads), None, ""
     )
@@ -25,14 +29,18 @@ def test_lists_are_cut_and_numbers_are_not() -> None:
 
 
 def test_a_network_without_an_id() -> None:
-    found = NetworkFindings("blue", None, problem="no id is free", definitions=(Definition("a/b"),))
+    found = NetworkFindings(
+        "blue", None, problem="no id is free", definitions=(Definition(ObjectKey("a", "b")),)
+    )
     accepted, *_ = networkstatus.conditions(found)
     assert (accepted.status, accepted.reason) == ("False", "NoNetworkId")
     assert networkstatus.render(found, None, "t")["id"] == -1
 
 
 def test_equal_findings_are_an_equal_status_at_any_time() -> None:
-    found = NetworkFindings("blue", NETWORK, definitions=(Definition("default/blue"),))
+    found = NetworkFindings(
+        "blue", NETWORK, definitions=(Definition(ObjectKey("default", "blue")),)
+    )
     first = networkstatus.render(found, None, "t1")
     assert networkstatus.render(found, first, "t2") == first
     assert networkstatus.network_of(first) == "blue"

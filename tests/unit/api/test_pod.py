@@ -7,6 +7,7 @@ import pytest
 
 from weft import errors, names
 from weft.api import pod as reading
+from weft.model import ObjectKey
 from weft.policy.netpolicy import Protocol
 
 WIRED = {"podIP": "10.244.0.9"}
@@ -33,8 +34,12 @@ def pod(networks: str | None = "blue", **changes: Any) -> dict[str, Any]:
 def test_only_what_counts_is_kept() -> None:
     kept = reading.read(pod())
     (attachment,) = kept.attachments()
-    assert (kept.key, kept.uid, kept.version, kept.node) == ("a/p", "u", "1", "n1")
-    assert (attachment.nad, kept.labels, kept.proof) == ("a/blue", {"app": "web"}, ("", ""))
+    assert (kept.key, kept.uid, kept.version, kept.node) == (ObjectKey("a", "p"), "u", "1", "n1")
+    assert (attachment.nad, kept.labels, kept.proof) == (
+        ObjectKey("a", "blue"),
+        {"app": "web"},
+        ("", ""),
+    )
     plain = reading.read(pod(None))
     assert not plain.uses_networks
     assert (plain.attachments(), plain.labels, plain.named) == ((), {}, {})
@@ -84,10 +89,13 @@ def test_what_policies_see_of_a_pod(changes: dict[str, Any]) -> None:
         ("", []),
         ("{", []),
         ("[]", []),
-        ('{"default": {}, "a/x": {}, "a/x/1": {}}', ["a/x", "a/x"]),
+        (
+            '{"default": {}, "a/x": {}, "a/x/1": {}}',
+            [ObjectKey("a", "x"), ObjectKey("a", "x")],
+        ),
     ],
 )
-def test_what_a_pod_was_given_is_known_by_nad(text: str, expected: list[str]) -> None:
+def test_what_a_pod_was_given_is_known_by_nad(text: str, expected: list[ObjectKey]) -> None:
     given = pod(metadata={"annotations": {names.POD_NETWORKS: text}})
     assert list(reading.read(given, primary=True).allocated) == expected
 
@@ -109,7 +117,10 @@ def test_who_is_due(seen: dict[str, Any], due: bool) -> None:
 
 
 def test_pods_are_found_by_the_nads_that_they_name() -> None:
-    assert reading.read(pod("blue, b/red, blue")).nads() == {"a/blue", "b/red"}
+    assert reading.read(pod("blue, b/red, blue")).nads() == {
+        ObjectKey("a", "blue"),
+        ObjectKey("b", "red"),
+    }
     assert reading.read(pod("not valid!")).nads() == set()
     assert reading.read(pod(None)).nads() == set()
 
@@ -190,5 +201,5 @@ def test_a_selection_of_many_characters_is_read_and_not_stored() -> None:
     reading.read(pod("blue")).attachments()
     before = reading._parsed.cache_info().currsize
     (found,) = reading.read(pod("blue" + " " * 100_000)).attachments()
-    assert found.nad == "a/blue"
+    assert found.nad == ObjectKey("a", "blue")
     assert reading._parsed.cache_info().currsize == before

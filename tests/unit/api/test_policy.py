@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.policies import ABSENT, refused, written
 from weft import names
 from weft.api import policy
+from weft.model import ObjectKey
 from weft.policy.netpolicy import Direction, Logging, Mode, Operator, Policy, Requirement, Selector
 
 BOTH = frozenset(Direction)
@@ -26,7 +27,7 @@ def test_smallest() -> None:
         namespace="ns1",
         name="guard",
         uid="u1",
-        nads=("ns1/blue",),
+        nads=(ObjectKey("ns1", "blue"),),
         pods=Selector(),
         directions=INGRESS,
     )
@@ -35,12 +36,12 @@ def test_smallest() -> None:
 @pytest.mark.parametrize(
     ("text", "keys"),
     [
-        ("blue", ("ns1/blue",)),
-        (" blue , ns2/red,ns1/blue ", ("ns1/blue", "ns2/red")),
-        ("a.b", ("ns1/a.b",)),
+        ("blue", (ObjectKey("ns1", "blue"),)),
+        (" blue , ns2/red,ns1/blue ", (ObjectKey("ns1", "blue"), ObjectKey("ns2", "red"))),
+        ("a.b", (ObjectKey("ns1", "a.b"),)),
     ],
 )
-def test_networks(text: str, keys: tuple[str, ...]) -> None:
+def test_networks(text: str, keys: tuple[ObjectKey, ...]) -> None:
     assert policy.parse(written(networks=text)).nads == keys
 
 
@@ -193,12 +194,13 @@ def test_a_policy_remembers_networks_by_its_note() -> None:
     obj = written(networks="blue, red/blue")
     notes = obj["metadata"]["annotations"]
     notes[names.ACCEPTED_POLICY] = policy.annotation_with_networks(
-        policy.annotation_to_keep(obj), {"ns1/blue": "blue", "red/blue": "sky"}
+        policy.annotation_to_keep(obj),
+        {ObjectKey("ns1", "blue"): "blue", ObjectKey("red", "blue"): "sky"},
     )
     standing = policy.in_force(obj)
     assert standing is not None
     assert standing.networks({}) == {"blue", "sky"}
-    assert standing.networks({"red/blue": "red"}) == {"blue", "red"}
+    assert standing.networks({ObjectKey("red", "blue"): "red"}) == {"blue", "red"}
     notes[names.POLICY_FOR] = "blue"
     fewer = policy.in_force(obj, standing)
     assert fewer is not None

@@ -10,11 +10,12 @@ import pytest
 from tests.support.policies import written
 from weft.api import policy, policystatus
 from weft.api.policystatus import Binding, Findings, Unmatched
+from weft.model import ObjectKey
 from weft.policy.netpolicy import PodSelector, Selector
 
 WEB = {"matchLabels": {"app": "web"}}
 GOOD = policy.parse(written(podSelector=WEB, ingress=[{"from": [{"namespaceSelector": WEB}]}]))
-BOUND = (Binding("blue", ("ns1/blue",), 3),)
+BOUND = (Binding("blue", (ObjectKey("ns1", "blue"),), 3),)
 FOUND = Findings(GOOD, generation=2, bindings=BOUND)
 
 
@@ -116,14 +117,14 @@ def test_selectors_that_match_nothing_are_named() -> None:
 def test_the_same_again_is_the_same() -> None:
     before = policystatus.render(FOUND, None, "T1")
     assert policystatus.render(FOUND, before, "T2") == before
-    grown = replace(FOUND, bindings=(Binding("blue", ("ns1/blue",), 4),))
+    grown = replace(FOUND, bindings=(Binding("blue", (ObjectKey("ns1", "blue"),), 4),))
     after = policystatus.render(grown, before, "T2")
     assert (after["conditions"], after["ports"]) == (before["conditions"], 4)
 
 
 def test_a_time_is_that_of_the_last_change_of_status() -> None:
     before = policystatus.render(FOUND, None, "T1")
-    found = replace(FOUND, bindings=(Binding("blue", ("ns1/blue",), 0),))
+    found = replace(FOUND, bindings=(Binding("blue", (ObjectKey("ns1", "blue"),), 0),))
     times = [
         c["lastTransitionTime"] for c in policystatus.render(found, before, "T2")["conditions"]
     ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from weft import errors, model, names
 from weft.api import selection
+from weft.model import ObjectKey
 
 
 def pod(networks: object, namespace: str = "shop") -> dict[str, Any]:
@@ -30,7 +31,9 @@ def element(**changes: object) -> list[dict[str, object]]:
 
 
 def attachment(nad: str, interface: str, **changes: Any) -> model.Attachment:
-    return model.Attachment(**{"nad": nad, "key": nad, "interface": interface, **changes})
+    return model.Attachment(
+        **{"nad": ObjectKey.parse(nad), "key": nad, "interface": interface, **changes}
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,7 +191,7 @@ def test_anything_is_read_or_refused(networks: object) -> None:
         assert len({each.interface for each in found}) == len(found)
 
 
-OWN = model.Attachment(nad="", key="default", interface="eth0")
+OWN = model.Attachment(nad=None, key="default", interface="eth0")
 
 
 def choosing(chosen: object, networks: object = "") -> dict[str, Any]:

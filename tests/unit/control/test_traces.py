@@ -9,6 +9,7 @@ import pytest
 
 from weft import names
 from weft.control import traces
+from weft.model import ObjectKey
 
 BY_KIND = {each.resource.kind: each for each in traces.ALL}
 
@@ -55,4 +56,4 @@ def test_pods_that_would_lose_a_network_are_those_that_run() -> None:
         obj(signed, namespace="done") | {"status": {"phase": "Succeeded"}},
         obj(namespace="without") | {"status": {"phase": "Running"}},
     ]
-    assert list(traces.users(pods)) == ["n/x"]
+    assert list(traces.users(pods)) == [ObjectKey("n", "x")]

@@ -15,6 +15,9 @@ from tests.support.patience import PATIENCE
 from weft import listeners
 from weft.kube import cache, resources
 from weft.kube.client import Object
+from weft.model import ObjectKey
+
+KEY = ObjectKey("a", "p")
 
 
 def pod(uid: str, version: str) -> Object:
@@ -23,27 +26,29 @@ def pod(uid: str, version: str) -> Object:
 
 def test_a_name_taken_by_another_incarnation_is_an_end_and_a_beginning() -> None:
     old, new = pod("1", "5"), pod("2", "9")
-    assert cache.steps("a/p", old, new, cache.version) == (
-        cache.Change("a/p", old, None),
-        cache.Change("a/p", None, new),
+    assert cache.steps(KEY, old, new, cache.version) == (
+        cache.Change(KEY, old, None),
+        cache.Change(KEY, None, new),
     )
 
 
 def test_the_same_version_again_is_no_change() -> None:
-    assert cache.steps("a/p", pod("1", "5"), pod("1", "5"), cache.version) == ()
-    assert cache.steps("a/p", None, None, cache.version) == ()
-    assert len(cache.steps("a/p", pod("1", "5"), pod("1", "6"), cache.version)) == 1
+    assert cache.steps(KEY, pod("1", "5"), pod("1", "5"), cache.version) == ()
+    assert cache.steps(KEY, None, None, cache.version) == ()
+    assert len(cache.steps(KEY, pod("1", "5"), pod("1", "6"), cache.version)) == 1
 
 
 worlds = st.dictionaries(
-    st.sampled_from(["a/1", "a/2", "b/1", "b/2", "c/1"]),
+    st.sampled_from(
+        [ObjectKey("a", "1"), ObjectKey("a", "2"), ObjectKey("b", "1"), ObjectKey("c", "1")]
+    ),
     st.builds(pod, st.sampled_from("12"), st.sampled_from("345")),
 )
 
 
 @given(worlds, worlds)
 def test_differences_lead_from_one_world_to_the_other(
-    have: dict[str, Object], listed: dict[str, Object]
+    have: dict[ObjectKey, Object], listed: dict[ObjectKey, Object]
 ) -> None:
     world = dict(have)
     for change in cache.differences(have, listed, cache.version):
@@ -70,10 +75,10 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
 ) -> None:
     monkeypatch.setattr(listeners, "PAUSES", (0.001, 0.01))
     followed = cache.Cache(MemoryApi(), resources.PODS)
-    received: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[ObjectKey, bool]] = asyncio.Queue()
     failures = [RuntimeError("a mistake of the reader")] * 3
 
-    def fail(key: str, old: Object | None, new: Object | None) -> None:
+    def fail(key: ObjectKey, old: Object | None, new: Object | None) -> None:
         if failures:
             raise failures.pop()
         received.put_nowait((key, old is None))
@@ -82,7 +87,7 @@ async def test_a_reader_that_fails_hears_of_the_object_in_the_end(
     show(followed, pod("1", "5"))
     assert "pods" in followed.trouble
     async with asyncio.timeout(PATIENCE):
-        assert await received.get() == ("a/p", True)
+        assert await received.get() == (KEY, True)
     assert followed.trouble == ""
 
 
@@ -107,6 +112,6 @@ async def test_what_parses_alike_is_no_news() -> None:
         seen["metadata"]["labels"] = own
         show(labels, seen)
     assert [each and each.labels for each in received] == [{}, {"a": "b"}]
-    kept = labels.get("a/p")
+    kept = labels.get(KEY)
     assert kept is not None
     assert kept.version == ("1", "4"), "what is stored is the newest all the same"

@@ -13,6 +13,7 @@ from tests.support import hasty
 from tests.unit.kube.moody import EXPIRED, FORBIDDEN, MOODS, Moody
 from weft.kube import cache, errors, reflector, resources
 from weft.kube.resources import Resource
+from weft.model import ObjectKey
 
 POD = {
     "apiVersion": "v1",
@@ -36,7 +37,7 @@ def test_a_server_that_ends_each_watch_is_not_asked_in_a_tight_loop(mood: str) -
         await asyncio.sleep(25)
         assert followed.trouble == ""
         api.put(resources.PODS, POD)
-        found = await followed.wait_for("a/web", lambda _: True, 1)
+        found = await followed.wait_for(ObjectKey("a", "web"), lambda _: True, 1)
         assert found["metadata"]["uid"] == "u1"
         task.cancel()
 

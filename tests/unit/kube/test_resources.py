@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from weft.kube import resources
+from weft.model import ObjectKey
 
 
 def test_paths_of_the_core_group_and_of_others() -> None:
@@ -12,10 +13,9 @@ def test_paths_of_the_core_group_and_of_others() -> None:
     )
 
 
-def test_a_key_leads_back_to_namespace_and_name() -> None:
-    for meta in ({"name": "n"}, {"namespace": "a", "name": "n"}):
-        key = resources.key({"metadata": meta})
-        assert resources.split_key(key) == (meta.get("namespace", ""), meta["name"])
+def test_a_key_is_namespace_and_name() -> None:
+    assert resources.key({"metadata": {"name": "n"}}) == ObjectKey("", "n")
+    assert resources.key({"metadata": {"namespace": "a", "name": "n"}}) == ObjectKey("a", "n")
 
 
 def test_no_two_kinds_share_a_path() -> None:

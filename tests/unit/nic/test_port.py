@@ -10,7 +10,12 @@ ALLOCATION = model.Allocation(
     "0a:58:0a:01:00:02", (ip_interface("10.1.0.2/24"), ip_interface("fd01::2/64"))
 )
 OWNER = port.PortOwner(
-    model.PodRef("ns", "web", "uid-1"), "abc", "/run/netns/abc", "blue", "ns/blue", "ns/blue"
+    model.PodRef(model.ObjectKey("ns", "web"), "uid-1"),
+    "abc",
+    "/run/netns/abc",
+    "blue",
+    "ns/blue",
+    "ns/blue",
 )
 
 
@@ -78,7 +83,7 @@ def test_what_vswitchd_and_ovn_answer() -> None:
 
 def bound(sandbox: str, interface: str, network: str = "blue", iface: str = "p") -> port.Bound:
     device = names.host_device(sandbox, interface)
-    pod = model.PodRef("ns", "web", "u")
+    pod = model.PodRef(model.ObjectKey("ns", "web"), "u")
     return port.Bound(device, interface, sandbox, "", network, "ns/blue", iface, pod)
 
 

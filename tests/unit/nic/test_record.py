@@ -23,7 +23,12 @@ NIC = plan.Nic(
     (ip_network("10.0.0.0/24"),),
 )
 OWNER = port.PortOwner(
-    model.PodRef("a", "web", "u1"), "box", "/run/netns/box", "blue", "a/blue", "a/blue"
+    model.PodRef(model.ObjectKey("a", "web"), "u1"),
+    "box",
+    "/run/netns/box",
+    "blue",
+    "a/blue",
+    "a/blue",
 )
 
 

@@ -10,18 +10,20 @@ import pytest
 
 from weft import errors, model, names
 from weft.api.pod import Pod, read
+from weft.model import ObjectKey
 from weft.node import addplan
 
+NAD, POD = ObjectKey("default", "blue"), ObjectKey("default", "one")
 BLUE = model.NetworkSpec("blue", model.Topology.LAYER2, 1400, ())
 WRONG = errors.InvalidInput(
     "NetworkAttachmentDefinition default/wrong", "spec.config.mtu", 5, "must be at least 576"
 )
 
 
-def network_of(key: str) -> model.NetworkSpec | None:
-    if key == "default/wrong":
+def network_of(key: ObjectKey) -> model.NetworkSpec | None:
+    if key == ObjectKey("default", "wrong"):
         raise WRONG
-    return BLUE if key in ("default/blue", "other/blue") else None
+    return BLUE if key.name == "blue" and key.namespace in ("default", "other") else None
 
 
 DEPENDENCIES: Any = SimpleNamespace(network_of=network_of, check_use=lambda nad, pod: None)
@@ -33,11 +35,11 @@ def pod(networks: str) -> Pod:
 
 
 def test_a_nad_that_is_not_there_and_one_that_is_wrong_are_told_apart() -> None:
-    assert addplan.spec_of("default/blue", DEPENDENCIES) is BLUE
+    assert addplan.spec_of(ObjectKey("default", "blue"), DEPENDENCIES) is BLUE
     with pytest.raises(errors.NotReady, match="default/red: does not exist"):
-        addplan.spec_of("default/red", DEPENDENCIES)
+        addplan.spec_of(ObjectKey("default", "red"), DEPENDENCIES)
     with pytest.raises(errors.InvalidInput, match=r"spec.config.mtu 5: must be at least 576"):
-        addplan.spec_of("default/wrong", DEPENDENCIES)
+        addplan.spec_of(ObjectKey("default", "wrong"), DEPENDENCIES)
 
 
 @pytest.mark.parametrize(
@@ -55,22 +57,22 @@ def test_what_is_wrong_with_another_nad_is_none_of_this_ones_business(
     networks: str, peers: tuple[str, ...]
 ) -> None:
     asked = pod(networks)
-    first = model.Attachment(nad="default/blue", key="default/blue", interface="net1")
+    first = model.Attachment(nad=ObjectKey("default", "blue"), key="default/blue", interface="net1")
     assert addplan.peers(asked, first, BLUE, DEPENDENCIES) == peers
 
 
 def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> None:
     """What is decided is decided at once, so the first interface would wait for the second."""
 
-    def check_use(nad: str, asked: Pod) -> None:
-        if nad == "other/blue":
+    def check_use(nad: ObjectKey, asked: Pod) -> None:
+        if nad == ObjectKey("other", "blue"):
             raise errors.NotReady("may not use network blue", where="Pod default/one")
 
     decided = SimpleNamespace(allocations={})
     deps: Any = SimpleNamespace(
         network_of=network_of, check_use=check_use, decided=lambda pod: decided
     )
-    call: Any = SimpleNamespace(uid="", nad="default/blue", interface="net1", pod="default/one")
+    call: Any = SimpleNamespace(uid="", nad=NAD, interface="net1", pod=POD)
     assert not addplan.is_decided(pod("blue, blue"), call, deps)
     with pytest.raises(errors.NotReady, match="may not use"):
         addplan.is_decided(pod("blue, other/blue"), call, deps)
@@ -90,8 +92,8 @@ def test_no_interface_waits_where_the_pod_may_not_use_one_of_its_networks() -> N
 def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, blamed: str) -> None:
     """The call is about the first one; the manager decides about all of a pod's, or about none."""
 
-    def check_use(nad: str, asked: Pod) -> None:
-        if nad == "ta/blue":
+    def check_use(nad: ObjectKey, asked: Pod) -> None:
+        if nad == ObjectKey("ta", "blue"):
             raise errors.NotReady("may not use network blue", where="Pod default/one")
 
     asked = pod(networks)
@@ -99,11 +101,12 @@ def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, bl
         network_of=network_of,
         check_use=check_use,
         decided=lambda pod: SimpleNamespace(allocations={}),
-        is_defined=lambda key: key != "default/red",
-        pods={"default/one": asked},
+        is_defined=lambda key: key != ObjectKey("default", "red"),
+        pods={POD: asked},
     )
-    first: Any = SimpleNamespace(nad="default/blue", interface="net1", pod="default/one")
+    first: Any = SimpleNamespace(nad=NAD, interface="net1", pod=POD)
     said = addplan.held_up_by(first, deps)
     assert re.search(blamed, said)
     assert ("default/blue" in said) == said.startswith("no decision")
-    assert addplan.held_up_by(SimpleNamespace(pod="default/gone", nad=""), deps) == ""  # type: ignore[arg-type]
+    gone: Any = SimpleNamespace(pod=ObjectKey("default", "gone"), nad=None)
+    assert addplan.held_up_by(gone, deps) == ""

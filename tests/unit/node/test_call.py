@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from weft import errors
+from weft.model import ObjectKey
 from weft.node import call
 
 ENV = {
@@ -31,7 +32,12 @@ def parse(env: dict[str, str] | None = None, **config: Any) -> call.Call:
 
 def test_a_whole_call() -> None:
     asked = parse()
-    assert (asked.pod, asked.uid, asked.nad, asked.network) == ("ns/web", "u1", "ns/blue", "blue")
+    assert (asked.pod, asked.uid, asked.nad, asked.network) == (
+        ObjectKey("ns", "web"),
+        "u1",
+        ObjectKey("ns", "blue"),
+        "blue",
+    )
     assert (asked.sandbox, asked.netns, asked.interface) == ("abc", "/run/netns/abc", "net1")
 
 
@@ -96,7 +102,7 @@ def test_the_nad_must_be_named(nad: object) -> None:
 
 def test_the_clusters_own_network_has_no_nad() -> None:
     asked = parse(name="ovn-kubernetes", netAttachDefName=None)
-    assert (asked.network, asked.nad) == ("default", "")
+    assert (asked.network, asked.nad) == ("default", None)
 
 
 def test_valid_attachments() -> None:

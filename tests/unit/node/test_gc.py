@@ -10,12 +10,15 @@ from weft.node import gc
 
 def bound(pod: str, uid: str) -> port.Bound:
     device = names.host_device(pod, "net1")
-    ref = model.PodRef("default", pod, uid)
+    ref = model.PodRef(model.ObjectKey("default", pod), uid)
     return port.Bound(device, "net1", pod, "", "blue", "default/blue", "", ref)
 
 
 def test_a_port_goes_with_its_pod_and_not_with_another_of_its_name() -> None:
-    refs = (model.PodRef("default", "stays", "u1"), model.PodRef("default", "again", "new"))
+    refs = (
+        model.PodRef(model.ObjectKey("default", "stays"), "u1"),
+        model.PodRef(model.ObjectKey("default", "again"), "new"),
+    )
     pods = {ref.key: Pod(ref, "1") for ref in refs}
     stays, again, gone = bound("stays", "u1"), bound("again", "old"), bound("gone", "u3")
     assert gc.orphaned([stays, again, gone], pods.get) == [again, gone]

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.reach import member
 from weft import errors
+from weft.model import ObjectKey
 from weft.observe import members
 from weft.observe.members import Objects
 from weft.observe.reach import Member
@@ -102,7 +103,7 @@ def test_named_ports_are_those_of_the_pod() -> None:
 
 def test_a_network_is_meant_by_its_name_or_by_a_nad_of_it() -> None:
     known = members.networks(BLUE)
-    assert known == {"default/blue": "blue", "shop/same": "blue"}
+    assert known == {ObjectKey("default", "blue"): "blue", ObjectKey("shop", "same"): "blue"}
     assert members.choose("blue", "nowhere", known) == "blue"
     assert members.choose("same", "shop", known) == "blue"
     assert members.choose("shop/same", "default", known) == "blue"
@@ -138,4 +139,4 @@ def test_policies_that_never_said_anything_are_not_in_force() -> None:
     }
     broken = {"metadata": {"namespace": "default", "name": "broken"}, "spec": {}}
     found = members.in_force(Objects(policies=[good, broken]))
-    assert [one.key for one in found] == ["default/good"]
+    assert [one.key for one in found] == [ObjectKey("default", "good")]

@@ -7,14 +7,15 @@ from typing import Any
 from weft import model
 from weft.api import networkstatus
 from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
+from weft.model import ObjectKey
 from weft.observe import networkobjects
 
 SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1400)
 
 
 def made(**found: Any) -> dict[str, Any]:
-    network = model.Network(SPEC, 1, "default/blue")
-    owner = (Definition("default/blue"),)
+    network = model.Network(SPEC, 1, model.ObjectKey("default", "blue"))
+    owner = (Definition(ObjectKey("default", "blue")),)
     findings = NetworkFindings("blue", network, **{"definitions": owner, **found})
     return {"metadata": {"name": "blue"}, "status": networkstatus.render(findings, None, "t")}
 
@@ -28,13 +29,13 @@ def test_a_network_that_is_well() -> None:
 
 def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
     edit = Edit(
-        "default/blue",
+        ObjectKey("default", "blue"),
         NetworkReason.EDIT_WAITS,
         (Change("mtu", "1", "2"),),
         ("Pod default/one",),
     )
-    refused = Definition("evil/blue", problem="it belongs to namespace default")
-    obj = made(edits=(edit,), definitions=(Definition("default/blue"), refused))
+    refused = Definition(ObjectKey("evil", "blue"), problem="it belongs to namespace default")
+    obj = made(edits=(edit,), definitions=(Definition(ObjectKey("default", "blue")), refused))
     assert networkobjects.rows([obj])[0][-1] == "EditWaits"
     said = [message for _, message in networkobjects.troubles([obj])]
     assert any("1 pods have the old configuration, 0 the new (Pod default/one)" in x for x in said)
@@ -46,7 +47,7 @@ def test_an_object_without_a_status() -> None:
 
 
 def test_a_nad_that_was_never_valid_is_reported_once() -> None:
-    bad = Definition("default/red", problem="spec.config.mtu 3: is too small")
+    bad = Definition(ObjectKey("default", "red"), problem="spec.config.mtu 3: is too small")
     problem = f"Failed to parse network config: default/red: {bad.problem}"
     found = NetworkFindings("red", None, problem=problem, definitions=(bad,))
     obj = {"metadata": {"name": "red"}, "status": networkstatus.render(found, None, "t")}

@@ -3,11 +3,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.support.reach import PING, matrix, member
+from weft.model import ObjectKey
 from weft.observe import reach
 from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 
-NETWORKS = {"default/blue": "blue"}
+NETWORKS = {ObjectKey("default", "blue"): "blue"}
 BLOCK = netpolicy.IPBlock(ip_network("10.9.0.0/31"))
 
 
@@ -16,7 +17,7 @@ def policy(*rules: netpolicy.Rule, name: str = "p") -> netpolicy.Policy:
         namespace="default",
         name=name,
         uid="1",
-        nads=("default/blue",),
+        nads=(ObjectKey("default", "blue"),),
         pods=netpolicy.EVERYTHING,
         directions=frozenset({netpolicy.Direction.INGRESS}),
         ingress=rules,

@@ -20,9 +20,9 @@ NETWORK = model.Network(
 
 def port(*addresses: str, key: str = "default/blue") -> model.Port:
     return model.Port(
-        pod=model.PodRef("default", "web", "uid-1"),
+        pod=model.PodRef(model.ObjectKey("default", "web"), "uid-1"),
         key=key,
-        nad="default/blue",
+        nad=model.ObjectKey("default", "blue"),
         network="blue",
         node="node1",
         allocation=model.Allocation(

@@ -55,7 +55,12 @@ def test_a_pods_key_follows_from_its_address(
     ):
         allocation = model.Allocation("0a:58:0a:80:04:05", (ip_interface(text),))
         port = model.Port(
-            model.PodRef("shop", "web", "u"), "shop/blue", "n", name, "n1", allocation
+            model.PodRef(model.ObjectKey("shop", "web"), "u"),
+            "shop/blue",
+            model.ObjectKey("shop", "blue"),
+            name,
+            "n1",
+            allocation,
         )
         row = layer3.pod_port(network, port, own, "c1")
         assert mapping(row.columns["options"]).get("requested-tnl-key") == key
@@ -67,8 +72,8 @@ def test_a_pods_port_is_on_its_nodes_switch(
     addresses = ip_interface("10.128.4.5/23"), ip_interface("fd00:10:0:2::5/64")
     allocation = model.Allocation("0a:58:0a:80:04:05", addresses)
     key = "default" if name == "default" else "shop/blue"
-    ref = model.PodRef("shop", "web", "uid-1")
-    port = model.Port(ref, key, key, name, "node1", allocation)
+    ref = model.PodRef(model.ObjectKey("shop", "web"), "uid-1")
+    port = model.Port(ref, key, model.ObjectKey.parse(key), name, "node1", allocation)
     row = layer3.pod_port(network, port, own, "c1")
     assert row.key == ("shop_web" if name == "default" else "shop.blue_shop_web")
     assert row.parent == rows.Ref("Logical_Switch", f"{PREFIX[name]}node1")

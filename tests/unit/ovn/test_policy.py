@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import model, names, rows
+from weft.model import ObjectKey
 from weft.ovn import policy, sets
 from weft.policy import netpolicy
 
@@ -34,7 +35,7 @@ def guard_policy(
         "ns",
         name,
         "u1",
-        ("ns/flat",),
+        (ObjectKey("ns", "flat"),),
         netpolicy.EVERYTHING,
         frozenset({direction}),
         ingress=rules if direction is INGRESS else (),

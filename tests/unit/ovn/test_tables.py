@@ -28,9 +28,9 @@ ROUTED = model.Network(
     model.NetworkSpec("default", model.Topology.LAYER3, 1300, (ip_network("10.128.0.0/14"),)), 0
 )
 PORT = model.Port(
-    model.PodRef("default", "web", "u"),
+    model.PodRef(model.ObjectKey("default", "web"), "u"),
     "default/blue",
-    "default/blue",
+    model.ObjectKey("default", "blue"),
     "blue",
     "node1",
     model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),

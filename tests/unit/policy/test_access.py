@@ -8,6 +8,7 @@ import pytest
 
 from weft import model
 from weft.labels import EVERYTHING, Operator, Requirement, Selector
+from weft.model import ObjectKey
 from weft.policy import access
 
 TRUSTED = Selector((Requirement("tier", Operator.IN, ("trusted",)),))
@@ -19,7 +20,7 @@ RULE = access.AccessRule(frozenset({"default", "shared"}), LABELS.get)
 
 def network(owner: str, **said: Any) -> model.Network:
     spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, access=model.Access(**said))
-    return model.Network(spec, 1, owner)
+    return model.Network(spec, 1, ObjectKey.parse(owner) if owner else None)
 
 
 @pytest.mark.parametrize(
@@ -56,20 +57,20 @@ def test_a_namespace_cannot_take_anothers_name_by_a_label() -> None:
 
 def test_nads_of_global_namespaces_join_anything_and_others_where_they_are_let_in() -> None:
     own = network("ta/blue", namespaces=("tb",))
-    joining = ("ta/x", "tb/x", "tc/x", "default/x", "shared/x")
+    joining = (ObjectKey(each, "x") for each in ("ta", "tb", "tc", "default", "shared"))
     assert [RULE.may_join(own, each) for each in joining] == [True, True, False, True, True]
 
 
 def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> None:
     own = network("ta/blue")
-    assert RULE.pod_refusal(own, "ta/blue", "tb/thief").in_full() == (
+    assert RULE.pod_refusal(own, ObjectKey("ta", "blue"), ObjectKey("tb", "thief")).in_full() == (
         'Pod tb/thief: may not use network "blue" through NetworkAttachmentDefinition ta/blue: it '
         "belongs to namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit "
         'namespace tb (a user with write access in namespace ta can add "tb" to '
         "allowedNamespaces in spec.config of NetworkAttachmentDefinition ta/blue; the pod then "
         "continues)"
     )
-    assert RULE.nad_refusal(own, "tb/mine") == (
+    assert RULE.nad_refusal(own, ObjectKey("tb", "mine")) == (
         'NetworkAttachmentDefinition tb/mine: may not declare network "blue": it belongs to '
         "namespace ta (NetworkAttachmentDefinition ta/blue), which does not admit namespace tb "
         '(a user with write access in namespace ta can add "tb" to allowedNamespaces in '
@@ -79,9 +80,9 @@ def test_what_is_refused_says_whose_the_network_is_and_who_may_change_that() -> 
 
 def test_who_joins_is_reported_whose_network_it_is() -> None:
     own = network("ta/blue", namespaces=("tb",))
-    assert RULE.joined_notice(own, "ta/also") == ""
-    assert "belongs to namespace ta" in RULE.joined_notice(own, "tb/x")
-    assert "let it in" not in RULE.joined_notice(own, "tb/x")
+    assert RULE.joined_notice(own, ObjectKey("ta", "also")) == ""
+    assert "belongs to namespace ta" in RULE.joined_notice(own, ObjectKey("tb", "x"))
+    assert "let it in" not in RULE.joined_notice(own, ObjectKey("tb", "x"))
     assert "does not admit it, so it serves only pods of namespace default" in RULE.joined_notice(
-        own, "default/x"
+        own, ObjectKey("default", "x")
     )

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from weft.model import ObjectKey
 from weft.policy import evaluator, netpolicy
 from weft.policy.netpolicy import (
     Direction,
@@ -26,7 +27,11 @@ from weft.policy.netpolicy import (
     Selector,
 )
 
-NETWORKS = {"x/flat": "flat", "y/same": "flat", "x/other": "other"}
+NETWORKS = {
+    ObjectKey("x", "flat"): "flat",
+    ObjectKey("y", "same"): "flat",
+    ObjectKey("x", "other"): "other",
+}
 IN, OUT = frozenset({Direction.INGRESS}), frozenset({Direction.EGRESS})
 BOTH = IN | OUT
 NAMES = [one + other for one in "xyz" for other in "abc"]
@@ -65,7 +70,7 @@ def policy(
     directions: frozenset[Direction] = IN,
     ingress: tuple[Rule, ...] = (),
     egress: tuple[Rule, ...] = (),
-    nads: tuple[str, ...] = ("x/flat",),
+    nads: tuple[ObjectKey, ...] = (ObjectKey("x", "flat"),),
 ) -> netpolicy.Policy:
     return netpolicy.Policy(namespace, "p", "uid", nads, selector, directions, ingress, egress)
 
@@ -360,10 +365,10 @@ SEVERAL = (
         policy(),
         policy(directions=OUT, ingress=OPEN),
     ),
-    one("of another network", "", policy(nads=("x/other",))),
-    one("of no network", "", policy(nads=("x/nothing",))),
-    one("of several", "- * x*", policy(nads=("x/other", "y/same"))),
-    one("by another NAD of the network", "- * x*", policy(nads=("y/same",))),
+    one("of another network", "", policy(nads=(ObjectKey("x", "other"),))),
+    one("of no network", "", policy(nads=(ObjectKey("x", "nothing"),))),
+    one("of several", "- * x*", policy(nads=(ObjectKey("x", "other"), ObjectKey("y", "same")))),
+    one("by another NAD of the network", "- * x*", policy(nads=(ObjectKey("y", "same"),))),
     one("audited only", "", replace(policy(), mode=netpolicy.Mode.AUDIT)),
     one(
         "what an audited one allows",

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weft.model import ObjectKey
 from weft.policy import netpolicy, selectorindex
 
 KEYS, VALUES = ("app", "tier", "zone"), ("a", "b", "c")
@@ -61,9 +62,9 @@ class Brute:
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.asked: list[netpolicy.PodSelector] = []
 
-    def chosen(self, members: netpolicy.PodSelector) -> set[str]:
+    def chosen(self, members: netpolicy.PodSelector) -> set[ObjectKey]:
         return {
-            f"{namespace}/{name}"
+            ObjectKey(namespace, name)
             for (namespace, name), labels in self.pods.items()
             if members.pods.matches(labels) and self.means(members, namespace)
         }
@@ -76,8 +77,8 @@ class Brute:
         labels = self.namespaces.get(namespace)
         return labels is not None and members.namespaces.matches(labels)
 
-    def selectors(self) -> dict[str, set[netpolicy.PodSelector]]:
-        found: dict[str, set[netpolicy.PodSelector]] = {}
+    def selectors(self) -> dict[ObjectKey, set[netpolicy.PodSelector]]:
+        found: dict[ObjectKey, set[netpolicy.PodSelector]] = {}
         for members in self.asked:
             for key in self.chosen(members):
                 found.setdefault(key, set()).add(members)
@@ -90,10 +91,10 @@ def test_what_is_kept_is_what_looking_at_everybody_gives(steps: list[Any]) -> No
     made, brute = selectorindex.SelectorIndex(), Brute()
     for kind, which, what in steps:
         before = brute.selectors()
-        touched: set[str] = set()
+        touched: set[ObjectKey] = set()
         if kind == "pod":
             namespace, name = which
-            key = f"{namespace}/{name}"
+            key = ObjectKey(namespace, name)
             touched = {key} if made.set_pod(key, namespace, what) else set()
             if what is None:
                 brute.pods.pop(which, None)
@@ -118,7 +119,7 @@ def test_what_is_kept_is_what_looking_at_everybody_gives(steps: list[Any]) -> No
             assert made.pods(members) == brute.chosen(members)
         for namespace in NAMESPACES:
             for name in PODS:
-                key = f"{namespace}/{name}"
+                key = ObjectKey(namespace, name)
                 assert made.selectors(key) == after.get(key, set())
     for members in brute.asked:
         made.remove(members)
@@ -156,9 +157,9 @@ def test_a_pod_is_not_compared_with_queries_that_ask_for_other_labels() -> None:
         made.add(netpolicy.PodSelector(namespaces=requires(all="x", team=f"t{number}")))
     made.set_namespace("one", {"all": "x", "team": "t3"})
     Counting.asked = 0
-    made.set_pod("one/p", "one", Counting(app="all", tier="t7"))
+    made.set_pod(ObjectKey("one", "p"), "one", Counting(app="all", tier="t7"))
     assert Counting.asked < 10
-    assert made.selectors("one/p") == {
+    assert made.selectors(ObjectKey("one", "p")) == {
         netpolicy.PodSelector("one", pods=requires(app="all", tier="t7")),
         netpolicy.PodSelector(namespaces=requires(all="x", team="t3")),
     }

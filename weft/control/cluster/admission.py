@@ -77,7 +77,7 @@ def _as_stored(declared: Nad, before: Nad | None) -> Nad:
         annotated_name=before.annotated_name if before else "",
         annotated_id=before.annotated_id if before else "",
         annotated_config=before.annotated_config if before else "",
-        annotated_owner=before.annotated_owner if before else "",
+        annotated_owner=before.annotated_owner if before else None,
         accepted=before.accepted if before else None,
         accepted_config=before.accepted_config if before else "",
     )

@@ -15,11 +15,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.alloc import ledger, macs, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
+from weft.api import podnetworks
+from weft.model import ObjectKey
+
+
+class AllocationRequest(NamedTuple):
+    """An attachment to allocate for, and what that depends on."""
+
+    network: model.Network
+    attachment: model.Attachment
+    claim: model.IpamClaim | None
+    subnets: NodeSubnets | None
+
+    @property
+    def segment(self) -> model.Segment:
+        return model.Segment(self.network.name, self.subnets.node if self.subnets else "")
 
 
 @dataclass(slots=True)
@@ -44,15 +60,15 @@ class Allocations:
             AllocationOwner, str
         ] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[AllocationOwner, _ClaimUse] = {}  # by owner
-        self._users: dict[str, dict[str, str]] = {}  # by NAD: pod uid: label
-        self._changed: set[str] = set()  # NADs for `take_changed`
+        self._users: dict[ObjectKey | None, dict[str, str]] = {}  # by NAD: pod uid: label
+        self._changed: set[ObjectKey | None] = set()  # NADs for `take_changed`
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
 
     def __len__(self) -> int:
         """The number of holders: attachments and claims."""
         return sum(map(len, self._ledgers.values()))
 
-    def take_changed(self) -> set[str]:
+    def take_changed(self) -> set[ObjectKey | None]:
         """Returns the NADs that gained a first pod, or lost one, since the last call."""
         if not (changed := self._changed):
             return changed  # as nearly always
@@ -66,7 +82,7 @@ class Allocations:
         self._changed_networks = set()
         return changed
 
-    def users(self, nad: str) -> Mapping[str, str]:
+    def users(self, nad: ObjectKey) -> Mapping[str, str]:
         """Returns the pods that hold something through a NAD: uid to label."""
         return self._users.get(nad, {})
 
@@ -218,15 +234,15 @@ class Allocations:
     # Users of NADs
 
     def _use(self, uid: str, key: str, label: str) -> None:
-        nad = names.nad_of(key)
+        nad = podnetworks.nad_of(key)
         users = self._users.setdefault(nad, {})
         if not users:
             self._changed.add(nad)  # more users change nothing for the NAD
         users.setdefault(uid, label)
 
     def _disuse(self, uid: str, keys: list[str]) -> None:
-        kept = set(map(names.nad_of, self._held.get(uid, ())))
-        for nad in set(map(names.nad_of, keys)) - kept:
+        kept = set(map(podnetworks.nad_of, self._held.get(uid, ())))
+        for nad in set(map(podnetworks.nad_of, keys)) - kept:
             users = self._users.get(nad, {})
             if users.pop(uid, None) is not None:
                 if not users:
@@ -256,9 +272,9 @@ class Allocations:
         book = self._ledgers.get(model.Segment(there.network)) if there else None
         return book.get(owner) if book else None
 
-    def end_claim(self, ref: model.ObjectRef) -> list[model.Segment]:
+    def end_claim(self, key: ObjectKey) -> list[model.Segment]:
         """Frees what a deleted claim held, unless a pod still uses it; returns the segments."""
-        owner = AllocationOwner(claim=ref)
+        owner = AllocationOwner(claim=key)
         claim = self._claims.get(owner)
         if claim is None:
             return []
@@ -279,7 +295,7 @@ class Allocations:
             raise errors.InvalidInput(
                 _claim_label(claim),
                 "name",
-                claim.name,
+                claim.key.name,
                 rule,
                 hint="make a claim for each interface",
             )
@@ -373,8 +389,8 @@ def _are_same(one: model.Network, other: model.Network) -> bool:
 
 
 def _claim_owner(claim: model.IpamClaim) -> AllocationOwner:
-    return AllocationOwner(claim=model.ObjectRef(claim.namespace, claim.name))
+    return AllocationOwner(claim=claim.key)
 
 
 def _claim_label(claim: model.IpamClaim) -> str:
-    return f"IPAMClaim {claim.namespace}/{claim.name}"
+    return f"IPAMClaim {claim.key}"

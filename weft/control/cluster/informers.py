@@ -17,6 +17,7 @@ from weft.control.cluster.state import Cluster
 from weft.control.cluster.writer import ApiWriter
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.model import ObjectKey
 
 
 class Parsed(Protocol):
@@ -72,19 +73,31 @@ class Informers:
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""
-        self._subscribe(self.namespaces, cluster.set_namespace, writer)
+
+        def set_namespace(key: ObjectKey, new: objects.Namespace | None) -> None:
+            cluster.set_namespace(key.name, new)
+
+        def set_node(key: ObjectKey, new: objects.Node | None) -> None:
+            cluster.set_node(key.name, new)
+
+        def set_network(key: ObjectKey, new: objects.NetworkObject | None) -> None:
+            cluster.set_network(key.name, new)
+
+        self._subscribe(self.namespaces, set_namespace, writer)
         self._subscribe(self.nads, cluster.set_nad, writer)
-        self._subscribe(self.nodes, cluster.set_node, writer)
+        self._subscribe(self.nodes, set_node, writer)
         self._subscribe(self.claims, cluster.set_claim, writer)
         self._subscribe(self.pods, cluster.set_pod, writer)
         self._subscribe(self.policies, cluster.set_policy, writer)
-        self._subscribe(self.networks, cluster.set_network, writer)
+        self._subscribe(self.networks, set_network, writer)
 
     @staticmethod
     def _subscribe(
-        informer: cache.Informer[T], set_object: Callable[[str, T | None], None], writer: ApiWriter
+        informer: cache.Informer[T],
+        set_object: Callable[[ObjectKey, T | None], None],
+        writer: ApiWriter,
     ) -> None:
-        def changed(key: str, _: T | None, new: T | None) -> None:
+        def changed(key: ObjectKey, _: T | None, new: T | None) -> None:
             set_object(key, new)
             ref = Ref(informer.resource, key)
             if new is None:

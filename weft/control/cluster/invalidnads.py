@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from weft.control import index
 from weft.control.cluster.nads import Nad
+from weft.model import ObjectKey
 
 
 class InvalidNads:
     """The keys of NADs with a `problem`, by `Nad.about`."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, set[str]] = {}  # by network
-        self._about: dict[str, str] = {}  # by key: the network
+        self._keys: dict[str, set[ObjectKey]] = {}  # by network
+        self._about: dict[ObjectKey, str] = {}  # by key: the network
 
-    def set(self, key: str, nad: Nad | None) -> set[str]:
+    def set(self, key: ObjectKey, nad: Nad | None) -> set[str]:
         """Takes in a NAD, None: it is gone; returns the networks whose lists may differ."""
         before, after = self._about.pop(key, None), None
         if before is not None:
@@ -23,7 +24,7 @@ class InvalidNads:
             self._keys.setdefault(after, set()).add(key)
         return {name for name in (before, after) if name is not None}
 
-    def of(self, network: str) -> frozenset[str]:
+    def of(self, network: str) -> frozenset[ObjectKey]:
         """Returns the invalid NADs of a network."""
         return frozenset(self._keys.get(network, ()))
 

@@ -16,6 +16,7 @@ from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
 from weft.control.cluster.outcome import NOTHING, Outcome, Patch
 from weft.control.index import discard
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +25,13 @@ class IpamClaims:
     """All IPAMClaims by key. `due`: the claims to decide, and after how many seconds."""
 
     def __init__(self, networks: Networks, allocations: Allocations) -> None:
-        self._claims: dict[str, IpamClaim] = {}
-        self._by_network: dict[str, set[str]] = {}
+        self._claims: dict[ObjectKey, IpamClaim] = {}
+        self._by_network: dict[str, set[ObjectKey]] = {}
         self._networks, self._allocations = networks, allocations
-        self._failures: dict[str, tuple[str, str]] = {}  # claim: reason, message
-        self.due: dict[str, float] = {}
+        self._failures: dict[ObjectKey, tuple[str, str]] = {}  # claim: reason, message
+        self.due: dict[ObjectKey, float] = {}
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: ObjectKey) -> bool:
         return key in self._claims
 
     # What others ask
@@ -46,11 +47,12 @@ class IpamClaims:
         spec = network.spec
         if not (attachment.ipam_claim and spec.allow_persistent_ips and spec.subnets):
             return None
-        known = self._claims.get(f"{namespace}/{attachment.ipam_claim}")
+        key = ObjectKey(namespace, attachment.ipam_claim)
+        known = self._claims.get(key)
         if known is None:
             raise errors.NotReady(
                 "does not exist",
-                where=f"IPAMClaim {namespace}/{attachment.ipam_claim}",
+                where=f"IPAMClaim {key}",
                 hint="the pod goes on when it is created",
             )
         if known.claim is None:
@@ -58,7 +60,7 @@ class IpamClaims:
             raise known.problem
         if known.claim.network != network.name:
             raise errors.InvalidInput(
-                f"IPAMClaim {namespace}/{known.claim.name}",
+                f"IPAMClaim {key}",
                 "spec.network",
                 known.claim.network,
                 f"is not the network that the pod asks for, {network.name!r}",
@@ -67,7 +69,7 @@ class IpamClaims:
 
     def note(self, claim: model.IpamClaim, error: errors.WeftError | None = None) -> None:
         """Notes for the claim's status that a pod got its addresses, or why not (`error`)."""
-        key = f"{claim.namespace}/{claim.name}"
+        key = claim.key
         before = self._failures.pop(key, None)
         if error is not None:
             self._failures[key] = (ipamclaim.reason_of(error), str(error))
@@ -76,17 +78,14 @@ class IpamClaims:
 
     # Objects in
 
-    def set(self, key: str, new: IpamClaim | None) -> list[model.Segment]:
+    def set(self, key: ObjectKey, new: IpamClaim | None) -> list[model.Segment]:
         """Sets a claim; None: it is gone. Returns the segments of which something became free."""
         old = self._claims.pop(key, None)
         if old is not None and old.claim is not None:
             discard(self._by_network, old.claim.network, key)
         if new is None:
             self._failures.pop(key, None)
-            if old is None:
-                return []
-            about = old.subject
-            return self._allocations.end_claim(model.ObjectRef(about.namespace, about.name))
+            return self._allocations.end_claim(key) if old is not None else []
         self._claims[key] = new
         self.due[key] = 0.0
         if new.claim is None:
@@ -106,7 +105,7 @@ class IpamClaims:
         network = self._networks.get(claim.network)
         if network is None or not network.spec.allow_persistent_ips:
             return
-        if not self._networks.may_use(network, claim.namespace):
+        if not self._networks.may_use(network, claim.key.namespace):
             return  # another namespace's network: a claim alone takes nothing of it
         try:
             self._allocations.keep(network, claim)
@@ -115,7 +114,7 @@ class IpamClaims:
 
     # Decisions out
 
-    def decide(self, key: str, now: str) -> Outcome:
+    def decide(self, key: ObjectKey, now: str) -> Outcome:
         """Returns the patch of a claim's status: its addresses, or why it has none."""
         known = self._claims.get(key)
         if known is None or known.claim is None:

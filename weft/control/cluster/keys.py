@@ -13,6 +13,7 @@ from weft.api.podsignature import SignedAllocations, Signer, TrustedKeys
 from weft.control.cluster.outcome import Outcome, Patch, Ref, Subject
 from weft.control.decisions import Decisions
 from weft.kube import resources
+from weft.model import ObjectKey
 
 ADOPT = "adopt"  # key of the Secret's data: while it is there, unsigned pods are signed
 
@@ -44,11 +45,14 @@ class SigningKeys:
         self.due: dict[Ref, float] = {}
         self.set(TrustedKeys())
 
+    def _ref(self, resource: resources.Resource, name: str) -> Ref:
+        return Ref(resource, ObjectKey(self._held.namespace, name))
+
     def set(self, published: TrustedKeys) -> bool:
         """Sets the keys in the ConfigMap; returns whether the trusted keys changed."""
         self._published = published
         if self.signer.id not in published:
-            self.due[Ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
+            self.due[self._ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
         trusted = published | TrustedKeys.parse({self.signer.id: self.signer.public})
         if trusted == self.decisions.trusted:
             return False
@@ -63,11 +67,11 @@ class SigningKeys:
         """Ends the adoption of unsigned pods: from now on only signed allocations count."""
         if self._is_adopting:
             self._is_adopting = False
-            self.due[Ref(resources.SECRETS, names.SIGNING_KEY)] = 0.0
+            self.due[self._ref(resources.SECRETS, names.SIGNING_KEY)] = 0.0
 
     def decide(self, ref: Ref) -> Outcome:
         """Returns the patch of the ConfigMap of public keys, or of the Secret."""
-        about = Subject(ref.resource, self._held.namespace, ref.key, "")
+        about = Subject(ref.resource, ref.key, "")
         if ref.resource is resources.SECRETS:
             return Outcome((Patch(about, data={ADOPT: None}),))
         if self.signer.id in self._published:

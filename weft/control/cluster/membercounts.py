@@ -7,16 +7,17 @@ from collections.abc import Iterable
 
 from weft.api.pod import Pod
 from weft.control import index
+from weft.model import ObjectKey
 
 
 class MemberCounts:
     """The attachments that have an allocation, of pods that have a node and have not ended."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, Counter[str]] = {}  # by NAD: by node
-        self._nads: dict[str, set[str]] = {}  # by node
+        self._counts: dict[ObjectKey, Counter[str]] = {}  # by NAD: by node
+        self._nads: dict[str, set[ObjectKey]] = {}  # by node
 
-    def set_pod(self, old: Pod | None, new: Pod | None) -> Iterable[str]:
+    def set_pod(self, old: Pod | None, new: Pod | None) -> Iterable[ObjectKey]:
         """Counts a pod that is new, changed, or gone (None); returns the NADs whose counts
         changed."""
         before, after = _attachments(old), _attachments(new)
@@ -28,18 +29,18 @@ class MemberCounts:
             self._add(nad, node, 1)
         return dict.fromkeys(nad for nad, _ in (*before, *after))
 
-    def count(self, nads: Iterable[str]) -> Counter[str]:
+    def count(self, nads: Iterable[ObjectKey]) -> Counter[str]:
         """Returns the attachments through some NADs, by node."""
         found: Counter[str] = Counter()
         for nad in nads:
             found.update(self._counts.get(nad, {}))
         return found
 
-    def nads_on(self, node: str) -> frozenset[str]:
+    def nads_on(self, node: str) -> frozenset[ObjectKey]:
         """Returns the NADs through which pods of a node are attached."""
         return frozenset(self._nads.get(node, ()))
 
-    def _add(self, nad: str, node: str, number: int) -> None:
+    def _add(self, nad: ObjectKey, node: str, number: int) -> None:
         counts = self._counts.setdefault(nad, Counter())
         counts[node] += number
         if counts[node]:
@@ -51,7 +52,7 @@ class MemberCounts:
             del self._counts[nad]
 
 
-def _attachments(pod: Pod | None) -> list[tuple[str, str]]:
+def _attachments(pod: Pod | None) -> list[tuple[ObjectKey, str]]:
     if pod is None or not pod.node or pod.is_completed:
         return []
     return [(nad, pod.node) for nad in pod.allocated]

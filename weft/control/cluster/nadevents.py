@@ -12,6 +12,7 @@ from itertools import islice
 from weft.control.cluster import edits
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.outcome import Event
+from weft.model import ObjectKey
 from weft.reasons import Reason
 
 Messages = tuple[tuple[Reason, str], ...]  # reasons of Events with their messages
@@ -21,16 +22,16 @@ class NadEvents:
     """The Events of all NADs, by NAD key."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, Messages] = {}
+        self._messages: dict[ObjectKey, Messages] = {}
         # By NAD and reason: what the Event was about, and the uids of the pods that it named.
-        self._named: dict[str, dict[Reason, tuple[object, frozenset[str]]]] = {}
+        self._named: dict[ObjectKey, dict[Reason, tuple[object, frozenset[str]]]] = {}
 
-    def forget(self, key: str) -> None:
+    def forget(self, key: ObjectKey) -> None:
         self._messages.pop(key, None)
         self._named.pop(key, None)
 
     @property
-    def naming(self) -> tuple[str, ...]:
+    def naming(self) -> tuple[ObjectKey, ...]:
         """The NADs with an Event that names pods."""
         return tuple(self._named)
 

@@ -16,6 +16,7 @@ from weft import errors, model, names
 from weft.api import nad as reading
 from weft.control.cluster.outcome import Subject
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
 
@@ -45,7 +46,7 @@ class Nad:
     it keep it, whatever `config` says now.
     """
 
-    key: str
+    key: ObjectKey
     uid: str
     created: str
     spec: model.NetworkSpec | None = None
@@ -56,7 +57,7 @@ class Nad:
     annotated_name: str = ""
     annotated_id: str = ""
     annotated_config: str = ""
-    annotated_owner: str = ""
+    annotated_owner: ObjectKey | None = None
     accepted: model.NetworkSpec | None = None
     accepted_config: str = ""
     version: str = ""
@@ -66,14 +67,14 @@ class Nad:
 
     @property
     def subject(self) -> Subject:
-        return Subject(resources.NADS, *resources.split_key(self.key), self.uid)
+        return Subject(resources.NADS, self.key, self.uid)
 
     @property
     def about(self) -> str:
         """The network that it is about: the accepted or declared one, the one that an invalid text
         names, or one of its own, called like the NAD."""
         spec = self.accepted or self.spec
-        return spec.name if spec is not None else self.named or self.key
+        return spec.name if spec is not None else self.named or str(self.key)
 
     @property
     def is_held(self) -> bool:
@@ -89,15 +90,14 @@ class Settlement:
     """
 
     spec: model.NetworkSpec | None = None
-    lead: str = ""
-    accepted: frozenset[str] = frozenset()
-    refused: Mapping[str, str] = field(default_factory=dict)
+    lead: ObjectKey | None = None
+    accepted: frozenset[ObjectKey] = frozenset()
+    refused: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
 def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
     """Parses a NAD object; an error becomes its `problem`."""
     meta = obj["metadata"]
-    key = f"{meta['namespace']}/{meta['name']}"
     annotations = meta.get("annotations") or {}
     text = (obj.get("spec") or {}).get("config")
     config = text if isinstance(text, str) else ""
@@ -110,7 +110,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         accepted = _spec(earlier, replace(rules, reserved=()))[0] if annotated_config else None
     is_known = accepted is not None and accepted.name == annotated_name
     return Nad(
-        key=key,
+        key=resources.key(obj),
         uid=meta.get("uid", ""),
         created=meta.get("creationTimestamp", ""),
         spec=spec,
@@ -121,7 +121,7 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         annotated_name=annotated_name,
         annotated_id=annotations.get(names.NETWORK_ID, ""),
         annotated_config=annotated_config,
-        annotated_owner=annotations.get(names.NETWORK_OWNER, ""),
+        annotated_owner=_owner(annotations),
         accepted=accepted if is_known else None,
         accepted_config=annotated_config if is_known else "",
         version=meta.get("resourceVersion", ""),
@@ -129,6 +129,11 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         finalizers=tuple(meta.get("finalizers") or ()),
         is_deleting="deletionTimestamp" in meta,
     )
+
+
+def _owner(annotations: Mapping[str, Any]) -> ObjectKey | None:
+    text = annotations.get(names.NETWORK_OWNER)
+    return ObjectKey.parse(text) if text else None
 
 
 def parse_refusal(nad: Nad) -> str:
@@ -187,7 +192,9 @@ class Declaration:
         return declared if declared is not None and declared.name == self.spec.name else self.spec
 
 
-def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = "") -> Settlement:
+def settle(
+    members: Iterable[Declaration], rule: access.AccessRule, lead: ObjectKey | None = None
+) -> Settlement:
     """Decides which NAD of one network leads, and which others are accepted or refused.
 
     The former `lead` stays. After a restart, the NAD that is annotated as the owner leads; of
@@ -198,7 +205,7 @@ def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = 
         return Settlement()
     first = ordered[0]
     network = model.Network(first.spec, 0, first.nad.key)
-    accepted, refused = {network.owner}, {}
+    accepted, refused = {first.nad.key}, {}
     for member in ordered[1:]:
         key = member.nad.key
         if not rule.may_join(network, key):
@@ -210,7 +217,7 @@ def settle(members: Iterable[Declaration], rule: access.AccessRule, lead: str = 
             accepted.add(key)
         else:
             refused[key] = _disagreement(first, member, differing)
-    return Settlement(first.spec, network.owner, frozenset(accepted), refused)
+    return Settlement(first.spec, first.nad.key, frozenset(accepted), refused)
 
 
 def as_declared(nads: Iterable[Nad]) -> list[Declaration]:
@@ -221,13 +228,13 @@ def as_declared(nads: Iterable[Nad]) -> list[Declaration]:
 def owners_first(nads: Iterable[Nad]) -> list[Nad]:
     """Sorts NADs as a new manager takes them in: owners first, as in `settle`."""
 
-    def age(nad: Nad) -> tuple[bool, bool, str, str]:
+    def age(nad: Nad) -> tuple[bool, bool, str, ObjectKey]:
         return nad.annotated_owner != nad.key, not nad.annotated_name, nad.created, nad.key
 
     return sorted(nads, key=age)
 
 
-def _age(member: Declaration) -> tuple[bool, bool, str, str]:
+def _age(member: Declaration) -> tuple[bool, bool, str, ObjectKey]:
     """A sort key: the owner first, then accepted NADs, then the oldest."""
     nad = member.nad
     is_annotated = nad.annotated_name == member.spec.name
@@ -276,13 +283,13 @@ def desired_annotations(
     want = {
         names.NETWORK_NAME: network.name if network else "",
         names.NETWORK_ID: str(network.id) if network else "",
-        names.NETWORK_OWNER: network.owner if network else "",
+        names.NETWORK_OWNER: str(network.owner or "") if network else "",
         names.ACCEPTED_CONFIG: config if network else "",
     }
     have = {
         names.NETWORK_NAME: nad.annotated_name,
         names.NETWORK_ID: nad.annotated_id,
-        names.NETWORK_OWNER: nad.annotated_owner,
+        names.NETWORK_OWNER: str(nad.annotated_owner or ""),
         names.ACCEPTED_CONFIG: nad.annotated_config,
     }
     return {} if have == want else {key: value or None for key, value in want.items()}

@@ -2,8 +2,7 @@
 
 Pure. Keeps the accepted networks (with `register.py`), gives each an id, and decides the
 annotations, finalizer and Events of NADs. A network that lost its last NAD stays while pods use it.
-A NAD that pods use has a finalizer, and takes no new pods once it is being deleted. The default
-network has no NAD: it exists from the start where weft serves it. `nads.py` parses NADs.
+A NAD that pods use has a finalizer, and takes no new pods once it is deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from weft.control.cluster.objects import Namespace
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.register import Register, Settled
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
 
@@ -33,10 +33,10 @@ class Affected:
     """Changes for other parts of the state: NADs whose `lookup` may differ, ended networks,
     namespaces that may use other networks, NADs that `is_held` is true for now."""
 
-    nads: dict[str, None] = field(default_factory=dict)
+    nads: dict[ObjectKey, None] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
     namespaces: dict[str, None] = field(default_factory=dict)
-    held: dict[str, None] = field(default_factory=dict)
+    held: dict[ObjectKey, None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.nads or self.ended or self.namespaces or self.held)
@@ -57,9 +57,9 @@ class Networks:
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
         self._events = NadEvents()
-        self._excluded: dict[str, list[Event]] = {}
-        self._let_go: dict[str, str] = {}  # NAD: its version when its finalizer was taken off
-        self.due: dict[str, float] = {}
+        self._excluded: dict[ObjectKey, list[Event]] = {}
+        self._let_go: dict[ObjectKey, str] = {}  # NAD: its version when its finalizer was taken off
+        self.due: dict[ObjectKey, float] = {}
         self.affected = Affected()
 
     def __len__(self) -> int:
@@ -72,14 +72,16 @@ class Networks:
 
     # What others ask
 
-    def lookup(self, key: str, pod: str, *, known: bool = False) -> model.Network | None:
+    def lookup(
+        self, key: ObjectKey | None, pod: ObjectKey | None = None, *, known: bool = False
+    ) -> model.Network | None:
         """Returns the network of a NAD for a pod; raises NotReady where the pod must wait.
 
-        None if it is another plugin's. The key "" stands for the default network. `pod` is
-        "<namespace>/<name>"; `known`: it has an allocation already, and keeps it when the NAD is
-        deleted or the access ends.
+        None if it is another plugin's. The key None stands for the default network. `pod` None:
+        any pod that may use it. `known`: the pod has an allocation already, and keeps it when the
+        NAD is deleted or the access ends.
         """
-        if not key:
+        if key is None:
             return self.primary
         network, nad = self._settled(key), self._register.get(key)
         if network is None or nad is None:
@@ -90,7 +92,7 @@ class Networks:
                 where=f"{_KIND} {key}",
                 hint="the pod goes on when it is created again",
             )
-        if not known and not self.may_use(network, access.namespace_of(pod)):
+        if pod is not None and not known and not self.may_use(network, pod.namespace):
             raise self._access.pod_refusal(network, key, pod)
         return network
 
@@ -101,12 +103,12 @@ class Networks:
         accepted = self._register.settlement(network.name).accepted
         return not accepted.isdisjoint(self._register.of_namespace(namespace))
 
-    def find(self, key: str) -> model.Network | None:
+    def find(self, key: ObjectKey | None) -> model.Network | None:
         """Returns the network of pods that were attached through a NAD; None if on none.
 
         If the NAD is invalid now, that is the network that was accepted before.
         """
-        if not key:
+        if key is None:
             return self.primary
         try:
             network = self._settled(key)
@@ -117,7 +119,7 @@ class Networks:
             return self._networks.get(nad.accepted.name)
         return network
 
-    def _settled(self, key: str) -> model.Network | None:
+    def _settled(self, key: ObjectKey) -> model.Network | None:
         nad = self._register.get(key)
         if nad is None:
             raise errors.NotReady(
@@ -140,9 +142,9 @@ class Networks:
             raise self._no_id[standing.name]
         return network
 
-    def is_held(self, key: str) -> bool:
-        """Whether weft's finalizer holds the NAD; always true for the default network."""
-        if key == names.DEFAULT_NETWORK:
+    def is_held(self, key: ObjectKey | None) -> bool:
+        """Whether weft's finalizer holds the NAD; always true for the default network (None)."""
+        if key is None:
             return True
         nad = self._register.get(key)
         return nad is not None and nad.is_held and self._let_go.get(key) != nad.version
@@ -155,15 +157,15 @@ class Networks:
         """Returns the names of all networks, and those that NADs declare in vain."""
         return frozenset(self._networks) | self._register.networks()
 
-    def nad(self, key: str) -> Nad | None:
+    def nad(self, key: ObjectKey) -> Nad | None:
         """Returns a NAD, None if it is unknown."""
         return self._register.get(key)
 
-    def definitions(self, name: str) -> frozenset[str]:
+    def definitions(self, name: str) -> frozenset[ObjectKey]:
         """Returns the NADs that declare a network or were accepted for it."""
         return self._register.users(name)
 
-    def named_by(self, key: str) -> set[str]:
+    def named_by(self, key: ObjectKey) -> set[str]:
         """Returns the networks that a NAD declares, stands for, or was accepted for."""
         nad = self._register.get(key)
         if nad is None:
@@ -171,7 +173,7 @@ class Networks:
         found = (nad.spec, nad.accepted, self._register.standing(key))
         return {spec.name for spec in found if spec is not None}
 
-    def refusal(self, name: str, key: str) -> str:
+    def refusal(self, name: str, key: ObjectKey) -> str:
         """Returns why a NAD does not count for a network, "" if it does."""
         return self._register.settlement(name).refused.get(key, "")
 
@@ -232,7 +234,7 @@ class Networks:
         self._apply(self._register.join(name))
         self.affected.namespaces[name] = None
 
-    def set_nad(self, key: str, new: Nad | None, *, is_early: bool = False) -> None:
+    def set_nad(self, key: ObjectKey, new: Nad | None, *, is_early: bool = False) -> None:
         """Sets a NAD; None: it is gone.
 
         The annotations of a NAD that is created later than `begin` (not `is_early`) do not count:
@@ -262,7 +264,7 @@ class Networks:
         if self.is_held(key) and not was_held:
             self.affected.held[key] = None
 
-    def use(self, key: str) -> None:
+    def use(self, key: ObjectKey) -> None:
         """A NAD gained its first pod, or lost one."""
         self._apply(self._register.look(key))
         nad = self._register.get(key)
@@ -273,9 +275,9 @@ class Networks:
         for each in self._events.naming:
             self.due[each] = 0.0  # the pods that its Event named may be gone
 
-    def _apply(self, settled: Settled, always: Iterable[str] = ()) -> set[str]:
+    def _apply(self, settled: Settled, always: Iterable[ObjectKey] = ()) -> set[ObjectKey]:
         """Puts new settlements in force; returns the NADs for which anything changed."""
-        touched: set[str] = set()
+        touched: set[ObjectKey] = set()
         for name, earlier in settled.items():
             now, before = self._register.settlement(name), self._networks.get(name)
             if now.spec is None:
@@ -288,7 +290,7 @@ class Networks:
         self.affected.nads |= dict.fromkeys(sorted(touched))
         return touched
 
-    def _remember(self, spec: model.NetworkSpec, owner: str = "") -> None:
+    def _remember(self, spec: model.NetworkSpec, owner: ObjectKey | None = None) -> None:
         try:
             number = self._ids.allocate(spec.name)
             self._networks[spec.name] = model.Network(spec, number, owner)
@@ -297,7 +299,7 @@ class Networks:
 
     # Decisions out
 
-    def decide(self, key: str) -> Outcome:
+    def decide(self, key: ObjectKey) -> Outcome:
         """Returns the patch of a NAD's annotations and finalizers, and its Events."""
         nad = self._register.get(key)
         if nad is None:
@@ -312,7 +314,7 @@ class Networks:
         patch = Patch(nad.subject, annotations, finalizers, version=nad.version)
         return Outcome((patch,), tuple(events))
 
-    def written(self, key: str, patch: Patch) -> None:
+    def written(self, key: ObjectKey, patch: Patch) -> None:
         """Call after a patch was written: a finalizer that it added holds the NAD again."""
         is_on = names.NETWORK_IN_USE in (patch.finalizers or ())
         if is_on and self._let_go.get(key) == patch.version:

@@ -26,6 +26,7 @@ from weft.control.cluster.objects import NetworkObject
 from weft.control.cluster.outcome import NOTHING, Outcome, Patch, Subject
 from weft.kube import resources
 from weft.metrics import Figures, Labels, Metric
+from weft.model import ObjectKey
 
 # Seconds in which changes of a network are collected into one update of its status.
 QUIET = 1.0
@@ -42,7 +43,7 @@ class NetworkStatuses:
         self._objects: dict[str, NetworkObject] = {}
         self._names: dict[str, str] = {}  # the network of each object's name
         self._is_served = True
-        self.due: dict[str, float] = {}
+        self.due: dict[ObjectKey, float] = {}
 
     # What happened
 
@@ -58,7 +59,7 @@ class NetworkStatuses:
         for nad in self._members.set_pod(old, new):
             self.use_nad(nad)
 
-    def use_nad(self, key: str) -> None:
+    def use_nad(self, key: ObjectKey) -> None:
         """What a NAD declares, or whether that counts, may be different now."""
         listed = self._invalid.set(key, self._networks.nad(key))
         for network in self._networks.named_by(key) | listed:
@@ -81,7 +82,7 @@ class NetworkStatuses:
         for key in self._invalid.of(network):
             self.use_nad(key)
 
-    def begin(self, found: Iterable[str]) -> None:
+    def begin(self, found: Iterable[ObjectKey]) -> None:
         """Looks at all networks, and at these NADs, once all objects are there."""
         for key in found:
             self.use_nad(key)
@@ -101,7 +102,7 @@ class NetworkStatuses:
         return was_served and not is_served
 
     def _wake(self, name: str) -> None:
-        self.due.setdefault(name, QUIET if self._is_served else UNSERVED)
+        self.due.setdefault(ObjectKey("", name), QUIET if self._is_served else UNSERVED)
 
     def figures(self) -> Figures:
         """Returns what the stored statuses say."""
@@ -139,7 +140,7 @@ class NetworkStatuses:
         status = networkstatus.render(found, before, now)
         if status == before:
             return NOTHING
-        about = there.subject if there else Subject(resources.NETWORKS, "", name, "")
+        about = there.subject if there else Subject(resources.NETWORKS, ObjectKey("", name), "")
         return Outcome((Patch(about, status=status, creates=there is None),))
 
     def find(self, name: str) -> NetworkFindings | None:
@@ -165,12 +166,12 @@ class NetworkStatuses:
         )
 
     def _problem(
-        self, name: str, network: model.Network | None, keys: list[str]
+        self, name: str, network: model.Network | None, keys: list[ObjectKey]
     ) -> tuple[int, str]:
         """Returns the generation of the NAD that the status is about, and what is wrong with it, or
         why its network has no id."""
         if network is not None:
-            owner = self._networks.nad(network.owner)
+            owner = self._networks.nad(network.owner) if network.owner is not None else None
             return (owner.generation, owner.problem) if owner is not None else (0, "")
         found = [nad for nad in map(self._networks.nad, keys) if nad is not None]
         if any(not nad.problem for nad in found):
@@ -183,7 +184,7 @@ class NetworkStatuses:
             family = (one for one in network.spec.subnets if one.version == each.subnet.version)
             yield Subnet(",".join(map(str, family)), each.used, each.free)
 
-    def _definitions(self, name: str, keys: list[str]) -> Iterator[Definition]:
+    def _definitions(self, name: str, keys: list[ObjectKey]) -> Iterator[Definition]:
         """Yields the NADs of a network: the accepted ones first."""
         found = [nad for nad in map(self._networks.nad, keys) if nad is not None]
         listed = [(nad, nad.problem or self._networks.refusal(name, nad.key)) for nad in found]
@@ -198,6 +199,8 @@ class NetworkStatuses:
             if nad is not None and (fields := self._networks.held_back(nad)):
                 pods = tuple(self._networks.users(network.name).values())
                 yield Edit(key, NetworkReason.EDIT_WAITS, _changes(nad, fields), pods)
+        if network.owner is None:
+            return
         held = self._allocations.outside(network, network.spec.exclude_subnets)
         if held:
             ranges = ",".join(map(str, network.spec.exclude_subnets))

@@ -18,6 +18,7 @@ from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodesubnets import NodeSubnets
 from weft.control.cluster.objects import Node, eldest_first
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
+from weft.model import ObjectKey
 from weft.reasons import Reason
 
 Subnets = tuple[model.Subnet, ...]
@@ -40,7 +41,7 @@ class Nodes:
         self._reported: dict[str, set[str]] = {}
         self._lacks: dict[str, set[str]] = {}  # by node: networks with an Event that none are free
         self._events: dict[str, list[Event]] = {}
-        self.due: dict[str, float] = {}
+        self.due: dict[ObjectKey, float] = {}
         self._changed: dict[str, None] = {}  # nodes whose subnets came or changed
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class Nodes:
         if subnets and subnets == self._subnets.get(node, network):
             return nodesubnets.NodeSubnets(node, subnets)
         self._subnets.ask(node, network.name)
-        self.due[node] = 0.0
+        self.due[ObjectKey("", node)] = 0.0
         lacking = self._no_id.get(node) or self._subnets.lacking(node, network.name)
         if lacking is not None:
             raise errors.NotReady(lacking.what, where=lacking.where, hint=lacking.hint)
@@ -132,7 +133,7 @@ class Nodes:
         self._subnets.end(network)
 
     def _wake(self, node: str) -> None:
-        self.due[node] = 0.0
+        self.due[ObjectKey("", node)] = 0.0
         self._changed[node] = None
 
     def _forget(self, node: str) -> None:
@@ -250,4 +251,4 @@ class Nodes:
     def _emit(self, node: Node, reason: Reason, message: str) -> None:
         event = Event(node.subject, reason, message)
         self._events.setdefault(node.name, []).append(event)
-        self.due[node.name] = 0.0
+        self.due[ObjectKey("", node.name)] = 0.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import ipamclaim, nodeinfo, objects, policy
+from weft.api import ipamclaim, nodeinfo, policy
 from weft.control.cluster.outcome import Subject
 from weft.kube import resources
 
@@ -149,6 +149,5 @@ def network_object(obj: Object) -> NetworkObject:
 
 def _seen(resource: resources.Resource, obj: Object) -> tuple[Subject, str]:
     meta = obj["metadata"]
-    within = objects.key(obj)[0] if resource.namespaced else ""
-    subject = Subject(resource, within, meta["name"], meta.get("uid", ""))
+    subject = Subject(resource, resources.key(obj), meta.get("uid", ""))
     return subject, meta.get("resourceVersion", "")

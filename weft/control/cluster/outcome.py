@@ -10,27 +10,31 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from weft.kube.resources import Resource
+from weft.model import ObjectKey
 from weft.reasons import EventReason
 
 
 class Ref(NamedTuple):
-    """An object by name, in any incarnation: `key` is "namespace/name" or "name"."""
+    """An object by kind and name, in any incarnation."""
 
     resource: Resource
-    key: str
+    key: ObjectKey
 
 
 class Subject(NamedTuple):
-    """One incarnation of an object; `namespace` is "" where its kind has none."""
+    """One incarnation of an object."""
 
     resource: Resource
-    namespace: str
-    name: str
+    key: ObjectKey
     uid: str
+
+    @property
+    def name(self) -> str:
+        return self.key.name
 
     def as_object(self) -> dict[str, Any]:
         """Returns as much of the object as an Event needs to refer to it."""
-        meta = {"namespace": self.namespace, "name": self.name, "uid": self.uid}
+        meta = {**self.key._asdict(), "uid": self.uid}
         kept = {name: value for name, value in meta.items() if value}
         res = self.resource
         return {"apiVersion": res.api_version, "kind": res.kind, "metadata": kept}

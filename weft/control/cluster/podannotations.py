@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.api import podnetworks
 from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations, SignedAnnotations
@@ -94,9 +94,9 @@ class PodAnnotations:
         if not pod.is_running:
             return set()
         keys = {*podnetworks.keys(pod.proof[0]), *dict(pod.interfaces)}
-        nads = {names.nad_of(key) for key in keys} | pod.nads()
+        nads = {podnetworks.nad_of(key) for key in keys} | pod.nads()
         if pod.primary:
-            nads.add("")
+            nads.add(None)
         found = map(self._networks.find, nads)
         return {
             network.name
@@ -109,5 +109,4 @@ class PodAnnotations:
         return self._network(attachment) is not None
 
     def _network(self, attachment: str) -> model.Network | None:
-        is_default = attachment == names.DEFAULT_NETWORK
-        return self._networks.find("" if is_default else names.nad_of(attachment))
+        return self._networks.find(podnetworks.nad_of(attachment))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
+from weft.api import podnetworks
 from weft.api.pod import Pod, unrequested
 from weft.control.cluster import podwarnings
-from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.allocations import AllocationRequest, Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
@@ -33,19 +33,6 @@ from weft.reasons import Reason
 log = logging.getLogger(__name__)
 
 SAFETY_NET = 30.0  # seconds after which a waiting pod is decided again without a cause
-
-
-class _Wanted(NamedTuple):
-    """One attachment that a pod is to get an allocation for."""
-
-    network: model.Network
-    attachment: model.Attachment
-    claim: model.IpamClaim | None
-    subnets: NodeSubnets | None
-
-    @property
-    def segment(self) -> model.Segment:
-        return model.Segment(self.network.name, self.subnets.node if self.subnets else "")
 
 
 class Pods:
@@ -66,12 +53,12 @@ class Pods:
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
-        self._emitted: dict[str, str] = {}  # pod key: the message of its last Event
-        self._events: dict[str, list[Event]] = {}  # by pod key, to be emitted
+        self._emitted: dict[model.ObjectKey, str] = {}  # pod key: the message of its last Event
+        self._events: dict[model.ObjectKey, list[Event]] = {}  # by pod key, to be emitted
         self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
-        self._refused: set[str] = set()  # keys of pods whose annotation the API server refuses
-        self._unheld: set[str] = set()  # pods whose NADs lack the finalizer yet
-        self.due: dict[str, float] = {}
+        self._refused: set[model.ObjectKey] = set()  # pods whose annotation is refused
+        self._unheld: set[model.ObjectKey] = set()  # pods whose NADs lack the finalizer yet
+        self.due: dict[model.ObjectKey, float] = {}
 
     @property
     def is_recovering(self) -> bool:
@@ -114,11 +101,11 @@ class Pods:
     def trust_other_keys(self) -> None:
         self._look_again(self._pods.keys())
 
-    def use_nad(self, nad: str) -> None:
+    def use_nad(self, nad: model.ObjectKey) -> None:
         """A NAD may stand for another network."""
         self._look_again(self._pods.find(By.NAD, nad))
 
-    def use_held(self, nad: str) -> None:
+    def use_held(self, nad: model.ObjectKey) -> None:
         """A NAD has its finalizer now."""
         self._wake(sorted(self._unheld & self._pods.find(By.NAD, nad)))
 
@@ -130,7 +117,7 @@ class Pods:
         """A node got its subnets, or they changed."""
         self._look_again(self._pods.find(By.NODE, node))
 
-    def use_claim(self, claim: str, freed: Iterable[model.Segment]) -> None:
+    def use_claim(self, claim: model.ObjectKey, freed: Iterable[model.Segment]) -> None:
         """An IPAMClaim exists now, or is gone and freed something."""
         self._look_again(self._pods.find(By.CLAIM, claim))
         for segment in freed:
@@ -140,7 +127,7 @@ class Pods:
         """Stops waiting for what running pods may hold."""
         self._wake(self._unknown.end())
 
-    def _look_again(self, keys: set[str]) -> None:
+    def _look_again(self, keys: set[model.ObjectKey]) -> None:
         for key in sorted(keys):
             pod = self._pods.get(key)
             if pod is not None and not pod.is_completed:
@@ -220,7 +207,7 @@ class Pods:
             self._nodes.let_go(segment)
             self._networks.release(segment.network)
 
-    def _wake(self, keys: Iterable[str]) -> None:
+    def _wake(self, keys: Iterable[model.ObjectKey]) -> None:
         self.due |= dict.fromkeys(keys, 0.0)
 
     def _end_adoption(self) -> None:
@@ -229,7 +216,7 @@ class Pods:
 
     # Decisions out
 
-    def decide(self, key: str) -> Outcome:
+    def decide(self, key: model.ObjectKey) -> Outcome:
         """Returns the patch of a pod's annotations, or the Event that says why it waits."""
         pod, events = self._pods.get(key), tuple(self._events.pop(key, ()))
         try:
@@ -254,7 +241,7 @@ class Pods:
             # Usually a change of the NAD or a release brings the pod back earlier.
             again = SAFETY_NET if error.retry else 0.0
             return Outcome(events=self._new_events(pod, error), again=again)
-        if not all(self._networks.is_held(names.nad_of(each)) for each in missing):
+        if not all(self._networks.is_held(podnetworks.nad_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)
@@ -295,7 +282,7 @@ class Pods:
             fresh.append(key)
         return missing
 
-    def _wanted(self, pod: Pod, known: set[str]) -> list[_Wanted]:
+    def _wanted(self, pod: Pod, known: set[str]) -> list[AllocationRequest]:
         """Returns the attachments that the pod asks for and that are not in `known`."""
         found = []
         for attachment in self._requested(pod):
@@ -308,10 +295,12 @@ class Pods:
             network = self._networks.lookup(attachment.nad, pod.key, known=is_given)
             if network is not None:
                 claim = self._claims.lookup(attachment, network, pod.ref.namespace)
-                found.append(_Wanted(network, attachment, claim, self._subnets(pod, network)))
+                found.append(
+                    AllocationRequest(network, attachment, claim, self._subnets(pod, network))
+                )
         return found
 
-    def _give(self, pod: Pod, wanted: _Wanted) -> model.Allocation:
+    def _give(self, pod: Pod, wanted: AllocationRequest) -> model.Allocation:
         self._unknown.check(wanted.network.name, pod.key)
         attachment = pod.with_identity(wanted.attachment)
         allocation = self._allocations.allocate(
@@ -353,7 +342,7 @@ class Pods:
         }
         return Patch(_subject(pod), annotations, version=pod.version, settles=True)
 
-    def written(self, key: str, patch: Patch) -> tuple[Event, ...]:
+    def written(self, key: model.ObjectKey, patch: Patch) -> tuple[Event, ...]:
         """Call after a patch was taken, or its pod was gone; returns Events to emit."""
         uid, pod = patch.about.uid, self._pods.get(key)
         self._unsigned.discard(uid)
@@ -364,7 +353,9 @@ class Pods:
         events = self._new_events(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*events, *self._warning_events(pod))
 
-    def refused(self, key: str, patch: Patch, error: errors.WeftError) -> tuple[Event, ...]:
+    def refused(
+        self, key: model.ObjectKey, patch: Patch, error: errors.WeftError
+    ) -> tuple[Event, ...]:
         """Call when the API server refuses a patch as invalid; returns Events to emit."""
         pod = self._pods.get(key)
         if pod is None or pod.uid != patch.about.uid:
@@ -397,4 +388,4 @@ class Pods:
 
 
 def _subject(pod: Pod) -> Subject:
-    return Subject(resources.PODS, pod.ref.namespace, pod.ref.name, pod.uid)
+    return Subject(resources.PODS, pod.key, pod.uid)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from weft.api.pod import Pod
 from weft.control import index
+from weft.model import ObjectKey
 
 
 class By(StrEnum):
@@ -24,15 +25,15 @@ class By(StrEnum):
 
 class _Value(NamedTuple):
     by: By
-    value: str
+    value: str | ObjectKey
 
 
 class PodTable:
     """Pods by key."""
 
     def __init__(self) -> None:
-        self._pods: dict[str, Pod] = {}
-        self._index: dict[_Value, set[str]] = {}
+        self._pods: dict[ObjectKey, Pod] = {}
+        self._index: dict[_Value, set[ObjectKey]] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -40,17 +41,17 @@ class PodTable:
     def __iter__(self) -> Iterator[Pod]:
         return iter(self._pods.values())
 
-    def get(self, key: str) -> Pod | None:
+    def get(self, key: ObjectKey) -> Pod | None:
         return self._pods.get(key)
 
-    def keys(self) -> set[str]:
+    def keys(self) -> set[ObjectKey]:
         return set(self._pods)
 
-    def find(self, by: By, value: str) -> set[str]:
+    def find(self, by: By, value: str | ObjectKey) -> set[ObjectKey]:
         """Returns the keys of the pods with a value in an index."""
         return set(self._index.get(_Value(by, value), ()))
 
-    def set(self, key: str, new: Pod | None) -> Pod | None:
+    def set(self, key: ObjectKey, new: Pod | None) -> Pod | None:
         """Sets a pod, None: it is gone; returns its former state."""
         old = self._pods.pop(key, None)
         if new is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from weft import errors, model, names
 from weft.alloc import nodesubnets
-from weft.api import addressrequests
+from weft.api import addressrequests, podnetworks
 from weft.api.pod import Pod
 from weft.control.cluster import networkchanges, overlaps
 from weft.control.cluster.allocations import Allocations
@@ -52,8 +52,7 @@ class PodWarnings:
     def _stray(self, pod: Pod) -> errors.InvalidInput | None:
         """An address outside the subnet that the pod's node has now."""
         for key, allocation in self._allocations.of(pod.uid).items():
-            is_own = key == names.DEFAULT_NETWORK
-            network = self._networks.find("" if is_own else names.nad_of(key))
+            network = self._networks.find(podnetworks.nad_of(key))
             if network is None or network.spec.topology is not model.Topology.LAYER3:
                 continue
             subnets = self._nodes.decided_subnets(pod.node, network)

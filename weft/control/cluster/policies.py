@@ -25,6 +25,7 @@ from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.podtable import PodTable
 from weft.control.cluster.selectorcounts import SelectorCounts, Through
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.policy.netpolicy import PodSelector, Policy, Protocol
 from weft.reasons import Reason
 
@@ -49,15 +50,16 @@ class PolicyStatuses:
     def __init__(self, table: PodTable, networks: Networks) -> None:
         self._pods, self._networks = table, networks
         self._namespaces: dict[str, tuple[str, ...]] = {}  # problems of their logging
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[ObjectKey, _Entry] = {}
         self._counts = SelectorCounts()
         self._follows_pods = False
-        self._subjects: dict[PodSelector, set[str]] = {}  # the policies that select them
-        self._peers: dict[PodSelector, set[str]] = {}  # the policies whose rules name them
-        self._last_networks: dict[str, Mapping[str, str]] = {}  # networks of each one's NADs
-        self._last_messages: dict[str, Messages] = {}
-        self._unkept: dict[str, Mapping[str, Any]] = {}  # statuses that the server did not take
-        self.due: dict[str, float] = {}
+        self._subjects: dict[PodSelector, set[ObjectKey]] = {}  # the policies that select them
+        self._peers: dict[PodSelector, set[ObjectKey]] = {}  # the policies whose rules name them
+        # The networks of each one's NADs, by NAD.
+        self._last_networks: dict[ObjectKey, Mapping[ObjectKey, str]] = {}
+        self._last_messages: dict[ObjectKey, Messages] = {}
+        self._unkept: dict[ObjectKey, Mapping[str, Any]] = {}  # statuses that are not stored
+        self.due: dict[ObjectKey, float] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -78,7 +80,7 @@ class PolicyStatuses:
             Event(new.subject, Reason.INVALID_ACL_LOGGING, f"{about}: {each}") for each in problems
         )
 
-    def set_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+    def set_pod(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         """Counts a pod that is new, changed, or gone (None)."""
         if self._follows_pods and not (old and new and old.is_same_to_policies(new)):
             self._count(key, old, new)
@@ -89,7 +91,7 @@ class PolicyStatuses:
         for key in self._entries:
             self.due.setdefault(key, QUIET)
 
-    def set_policy(self, key: str, new: objects.Policy | None) -> None:
+    def set_policy(self, key: ObjectKey, new: objects.Policy | None) -> None:
         """Sets a policy; None: it is gone."""
         if not self._follows_pods:  # without any policy a pod's coming and going costs nothing
             self._follows_pods = True
@@ -116,7 +118,7 @@ class PolicyStatuses:
 
     def _selectors_of(
         self, policy: Policy | None
-    ) -> Iterator[tuple[PodSelector, dict[PodSelector, set[str]]]]:
+    ) -> Iterator[tuple[PodSelector, dict[PodSelector, set[ObjectKey]]]]:
         """Yields each selector of a policy once, with the index that holds its policies."""
         if policy is None:
             return
@@ -124,7 +126,7 @@ class PolicyStatuses:
         peers = [each.selector for each in policystatus.selectors_of(policy)][1:]
         yield from ((members, self._peers) for members in dict.fromkeys(peers))
 
-    def _count(self, key: str, old: Pod | None, new: Pod | None) -> None:
+    def _count(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
         if pod is None:
             return
@@ -144,7 +146,7 @@ class PolicyStatuses:
 
     # Decisions out
 
-    def decide(self, key: str, now: str) -> Outcome:
+    def decide(self, key: ObjectKey, now: str) -> Outcome:
         """Returns the patches of a policy's annotation and status, and its Events."""
         entry = self._entries.get(key)
         if entry is None:
@@ -163,7 +165,7 @@ class PolicyStatuses:
         messages = _messages(found, has_status=key not in self._unkept)
         return Outcome(tuple(patches), tuple(self._events(key, entry, messages)))
 
-    def keep_status(self, key: str, patch: Patch, kept: object) -> bool:
+    def keep_status(self, key: ObjectKey, patch: Patch, kept: object) -> bool:
         """Notes whether the server stored a status (`kept` is what it returned).
 
         Returns whether this is the first status that it did not store.
@@ -178,7 +180,7 @@ class PolicyStatuses:
         self.due[key] = 0.0  # Events report it instead
         return is_first
 
-    def _events(self, key: str, entry: _Entry, messages: Messages) -> Iterator[Event]:
+    def _events(self, key: ObjectKey, entry: _Entry, messages: Messages) -> Iterator[Event]:
         """Yields Events for the messages that are new since last time."""
         before = self._last_messages.get(key, ())
         self._last_messages[key] = messages
@@ -186,7 +188,7 @@ class PolicyStatuses:
             if (reason, message) not in before:
                 yield Event(entry.seen.subject, reason, f"{_KIND} {key}: {message}")
 
-    def _standing(self, key: str, entry: _Entry) -> dict[str, str]:
+    def _standing(self, key: ObjectKey, entry: _Entry) -> dict[ObjectKey, str]:
         """Returns the network of each NAD of a policy; of a NAD without one, its last network."""
         policy = entry.policy
         known = {**dict(policy.last_networks if policy else ()), **self._last_networks.get(key, {})}
@@ -196,9 +198,9 @@ class PolicyStatuses:
                 known[nad] = network.name
         return {each: known[each] for each in (policy.nads if policy else ()) if each in known}
 
-    def _findings(self, entry: _Entry, networks: Mapping[str, str]) -> Findings:
+    def _findings(self, entry: _Entry, networks: Mapping[ObjectKey, str]) -> Findings:
         policy, unbound = entry.policy, []
-        bound: dict[str, list[str]] = {}
+        bound: dict[str, list[ObjectKey]] = {}
         for nad in policy.nads if policy else ():
             network = self._networks.find(nad)
             if network is not None and not network.is_default:
@@ -223,11 +225,11 @@ class PolicyStatuses:
             unmatched=tuple(unmatched),
         )
 
-    def _why(self, nad: str) -> str:
+    def _why(self, nad: ObjectKey) -> str:
         """Returns why a NAD stands for no network that a policy could guard."""
         subject = f"{resources.NADS.kind} {nad}"
         try:
-            network = self._networks.lookup(nad, "", known=True)
+            network = self._networks.lookup(nad, known=True)
         except errors.NotReady as error:
             return str(error)
         if network is None:

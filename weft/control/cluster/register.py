@@ -13,6 +13,7 @@ from weft import model
 from weft.control.cluster import edits, nads
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.nads import Nad, Settlement
+from weft.model import ObjectKey
 from weft.policy import access
 
 Settled = dict[str, Settlement]  # by network: its settlement before
@@ -23,21 +24,21 @@ class Register:
 
     def __init__(self, rule: access.AccessRule, allocations: Allocations) -> None:
         self._rule, self._allocations = rule, allocations
-        self._nads: dict[str, Nad] = {}
-        self._standing: dict[str, model.NetworkSpec] = {}
-        self._declaring: dict[str, set[str]] = {}  # network: the NADs that stand for it
-        self._accepted: dict[str, set[str]] = {}  # network: the NADs once accepted for it
+        self._nads: dict[ObjectKey, Nad] = {}
+        self._standing: dict[ObjectKey, model.NetworkSpec] = {}
+        self._declaring: dict[str, set[ObjectKey]] = {}  # network: the NADs that stand for it
+        self._accepted: dict[str, set[ObjectKey]] = {}  # network: the NADs once accepted for it
         self._in_use: dict[str, bool] = {}  # of those networks
-        self._homes: dict[str, set[str]] = {}  # namespace: its NADs
+        self._homes: dict[str, set[ObjectKey]] = {}  # namespace: its NADs
         self._settlements: dict[str, Settlement] = {}
 
-    def get(self, key: str) -> Nad | None:
+    def get(self, key: ObjectKey) -> Nad | None:
         return self._nads.get(key)
 
     def __iter__(self) -> Iterator[Nad]:
         return iter(self._nads.values())
 
-    def standing(self, key: str) -> model.NetworkSpec | None:
+    def standing(self, key: ObjectKey) -> model.NetworkSpec | None:
         """Returns the network that a NAD stands for, None for none."""
         return self._standing.get(key)
 
@@ -45,7 +46,7 @@ class Register:
         """Returns the settlement of a network, an empty one if no NAD declares it."""
         return self._settlements.get(network, Settlement())
 
-    def declaring(self, network: str) -> frozenset[str]:
+    def declaring(self, network: str) -> frozenset[ObjectKey]:
         """Returns the NADs that stand for a network."""
         return frozenset(self._declaring.get(network, ()))
 
@@ -53,17 +54,17 @@ class Register:
         """Returns the networks that NADs stand for."""
         return frozenset(self._settlements)
 
-    def users(self, network: str) -> frozenset[str]:
+    def users(self, network: str) -> frozenset[ObjectKey]:
         """Returns the NADs through which pods may be on a network."""
         return frozenset(self._accepted.get(network, ())) | self.declaring(network)
 
-    def of_namespace(self, namespace: str) -> frozenset[str]:
+    def of_namespace(self, namespace: str) -> frozenset[ObjectKey]:
         """Returns the NADs in a namespace."""
         return frozenset(self._homes.get(namespace, ()))
 
     # What happened
 
-    def put(self, key: str, new: Nad | None) -> Settled:
+    def put(self, key: ObjectKey, new: Nad | None) -> Settled:
         """Sets a NAD; None: it is gone.
 
         The accepted configuration is kept from memory: anybody may have changed its annotations,
@@ -73,7 +74,7 @@ class Register:
         is_same = old is not None and new is not None and old.uid == new.uid
         if old is not None and new is not None and is_same:
             new = replace(new, accepted=old.accepted, accepted_config=old.accepted_config)
-        home = access.namespace_of(key)
+        home = key.namespace
         self._homes.setdefault(home, set()).add(key)
         if new is None:
             self._homes[home].discard(key)
@@ -91,7 +92,7 @@ class Register:
             settled = {**self._stand({key, *self._recount(new)}), **settled}
         return settled
 
-    def look(self, key: str) -> Settled:
+    def look(self, key: ObjectKey) -> Settled:
         """Call when a NAD gained its first pod, or lost one."""
         nad = self._nads.get(key)
         if nad is None or nad.accepted is None:
@@ -114,7 +115,7 @@ class Register:
             old = self._nads[key]
             self._nads[key] = replace(old, accepted=None, accepted_config="")
 
-    def _note(self, key: str, old: Nad | None, new: Nad | None) -> None:
+    def _note(self, key: ObjectKey, old: Nad | None, new: Nad | None) -> None:
         for nad, is_new in ((old, False), (new, True)):
             if nad is not None and nad.accepted is not None:
                 keys = self._accepted.setdefault(nad.accepted.name, set())
@@ -130,7 +131,7 @@ class Register:
             for key in self._accepted.get(name, ())
         )
 
-    def _recount(self, nad: Nad) -> set[str]:
+    def _recount(self, nad: Nad) -> set[ObjectKey]:
         """Returns the NADs to settle when a network gets its first pod or loses its last one."""
         name = nad.accepted.name if nad.accepted else ""
         used = self._uses(name)
@@ -139,7 +140,7 @@ class Register:
         self._in_use[name] = used
         return set(self._accepted[name])
 
-    def _stand(self, keys: set[str]) -> Settled:
+    def _stand(self, keys: set[ObjectKey]) -> Settled:
         """Computes the networks that NADs stand for, and settles those that changed."""
         touched: set[str] = set()
         for key in keys:
@@ -172,7 +173,7 @@ class Register:
                 self._accept(key)
         return before
 
-    def _accept(self, key: str) -> None:
+    def _accept(self, key: ObjectKey) -> None:
         """Stores the accepted configuration of a NAD before its annotations are written."""
         old, spec = self._nads[key], self._standing[key]
         is_known = spec == old.accepted and old.config == old.accepted_config

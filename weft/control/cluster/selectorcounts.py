@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from weft.model import ObjectKey
 from weft.policy.netpolicy import PodSelector, Protocol
 from weft.policy.selectorindex import SelectorIndex
 
@@ -17,7 +18,7 @@ from weft.policy.selectorindex import SelectorIndex
 class Through(NamedTuple):
     """Attachments through a NAD: all of them, or those whose pod has this named port."""
 
-    nad: str
+    nad: ObjectKey
     protocol: Protocol | None = None
     port: str = ""
 
@@ -31,8 +32,8 @@ class SelectorCounts:
     def __init__(self) -> None:
         self._selection = SelectorIndex()
         self._users: Counter[PodSelector] = Counter()
-        self._held: dict[str, Held] = {}  # pod: its attachments
-        self._chosen: dict[str, set[PodSelector]] = {}  # pod: where it is counted
+        self._held: dict[ObjectKey, Held] = {}  # pod: its attachments
+        self._chosen: dict[ObjectKey, set[PodSelector]] = {}  # pod: where it is counted
         self._counts: dict[PodSelector, Counter[Through]] = {}
         self._changed: dict[PodSelector, bool] = {}
 
@@ -69,7 +70,9 @@ class SelectorCounts:
             self._chosen[pod].discard(members)
         self._selection.remove(members)
 
-    def set_pod(self, key: str, namespace: str, labels: Mapping[str, str], held: Held) -> None:
+    def set_pod(
+        self, key: ObjectKey, namespace: str, labels: Mapping[str, str], held: Held
+    ) -> None:
         """Sets a pod's attachments; empty: it is on no network, or gone."""
         before = self._held.pop(key, {})
         if held:
@@ -82,7 +85,7 @@ class SelectorCounts:
         for pod in self._selection.set_namespace(name, labels):
             self._recount(pod, self._held[pod])
 
-    def _recount(self, pod: str, before: Held) -> None:
+    def _recount(self, pod: ObjectKey, before: Held) -> None:
         """Moves a pod's counts from the selectors that selected it before to those that do now."""
         held, chosen = self._held.get(pod, {}), set(self._selection.selectors(pod))
         was = self._chosen.pop(pod, set())

@@ -36,7 +36,9 @@ from weft.control.cluster.policies import PolicyStatuses
 from weft.kube import resources
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Metric
+from weft.model import ObjectKey
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -46,11 +48,11 @@ class _Early:
 
     keys: TrustedKeys = field(default_factory=TrustedKeys)
     namespaces: dict[str, Namespace] = field(default_factory=dict)
-    nads: dict[str, Nad] = field(default_factory=dict)
+    nads: dict[ObjectKey, Nad] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
-    claims: dict[str, IpamClaim] = field(default_factory=dict)
-    pods: dict[str, Pod] = field(default_factory=dict)
-    policies: dict[str, Policy] = field(default_factory=dict)
+    claims: dict[ObjectKey, IpamClaim] = field(default_factory=dict)
+    pods: dict[ObjectKey, Pod] = field(default_factory=dict)
+    policies: dict[ObjectKey, Policy] = field(default_factory=dict)
     statuses: dict[str, NetworkObject] = field(default_factory=dict)
 
 
@@ -76,7 +78,7 @@ class Cluster:
         self._policies = PolicyStatuses(self._table, self._networks)
         self._statuses = NetworkStatuses(self._networks, self._nodes, self._allocations)
         self._of_namespaces: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
-        self._due: dict[Resource, dict[str, float]] = {
+        self._due: dict[Resource, dict[ObjectKey, float]] = {
             resources.NADS: self._networks.due,
             resources.NODES: self._nodes.due,
             resources.IPAMCLAIMS: self._claims.due,
@@ -84,14 +86,16 @@ class Cluster:
             resources.MULTINETWORKPOLICIES: self._policies.due,
             resources.NETWORKS: self._statuses.due,
         }
-        self._deciders: dict[Resource, Callable[[str, str], Outcome]] = {
+        self._deciders: dict[Resource, Callable[[ObjectKey, str], Outcome]] = {
             resources.NADS: lambda key, _: self._networks.decide(key),
-            resources.NODES: lambda key, _: self._nodes.decide(key),
+            resources.NODES: lambda key, _: self._nodes.decide(key.name),
             resources.IPAMCLAIMS: self._claims.decide,
             resources.PODS: lambda key, _: self._pods.decide(key),
             resources.MULTINETWORKPOLICIES: self._policies.decide,
-            resources.NETWORKS: self._statuses.decide,
-            resources.NAMESPACES: lambda key, _: Outcome(events=self._of_namespaces.pop(key, ())),
+            resources.NETWORKS: lambda key, now: self._statuses.decide(key.name, now),
+            resources.NAMESPACES: lambda key, _: Outcome(
+                events=self._of_namespaces.pop(key.name, ())
+            ),
             resources.CONFIGMAPS: lambda key, _: self._keys.decide(Ref(resources.CONFIGMAPS, key)),
             resources.SECRETS: lambda key, _: self._keys.decide(Ref(resources.SECRETS, key)),
         }
@@ -129,7 +133,7 @@ class Cluster:
             self._of_namespaces[name] = events
         self._carry()
 
-    def set_nad(self, key: str, new: Nad | None) -> None:
+    def set_nad(self, key: ObjectKey, new: Nad | None) -> None:
         if self._early is not None:
             _put(self._early.nads, key, new)
             return
@@ -146,7 +150,7 @@ class Cluster:
         self._statuses.use_node(name)
         self._carry()
 
-    def set_claim(self, key: str, new: IpamClaim | None) -> None:
+    def set_claim(self, key: ObjectKey, new: IpamClaim | None) -> None:
         if self._early is not None:
             _put(self._early.claims, key, new)
             return
@@ -158,7 +162,7 @@ class Cluster:
             self._networks.release(segment.network)
         self._carry()
 
-    def set_pod(self, key: str, new: Pod | None) -> None:
+    def set_pod(self, key: ObjectKey, new: Pod | None) -> None:
         if self._early is not None:
             _put(self._early.pods, key, new)
             return
@@ -168,7 +172,7 @@ class Cluster:
         self._statuses.set_pod(old, new)
         self._carry()
 
-    def set_policy(self, key: str, new: Policy | None) -> None:
+    def set_policy(self, key: ObjectKey, new: Policy | None) -> None:
         if self._early is not None:
             _put(self._early.policies, key, new)
             return
@@ -228,7 +232,9 @@ class Cluster:
                 due.clear()
         found += self._keys.due.items()
         self._keys.due.clear()
-        found += [(Ref(resources.NAMESPACES, name), 0.0) for name in self._of_namespaces]
+        found += [
+            (Ref(resources.NAMESPACES, ObjectKey("", name)), 0.0) for name in self._of_namespaces
+        ]
         return found
 
     def decide(self, ref: Ref, now: str) -> Outcome:
@@ -261,7 +267,7 @@ class Cluster:
         `kept`: what it stored, None if it does not have the object.
         """
         if ref.resource is resources.NETWORKS:
-            return self._statuses.keep(ref.key, is_served=kept is not None)
+            return self._statuses.keep(ref.key.name, is_served=kept is not None)
         if ref.resource is not resources.MULTINETWORKPOLICIES:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
@@ -271,7 +277,7 @@ class Cluster:
         is_quiet = False
         while not is_quiet:
             is_quiet = True
-            for nad in sorted(self._allocations.take_changed()):
+            for nad in sorted(filter(None, self._allocations.take_changed())):
                 self._networks.use(nad)
             for name in self._allocations.take_changed_networks():
                 self._statuses.touch(name)
@@ -300,7 +306,7 @@ class Cluster:
             self._pods.use_held(nad)
 
 
-def _put(table: dict[str, T], key: str, new: T | None) -> None:
+def _put(table: dict[K, T], key: K, new: T | None) -> None:
     if new is None:
         table.pop(key, None)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft import errors
+from weft.model import ObjectKey
 
 PATIENCE = 15.0  # seconds from a manager's start, enough for an agent that starts with it
 
@@ -17,17 +18,17 @@ class Unknown:
     """Pods by key, networks by name."""
 
     def __init__(self) -> None:
-        self._networks: dict[str, frozenset[str]] = {}
-        self._waiting: set[str] = set()
+        self._networks: dict[ObjectKey, frozenset[str]] = {}
+        self._waiting: set[ObjectKey] = set()
 
     def __len__(self) -> int:
         return len(self._networks)
 
-    def add(self, pod: str, networks: Iterable[str]) -> None:
+    def add(self, pod: ObjectKey, networks: Iterable[str]) -> None:
         """Has these networks wait for a pod."""
         self._networks[pod] = frozenset(networks)
 
-    def check(self, network: str, pod: str) -> None:
+    def check(self, network: str, pod: ObjectKey) -> None:
         """Raises NotReady while an address on the network is unknown; `end` then returns `pod`."""
         found = next((key for key, among in self._networks.items() if network in among), None)
         if found is not None:
@@ -39,9 +40,9 @@ class Unknown:
                 hint="the agent of that pod's node restores its annotation",
             )
 
-    def end(self, pod: str = "") -> list[str]:
+    def end(self, pod: ObjectKey | None = None) -> list[ObjectKey]:
         """A pod is known again or gone (all pods if none is named); returns the pods to retry."""
-        if pod:
+        if pod is not None:
             if self._networks.pop(pod, None) is None:
                 return []
         else:

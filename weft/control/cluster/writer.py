@@ -20,6 +20,7 @@ from weft.kube import events, queue, resources, troubles
 from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Histogram, Metric
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +47,14 @@ class ApiWriter:
         self._client, self._cluster, self._recorder = client, cluster, recorder
         self._workers = {**_WORKERS, resources.PODS: pod_workers}
         self._queues = {
-            res: queue.Queue[str](res.kind, on_error=partial(self._failed, res)) for res in _WORKERS
+            res: queue.Queue[ObjectKey](res.kind, on_error=partial(self._failed, res))
+            for res in _WORKERS
         }
         # Of writes that settle their objects: the version that the informer reported while each is
         # under way, and the version that each made, until the informer reports it.
         self._sending: dict[Ref, str] = {}
         self._written: dict[Ref, str] = {}
-        self._since: dict[str, float] = {}  # pods that are due: since when
+        self._since: dict[ObjectKey, float] = {}  # pods that are due: since when
         self._reconciling, self._allocating = Histogram(), Histogram()
 
     def __len__(self) -> int:
@@ -108,7 +110,7 @@ class ApiWriter:
         }
         await loop.together(**tasks)
 
-    async def _look(self, resource: Resource, key: str) -> None:
+    async def _look(self, resource: Resource, key: ObjectKey) -> None:
         ref = Ref(resource, key)
         outcome = self._cluster.decide(ref, events.now())
         self._emit(outcome.events)
@@ -161,7 +163,7 @@ class ApiWriter:
             self._written[ref] = version
 
     async def _patch(self, patch: Patch) -> Object:
-        res, namespace, name, _ = patch.about
+        res, (namespace, name), _ = patch.about
         sub = patch.subresource
         if patch.removes:
             await self._client.delete(res, name, namespace, uid=patch.about.uid)
@@ -188,7 +190,7 @@ class ApiWriter:
             about = each.about.as_object()
             self._recorder.emit(about, each.reason, each.message)
 
-    def _failed(self, resource: Resource, key: str, error: errors.WeftError) -> None:
+    def _failed(self, resource: Resource, key: ObjectKey, error: errors.WeftError) -> None:
         if troubles.is_outside(error):
             return  # the queue logs when it begins and when it ends
         is_usual = isinstance(error, ApiError) and error.status == 409

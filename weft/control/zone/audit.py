@@ -19,6 +19,7 @@ from weft import errors, model
 from weft.control.zone import state
 from weft.host import checkpoint, tail
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.ovn import acllog
 from weft.policy import netpolicy
 from weft.reasons import EventReason, Reason
@@ -64,7 +65,7 @@ class Audit:
     def __init__(self, zone: state.Zone, emit: Emit) -> None:
         self._zone, self._emit = zone, emit
         self._seen: Counter[acllog.Packet] = Counter()
-        self._sent: dict[str, set[str]] = {}  # policy key -> sentences since the hour began
+        self._sent: dict[ObjectKey, set[str]] = {}  # policy key -> sentences since the hour began
         self._hour = 0.0
         self._tail: tail.Tail | None = None
         self._checkpoint: checkpoint.Checkpoint | None = None

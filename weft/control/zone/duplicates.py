@@ -12,31 +12,38 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import NamedTuple
 
 from weft import errors, model
 from weft.alloc import platform
+from weft.model import ObjectKey
 
 AddressKey = tuple[model.Segment | str, object]  # a segment or network, and an address or MAC in it
-Rank = tuple[
-    str, ...
-]  # the pod's precedence, its key, the attachment's key: the least has the address
+
+
+class Rank(NamedTuple):
+    """The place of an attachment among those with the same address or MAC; the least has it."""
+
+    precedence: tuple[str, ...]
+    pod: ObjectKey
+    attachment: str
 
 
 class Duplicates:
     """The addresses and MACs of all ports, and who has each. A pod's ports are by port key."""
 
     def __init__(self) -> None:
-        self._requested: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
-        self._precedence: dict[str, Rank] = {}  # of each pod with a port
+        self._requested: dict[ObjectKey, dict[str, model.Port]] = {}  # pod key -> port key -> port
+        self._precedence: dict[ObjectKey, tuple[str, ...]] = {}  # of each pod with a port
         self._first: dict[AddressKey, Rank] = {}
         self._waiting: dict[AddressKey, _Waiting] = {}  # behind the first, where there are any
         # Pod key -> attachment -> the platform's objection, "" where another pod has the address.
-        self._refused: dict[str, dict[str, str]] = {}
-        self._changed: set[str] = set()
+        self._refused: dict[ObjectKey, dict[str, str]] = {}
+        self._changed: set[ObjectKey] = set()
 
     def set_ports(
-        self, pod: str, ports: dict[str, model.Port], precedence: tuple[str, ...] = ()
-    ) -> tuple[str, ...]:
+        self, pod: ObjectKey, ports: dict[str, model.Port], precedence: tuple[str, ...] = ()
+    ) -> tuple[ObjectKey, ...]:
         """Sets the ports that a pod requests; returns its key and those of pods affected by it.
 
         Of several, the pod of the least `precedence` has an address or MAC.
@@ -56,11 +63,11 @@ class Duplicates:
                 before.setdefault(address, self._first.get(address))
                 self._join(address, rank)
         moved = [(old, self._first.get(address)) for address, old in before.items()]
-        others = {_pod(each) for old, new in moved if old != new for each in (old, new) if each}
+        others = {each.pod for old, new in moved if old != new for each in (old, new) if each}
         return pod, *sorted(others - {pod})
 
     def accepted(
-        self, pod: str, network_of: Callable[[model.Port], model.Network | None]
+        self, pod: ObjectKey, network_of: Callable[[model.Port], model.Network | None]
     ) -> dict[str, model.Port]:
         """Returns the ports of a pod without those that are refused."""
         requested, refused = self._requested.get(pod, {}), {}
@@ -77,14 +84,14 @@ class Duplicates:
         self._refused[pod] = refused
         return {key: port for key, port in requested.items() if port.key not in refused}
 
-    def refused(self, pod: str) -> dict[str, errors.Conflict]:
+    def refused(self, pod: ObjectKey) -> dict[str, errors.Conflict]:
         """Returns by attachment why a port is refused; the error names the other pod."""
         refused = self._refused.get(pod, {})
         ports = [port for port in self._requested.get(pod, {}).values() if port.key in refused]
         reasons = {port.key: self._reason(port, refused[port.key]) for port in ports}
         return {key: reason for key, reason in reasons.items() if reason is not None}
 
-    def take_changed(self) -> set[str]:
+    def take_changed(self) -> set[ObjectKey]:
         """Returns the pods checked since the last call that lack a port, or lacked one before."""
         changed, self._changed = self._changed, set()
         return changed
@@ -92,7 +99,7 @@ class Duplicates:
     def _reason(self, port: model.Port, objection: str) -> errors.Conflict | None:
         rule = objection
         if not rule and (address := self._duplicate(port)) is not None:
-            rule = f"{address[1]} is held by Pod {_pod(self._first[address])}"
+            rule = f"{address[1]} is held by Pod {self._first[address].pod}"
         if not rule:
             return None
         where = f"Pod {port.pod.key}, attachment {port.key} to network {port.network}"
@@ -125,7 +132,7 @@ class Duplicates:
             del self._waiting[address]
 
     def _rank(self, port: model.Port) -> Rank:
-        return *self._precedence[port.pod.key], port.pod.key, port.key
+        return Rank(self._precedence[port.pod.key], port.pod.key, port.key)
 
 
 class _Waiting:
@@ -156,10 +163,6 @@ class _Waiting:
             pass
         self._ranks.remove(rank)
         return rank
-
-
-def _pod(rank: Rank) -> str:
-    return rank[-2]
 
 
 def _keys(port: model.Port) -> tuple[AddressKey, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from weft.control import index
+from weft.model import ObjectKey
 from weft.ovn import policy
 
 
@@ -20,9 +21,8 @@ class BoundPolicy(NamedTuple):
     name: str
 
     @property
-    def key(self) -> str:
-        """The policy, as "<namespace>/<name>"."""
-        return f"{self.namespace}/{self.name}"
+    def policy(self) -> ObjectKey:
+        return ObjectKey(self.namespace, self.name)
 
 
 # What groups are made for: one deny or audit group for itself, all groups of a policy for it.

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad
+from weft.api import nad, objects
 from weft.control.zone import state
 from weft.control.zone.networks import FOLLOWER, OWNER
+from weft.model import ObjectKey
 
 _CURRENT, _STALE = "current", "stale"  # in sort order: a current NAD leads
 
@@ -26,7 +27,7 @@ class Nad:
     `is_current`: the accepted configuration is the one in the NAD now.
     """
 
-    key: str
+    key: ObjectKey
     uid: str
     version: str = field(default="", compare=False)
     created: str = ""
@@ -63,7 +64,7 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
     except errors.InvalidInput as found:
         error = found
     return Nad(
-        key=f"{meta['namespace']}/{meta['name']}",
+        key=objects.key(obj),
         uid=meta.get("uid", ""),
         version=meta.get("resourceVersion", ""),
         created=meta.get("creationTimestamp", ""),
@@ -87,7 +88,7 @@ def declared_network(seen: Nad) -> state.DeclaredNetwork | None:
         return None
     # Without an annotated owner, a NAD with an unaccepted edit does not lead an unchanged one.
     age = (
-        OWNER if seen.annotated_owner == seen.key else FOLLOWER,
+        OWNER if seen.annotated_owner == str(seen.key) else FOLLOWER,
         _CURRENT if seen.is_current else _STALE,
         seen.created,
     )
@@ -106,7 +107,7 @@ def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredN
     return declared_network(seen)
 
 
-def check_use(zone: state.Zone, seen: Nad | None, pod: str, *, runs: bool) -> None:
+def check_use(zone: state.Zone, seen: Nad | None, pod: ObjectKey, *, runs: bool) -> None:
     """Raises NotReady if a pod (by key) may not use a NAD; a pod that `runs` is not checked.
 
     Nor is a NAD that is missing (None) or invalid: nothing is allocated through it.

@@ -11,11 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weft import model, names
+from weft.api import podnetworks
 from weft.control import index
 from weft.control.zone import topologies
 from weft.control.zone.objects import AllocatedPod
+from weft.model import ObjectKey
 from weft.policy import access
 
+# Stands for the NAD of the default network, which has none.
+DEFAULT = ObjectKey("", names.DEFAULT_NETWORK)
 # The first part of an age.
 OWNER, FOLLOWER = "1", "2"
 
@@ -32,16 +36,16 @@ class ZoneNetworks:
     """The NADs and namespaces of a zone; all namespaces may use NADs of `global_namespaces`."""
 
     def __init__(self, global_namespaces: frozenset[str]) -> None:
-        self._declared: dict[str, DeclaredNetwork] = {}  # by NAD key
-        self._same_name: dict[str, set[str]] = {}  # network name -> its NAD keys
-        self._leads: dict[str, str] = {}  # network name -> the NAD that says what it is
+        self._declared: dict[ObjectKey, DeclaredNetwork] = {}  # by NAD key
+        self._same_name: dict[str, set[ObjectKey]] = {}  # network name -> its NAD keys
+        self._leads: dict[str, ObjectKey] = {}  # network name -> the NAD that says what it is
         self._labels: dict[str, Mapping[str, str]] = {}  # by namespace
         self._rule = access.AccessRule(global_namespaces, self._labels.get)
 
-    def get(self, nad: str) -> DeclaredNetwork | None:
+    def get(self, nad: ObjectKey) -> DeclaredNetwork | None:
         return self._declared.get(nad)
 
-    def set(self, nad: str, declared: DeclaredNetwork | None) -> None:
+    def set(self, nad: ObjectKey, declared: DeclaredNetwork | None) -> None:
         """Sets what a NAD declares (None: nothing), and chooses the network's leader again."""
         old = self._declared.pop(nad, None)
         if old is not None:
@@ -53,12 +57,12 @@ class ZoneNetworks:
             self._elect(name)
 
     def _elect(self, name: str) -> None:
-        nads, before = self._same_name.get(name, set()), self._leads.pop(name, "")
+        nads, before = self._same_name.get(name, set()), self._leads.pop(name, None)
         if not nads:
             return
-        is_owner = before in nads and self._declared[before].age[:1] == (OWNER,)
         best = min((self._declared[nad].age, nad) for nad in nads)[1]
-        self._leads[name] = before if is_owner else best
+        is_owner = before in nads and self._declared[before].age[:1] == (OWNER,)
+        self._leads[name] = before if before is not None and is_owner else best
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
         """Sets a namespace's labels (None: it is gone); returns whether they changed."""
@@ -69,7 +73,7 @@ class ZoneNetworks:
             self._labels[name] = labels
         return before != labels
 
-    def of(self, network: str) -> frozenset[str]:
+    def of(self, network: str) -> frozenset[ObjectKey]:
         """Returns the keys of the NADs of a network."""
         return frozenset(self._same_name.get(network, ()))
 
@@ -82,12 +86,12 @@ class ZoneNetworks:
         lead = self._leads.get(name)
         return self._declared[lead].network if lead else None
 
-    def standing(self, name: str) -> tuple[str, model.Access] | None:
+    def standing(self, name: str) -> tuple[ObjectKey | None, model.Access] | None:
         """Returns the owner of a network, and the access that it grants."""
         network = self._led(name)
         return (network.owner, network.spec.access) if network else None
 
-    def may_use(self, nad: str, namespace: str) -> bool:
+    def may_use(self, nad: ObjectKey, namespace: str) -> bool:
         """Whether pods of a namespace may be attached through a NAD."""
         declared = self._declared.get(nad)
         network = self._led(declared.network.name) if declared else None
@@ -100,7 +104,7 @@ class ZoneNetworks:
             return
         pod = held.pod
         for attachment, allocation in held.allocations.items():
-            nad = names.nad_of(attachment)
+            nad = nad_of(attachment)
             declared = self._declared.get(nad)
             if declared is None or not allocation.mac:
                 continue
@@ -108,25 +112,30 @@ class ZoneNetworks:
                 name = declared.network.name
                 yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation)
 
-    def check(self, nad: str, network: str, pod: str) -> None:
+    def check(self, nad: ObjectKey, network: str, pod: ObjectKey) -> None:
         """Raises NotReady, with the remedy, if the pod may not be attached through a NAD.
 
         `network` is the name in the NAD, whether the cluster manager accepted it or not.
         """
         declared = self._declared.get(nad)
         led = self._led(declared.network.name if declared else network)
-        if led is not None and not self._lets(led, access.namespace_of(pod)):
+        if led is not None and not self._lets(led, pod.namespace):
             raise self._rule.pod_refusal(led, nad, pod)
 
     def _lets(self, network: model.Network, namespace: str) -> bool:
         """Whether the owner admits a namespace, or the namespace has a NAD of the network."""
         return self._rule.admits(network, namespace) or any(
-            access.namespace_of(nad) == namespace and self._rule.may_join(network, nad)
+            nad.namespace == namespace and self._rule.may_join(network, nad)
             for nad in self._same_name.get(network.name, ())
         )
 
 
+def nad_of(attachment: str) -> ObjectKey:
+    """Returns the NAD by which a zone knows the network of an attachment, by its key."""
+    return podnetworks.nad_of(attachment) or DEFAULT
+
+
 def concerned(pod: model.PodRef, attachments: Iterable[str]) -> set[str]:
     """Returns the namespaces whose labels decide about a pod's networks: its own, its NADs'."""
-    homes = {access.namespace_of(each) for each in attachments if each != names.DEFAULT_NETWORK}
+    homes = {nad.namespace for nad in map(podnetworks.nad_of, attachments) if nad is not None}
     return {*homes, pod.namespace} if homes else set()

@@ -17,6 +17,7 @@ from weft.control import decisions, signingkeys
 from weft.control.signingkeys import PublicKeys
 from weft.control.zone import objects, state
 from weft.kube import cache
+from weft.model import ObjectKey
 from weft.reasons import EventReason, Reason
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ class ZonePods:
         self._zone, self._pods, self._keys = zone, pods, keys
         self._changed, self._warn = changed, warn
         self._decisions = decisions.Decisions()
-        self._refused: dict[str, str] = {}  # pods of this node without a port: their last message
-        self._unverified: set[str] = set()  # keys of pods whose signature does not verify
+        self._refused: dict[ObjectKey, str] = {}  # this node's pods without a port
+        self._unverified: set[ObjectKey] = set()  # keys of pods whose signature does not verify
 
     async def known(self) -> None:
         """Returns when there is a key to verify signatures with."""
@@ -79,7 +80,7 @@ class ZonePods:
         """Returns the allocations of a pod's annotations; raises InvalidInput if not signed."""
         return podsignature.verify(pod, proof, self._decisions.trusted)
 
-    def refusal(self, pod: str, attachment: str) -> errors.WeftError | None:
+    def refusal(self, pod: ObjectKey, attachment: str) -> errors.WeftError | None:
         """Returns why an attachment has no port although it was allocated; None if it has one."""
         return self._zone.duplicates.refused(pod).get(attachment)
 
@@ -98,7 +99,7 @@ class ZonePods:
             if before != message:
                 self._warn(pod.ref, Reason.ADDRESS_REFUSED, message)
 
-    def _refusals(self, pod: str) -> str:
+    def _refusals(self, pod: ObjectKey) -> str:
         refused = self._zone.duplicates.refused(pod)
         return "; ".join(refused[each].in_full() for each in sorted(refused))
 
@@ -110,7 +111,7 @@ class ZonePods:
             return f"no key of the cluster manager is known: waiting for {place}"
         return next(map(self._refusals, self._refused), "")
 
-    def _on_keys(self, _: str, __: PublicKeys | None, new: PublicKeys | None) -> None:
+    def _on_keys(self, _: ObjectKey, __: PublicKeys | None, new: PublicKeys | None) -> None:
         """Keeps the known keys when the ConfigMap is gone or empty."""
         if new is None or not new.trusted or new.trusted == self._decisions.trusted:
             return
@@ -120,7 +121,7 @@ class ZonePods:
                 self._on_pod(key, pod, pod)
                 self._pods.wake(key)
 
-    def _on_pod(self, key: str, old: Pod | None, new: Pod | None) -> None:
+    def _on_pod(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
         if new is None:
             if old is not None:
                 self._decisions.forget(old.uid)

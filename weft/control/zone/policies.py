@@ -19,6 +19,7 @@ from weft.control.zone import groups, policyrows
 from weft.control.zone.addresses import Sets
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.control.zone.selectedports import SelectedPorts
+from weft.model import ObjectKey
 from weft.ovn import policy, sets
 from weft.policy import netpolicy
 
@@ -44,15 +45,18 @@ class PolicyEnforcement:
     (those realised here, by name), and keeps them up to date."""
 
     def __init__(
-        self, node: str, pods: Mapping[str, AllocatedPod], networks: Mapping[str, model.Network]
+        self,
+        node: str,
+        pods: Mapping[ObjectKey, AllocatedPod],
+        networks: Mapping[str, model.Network],
     ) -> None:
         self._node = node
-        self._policies: dict[str, netpolicy.Policy] = {}
+        self._policies: dict[ObjectKey, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
-        self._networks: dict[str, str] = {}  # NAD -> its network
-        self._policies_of_nad: dict[str, set[str]] = {}  # NAD -> policies that name it
+        self._networks: dict[ObjectKey, str] = {}  # NAD -> its network
+        self._policies_of_nad: dict[ObjectKey, set[ObjectKey]] = {}  # NAD -> policies that name it
         self._policies_of_selector: dict[
-            tuple[str, netpolicy.PodSelector], set[str]
+            tuple[str, netpolicy.PodSelector], set[ObjectKey]
         ] = {}  # -> policies
         self._endpoints = SelectedPorts(pods)
         self._groups = groups.Groups()
@@ -69,10 +73,10 @@ class PolicyEnforcement:
 
     # Objects in
 
-    def get(self, key: str) -> netpolicy.Policy | None:
+    def get(self, key: ObjectKey) -> netpolicy.Policy | None:
         return self._policies.get(key)
 
-    def set_policy(self, key: str, new: netpolicy.Policy | None) -> None:
+    def set_policy(self, key: ObjectKey, new: netpolicy.Policy | None) -> None:
         """Sets a policy; None: it is gone."""
         old = self._policies.get(key)
         if old == new:
@@ -101,7 +105,7 @@ class PolicyEnforcement:
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
             self._dirty |= {p for p in self._groups.owners() if p.namespace == name}
 
-    def set_nad(self, nad: str, network: str | None) -> None:
+    def set_nad(self, nad: ObjectKey, network: str | None) -> None:
         """Sets the network of a NAD."""
         if self._networks.get(nad) == network:
             return
@@ -115,7 +119,7 @@ class PolicyEnforcement:
         for key, each in affected:
             self._bind(key, each)
 
-    def set_pod(self, key: str, old: AllocatedPod | None, new: AllocatedPod | None) -> None:
+    def set_pod(self, key: ObjectKey, old: AllocatedPod | None, new: AllocatedPod | None) -> None:
         """Takes in a pod that is new, changed, or gone (None)."""
         if (known := new or old) is not None:
             namespace = known.pod.ref.namespace
@@ -209,14 +213,14 @@ class PolicyEnforcement:
                 return port, [each for each in found if group.direction in each.directions]
         return None, []
 
-    def _bind(self, key: str, new: netpolicy.Policy) -> None:
+    def _bind(self, key: ObjectKey, new: netpolicy.Policy) -> None:
         for nad in new.nads:
             self._policies_of_nad.setdefault(nad, set()).add(key)
         for network in self._networks_of(new):
             self._policies_of_selector.setdefault((network, new.selected_pods), set()).add(key)
         self._touch(new)
 
-    def _unbind(self, key: str, old: netpolicy.Policy) -> None:
+    def _unbind(self, key: ObjectKey, old: netpolicy.Policy) -> None:
         for nad in old.nads:
             index.discard(self._policies_of_nad, nad, key)
         for network in self._networks_of(old):
@@ -262,11 +266,12 @@ class PolicyEnforcement:
             self._dirty |= self._groups.put(port, self._wanted(port))
         dirty, self._dirty = self._dirty, set()
         for owner in dirty:
-            key = owner.key if isinstance(owner, groups.BoundPolicy) else ""
+            bound = owner.policy if isinstance(owner, groups.BoundPolicy) else None
+            declared = self._policies.get(bound) if bound is not None else None
             logging = self._namespaces.get(owner.namespace, _UNKNOWN).logging
             with_ports = self._groups.groups_of(owner)
             without_rows = [group for group in with_ports if not self._rows.has(group)]
-            self._rows.make(owner, with_ports, self._policies.get(key), logging)
+            self._rows.make(owner, with_ports, declared, logging)
             for group in filter(self._rows.has, without_rows):
                 for port in self._groups.ports(group):
                     self._groups.touch(port)  # the group had no row to hold it so far

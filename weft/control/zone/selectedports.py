@@ -11,17 +11,18 @@ from collections.abc import Iterator, Mapping, Set
 from weft import model
 from weft.control import index
 from weft.control.zone.objects import AllocatedPod
+from weft.model import ObjectKey
 from weft.policy import netpolicy, selectorindex
 
 
 class SelectedPorts:
     """The attachments of all pods of the cluster, by port key; `pods` is the zone's table."""
 
-    def __init__(self, pods: Mapping[str, AllocatedPod]) -> None:
+    def __init__(self, pods: Mapping[ObjectKey, AllocatedPod]) -> None:
         self.selection = selectorindex.SelectorIndex()
         self._pods = pods
         self._ports: dict[str, model.Port] = {}
-        self._of_pod: dict[str, dict[str, set[str]]] = {}  # pod key -> network -> port keys
+        self._of_pod: dict[ObjectKey, dict[str, set[str]]] = {}  # by network
 
     def get(self, port: str) -> model.Port | None:
         return self._ports.get(port)
@@ -43,7 +44,7 @@ class SelectedPorts:
     # `set_pod` and `set_namespace` return the ports that policies may select differently now.
 
     def set_pod(
-        self, key: str, namespace: str, old: AllocatedPod | None, new: AllocatedPod | None
+        self, key: ObjectKey, namespace: str, old: AllocatedPod | None, new: AllocatedPod | None
     ) -> set[str]:
         labels = new.pod.labels if new is not None else None
         is_chosen_by_others = self.selection.set_pod(key, namespace, labels)
@@ -65,5 +66,5 @@ class SelectedPorts:
         if not networks:
             del self._of_pod[port.pod.key]
 
-    def _of(self, pod: str) -> set[str]:
+    def _of(self, pod: ObjectKey) -> set[str]:
         return {key for held in self._of_pod.get(pod, {}).values() for key in held}

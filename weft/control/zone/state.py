@@ -17,7 +17,7 @@ from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import duplicates, policies, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
-from weft.control.zone.networks import ZoneNetworks, concerned
+from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
@@ -66,10 +66,10 @@ class Zone:
         self._nodes: dict[str, model.NodeInfo] = {}
         self._here = topologies.Here(node, chassis, self._nodes, remote_ports, physical_network)
         self.networks = ZoneNetworks(global_namespaces)
-        self._pods: dict[str, AllocatedPod] = {}
-        self._pods_of_namespace: dict[str, set[str]] = {}  # see `concerned`
-        self._pods_of_nad: dict[str, set[str]] = {}
-        self._ports_of_pod: dict[str, dict[str, model.Port]] = {}  # pod key -> port key -> port
+        self._pods: dict[model.ObjectKey, AllocatedPod] = {}
+        self._pods_of_namespace: dict[str, set[model.ObjectKey]] = {}  # see `concerned`
+        self._pods_of_nad: dict[model.ObjectKey, set[model.ObjectKey]] = {}
+        self._ports_of_pod: dict[model.ObjectKey, dict[str, model.Port]] = {}  # by port key
         self.duplicates = duplicates.Duplicates()
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
@@ -91,7 +91,7 @@ class Zone:
 
     # Objects in
 
-    def set_nad(self, nad: str, declared: DeclaredNetwork | None) -> None:
+    def set_nad(self, nad: model.ObjectKey, declared: DeclaredNetwork | None) -> None:
         """Sets the network that a NAD declares; None: it is gone, or declares nothing usable."""
         old = self.networks.get(nad)
         if old == declared:
@@ -110,7 +110,7 @@ class Zone:
             self.policies.set_nad(nad, after)
         pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
         if before != after:  # its namespace has one NAD of a network more, or less
-            pods |= self._pods_of_namespace.get(access.namespace_of(nad), set())
+            pods |= self._pods_of_namespace.get(nad.namespace, set())
         for key in pods:
             self._place(key)
 
@@ -121,7 +121,7 @@ class Zone:
             for key in list(self._pods_of_namespace.get(name, ())):
                 self._place(key)
 
-    def set_pod(self, key: str, pod: AllocatedPod | None) -> None:
+    def set_pod(self, key: model.ObjectKey, pod: AllocatedPod | None) -> None:
         """Sets a pod's present incarnation; None: it is gone, completed or holds nothing."""
         old = self._pods.get(key)
         if old is None and pod is None:
@@ -129,7 +129,7 @@ class Zone:
         if old is not None and pod is not None and old.is_alike(pod):
             self._pods[key] = pod  # so that the former state is not kept beside it
             return
-        for nad in {names.nad_of(a) for a in old.allocations} if old else ():
+        for nad in {nad_of(a) for a in old.allocations} if old else ():
             index.discard(self._pods_of_nad, nad, key)
         for namespace in concerned(old.pod.ref, old.allocations) if old else ():
             index.discard(self._pods_of_namespace, namespace, key)
@@ -140,7 +140,7 @@ class Zone:
             self._pods[key] = pod
             self.policies.set_pod(key, old, pod)
             for attachment in pod.allocations:
-                self._pods_of_nad.setdefault(names.nad_of(attachment), set()).add(key)
+                self._pods_of_nad.setdefault(nad_of(attachment), set()).add(key)
             for namespace in concerned(pod.pod.ref, pod.allocations):
                 self._pods_of_namespace.setdefault(namespace, set()).add(key)
         self._place(key)
@@ -282,7 +282,7 @@ class Zone:
             else:
                 self._realised.pop(name, None)
 
-    def _place(self, key: str) -> None:
+    def _place(self, key: model.ObjectKey) -> None:
         """Updates the indexes with the ports that a pod requests, and with those that others gain
         or lose by it."""
         held = self._pods.get(key)
@@ -292,7 +292,7 @@ class Zone:
         for each in self.duplicates.set_ports(key, requested, precedence):
             self._set_ports(each)
 
-    def _set_ports(self, key: str) -> None:
+    def _set_ports(self, key: model.ObjectKey) -> None:
         """Updates the indexes with the ports that a pod holds now."""
         old = self._ports_of_pod.get(key, {})
         new = self.duplicates.accepted(key, lambda port: self.network(port.network))

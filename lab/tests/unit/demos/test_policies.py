@@ -7,6 +7,7 @@ import pytest
 from tests.support.reach import matrix, member
 from weft.api import policy
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.observe import reach
 from weft.observe.reach import Matrix, ProbeResult
 from weft_lab.demos import manifests, policies
@@ -85,7 +86,7 @@ def test_the_manifests_are_what_the_demo_says_of_them() -> None:
         member(name, f"10.200.0.{number}", labels={"name": "access-control"})
         for number, name in enumerate(names, 1)
     ]
-    known = {"default/flatl2net": "blue"}
+    known = {ObjectKey("default", "flatl2net"): "blue"}
     expected = reach.expect("blue", members, [parsed], known, policies.PING)
     admitted = {result.source for result in expected.results if result.expected}
     assert admitted == {f"default/{name}" for name in policies.ADMITTED}

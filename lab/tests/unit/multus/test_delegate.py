@@ -11,7 +11,11 @@ from weft import errors, model
 from weft_lab.multus import delegate
 
 ATTACHMENT = model.Attachment(
-    "ns/blue", "ns/blue", "net1", mac="0a:00:00:00:00:01", addresses=(ip_interface("10.1.0.5/24"),)
+    model.ObjectKey("ns", "blue"),
+    "ns/blue",
+    "net1",
+    mac="0a:00:00:00:00:01",
+    addresses=(ip_interface("10.1.0.5/24"),),
 )
 
 

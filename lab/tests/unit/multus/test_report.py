@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from weft import model
+from weft.model import ObjectKey
 from weft_lab.multus import report
 
 ETH0: dict[str, Any] = {
@@ -35,7 +36,7 @@ NET1: dict[str, Any] = {
 
 def asking(*gateways: str) -> model.Attachment:
     return model.Attachment(
-        nad="default/blue",
+        nad=ObjectKey("default", "blue"),
         key="default/blue",
         interface="net1",
         default_route=tuple(ip_address(each) for each in gateways),

@@ -17,7 +17,7 @@ def network(name: str = "blue", subnet: str = "10.1.0.0/29", mtu: int = 1400) ->
 
 
 def attachment(key: str = "default/blue") -> model.Attachment:
-    return model.Attachment(nad="default/blue", key=key, interface="net1")
+    return model.Attachment(nad=model.ObjectKey("default", "blue"), key=key, interface="net1")
 
 
 def test_what_a_pod_holds_becomes_free_once() -> None:
@@ -46,12 +46,15 @@ def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
     given = held.allocate(network(), "u1", attachment(), "Pod a/1")
     wider = network(subnet="10.1.0.0/24")
     duplicate = model.Attachment(
-        nad="default/blue", key="default/blue", interface="net1", addresses=given.addresses
+        nad=model.ObjectKey("default", "blue"),
+        key="default/blue",
+        interface="net1",
+        addresses=given.addresses,
     )
     with pytest.raises(errors.InvalidInput):  # the prefix length is another one now
         held.allocate(wider, "u2", duplicate, "Pod a/2")
     bare = model.Attachment(
-        nad="default/blue",
+        nad=model.ObjectKey("default", "blue"),
         key="default/blue",
         interface="net1",
         addresses=(given.addresses[0].ip,),
@@ -64,7 +67,7 @@ def test_a_changed_network_keeps_its_holders_and_knows_their_names() -> None:
 
 def test_a_claim_keeps_its_addresses_though_a_pod_of_it_is_refused() -> None:
     held, blue = Allocations(), network()
-    claim = model.IpamClaim("a", "vm", "blue", "net1")
+    claim = model.IpamClaim(model.ObjectKey("a", "vm"), "blue", "net1")
     given = held.allocate(blue, "u1", attachment(), "Pod a/1", claim)
     held.keep(blue, replace(claim, addresses=given.addresses))
     held.release("u1")
@@ -76,10 +79,10 @@ def test_a_claim_keeps_its_addresses_though_a_pod_of_it_is_refused() -> None:
 
 def test_a_claim_that_is_deleted_under_its_pod_frees_nothing_until_that_has_gone() -> None:
     held, blue = Allocations(), network()
-    claim = model.IpamClaim("a", "vm", "blue", "net1")
+    claim = model.IpamClaim(model.ObjectKey("a", "vm"), "blue", "net1")
     given = held.allocate(blue, "u1", attachment(), "Pod a/1", claim)
     held.keep(blue, replace(claim, addresses=given.addresses))
-    assert held.end_claim(model.ObjectRef("a", "vm")) == []
+    assert held.end_claim(model.ObjectKey("a", "vm")) == []
     assert held.get("u1", "default/blue") == given
     assert held.release("u1") == [BLUE]
 

@@ -10,6 +10,7 @@ import pytest
 from weft import model
 from weft.control.cluster import edits
 from weft.control.cluster.nads import Nad
+from weft.model import ObjectKey
 
 NETS = (ip_network("10.1.0.0/24"),)
 ACCEPTED = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, NETS, allow_persistent_ips=True)
@@ -36,7 +37,7 @@ ACCEPTED = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, NETS, allow_pe
 def test_what_waits(change: dict[str, object], keys: tuple[str, ...]) -> None:
     said = replace(ACCEPTED, **change)  # type: ignore[arg-type]
     assert edits.held_back(ACCEPTED, said) == keys
-    found = Nad("ta/blue", "u", "", spec=said, accepted=ACCEPTED)
+    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=said, accepted=ACCEPTED)
     assert edits.standing(found, used=True) == (ACCEPTED if keys else said)
     assert edits.standing(found, used=False) == said
 
@@ -47,14 +48,14 @@ def test_what_gives_counts_at_once() -> None:
 
 
 def test_what_is_broken_stands_for_what_was_accepted_while_pods_use_it() -> None:
-    found = Nad("ta/blue", "u", "", problem="broken", accepted=ACCEPTED)
+    found = Nad(ObjectKey("ta", "blue"), "u", "", problem="broken", accepted=ACCEPTED)
     assert edits.standing(found, used=True) == ACCEPTED
     assert edits.standing(found, used=False) is None
 
 
 def test_what_waits_is_reported_with_both_values_some_pods_and_the_remedy() -> None:
     said = replace(ACCEPTED, mtu=1400)
-    found = Nad("ta/blue", "u", "", spec=said, accepted=ACCEPTED)
+    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=said, accepted=ACCEPTED)
     pods = [f"Pod ta/p{number}" for number in range(12)]
     assert edits.waits(found, ("mtu",), pods, len(pods)) == (
         "NetworkAttachmentDefinition ta/blue: an edit waits until no pod uses network blue, which "

@@ -11,12 +11,12 @@ from weft import model
 from weft.api.pod import Pod
 from weft.control.cluster.membercounts import MemberCounts
 
-NADS = ("default/blue", "default/red")
+NADS = (model.ObjectKey("default", "blue"), model.ObjectKey("default", "red"))
 PODS = st.one_of(
     st.none(),
     st.builds(
         lambda node, nads, ended: Pod(
-            model.PodRef("default", "p", "u"),
+            model.PodRef(model.ObjectKey("default", "p"), "u"),
             "1",
             node=node,
             allocated=tuple(nads),

@@ -10,6 +10,7 @@ import pytest
 
 from weft import model, names
 from weft.control.cluster import nads
+from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
 
@@ -38,7 +39,7 @@ def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> nads.Nad:
 
 
 def settle(
-    read: Iterable[nads.Nad], lead: str = "", rule: access.AccessRule | None = None
+    read: Iterable[nads.Nad], lead: ObjectKey | None = None, rule: access.AccessRule | None = None
 ) -> nads.Settlement:
     return nads.settle(nads.as_declared(read), rule or access.AccessRule(), lead)
 
@@ -51,15 +52,15 @@ def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
     ]
     for order in permutations(three):
         settled = settle(order)
-        assert settled.accepted == {"default/b", "default/c"}
-        assert list(settled.refused) == ["default/a"]
+        assert settled.accepted == {ObjectKey("default", "b"), ObjectKey("default", "c")}
+        assert list(settled.refused) == [ObjectKey("default", "a")]
 
 
 def test_who_disagrees_is_reported_with_whom_and_in_what() -> None:
     settled = settle(
         [read(nad("a")), read(nad("b", "2026-01-02T00:00:00Z", mtu=1300, namespace="other"))]
     )
-    assert settled.refused["other/b"] == (
+    assert settled.refused[ObjectKey("other", "b")] == (
         'NetworkAttachmentDefinition other/b declares network "blue" with mtu 1300, but '
         "NetworkAttachmentDefinition default/a, which was first, with 1400 "
         "(make mtu the same in both, or choose another network name)"
@@ -70,17 +71,17 @@ def test_of_two_made_in_one_second_the_one_that_was_accepted_stays() -> None:
     notes = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "3"}
     later_uid = read(nad("z", notes=notes))
     settled = settle([read(nad("a", mtu=1300)), later_uid])
-    assert settled.accepted == {"default/z"}
-    settled = settle([read(nad("a", mtu=1300)), read(nad("z"))], "default/z")
-    assert settled.accepted == {"default/z"}
+    assert settled.accepted == {ObjectKey("default", "z")}
+    settled = settle([read(nad("a", mtu=1300)), read(nad("z"))], ObjectKey("default", "z"))
+    assert settled.accepted == {ObjectKey("default", "z")}
 
 
 def test_who_led_leads_on_whoever_else_is_older_or_says_to_have_been_accepted() -> None:
     stolen = {names.NETWORK_NAME: "blue", names.NETWORK_ID: "1", names.NETWORK_OWNER: "other/a"}
     older = read(nad("a", "2025-01-01T00:00:00Z", namespace="other", notes=stolen))
-    settled = settle([older, read(nad("z", namespace="ta"))], "ta/z")
-    assert settled.lead == "ta/z"
-    assert list(settled.refused) == ["other/a"]
+    settled = settle([older, read(nad("z", namespace="ta"))], ObjectKey("ta", "z"))
+    assert settled.lead == ObjectKey("ta", "z")
+    assert list(settled.refused) == [ObjectKey("other", "a")]
 
 
 def test_who_is_noted_as_the_owner_leads_after_a_restart_though_another_is_older() -> None:
@@ -88,8 +89,8 @@ def test_who_is_noted_as_the_owner_leads_after_a_restart_though_another_is_older
     first = read(nad("z", namespace="ta", notes=notes, allowedNamespaces=["tb"]))
     guest = read(nad("a", "2025-01-01T00:00:00Z", namespace="tb", notes=notes))
     settled = settle([guest, first])
-    assert settled.lead == "ta/z"
-    assert settled.accepted == {"ta/z", "tb/a"}
+    assert settled.lead == ObjectKey("ta", "z")
+    assert settled.accepted == {ObjectKey("ta", "z"), ObjectKey("tb", "a")}
 
 
 @pytest.mark.parametrize("config", ["{", '{"type": "' + names.CNI_TYPE + '"}'])
@@ -181,7 +182,7 @@ def test_ids_given_earlier_are_kept_and_none_is_given_twice() -> None:
 def test_notes_are_written_once_and_taken_from_who_is_refused() -> None:
     found = read(nad("a"))
     assert found.spec is not None
-    network = model.Network(found.spec, 7, "default/a")
+    network = model.Network(found.spec, 7, ObjectKey("default", "a"))
     text = found.config
     wanted = nads.desired_annotations(found, network, text)
     assert wanted == {

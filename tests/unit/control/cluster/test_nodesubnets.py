@@ -16,6 +16,7 @@ from weft.control.cluster.nodesubnets import NodeSubnets
 from weft.control.cluster.objects import Node
 from weft.control.cluster.outcome import Subject
 from weft.kube import resources
+from weft.model import ObjectKey
 
 RED = model.Network(
     model.NetworkSpec(
@@ -24,7 +25,7 @@ RED = model.Network(
     3,
 )
 NODES = [f"n{number}" for number in range(4)]  # and two parts
-ATTACHMENT = model.Attachment("a/red", "a/red", "net1")
+ATTACHMENT = model.Attachment(ObjectKey("a", "red"), "a/red", "net1")
 Subnets = tuple[model.Subnet, ...]
 
 
@@ -35,7 +36,7 @@ class NodesInOrder(Mapping[str, Node]):
         self._nodes = nodes
 
     def __getitem__(self, name: str) -> Node:
-        subject = Subject(resources.NODES, "", name, name)
+        subject = Subject(resources.NODES, ObjectKey("", name), name)
         created = str(list(self._nodes.annotated).index(name))
         return Node(subject, "1", created, self._nodes.info(name), {})
 

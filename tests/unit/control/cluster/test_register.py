@@ -6,9 +6,10 @@ from tests.support import cluster_world
 from weft.control.cluster import nads
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.register import Register
+from weft.model import ObjectKey
 from weft.policy import access
 
-KEY = "default/blue"
+KEY = ObjectKey("default", "blue")
 
 
 def read(uid: str, subnets: str = "10.1.0.0/24") -> nads.Nad:

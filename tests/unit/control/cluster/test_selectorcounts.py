@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.control.cluster.selectorcounts import SelectorCounts, Through
+from weft.model import ObjectKey
 from weft.policy.netpolicy import Operator, PodSelector, Protocol, Requirement, Selector
 
 WEB = Selector((Requirement("app", Operator.IN, ("web",)),))
 NOT_WEB = Selector((Requirement("app", Operator.NOT_IN, ("web",)),))
+X, Y = ObjectKey("a", "x"), ObjectKey("b", "y")
 QUERIES = [
     PodSelector("a"),
     PodSelector("a", pods=WEB),
@@ -26,10 +28,10 @@ labels = st.sampled_from([{}, {"app": "web"}, {"app": "db"}])
 steps = st.one_of(
     st.tuples(
         st.just("pod"),
-        st.sampled_from(["a/1", "a/2", "b/1"]),
+        st.sampled_from([ObjectKey("a", "1"), ObjectKey("a", "2"), ObjectKey("b", "1")]),
         labels,
         st.dictionaries(
-            st.sampled_from([Through("a/x"), Through("a/x", Protocol.TCP, "web"), Through("b/y")]),
+            st.sampled_from([Through(X), Through(X, Protocol.TCP, "web"), Through(Y)]),
             st.integers(1, 2),
         ),
     ),
@@ -42,7 +44,7 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=40))
 def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: ignore[type-arg]
     counts = SelectorCounts()
-    pods: dict[str, tuple[Mapping[str, str], Mapping[Through, int]]] = {}
+    pods: dict[ObjectKey, tuple[Mapping[str, str], Mapping[Through, int]]] = {}
     namespaces: dict[str, Mapping[str, str]] = {}
     asked: Counter[PodSelector] = Counter()
     seen: dict[PodSelector, Mapping[Through, int]] = {}
@@ -50,7 +52,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
     def expected(members: PodSelector) -> dict[Through, int]:
         found: Counter[Through] = Counter()
         for key, (own, held) in pods.items():
-            name = key.partition("/")[0]
+            name = key.namespace
             there = namespaces.get(name)
             if members.namespace:
                 chosen = name == members.namespace
@@ -66,7 +68,7 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
         if verb == "pod":
             key, own, held = rest
             pods[key] = (own, held)
-            counts.set_pod(key, key.partition("/")[0], own, held)
+            counts.set_pod(key, key.namespace, own, held)
         elif verb == "namespace":
             name, own = rest
             namespaces.pop(name, None)
@@ -94,12 +96,14 @@ def test_counts_are_those_of_counting_anew(told: list[tuple]) -> None:  # type: 
 def test_the_edge_is_reported() -> None:
     counts, told = SelectorCounts(), []
     counts.add(PodSelector("a"))
+    one, two = ObjectKey("a", "1"), ObjectKey("a", "2")
+    on_x, on_y = {Through(X): 1}, {Through(Y): 1}
     for key, own, held in [
-        ("a/1", {}, {Through("a/x"): 1}),
-        ("a/2", {}, {Through("a/x"): 1}),
-        ("a/2", {"x": "y"}, {Through("a/x"): 1}),
-        ("a/2", {}, {}),
-        ("a/1", {}, {Through("a/y"): 1}),
+        (one, {}, on_x),
+        (two, {}, on_x),
+        (two, {"x": "y"}, on_x),
+        (two, {}, {}),
+        (one, {}, on_y),
     ]:
         counts.set_pod(key, "a", own, held)
         told.append(counts.take_changed())
@@ -110,5 +114,5 @@ def test_the_edge_is_reported() -> None:
 def test_pods_without_networks_cost_nothing() -> None:
     counts = SelectorCounts()
     counts.add(PodSelector())
-    counts.set_pod("a/1", "a", {}, {})
+    counts.set_pod(ObjectKey("a", "1"), "a", {}, {})
     assert not counts.count(PodSelector())

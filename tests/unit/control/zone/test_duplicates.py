@@ -15,6 +15,7 @@ from tests.support.allocated import allocated_pod
 from weft import model
 from weft.control.zone import duplicates, state
 from weft.control.zone.objects import AllocatedPod
+from weft.model import ObjectKey
 
 FEW, MANY = 100, 1000
 NETWORK = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 1)
@@ -27,8 +28,8 @@ def port(pod: str, last: int, nth: int = 0) -> model.Port:
     mac = f"0a:58:{int(pod):04x}:{nth:02x}:01"
     mac = f"{mac[:8]}:{mac[8:]}"
     allocation = model.Allocation(mac, (ip_interface(f"10.1.0.{last}/24"),), tunnel_id=1)
-    ref = model.PodRef("default", pod, f"uid-{pod}")
-    return model.Port(ref, attachment, "default/blue", "blue", "node1", allocation)
+    ref = model.PodRef(model.ObjectKey("default", pod), f"uid-{pod}")
+    return model.Port(ref, attachment, ObjectKey("default", "blue"), "blue", "node1", allocation)
 
 
 class World:
@@ -36,20 +37,21 @@ class World:
 
     def __init__(self) -> None:
         self.duplicates = duplicates.Duplicates()
-        self.given: dict[str, tuple[dict[str, model.Port], Precedence]] = {}
-        self.held: dict[str, set[str]] = {}
+        self.given: dict[ObjectKey, tuple[dict[str, model.Port], Precedence]] = {}
+        self.held: dict[ObjectKey, set[str]] = {}
 
     def give(self, pod: str, lasts: tuple[int, ...], precedence: Precedence = ()) -> None:
         ports = {f"{pod}.{nth}": port(pod, last, nth) for nth, last in enumerate(lasts)}
-        self.given[f"default/{pod}"] = ports, precedence
-        for key in self.duplicates.set_ports(f"default/{pod}", ports, precedence):
+        own = ObjectKey("default", pod)
+        self.given[own] = ports, precedence
+        for key in self.duplicates.set_ports(own, ports, precedence):
             self.held[key] = set(self.duplicates.accepted(key, lambda _: NETWORK))
 
-    def should_be_held(self) -> dict[str, set[str]]:
+    def should_be_held(self) -> dict[ObjectKey, set[str]]:
         first: dict[object, tuple[Any, ...]] = {}
         for key, (ports, precedence) in self.given.items():
             for name, each in ports.items():
-                mine = (*precedence, key, each.key), name
+                mine = (precedence, key, each.key), name
                 address = each.allocation.addresses
                 first[address] = min(first.get(address, mine), mine)
         winners = {name for _, name in first.values()}
@@ -84,15 +86,17 @@ def test_the_holder_is_named_as_it_is_when_asked() -> None:
     for pod in "123":
         world.give(pod, (7,))
     assert "10.1.0.7 is held by Pod default/1" in str(refused(world, "3"))
-    assert world.duplicates.take_changed() == {"default/2", "default/3"}
+    assert world.duplicates.take_changed() == {ObjectKey("default", "2"), ObjectKey("default", "3")}
     world.give("1", ())
     assert "10.1.0.7 is held by Pod default/2" in str(refused(world, "3"))
-    assert world.duplicates.refused("default/2") == {}
-    assert world.duplicates.take_changed() == {"default/2"}, "the third is none, as before"
+    assert world.duplicates.refused(ObjectKey("default", "2")) == {}
+    assert world.duplicates.take_changed() == {ObjectKey("default", "2")}, (
+        "the third is none, as before"
+    )
 
 
 def refused(world: World, pod: str) -> Exception:
-    return world.duplicates.refused(f"default/{pod}")["default/blue"]
+    return world.duplicates.refused(ObjectKey("default", pod))["default/blue"]
 
 
 class Counted(str):
@@ -141,12 +145,12 @@ class Crowd:
 
     def __init__(self, size: int) -> None:
         self.zone = state.Zone("node1", "chassis-1")
-        self.zone.set_nad("default/blue", state.DeclaredNetwork(NETWORK))
+        self.zone.set_nad(ObjectKey("default", "blue"), state.DeclaredNetwork(NETWORK))
         self.size = size
         self.come()
 
     def put(self, number: int, pod: AllocatedPod | None) -> None:
-        self.zone.set_pod(f"default/{number}", pod)
+        self.zone.set_pod(ObjectKey("default", f"{number}"), pod)
         self.zone.duplicates.take_changed()
 
     def come(self) -> None:

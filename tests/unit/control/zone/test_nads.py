@@ -9,6 +9,7 @@ import pytest
 
 from weft import errors, names
 from weft.control.zone import nads, state
+from weft.model import ObjectKey
 
 
 def nad_object(config: object, **notes: str) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def test_a_nad_with_an_id_is_a_network() -> None:
     assert seen.network.name == "blue"
     assert seen.network.id == 3
     assert seen.network.spec.mtu == 1380
-    assert seen.network.owner == "default/blue"
+    assert seen.network.owner == ObjectKey("default", "blue")
     assert seen.age == ("2", "current", "2026-01-01T00:00:00Z")
 
 

@@ -13,6 +13,7 @@ from weft import model, names
 from weft.api import pod as reading
 from weft.control import signingkeys
 from weft.control.zone import pods, state
+from weft.model import ObjectKey
 
 DECIDED = {
     "default/blue": {
@@ -51,7 +52,9 @@ class Scene:
         self.notary = Notary()
         self.zone = state.Zone("node1", "c1")
         spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300)
-        self.zone.set_nad("default/blue", state.DeclaredNetwork(model.Network(spec, 1)))
+        self.zone.set_nad(
+            ObjectKey("default", "blue"), state.DeclaredNetwork(model.Network(spec, 1))
+        )
         self.events: list[str] = []
         self.pods, self.keys = Objects(), Objects()
         followed: Any = self.pods
@@ -64,10 +67,12 @@ class Scene:
     def publish(self, keys: dict[str, str] | None) -> None:
         meta = {"name": "keys", "namespace": "weft"}
         found = signingkeys.read({"metadata": meta, "data": keys}) if keys is not None else None
-        self.keys.put("weft/keys", found)
+        self.keys.put(ObjectKey("weft", "keys"), found)
 
     def put(self, obj: dict[str, Any] | None, key: str = "default/web") -> None:
-        self.pods.put(key, reading.read(obj, primary=True) if obj is not None else None)
+        self.pods.put(
+            ObjectKey.parse(key), reading.read(obj, primary=True) if obj is not None else None
+        )
 
     def ports(self) -> dict[str, str]:
         """Each port's addresses as the zone's rows have them."""
@@ -88,18 +93,18 @@ class Objects:
     namespace = "weft"
 
     def __init__(self) -> None:
-        self.objects_by_key: dict[str, Any] = {}
+        self.objects_by_key: dict[ObjectKey, Any] = {}
         self.reader: Any = None
-        self.woken: list[str] = []
+        self.woken: list[ObjectKey] = []
 
-    def put(self, key: str, obj: Any) -> None:
+    def put(self, key: ObjectKey, obj: Any) -> None:
         old = self.objects_by_key.pop(key, None)
         if obj is not None:
             self.objects_by_key[key] = obj
         if self.reader is not None:
             self.reader(key, old, obj)
 
-    def get(self, key: str) -> Any:
+    def get(self, key: ObjectKey) -> Any:
         return self.objects_by_key.get(key)
 
     def objects(self) -> list[Any]:
@@ -110,7 +115,7 @@ class Objects:
         for key, obj in list(self.objects_by_key.items()):
             reader(key, None, obj)
 
-    def wake(self, key: str) -> None:
+    def wake(self, key: ObjectKey) -> None:
         self.woken.append(key)
 
 
@@ -168,7 +173,7 @@ def test_a_pod_that_came_before_its_key_is_looked_at_again() -> None:
     assert scene.ports() == {}
     scene.publish({**scene.notary.public, **other.public})
     assert scene.ports() == WEB
-    assert scene.pods.woken == ["default/web"]
+    assert scene.pods.woken == [ObjectKey("default", "web")]
 
 
 @pytest.mark.parametrize("data", [{}, None, {"abc": "nonsense"}])
@@ -185,9 +190,9 @@ def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile() -
     signed = scene.notary.sign(pod())
     notes = signed["metadata"]["annotations"]
     proof = notes[names.POD_NETWORKS], notes[names.POD_NETWORKS_SIGNATURE]
-    scene.zone_pods.recall(model.PodRef("default", "web", "u1"), proof)
-    scene.zone_pods.recall(model.PodRef("default", "other", "u9"), proof)
-    scene.zone_pods.recall(model.PodRef("default", "old", "u8"), ("", ""))
+    scene.zone_pods.recall(model.PodRef(model.ObjectKey("default", "web"), "u1"), proof)
+    scene.zone_pods.recall(model.PodRef(model.ObjectKey("default", "other"), "u9"), proof)
+    scene.zone_pods.recall(model.PodRef(model.ObjectKey("default", "old"), "u8"), ("", ""))
     scene.put(pod(annotations={names.NETWORKS: "blue", names.POD_NETWORKS: "{"}))
     for name, uid in (("other", "u9"), ("old", "u8")):
         forged = pod()
@@ -229,7 +234,7 @@ def test_an_address_is_one_pods_whichever_comes_first(
     assert f"held by Pod default/{winner}" in scene.events[-1]
     assert scene.events[-1].startswith(f"{loser} AddressRefused: Pod default/{loser}, attachment")
     assert f"held by Pod default/{winner}" in scene.zone_pods.trouble
-    assert scene.zone_pods.refusal(f"default/{loser}", "default/blue") is not None
+    assert scene.zone_pods.refusal(ObjectKey("default", loser), "default/blue") is not None
     scene.put(None, f"default/{winner}")
     assert list(scene.ports()) == [f"default.blue_default_{loser}"]
     assert scene.zone_pods.trouble == ""
@@ -254,5 +259,5 @@ def test_who_waits_behind_others_is_reported_once_and_answered_as_it_is() -> Non
     assert len(scene.events) == 2
     assert "held by Pod default/second" in scene.zone_pods.trouble
     assert "held by Pod default/second" in str(
-        scene.zone_pods.refusal("default/third", "default/blue")
+        scene.zone_pods.refusal(ObjectKey("default", "third"), "default/blue")
     )
