@@ -24,7 +24,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 PARTIAL = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json"
 PARTIALS = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 Said = list[Any]
-_RUN = f"-{secrets.token_hex(3)}"  # a server that runs on still has the namespaces of former runs
+RUN = f"-{secrets.token_hex(3)}"  # a server that runs on still has the namespaces of former runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ HEADERS = ("content-type", "warning", "retry-after", "cache-control", "www-authe
 def compare(case: Case, real: Api, lab: Api) -> Iterator[Difference]:
     """Each case has a namespace of its own, which its paths and bodies call {ns}."""
     said: dict[str, Said] = {"real": [], "lab": []}
-    space = json.dumps({"metadata": {"name": f"{case.name}{_RUN}"}}).encode()
+    space = json.dumps({"metadata": {"name": f"{case.name}{RUN}"}}).encode()
     for api in (real, lab):
         api.send("POST", "/api/v1/namespaces", space, _headers(Ask("POST", ""), space))
     for number, ask in enumerate(case.asks):
@@ -87,7 +87,7 @@ def _answer(api: Api, case: Case, ask: Ask, said: Said) -> dict[str, Any]:
     path = ask.path(said) if callable(ask.path) else ask.path
     body = ask.body(said) if callable(ask.body) else ask.body
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-    namespace = f"{case.name}{_RUN}"
+    namespace = f"{case.name}{RUN}"
     data = data and data.replace(b"{ns}", namespace.encode())
     path = path.replace("{ns}", namespace)
     end = time.monotonic() + PATIENCE
@@ -151,7 +151,7 @@ def level(value: Any, *, managed: bool, name: str = "") -> Any:
                 below = [one for place, one in enumerate(below) if one not in below[:place]]
                 if any(one.get("reason") == "FieldManagerConflict" for one in below):
                     below = sorted(below, key=lambda one: str(one.get("message")))
-            found[key.replace(_RUN, "")] = level(below, managed=managed, name=key)
+            found[key.replace(RUN, "")] = level(below, managed=managed, name=key)
         return found
     if isinstance(value, list):
         return [level(each, managed=managed, name=f"{name}[]") for each in value]
@@ -160,7 +160,7 @@ def level(value: Any, *, managed: bool, name: str = "") -> Any:
     if name == "token" and isinstance(value, str) and value.count(".") == 2:
         return "<token>"
     if isinstance(value, str):
-        text = _TIME.sub("<time>", _UID.sub("<uid>", value.replace(_RUN, "")))
+        text = _TIME.sub("<time>", _UID.sub("<uid>", value.replace(RUN, "")))
         text = _CREDENTIAL.sub("JTI=<id>", text)
         text = _SUFFIX.sub(r"\1<suffix>", _REVISION.sub(r"\1<revision>", text))
         text = _REJECTED.sub(r"\1", _COMPARED.sub("", text))

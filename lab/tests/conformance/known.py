@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -29,10 +30,23 @@ _ETCD = "a text of etcd or its client, which the lab does not have"
 _CONSTRAINED = "the words of constrained impersonation, which the lab does not have"
 _ISSUER = "each server issues tokens under a name of its own"
 
+_ACCOUNT = "this real server runs without that admission"
+_MANAGER = "made in each namespace by the controller manager, which is not there"
+_EXPLAINED = f"{_WORDS}, without the values of enums, and parts that no lab uses are one object"
 _NOT_READY = "taken off by the controller manager, which no lab has"
 _LATE = "the lab follows who owns a field from the first server-side apply on"
 _DIRECTIVE = "a faulty directive is the client's error: the lab answers 400, Kubernetes 500"
 _POINTER = "RFC 6901: a pointer begins with a slash; Kubernetes drops what stands before it"
+
+KUBECTL = (
+    Known("kubectl-server-side/5/out", _ACCOUNT),
+    Known("kubectl-change/27/out", _ACCOUNT),
+    Known("kubectl-create/13/out", _ACCOUNT),
+    Known("kubectl-create/10/out", _MANAGER),
+    Known("kubectl-validation/1/err", _GO),
+    Known("kubectl-explain/[0-5]/out", _EXPLAINED),
+    Known("kubectl-explain/1[0-6]/out", _EXPLAINED),
+)
 
 DIFFERENCES = (
     Known("version/0/body/*", "the lab says that it is no build of Kubernetes"),
@@ -68,16 +82,16 @@ DIFFERENCES = (
     Known("write-*/7/body/*message", f"{_GO}, and of a patch, not of its result"),
     Known("write-*/9/body/*message", f"{_GO}, and of a patch, not of its result"),
     Known("write-*/23/body/message", _GO),
-    Known("pod-deletes/*/serviceAccount*", "this real server runs without that admission"),
-    Known("policy-refuses/*spec/serviceAccount*", "this real server runs without that admission"),
-    Known("watch-selectors/*spec/serviceAccount*", "this real server runs without that admission"),
-    Known("forms/*spec/serviceAccount*", "this real server runs without that admission"),
-    Known("patch-*spec/serviceAccount*", "this real server runs without that admission"),
-    Known("apply-*spec/serviceAccount*", "this real server runs without that admission"),
-    Known("write-pods-x/*spec/serviceAccount*", "this real server runs without that admission"),
+    Known("pod-deletes/*/serviceAccount*", _ACCOUNT),
+    Known("policy-refuses/*spec/serviceAccount*", _ACCOUNT),
+    Known("watch-selectors/*spec/serviceAccount*", _ACCOUNT),
+    Known("forms/*spec/serviceAccount*", _ACCOUNT),
+    Known("patch-*spec/serviceAccount*", _ACCOUNT),
+    Known("apply-*spec/serviceAccount*", _ACCOUNT),
+    Known("write-pods-x/*spec/serviceAccount*", _ACCOUNT),
     Known(
         "write-serviceaccounts-x/*/body/items/(default)",
-        "made in each namespace by the controller manager, which is not there",
+        _MANAGER,
     ),
     Known(
         "write-events-new/14/*",
@@ -130,3 +144,13 @@ DIFFERENCES = (
     Known("bodies/10/body/message", "protobuf is read by the lab, and not advertised"),
     Known("bodies/19/*", _ETCD),
 )
+
+
+def unlisted(found: Iterable[Difference], listed: tuple[Known, ...]) -> list[Difference]:
+    return [one for one in found if not any(each.covers(one) for each in listed)]
+
+
+def gone(found: Iterable[Difference], listed: tuple[Known, ...]) -> list[Known]:
+    """What is listed, and not there any more."""
+    seen = list(found)
+    return [each for each in listed if not any(each.covers(one) for one in seen)]
