@@ -144,6 +144,11 @@ class Metric(StrEnum):
         *("zone_recomputes", AGENT, COUNTER),
         "Times that northd was made to derive its rows again, because somebody changed them.",
     )
+    POLICY_DROPS = (
+        *("policy_dropped_packets", AGENT, COUNTER),
+        "Packets to (ingress) or from (egress) pods of a namespace that no policy allows.",
+        *("network", "namespace", "direction"),
+    )
     AUDITED = "audited", AGENT, COUNTER, "Packets that policies in audit mode would have dropped."
     ADVERTISED = "advertised_networks", AGENT, GAUGE, "Networks with router advertisements here."
     ADVERTISEMENTS = "advertisements_sent", AGENT, COUNTER, "Router advertisements sent."

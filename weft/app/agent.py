@@ -9,8 +9,9 @@ import logging
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
-from weft import errors, model, names, rows
+from weft import model, names, rows
 from weft.api import policy
 from weft.api.pod import Pod
 from weft.app import agentoptions, announcer, guards, health, identity, settings
@@ -32,7 +33,7 @@ from weft.kube.client import Client
 from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
 from weft.nic import plan, port
-from weft.node import advertise, gc, records, restore, server, tunnelpeers, tunnels
+from weft.node import advertise, gc, policydrops, records, restore, server, tunnelpeers, tunnels
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -45,12 +46,6 @@ COMPONENT = "weft-node"  # the reporting component of its Events
 # Seconds in which a database server of this node must answer; otherwise the process ends with an
 # error that names it, and is restarted.
 PATIENCE = 300.0
-
-
-class Moved(errors.WeftError):
-    """The node's chassis name or tunnel endpoint changed: the process must restart."""
-
-    retry = True
 
 
 class Agent:
@@ -94,6 +89,7 @@ class Agent:
         ovs.subscribe("Interface", self._wired)
         self.advertiser = advertise.RouterAdvertiser(ovs)
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
+        self.policy_drops = policydrops.PolicyDrops(nb, sb, ovs.address)
         self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
@@ -119,7 +115,7 @@ class Agent:
         await loop.together(
             liveness=self._client.liveness.run(),
             control=self._control(),
-            chassis=self._watch_chassis(),
+            chassis=identity.watch(self.own, self._ovs),
             **followed,
         )
 
@@ -223,21 +219,6 @@ class Agent:
     def _has_interface(self, name: str) -> bool:
         return bindings.bound_by(self._ovs.rows("Interface"), name)
 
-    async def _watch_chassis(self) -> None:
-        """Raises Moved when Open vSwitch gets another chassis name or tunnel endpoint."""
-
-        def differs(columns: rows.Columns | None) -> bool:
-            if columns is None:
-                return False
-            now = identity.own_info(self.own.name, columns)
-            # A missing key is no change: it is written again, or `identity.trouble` reports it.
-            return now != self.own and identity.is_whole(now)
-
-        await self._ovs.wait_for("Open_vSwitch", "", differs)
-        raise Moved(
-            "chassis or tunnel endpoint was changed", where=f"Open vSwitch of node {self.own.name}"
-        )
-
     def network_of(self, key: ObjectKey | None) -> model.NetworkSpec | None:
         """Returns the network of a NAD, for a CNI call; None if weft serves no such NAD.
 
@@ -331,7 +312,14 @@ class Agent:
             **self.advertiser.figures(),
             **self.guards.figures(),
             **self.tunnels.figures(),
+            **self.policy_drops.figures(),
         }
+
+
+async def _measure(agents: list[Agent]) -> None:
+    """Reads what is counted elsewhere."""
+    for agent in agents:
+        await agent.policy_drops.measure()
 
 
 async def run(options: settings.Agent) -> None:
@@ -389,7 +377,8 @@ async def run(options: settings.Agent) -> None:
             tasks["plugin"] = plugin.run()
         if options.health:
             tasks["health"] = health.serve(
-                options.health, not_ready, lambda: agents[0].figures() if agents else {}
+                *(options.health, not_ready, lambda: agents[0].figures() if agents else {}),
+                partial(_measure, agents),
             )
         await loop.together(**tasks)
 

@@ -10,7 +10,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -66,10 +66,20 @@ def process_figures(started: float) -> Figures:
     }
 
 
-async def serve(address: str, not_ready: Reasons, figures: Callable[[], Figures]) -> None:
+async def _nothing() -> None:
+    """All figures are known."""
+
+
+async def serve(
+    address: str,
+    not_ready: Reasons,
+    figures: Callable[[], Figures],
+    measure: Callable[[], Awaitable[None]] = _nothing,
+) -> None:
     """Serves until cancelled; raises Unavailable if it cannot serve at `address`.
 
-    `not_ready` returns why the process is not ready; empty: ready.
+    `not_ready` returns why the process is not ready; empty: ready. `measure` brings figures up to
+    date that are read from elsewhere, when the metrics are asked for.
     """
     started = time.monotonic()
 
@@ -83,6 +93,7 @@ async def serve(address: str, not_ready: Reasons, figures: Callable[[], Figures]
         )
 
     async def metrics(_: web.Request) -> web.Response:
+        await measure()
         return web.Response(text=render_figures({**process_figures(started), **figures()}))
 
     app = web.Application()

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
-from weft import model, rows
+from weft import errors, model, rows
 from weft.api import nodeinfo
 from weft.nic import port
 from weft.ovsdb import replica
 
 TUNNEL = "geneve"
+
+
+class Moved(errors.WeftError):
+    """The node's chassis name or tunnel endpoint changed: the process must restart."""
+
+    retry = True
 
 
 def setting(ids: Mapping[str, rows.Atom], key: str) -> str:
@@ -108,3 +115,18 @@ def check_own(own: model.NodeInfo) -> None:
     """Raises InvalidInput for a chassis name that no port can be bound to."""
     subject = f"Open vSwitch of node {own.name}"
     nodeinfo.check_chassis(subject, "external_ids:system-id", own.chassis)
+
+
+async def watch(own: model.NodeInfo, ovs: replica.Replica) -> NoReturn:
+    """Raises Moved when Open vSwitch gets another chassis name or tunnel endpoint."""
+
+    def differs(columns: rows.Columns | None) -> bool:
+        if columns is None:
+            return False
+        now = own_info(own.name, columns)
+        # A missing key is no change: it is written again, or `trouble` reports it.
+        return now != own and is_whole(now)
+
+    await ovs.wait_for("Open_vSwitch", "", differs)
+    where = f"Open vSwitch of node {own.name}"
+    raise Moved("chassis or tunnel endpoint was changed", where=where)

@@ -116,8 +116,7 @@ class Guard:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _path(self) -> Path:
-        """Returns the bridge's management socket, beside the database's."""
-        return sockets.folder(self._ovs.address) / f"{self._bridge}.mgmt"
+        return sockets.management(self._ovs.address, self._bridge)
 
     async def _keep(self, session: Session) -> None:
         """Writes all flows, then changes, until the connection ends; raises Unavailable then."""

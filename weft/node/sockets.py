@@ -17,6 +17,11 @@ def folder(database: str) -> Path:
     return Path(path).parent if kind == "unix" else _USUAL
 
 
+def management(database: str, bridge: str) -> Path:
+    """Returns a bridge's management socket, beside that of the database."""
+    return folder(database) / f"{bridge}.mgmt"
+
+
 def accepts(path: Path) -> bool:
     """Whether a process listens on a unix socket, or may: one of another user, which refuses us."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:

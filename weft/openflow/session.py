@@ -6,8 +6,9 @@ A bridge has a unix socket beside the database's. The connection ends with vswit
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +36,7 @@ class Session(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._barriers: dict[int, asyncio.Future[None]] = {}
+        self._counted: dict[int, tuple[int, int]] = {}  # by the request's transaction id
         self._refused = ""
         self._xid = 0
         self._probe: asyncio.TimerHandle | None = None
@@ -78,6 +80,20 @@ class Session(asyncio.Protocol):
         if self._refused:
             refused, self._refused = self._refused, ""
             raise errors.Unavailable(refused, where=str(self.path))
+
+    async def count(self, cookies: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """The flows of each cookie, and the packets that they have counted.
+
+        Raises Unavailable."""
+        asked: dict[int, int] = {}
+
+        def make(cookie: int, xid: int) -> bytes:
+            asked[xid] = cookie
+            return flows.aggregate(cookie, xid)
+
+        self.send(functools.partial(make, cookie) for cookie in cookies)
+        await self.barrier()  # the switch answers in order
+        return {cookie: self._counted.pop(xid, (0, 0)) for xid, cookie in asked.items()}
 
     def close(self, why: str = "closed") -> None:
         """End the connection; `why` is the reason that others see."""
@@ -136,6 +152,8 @@ class Session(asyncio.Protocol):
         elif kind == MessageType.ECHO_REQUEST and self._transport is not None:
             self._transport.write(flows.message(MessageType.ECHO_REPLY, xid, body))
         elif kind == MessageType.MULTIPART_REPLY:
+            if (counted := flows.counted(body)) is not None:
+                self._counted[xid] = counted
             for each in flows.updates(body):
                 self._seen(each)
         elif kind == MessageType.BARRIER_REPLY:

@@ -20,7 +20,9 @@ COOKIE = 0x7766 << 48
 
 _ANY = 0xFFFFFFFF
 _NICIRA = 0x2320
-_MULTIPART_FLOW_MONITOR = 16
+_MULTIPART_AGGREGATE, _MULTIPART_FLOW_MONITOR = 2, 16
+_EVERY_TABLE = 0xFF
+_OXS_FLOWS, _OXS_PACKETS = 0x80020604, 0x80020808  # class, number and length of a statistic
 _MONITOR_FLAGS = 0b1111  # initial flows, and flows added, removed and modified
 
 
@@ -187,6 +189,28 @@ def monitor(number: int, table: int, limit: Match, xid: int) -> bytes:
     head = struct.pack("!HH4x", _MULTIPART_FLOW_MONITOR, 0)
     request = struct.pack("!IIIHBB", number, _ANY, _ANY, _MONITOR_FLAGS, table, 0)
     return message(MessageType.MULTIPART_REQUEST, xid, head + request + match(limit))
+
+
+def aggregate(cookie: int, xid: int) -> bytes:
+    """A message that requests how many packets all flows with this cookie have counted."""
+    head = struct.pack("!HH4x", _MULTIPART_AGGREGATE, 0)
+    limits = struct.pack("!B3xII4xQQ", _EVERY_TABLE, _ANY, _ANY, cookie, 0xFFFFFFFFFFFFFFFF)
+    return message(MessageType.MULTIPART_REQUEST, xid, head + limits + match({}))
+
+
+def counted(body: bytes) -> tuple[int, int] | None:
+    """The numbers of flows and packets in a reply to `aggregate`; None for any other reply."""
+    if len(body) < 12 or int.from_bytes(body[:2], "big") != _MULTIPART_AGGREGATE:
+        return None
+    end, place, found = 8 + int.from_bytes(body[10:12], "big"), 12, {}
+    if end > len(body):
+        raise ValueError("cut off in statistics")
+    while place + 4 <= end:
+        kind = int.from_bytes(body[place : place + 4], "big")
+        size = kind & 0xFF
+        found[kind] = int.from_bytes(body[place + 4 : place + 4 + size], "big")
+        place += 4 + size
+    return found.get(_OXS_FLOWS, 0), found.get(_OXS_PACKETS, 0)
 
 
 def updates(body: bytes) -> Iterator[FlowUpdate]:

@@ -52,11 +52,23 @@ def test_updates_are_read_and_what_is_abbreviated_is_passed_over() -> None:
     assert list(flows.updates(struct.pack("!HH4x", 1, 0) + b"other")) == []
 
 
+def test_counters_are_read_whatever_else_a_switch_counts() -> None:
+    octets, number = struct.pack("!IQ", 0x80020A08, 700), struct.pack("!II", 0x80020604, 2)
+    fields = octets + struct.pack("!IQ", 0x80020808, 7) + number
+    body = struct.pack("!HH4xHH", 2, 0, 0, 4 + len(fields)) + fields
+    assert flows.counted(body) == (2, 7)
+    assert list(flows.updates(body)) == []
+    assert flows.counted(struct.pack("!HH4xHH", 2, 0, 0, 4)) == (0, 0)
+    assert flows.counted(struct.pack("!HH4xI", 16, 0, 0)) is None
+
+
 @given(st.binary(max_size=200))
 def test_no_answer_of_a_switch_breaks_the_reading(rest: bytes) -> None:
-    for body in (rest, struct.pack("!HH4x", 16, 0) + rest):
+    for body in (rest, *(struct.pack("!HH4x", kind, 0) + rest for kind in (2, 16))):
         with contextlib.suppress(ValueError):
             list(flows.updates(body))
+        with contextlib.suppress(ValueError):
+            flows.counted(body)
 
 
 def test_what_is_standing_is_the_same_each_time_and_the_rest_is_by_guest() -> None:
