@@ -88,8 +88,8 @@ class Access:
     def evidence(self) -> Iterator[tuple[str, str]]:
         for what in ("pods", "events"):
             with contextlib.suppress(AssertionError, subprocess.SubprocessError):
-                said = self.kubectl("get", what, "-A", "-o", "wide", timeout=30)
-                yield what, "\n".join(said.splitlines()[-30:])
+                output = self.kubectl("get", what, "-A", "-o", "wide", timeout=30)
+                yield what, "\n".join(output.splitlines()[-30:])
         if self.own is not None:
             for pattern in ("*/log/*.log", "*/log/pods/weft-system_*/*/*.log"):
                 for path in sorted(self.own.state.glob(pattern)):

@@ -152,14 +152,14 @@ def pings(access: Access, source: str, target: str) -> Iterator[Pings]:
         text=True,
     )
     assert process.stdout is not None
-    said = process.stdout.readline() + process.stdout.readline()  # it has begun, and is answered
+    output = process.stdout.readline() + process.stdout.readline()  # it has begun, and is answered
     try:
         yield found
     finally:
         access.inside(source, "sh", "-c", "kill -INT $(cat /tmp/ping)")
-        said += process.stdout.read()
+        output += process.stdout.read()
         process.wait(PATIENCE)
-        found.answered += map(int, re.findall(r"\bseq=(\d+)", said))
+        found.answered += map(int, re.findall(r"\bseq=(\d+)", output))
 
 
 def traces(node: Machine) -> dict[str, str]:

@@ -75,8 +75,8 @@ class Machine:
             check=False,
         )
         if check and done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace").strip()
-            raise RuntimeError(f"{self.name}: {argv}: status {done.returncode}: {said}")
+            output = (done.stdout + done.stderr).decode(errors="replace").strip()
+            raise RuntimeError(f"{self.name}: {argv}: status {done.returncode}: {output}")
         return done
 
     def enter(self, *argv: str) -> list[str]:
@@ -94,8 +94,10 @@ class Machine:
     def pid(self) -> int:
         """Of its process 1, as seen from here."""
         with self._connected() as sock:
-            said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", said)[0])
+            credentials = sock.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+            )
+        return int(struct.unpack("3i", credentials)[0])
 
     def _ask(self, question: dict[str, object]) -> dict[str, Any]:
         with self._connected() as sock, sock.makefile("rw") as stream:

@@ -51,8 +51,8 @@ class Module:
     @property
     def tools(self) -> tuple[str, ...]:
         """The packages of its programs."""
-        said = re.findall(r"^(?:tool |\t)(\S+/\S+)$", (self.path / "go.mod").read_text(), re.M)
-        return tuple(said)
+        tools = re.findall(r"^(?:tool |\t)(\S+/\S+)$", (self.path / "go.mod").read_text(), re.M)
+        return tuple(tools)
 
 
 NEWEST = Module("kubernetes", "k8s.io/kubernetes")
@@ -91,11 +91,11 @@ def toolchain() -> str:
     """What `go version` says."""
     if shutil.which("go") is None:
         raise errors.Unavailable("there is no Go here", where="PATH", hint=_remedy())
-    said = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"go(\d+)\.(\d+)", said)
+    version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"go(\d+)\.(\d+)", version)
     if found is None or (int(found[1]), int(found[2])) < LEAST_GO:
-        raise errors.Unavailable(f"is too old: {said.strip()}", where="go", hint=_remedy())
-    return said.strip()
+        raise errors.Unavailable(f"is too old: {version.strip()}", where="go", hint=_remedy())
+    return version.strip()
 
 
 def _remedy() -> str:

@@ -55,7 +55,7 @@ class Room:
     def nad(self, name: str, subnets: str | None, **config: Any) -> Object:
         return objects.nad(name, subnets, namespace=self.namespace, **config)
 
-    def pod(self, name: str, networks: object = "", *, node: str = "", **said: Any) -> Object:
+    def pod(self, name: str, networks: object = "", *, node: str = "", **spec: Any) -> Object:
         """It waits, and goes when it is told to. With 0 for its time to end, the API server would
         forget it before its node has."""
         made = objects.pod(
@@ -65,7 +65,7 @@ class Room:
             node=node,
             terminationGracePeriodSeconds=1,
             enableServiceLinks=False,
-            **said,
+            **spec,
         )
         image = BUSYBOX if self.access.own else os.environ.get("WEFT_TEST_IMAGE", "busybox")
         made["spec"]["containers"][0]["image"] = image
@@ -107,8 +107,8 @@ class Room:
         """Whether any of some pings from a pod is answered."""
         asked = ("ping", "-c", str(TRIES), "-W", "2", "-i", "0.2", "-s", str(size), address)
         script = f"{' '.join(asked)} >/tmp/ping 2>&1; echo $?"
-        said = self.inside(pod, "sh", "-c", script)
-        return said.split()[-1] == "0"
+        output = self.inside(pod, "sh", "-c", script)
+        return output.split()[-1] == "0"
 
     def event(self, name: str, reason: str, kind: str = "") -> str:
         """The message of an Event about an object, waited for by a watch."""
@@ -125,10 +125,10 @@ class Room:
             text=True,
         ) as watching:
             assert watching.stdout is not None
-            said = watching.stdout.readline()
+            message = watching.stdout.readline()
             watching.kill()
-        assert said, f"no Event {reason} about {name}"
-        return said.strip()
+        assert message, f"no Event {reason} about {name}"
+        return message.strip()
 
     @contextmanager
     def pinging(self, pod: str, address: str) -> Iterator[Pings]:

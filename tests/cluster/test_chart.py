@@ -58,8 +58,8 @@ def installed(access: Access, before: dict[str, dict[str, str]]) -> Iterator[Cha
 
 
 def test_the_chart_is_linted(access: Access) -> None:
-    said = Chart(access).helm("lint", "--strict", "--kube-version=1.32.0", str(CHART))
-    assert "0 chart(s) failed" in said
+    output = Chart(access).helm("lint", "--strict", "--kube-version=1.32.0", str(CHART))
+    assert "0 chart(s) failed" in output
 
 
 def test_the_manifest_is_the_chart_and_the_server_takes_it(access: Access) -> None:
@@ -76,8 +76,8 @@ def test_the_manifest_is_the_chart_and_the_server_takes_it(access: Access) -> No
 
 def test_a_value_that_the_chart_does_not_know_is_refused(access: Access) -> None:
     for wrong in ("node.datapth=auto", "openvswitch.mode=mine", "manager.replicas=none"):
-        said = Chart(access).helm("template", str(CHART), f"--set={wrong}", ok=False)
-        assert "values don't meet the specifications of the schema" in said
+        output = Chart(access).helm("template", str(CHART), f"--set={wrong}", ok=False)
+        assert "values don't meet the specifications of the schema" in output
 
 
 def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Chart) -> None:
@@ -85,8 +85,8 @@ def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Char
     assert NONE_LOST in access.inside(A, "ping", "-c3", "-W5", address(access, B))
     same = "10.9.0.0/24 on both networks"
     assert address(access, OUTSIDER) != address(access, B), same
-    said = access.inside(OUTSIDER, "ping", "-c2", "-W2", address(access, B), ok=False)
-    assert "100% packet loss" in said
+    output = access.inside(OUTSIDER, "ping", "-c2", "-W2", address(access, B), ok=False)
+    assert "100% packet loss" in output
 
 
 def test_an_upgrade_and_a_rollback_keep_the_traffic(installed: Chart) -> None:
@@ -143,8 +143,8 @@ def left_in(access: Access) -> list[str]:
     """Whatever names weft in the cluster's objects, besides the name of its image."""
     found = []
     for kind in KINDS:
-        said = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
-        lines = [line.strip() for line in said.splitlines() if "localhost/weft" not in line]
+        output = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
+        lines = [line.strip() for line in output.splitlines() if "localhost/weft" not in line]
         marks = ("weft/", "k8s.ovn.org/", "name: weft")
         found += [f"{kind}: {each}" for each in lines if each.startswith(marks)]
     return [each for each in found if not each.endswith(f"name: {chart.NAMESPACE}")]
@@ -155,8 +155,8 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
 ) -> None:
     access = installed.access
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE, ok=False)
-    said = installed.kubectl("logs", "job/weft-uninstall-check")
-    assert "3 running pods have networks of weft and would lose them" in said
+    output = installed.kubectl("logs", "job/weft-uninstall-check")
+    assert "3 running pods have networks of weft and would lose them" in output
     assert NONE_LOST in access.inside(A, "ping", "-c2", "-W5", address(access, B))
     access.kubectl("delete", "pod", *PODS)
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)

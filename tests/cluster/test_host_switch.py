@@ -112,15 +112,15 @@ def test_wefts_own_switch_stays_away_from_that_node(installed: Chart, host: Mach
         f"--field-selector=spec.nodeName={host.name}",
     )["items"]
     for each in ("ovsdb", "vswitchd"):
-        said = installed.kubectl("logs", found[0]["metadata"]["name"], "-c", each)
-        assert "this node uses the Open vSwitch of its host" in said
+        output = installed.kubectl("logs", found[0]["metadata"]["name"], "-c", each)
+        assert "this node uses the Open vSwitch of its host" in output
     assert not exists(host, f"{RUN}/conf.db")
 
 
 def test_what_the_administrator_set_stays(installed: Chart, host: Machine) -> None:
     assert {"br-admin", "br-int"} <= set(vsctl(host, "list-br").split())
-    said = vsctl(host, "get", "Open_vSwitch", ".", "external_ids:hostname")
-    assert said.strip().strip('"') == "its-own-name"
+    output = vsctl(host, "get", "Open_vSwitch", ".", "external_ids:hostname")
+    assert output.strip().strip('"') == "its-own-name"
 
 
 def test_its_switch_goes_on_without_weft(installed: Chart, host: Machine, access: Access) -> None:

@@ -148,5 +148,5 @@ def test_a_network_of_another_plugin_becomes_one_of_weft(weft: Access, tmp_path:
 
 def test_the_chart_cannot_make_weft_the_primary_network(weft: Access) -> None:
     wanted = "--set=clusterSubnets=10.128.0.0/14/23"
-    said = chart.Chart(weft).helm("template", str(chart.CHART), wanted, ok=False)
-    assert "values don't meet the specifications of the schema" in said
+    output = chart.Chart(weft).helm("template", str(chart.CHART), wanted, ok=False)
+    assert "values don't meet the specifications of the schema" in output

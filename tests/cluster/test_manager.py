@@ -135,9 +135,9 @@ def test_pods_that_arrive_while_the_leader_ends_are_served(
             machine.run("kill", "-CONT", number)
     successor = leader(here)
     waited = seen.waited
-    said = f"longest wait {waited[-1]:.2f} s, median {waited[len(waited) // 2]:.3f} s"
-    record_property("hand-over", said)
-    print(f"leader {end.__name__}: {len(waited)} pods, {said}")
+    summary = f"longest wait {waited[-1]:.2f} s, median {waited[len(waited) // 2]:.3f} s"
+    record_property("hand-over", summary)
+    print(f"leader {end.__name__}: {len(waited)} pods, {summary}")
     listed = here.access.get("-n", here.namespace, "pods")["items"]
     left = {each["metadata"]["name"] for each in listed}
     given = [at for name, at in seen.addresses.items() if name in left]

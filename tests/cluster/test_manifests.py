@@ -71,17 +71,17 @@ def test_kubectl_explains_each_field(defined: Access, path: Path) -> None:
     for version in crd(path)["spec"]["versions"]:
         schema = version["schema"]["openAPIV3Schema"]
         asked = f"--api-version={crd(path)['spec']['group']}/{version['name']}"
-        said = defined.kubectl("explain", asked, f"{names['plural']}.spec")
-        assert names["kind"] in said
+        output = defined.kubectl("explain", asked, f"{names['plural']}.spec")
+        assert names["kind"] in output
         for field in schema["properties"]["spec"].get("properties", {}):
-            assert field in said
-        assert "<no description>" not in said.partition("FIELDS")[0]
+            assert field in output
+        assert "<no description>" not in output.partition("FIELDS")[0]
 
 
 @pytest.mark.parametrize("way", [(), ("--server-side",), ("--dry-run=server",)], ids=str)
 def test_an_unknown_field_is_refused_by_name(defined: Access, way: tuple[str, ...]) -> None:
     defined.kubectl("apply", *way, "-f", "-", data=NAD)
     odd = {**NAD, "spec": {**NAD["spec"], "subnet": "10.0.0.0/24"}}
-    said = defined.kubectl("apply", *way, "-f", "-", data=odd, ok=False)
-    assert "subnet" in said
-    assert "NetworkAttachmentDefinition" in said or "k8s.cni.cncf.io" in said
+    output = defined.kubectl("apply", *way, "-f", "-", data=odd, ok=False)
+    assert "subnet" in output
+    assert "NetworkAttachmentDefinition" in output or "k8s.cni.cncf.io" in output

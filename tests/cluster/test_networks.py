@@ -121,8 +121,8 @@ def test_a_pod_waits_for_its_nad(here: Room) -> None:
 @pytest.mark.parametrize("way", [(), ("--server-side",)], ids=["client", "server"])
 def test_a_bad_nad_is_refused_and_says_why(here: Room, way: tuple[str, ...]) -> None:
     odd, mended = here.nad("odd", "10.40.0.0/33"), here.nad("odd", "10.40.0.0/24")
-    said = here.kubectl("apply", *way, "-f", "-", data=odd, ok=False)
-    assert 'spec.config.subnets "10.40.0.0/33": must be a subnet' in said
+    output = here.kubectl("apply", *way, "-f", "-", data=odd, ok=False)
+    assert 'spec.config.subnets "10.40.0.0/33": must be a subnet' in output
     here.kubectl("apply", *way, "-f", "-", data=mended)
     here.run(here.pod("patient", "odd"))
     here.delete("patient")

@@ -35,11 +35,11 @@ def containers(access: Access) -> list[tuple[Object, Object]]:
 
 def status(access: Access, pod: Object, container: Object) -> dict[str, str]:
     """The first process of a running container, as its kernel has it."""
-    said = access.kubectl(
+    output = access.kubectl(
         *("-n", NAMESPACE, "exec", pod["metadata"]["name"], "-c", container["name"], "--"),
         *("python3", "-I", "-c", "print(open('/proc/1/status').read())"),
     )
-    pairs = (line.partition(":") for line in said.splitlines())
+    pairs = (line.partition(":") for line in output.splitlines())
     return {key: value.strip() for key, _, value in pairs}
 
 
@@ -63,12 +63,12 @@ def test_every_process_has_its_rights_and_no_others(weft: Access) -> None:
 
 def test_no_process_can_write_to_its_image(weft: Access) -> None:
     for pod, container in containers(weft):
-        said = weft.kubectl(
+        output = weft.kubectl(
             *("-n", NAMESPACE, "exec", pod["metadata"]["name"], "-c", container["name"], "--"),
             *("python3", "-I", "-c", "open('/usr/bin/made', 'w')"),
             ok=False,
         )
-        assert "Read-only file system" in said or "Permission denied" in said
+        assert "Read-only file system" in output or "Permission denied" in output
 
 
 def test_every_container_is_probed_and_the_switch_is_never_ended(weft: Access) -> None:
@@ -111,6 +111,6 @@ def test_neither_process_is_a_primary_network_unless_told_to(
         }
         here.apply(made)
         here.wait("jsonpath={.status.phase}=Failed", f"pod/{name}")
-        said = here.kubectl("logs", name)
-        assert ("--allow-primary" in said) is refused, said
+        output = here.kubectl("logs", name)
+        assert ("--allow-primary" in output) is refused, output
         here.delete(name)

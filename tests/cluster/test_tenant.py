@@ -28,12 +28,14 @@ def rented(here: Room) -> Iterator[Room]:
 @pytest.mark.parametrize("key", [names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE])
 def test_a_tenant_writes_none_of_wefts_annotations(rented: Room, key: str) -> None:
     rented.kubectl("annotate", TENANT, "pod", "pod", "own=1", "--overwrite")
-    said = rented.kubectl("annotate", TENANT, "--overwrite", "pod", "pod", f"{key}={{}}", ok=False)
-    assert "written by weft alone" in said
+    output = rented.kubectl(
+        "annotate", TENANT, "--overwrite", "pod", "pod", f"{key}={{}}", ok=False
+    )
+    assert "written by weft alone" in output
     forged = rented.pod("forged")
     forged["metadata"]["annotations"] = {key: "{}"}
-    said = rented.kubectl("apply", TENANT, "-f", "-", data=forged, ok=False)
-    assert "written by weft alone" in said
+    output = rented.kubectl("apply", TENANT, "-f", "-", data=forged, ok=False)
+    assert "written by weft alone" in output
 
 
 def test_a_tenant_runs_pods_on_networks(rented: Room) -> None:
@@ -46,8 +48,8 @@ def test_a_tenant_runs_pods_on_networks(rented: Room) -> None:
 
 def test_a_tenant_reads_and_writes_nothing_of_wefts(rented: Room) -> None:
     for kind in ("secrets", "configmaps", "leases", "pods"):
-        said = rented.access.kubectl("get", TENANT, "-n", NAMESPACE, kind, ok=False)
-        assert "forbidden" in said.lower()
+        output = rented.access.kubectl("get", TENANT, "-n", NAMESPACE, kind, ok=False)
+        assert "forbidden" in output.lower()
 
 
 def test_what_weft_decided_is_signed(rented: Room) -> None:

@@ -134,19 +134,19 @@ def _at_once(coroutine: Coroutine[Any, Any, addplan.AddPlan]) -> addplan.AddPlan
 def _config(world: World, nad: str) -> Object:
     if not nad:
         return {"cniVersion": "1.0.0", "name": names.DEFAULT_CNI_NAME, "type": names.CNI_TYPE}
-    said: Object = json.loads(world.objects[Ref(NADS, ObjectKey.parse(nad))]["spec"]["config"])
-    return said
+    config: Object = json.loads(world.objects[Ref(NADS, ObjectKey.parse(nad))]["spec"]["config"])
+    return config
 
 
 def _environment(pod: Object, interface: str, sandbox: str) -> dict[str, str]:
     meta = pod["metadata"]
-    said = {"NAMESPACE": meta["namespace"], "NAME": meta["name"], "UID": meta["uid"]}
+    fields = {"NAMESPACE": meta["namespace"], "NAME": meta["name"], "UID": meta["uid"]}
     return {
         "CNI_COMMAND": "ADD",
         "CNI_CONTAINERID": sandbox,
         "CNI_NETNS": f"/run/netns/{meta['name']}",
         "CNI_IFNAME": interface,
-        "CNI_ARGS": ";".join(f"K8S_POD_{key}={value}" for key, value in said.items()),
+        "CNI_ARGS": ";".join(f"K8S_POD_{key}={value}" for key, value in fields.items()),
     }
 
 

@@ -106,8 +106,8 @@ def test_dual_stack_and_a_router_by_name() -> None:
     }
     for name, seen in of.items():
         assert [each["address"] for each in seen.result["ips"]] == addresses[name]
-        (said,) = members(seen.port.columns["addresses"])
-        assert str(said).split()[1:] == [each.partition("/")[0] for each in addresses[name]]
+        (member,) = members(seen.port.columns["addresses"])
+        assert str(member).split()[1:] == [each.partition("/")[0] for each in addresses[name]]
 
 
 def test_without_subnets_addresses_are_the_pods_own() -> None:

@@ -134,8 +134,8 @@ class Refused(Api):
         super().__init__(api.url)
 
     def __call__(self, *args: Any, **options: Any) -> tuple[int, Object]:
-        code, said = super().__call__(*args, **options)
-        return (200 if code == 403 else 500), said
+        code, response = super().__call__(*args, **options)
+        return (200 if code == 403 else 500), response
 
 
 def pod(name: str, node: str = "", **annotations: str) -> Object:
@@ -168,9 +168,11 @@ BOTH = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
 @pytest.mark.parametrize("key", BOTH)
 @pytest.mark.parametrize("user", ["tenant", "admin", AGENT])
 def test_nobody_makes_a_pod_with_wefts_annotations(api: Api, key: str, user: str) -> None:
-    code, said = api("POST", PODS, pod("thief", "node1", **{key: "{}"}), user=user, node="node1")
+    code, response = api(
+        "POST", PODS, pod("thief", "node1", **{key: "{}"}), user=user, node="node1"
+    )
     assert code == 403
-    assert "weft" in said["message"]
+    assert "weft" in response["message"]
 
 
 def test_nobody_edits_them_by_any_way(api: Api) -> None:

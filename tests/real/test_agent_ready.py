@@ -50,8 +50,8 @@ async def test_a_database_that_hangs_is_named_until_it_answers(
     process = zone.run("cat", pid).strip()
     await asyncio.to_thread(zone.run, "kill", "-STOP", process)
     try:
-        said = await ready.until(lambda status, text: status == 503 and named in text)
-        assert "is not followed" in said
+        trouble = await ready.until(lambda status, text: status == 503 and named in text)
+        assert "is not followed" in trouble
     finally:
         await asyncio.to_thread(zone.run, "kill", "-CONT", process)
     await ready.until(lambda status, _: status == 200)
@@ -104,8 +104,8 @@ async def test_protocols_that_are_enough_stay(agent: tuple[Zone, Ready]) -> None
     await asyncio.to_thread(zone.run, "ovs-vsctl", "--no-wait", *chosen.split())
     wait = f"--timeout={PATIENCE:.0f} wait-until Bridge br-int stp_enable=false"
     await asyncio.to_thread(zone.run, "ovs-vsctl", *wait.split())
-    said = await asyncio.to_thread(zone.run, "ovs-vsctl", "get", "Bridge", "br-int", "protocols")
-    assert said.strip() == "[OpenFlow13, OpenFlow15]"
+    output = await asyncio.to_thread(zone.run, "ovs-vsctl", "get", "Bridge", "br-int", "protocols")
+    assert output.strip() == "[OpenFlow13, OpenFlow15]"
     await ready.until(lambda status, _: status == 200)
 
 
@@ -147,5 +147,5 @@ async def test_an_agent_ends_when_its_node_becomes_another_chassis_and_the_next_
     async with asyncio.timeout(PATIENCE):
         await inotify.Folders().wait_socket(zone.root / SOCKET)
     await ready.until(lambda status, _: status == 200)
-    said = (await api.get(resources.NODES, zone.name))["metadata"]["annotations"]
-    assert said["k8s.ovn.org/node-chassis-id"] == "another"
+    annotations = (await api.get(resources.NODES, zone.name))["metadata"]["annotations"]
+    assert annotations["k8s.ovn.org/node-chassis-id"] == "another"

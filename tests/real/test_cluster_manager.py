@@ -254,19 +254,21 @@ async def test_health_and_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--kubeconfig", "/absent"], "kubeconfig /absent: file: cannot be read"),
         (["--kubeconfig", ""], "KUBERNETES_SERVICE_HOST: is not set"),
         (["--log-format", "xml"], '--log-format "xml": must be one of text, json'),
     ],
 )
-async def test_what_cannot_be_started_ends_in_a_sentence(arguments: list[str], said: str) -> None:
+async def test_what_cannot_be_started_ends_in_a_sentence(
+    arguments: list[str], message: str
+) -> None:
     command = [sys.executable, "-m", "weft.cli.main", "cluster-manager", *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     _, told = await process.communicate()
     assert process.returncode == 1
-    assert said in told.decode()
+    assert message in told.decode()
     assert "Traceback" not in told.decode()
 
 
@@ -276,8 +278,8 @@ async def test_a_nad_that_is_wrong_harms_no_other(tmp_path: Path) -> None:
         await user.declare("blue")
         await user.start("one")
         await user.annotated("one")
-        said = await user.event("bad", "Failed to parse network config: ")
-        assert "70000" in said
+        message = await user.event("bad", "Failed to parse network config: ")
+        assert "70000" in message
         await user.start("two", "bad")
         await user.event("two", "default/bad")
         with pytest.raises(NotFound):

@@ -33,8 +33,8 @@ ALL_OF_THE_SUBNETS = {
 
 
 def minimum(zone: Zone) -> str:
-    said = zone.run("ovs-appctl", "dpctl/ipf-get-status").splitlines()
-    return next(line for line in said if "min v4 frag size" in line).split()[-1]
+    output = zone.run("ovs-appctl", "dpctl/ipf-get-status").splitlines()
+    return next(line for line in output if "min v4 frag size" in line).split()[-1]
 
 
 async def settled(zone: Zone, size: str) -> None:

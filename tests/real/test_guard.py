@@ -76,9 +76,9 @@ class Scene:
 @pytest.fixture
 async def scene(cluster: Cluster) -> Scene:
     """On network `open`, which assigns addresses and names `default/named` for everything."""
-    said: dict[str, Any] = {"dhcp": {"servers": ["default/named"]}, "routers": ["default/named"]}
+    config: dict[str, Any] = {"dhcp": {"servers": ["default/named"]}, "routers": ["default/named"]}
     await cluster.api.create(
-        resources.NADS, nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300, **said)
+        resources.NADS, nad("open", "10.1.0.0/24,fd00:1::/64", mtu=1300, **config)
     )
     return await arrange(cluster, "open")
 
@@ -107,8 +107,8 @@ async def guarded(zone: Zone, count: int = 30) -> None:
 def flows(zone: Zone) -> list[str]:
     """Those of weft's own."""
     argv = ("ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "dump-flows", "br-int")
-    said = zone.run(*argv, "cookie=0x7766000000000000/0xffff000000000000")
-    return sorted(line for line in said.splitlines() if "cookie=" in line)
+    output = zone.run(*argv, "cookie=0x7766000000000000/0xffff000000000000")
+    return sorted(line for line in output.splitlines() if "cookie=" in line)
 
 
 def change(zone: Zone, *argv: str) -> None:
@@ -130,15 +130,15 @@ async def until(holds: Callable[[], bool]) -> None:
 def advertisements(guest: Guest) -> list[bytes]:
     """Router advertisements, plain, behind extension headers, and in fragments; a redirect."""
     own = forged.link_local(guest.mac)
-    said = forged.advertisement(own, "2001:db8:bad::", guest.mac)
+    forgery = forged.advertisement(own, "2001:db8:bad::", guest.mac)
     bodies = [
-        (58, said),
-        forged.behind_options(said),
-        forged.behind_options(said, count=30),
-        (44, b"\x3a\0\0\0\0\0\0\1" + said),  # whole, behind a fragment header
-        (44, forged.fragments(said)[0]),
-        (44, forged.fragments(said, size=8)[0]),
-        (44, forged.fragments(b"\x3a\0\x01\x04\0\0\0\0" + said, kind=60, size=8)[0]),
+        (58, forgery),
+        forged.behind_options(forgery),
+        forged.behind_options(forgery, count=30),
+        (44, b"\x3a\0\0\0\0\0\0\1" + forgery),  # whole, behind a fragment header
+        (44, forged.fragments(forgery)[0]),
+        (44, forged.fragments(forgery, size=8)[0]),
+        (44, forged.fragments(b"\x3a\0\x01\x04\0\0\0\0" + forgery, kind=60, size=8)[0]),
         (58, forged.redirect(own, forged.ALL_NODES, own, "2001:db8::1")),
     ]
     return [
@@ -245,14 +245,14 @@ async def test_only_who_is_named_is_heard_as_dhcp_server(scene: Scene) -> None:
 async def test_headers_that_cannot_be_followed_lead_nowhere(scene: Scene) -> None:
     """Not even for who is named: what a switch cannot read to its end, hosts might."""
     own = forged.link_local(scene.named.mac)
-    said = forged.advertisement(own, "2001:db8:bad::", scene.named.mac)
-    cut = forged.fragments(b"\x3a\x02\x01\x04\0\0\0\0" + bytes(16) + said, kind=60, size=16)
+    forgery = forged.advertisement(own, "2001:db8:bad::", scene.named.mac)
+    cut = forged.fragments(b"\x3a\x02\x01\x04\0\0\0\0" + bytes(16) + forgery, kind=60, size=16)
     sent = [
         forged.ethernet(
             *(scene.named.mac, forged.ALL_NODES_MAC, IPV6),
             forged.ipv6(own, forged.ALL_NODES, kind, body),
         )
-        for kind, body in ((44, cut[0]), (0, b"\x3a\x40\x01\x04\0\0\0\0" + said), (59, said))
+        for kind, body in ((44, cut[0]), (0, b"\x3a\x40\x01\x04\0\0\0\0" + forgery), (59, forgery))
     ]
     assert await scene.hears(scene.named, sent) == [[], []]
 
@@ -301,12 +301,12 @@ async def test_neighbour_discovery_is_heard_with_the_senders_own_mac_only(scene:
 
     nonce = b"\x0e\x01abcdef"
     target = forged.target_option(guest.mac)
-    said = forged.neighbour(source, source, target)
+    forgery = forged.neighbour(source, source, target)
     honest = [
         framed(58, asked(own)),
         framed(58, asked(own + nonce)),
         framed(*forged.behind_options(asked(own))),
-        framed(58, said),
+        framed(58, forgery),
         unused(source),
         unused(f"fd00:1::{scene.addresses[guest.mac].split('.')[-1]}"),
     ]

@@ -48,8 +48,8 @@ def lease(guest: Guest, folder: Path, client: str, *options: str) -> dict[str, s
 
 
 async def routes(guest: Guest, family: str) -> list[str]:
-    said = await asyncio.to_thread(guest.run, "busybox", "ip", family, "route", "show")
-    return [" ".join(line.split()) for line in said.splitlines()]
+    output = await asyncio.to_thread(guest.run, "busybox", "ip", family, "route", "show")
+    return [" ".join(line.split()) for line in output.splitlines()]
 
 
 async def received_prefix(guest: Guest, prefix: str = "fd00:1::/64") -> list[str]:

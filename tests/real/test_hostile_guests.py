@@ -65,8 +65,8 @@ async def unharmed(cluster: Cluster, zone: Zone, before: dict[str, str]) -> None
     assert daemons(zone) == before
     assert all(alive(zone, process) for process in before.values())
     assert not [p for p in cluster.whole.processes if p.poll() is not None]
-    said = cluster.whole.log(zone.name)
-    assert "Traceback" not in said
+    agent_log = cluster.whole.log(zone.name)
+    assert "Traceback" not in agent_log
     for name in ("ovn/ovn-controller", "ovn/ovn-northd", "openvswitch/ovs-vswitchd"):
         log = (zone.root / f"run/{name}.log").read_text()
         assert "|EMER|" not in log, name
@@ -180,8 +180,8 @@ async def test_a_packet_shorter_than_it_says_is_answered_by_no_router(
 
 async def test_a_node_says_which_faults_its_ovn_has(addressed: Cluster) -> None:
     zone = addressed.zones[0]
-    said = zone.run("ovn-controller", "--version").split()[1]
-    expected = vulnerabilities.report(said, in_userspace=True)
+    version = zone.run("ovn-controller", "--version").split()[1]
+    expected = vulnerabilities.report(version, in_userspace=True)
     assert expected.exposure is not vulnerabilities.Exposure.EXPLOITABLE
     known = cache.Cache(addressed.api, resources.NODES)
 
@@ -216,9 +216,9 @@ async def test_ovns_own_dhcpv6_is_what_dies(wire: Wire) -> None:
     zone.run("ovn-nbctl", "--wait=hv", "sync")
     process = daemons(zone)["/run/ovn/ovn-controller.pid"]
     await asyncio.to_thread(frames.send, guest.space, *[overflowing(mac, 1)] * 200)
-    said = vulnerabilities.report(zone.run("ovn-controller", "--version").split()[1])
+    report = vulnerabilities.report(zone.run("ovn-controller", "--version").split()[1])
     gone = await asyncio.to_thread(zone.run, sys.executable, "-I", "-c", _ENDS, process)
-    assert (gone.strip() == "ended") is ("CVE-2026-5367" in said.message)
+    assert (gone.strip() == "ended") is ("CVE-2026-5367" in report.message)
 
 
 # Waits for the end of a process, so long as one that reads packets would take at most.

@@ -25,8 +25,8 @@ class Copy:
 
     def __init__(self, api: Client, name: str) -> None:
         self.leading = asyncio.Event()
-        said = {"example/copy": name}
-        self._elector = lease.Elector(api, "boss", "default", name, TERMS, said)
+        annotations = {"example/copy": name}
+        self._elector = lease.Elector(api, "boss", "default", name, TERMS, annotations)
         self.task = asyncio.create_task(self._elector.lead(self._work))
 
     async def _work(self) -> None:

@@ -41,15 +41,15 @@ async def says(program: str, path: str, home: Path, *arguments: str) -> tuple[in
 async def test_kubectl_runs_weft(path: str, tmp_path: Path, toolchain: Toolchain) -> None:
     program = kubectls.program("lab", toolchain)
     assert await says(program, path, tmp_path, "weft", "--version") == (0, f"weft {__version__}\n")
-    status, said = await says(program, path, tmp_path, "weft", "check", "--help")
+    status, output = await says(program, path, tmp_path, "weft", "check", "--help")
     assert status == 0
-    assert "kubectl weft check" in said
+    assert "kubectl weft check" in output
 
 
 async def test_kubectl_completes_weft(path: str, tmp_path: Path, toolchain: Toolchain) -> None:
     program = kubectls.program("lab", toolchain)
-    _, said = await says(program, path, tmp_path, "__complete", "weft", "net")
-    assert said.splitlines()[0].split("\t")[0] == "networks"
-    _, said = await says(program, path, tmp_path, "__complete", "weft", "networks", "--kube")
-    assert said.splitlines()[0].split("\t")[0] == "--kubeconfig"
-    assert ":4" in said.splitlines()
+    _, output = await says(program, path, tmp_path, "__complete", "weft", "net")
+    assert output.splitlines()[0].split("\t")[0] == "networks"
+    _, output = await says(program, path, tmp_path, "__complete", "weft", "networks", "--kube")
+    assert output.splitlines()[0].split("\t")[0] == "--kubeconfig"
+    assert ":4" in output.splitlines()

@@ -45,8 +45,10 @@ def switch(name: str = "s", **config: str) -> rows.Row:
 
 
 def port(name: str, parent: str = "s", **columns: Any) -> rows.Row:
-    said = {"name": name, "addresses": frozenset({f"{name} 10.0.0.1"}), **columns}
-    return rows.Row("Logical_Switch_Port", name, said, rows.Ref("Logical_Switch", parent), "ports")
+    values = {"name": name, "addresses": frozenset({f"{name} 10.0.0.1"}), **columns}
+    return rows.Row(
+        "Logical_Switch_Port", name, values, rows.Ref("Logical_Switch", parent), "ports"
+    )
 
 
 def _is_tagged(tag: int, columns: rows.Columns | None) -> bool:
@@ -475,13 +477,13 @@ class Echoing:
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while not reader.at_eof():
             try:
-                said = orjson.loads(await reader.readuntil(b"}"))
+                request = orjson.loads(await reader.readuntil(b"}"))
             except asyncio.IncompleteReadError:
                 break
-            await self.asked.put(said["method"])
-            if said["method"] == "echo" and self.left:
+            await self.asked.put(request["method"])
+            if request["method"] == "echo" and self.left:
                 self.left -= 1
-                writer.write(orjson.dumps({"id": said["id"], "result": [], "error": None}))
+                writer.write(orjson.dumps({"id": request["id"], "result": [], "error": None}))
         writer.close()
 
 

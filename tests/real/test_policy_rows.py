@@ -229,8 +229,8 @@ import socket
 server = socket.create_server(("", 80))
 print(flush=True)
 connection, _ = server.accept()
-while said := connection.recv(100):
-    connection.send(said)
+while data := connection.recv(100):
+    connection.send(data)
 """
 # A line in, its echo out.
 TALK = """
@@ -356,8 +356,8 @@ sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 sock.bind(("::", 53))
 print(flush=True)
 while True:
-    said, who = sock.recvfrom(65535)
-    sock.sendto(said, who)
+    data, who = sock.recvfrom(65535)
+    sock.sendto(data, who)
 """
 ASK = """
 import socket, sys

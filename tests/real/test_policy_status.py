@@ -114,8 +114,8 @@ async def test_from_nothing_there_to_all_is_well(user: User) -> None:
         assert "invalid parts are skipped" in await user.kubectl(
             "get", "multi-policy", "-o", "wide"
         )
-        said = await events.wait_for(user.api, "guard", "10.0.0.1")
-        assert said == (
+        message = await events.wait_for(user.api, "guard", "10.0.0.1")
+        assert message == (
             'MultiNetworkPolicy default/guard: spec.ingress[0].from[1].ipBlock.cidr "10.0.0.1": '
             "must be a range of addresses such as 10.200.0.0/30 or fd00:10::/64 "
             "(add the prefix length)"
@@ -158,8 +158,8 @@ async def test_every_mistake_is_reported_in_status_and_event(user: User) -> None
         for case in bad_input.POLICIES:
             await user.api.create(resources.MULTINETWORKPOLICIES, case.obj)
         for case in bad_input.POLICIES:
-            said = await events.wait_for(user.api, case.name, case.words[-1])
-            assert all(word in said for word in case.words)
+            message = await events.wait_for(user.api, case.name, case.words[-1])
+            assert all(word in message for word in case.words)
             kind = "Bound" if case.reason == "NetworkMissing" else "Accepted"
             reason = {"InvalidPolicy": "Invalid", "PartSkipped": "PartsSkipped"}
             await user.shows(kind, reason.get(case.reason, case.reason), case.name)
@@ -182,8 +182,8 @@ async def test_what_the_api_server_itself_refuses(user: User) -> None:
         ({"ingress": [{"form": []}]}, 'unknown field "spec.ingress[0].form"'),
         ({"podSelector": None}, "spec.podSelector"),
     ):
-        said = await user.kubectl("create", "-f", "-", stdin=edited(**wrong), ok=False)
-        assert words in said
+        output = await user.kubectl("create", "-f", "-", stdin=edited(**wrong), ok=False)
+        assert words in output
 
 
 async def test_where_the_kind_has_no_status_events_tell(tmp_path: Path, user: User) -> None:

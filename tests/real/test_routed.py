@@ -56,8 +56,8 @@ async def lossless(guest: Guest, address: str) -> AsyncIterator[None]:
         assert await pings(guest, address)
     finally:
         interrupt(process.pid)
-        said, _ = await asyncio.to_thread(process.communicate)
-    received = {int(number) for number in re.findall(r" seq=(\d+) ", said)}
+        output, _ = await asyncio.to_thread(process.communicate)
+    received = {int(number) for number in re.findall(r" seq=(\d+) ", output)}
     assert len(received) > 3
     assert received == set(range(len(received)))
 
@@ -178,11 +178,11 @@ async def test_a_pod_sends_nothing_to_tunnels(cluster: Cluster) -> None:
     ends = (b.zone.address, *OUTSIDE)
 
     def send(word: bytes) -> None:
-        for port, said in ((frames.GENEVE, word + b" tunnel"), (9999, word + b" other")):
+        for port, payload in ((frames.GENEVE, word + b" tunnel"), (9999, word + b" other")):
             sent = []
             for to in ends:
                 own = net.address(a, 11, ip_address(to).version)
-                sent.append(frames.udp(one.mac, net.gateway_mac(a), own, to, said, port=port))
+                sent.append(frames.udp(one.mac, net.gateway_mac(a), own, to, payload, port=port))
             frames.send(one.space, *sent)
 
     def leaves(capture: frames.Capture, word: bytes) -> None:
@@ -213,10 +213,10 @@ async def test_the_outside_is_reported_how_large_packets_may_be(cluster: Cluster
         large = ("busybox", "ping", f"-{version}", "-c", "3", "-s", str(size), "-W", "1", address)
         with frames.capture(outside, "ul-node1") as capture:
             # Answers are too large until the outside was told; then they come in pieces.
-            said = await asyncio.to_thread(one.run, *large)
+            output = await asyncio.to_thread(one.run, *large)
             received = capture.until(partial(_is_icmp, told[version]))
         assert frames.icmp(received[-1])[4:8] == size.to_bytes(4, "big")
-        assert re.search(r" [12] packets received", said)
+        assert re.search(r" [12] packets received", output)
 
 
 async def test_a_part_that_no_node_has_is_a_dead_end(cluster: Cluster) -> None:

@@ -63,17 +63,17 @@ def is_trusted(configuration: Object) -> bool:
 
 
 def make(kube: Kubernetes, obj: Object) -> tuple[int, str]:
-    code, said = kube.api("POST", NADS, obj)
-    return code, str(said.get("message", ""))
+    code, response = kube.api("POST", NADS, obj)
+    return code, str(response.get("message", ""))
 
 
 async def until_refused(kube: Kubernetes, obj: Object) -> str:
     """What the server says once it has heard of the webhook and trusts it."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            code, said = await asyncio.to_thread(make, kube, obj)
+            code, message = await asyncio.to_thread(make, kube, obj)
             if code != 201:
-                return said
+                return message
             path = f"{NADS}/{obj['metadata']['name']}"
             await asyncio.to_thread(kube.api, "DELETE", path)
 
@@ -85,14 +85,16 @@ async def test_a_nad_that_events_would_refuse_is_refused_at_once(tmp_path: Path)
         async with serving(kube, port):
             assert kube.api.make(PLACE, configuration(port)) == 201
             await found.wait_for(WEFT, is_trusted, PATIENCE)
-            said = await until_refused(kube, wrong)
-            assert 'admission webhook "weft.k8s.cni.cncf.io" denied the request' in said
-            assert "Failed to parse network config: NetworkAttachmentDefinition default/red" in said
-            assert "10.1.0.0" in said
+            message = await until_refused(kube, wrong)
+            assert 'admission webhook "weft.k8s.cni.cncf.io" denied the request' in message
+            assert (
+                "Failed to parse network config: NetworkAttachmentDefinition default/red" in message
+            )
+            assert "10.1.0.0" in message
             assert make(kube, objects.nad("blue"))[0] == 201
             same = objects.nad("two", "10.7.0.0/24", name="blue")
-            code, said = make(kube, same)
-            assert (code, "which was first" in said) == (422, True)
+            code, message = make(kube, same)
+            assert (code, "which was first" in message) == (422, True)
             await trusted_again(kube, found)
             assert "10.1.0.0" in await until_refused(kube, wrong)
         assert make(kube, wrong)[0] == 201, "without a manager the cluster goes on"

@@ -168,10 +168,10 @@ async def test_two_networks_with_one_subnet_stay_apart(cluster: Cluster) -> None
 def recomputes(kept: Kept, node: str) -> int:
     """How often northd has built a part of its work from nothing, all that was written included."""
     kept.zone.run("ovn-nbctl", "--timeout=60", "--wait=sb", "sync")
-    said = kept.zone.run(
+    output = kept.zone.run(
         "ovn-appctl", "-t", "ovn-northd", "inc-engine/show-stats", node, "recompute"
     )
-    return int(said.split()[-1])
+    return int(output.split()[-1])
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,8 @@ async def test_what_was_accepted_stays_noted_while_pods_use_it() -> None:
         api.put(PODS, world.pod("two"))
         await settled(api, manager)
         assert notes(api) == before
-        (said,) = messages(api, "blue")
-        assert said == (
+        (message,) = messages(api, "blue")
+        assert message == (
             "InvalidConfig: Failed to parse network config: NetworkAttachmentDefinition "
             "default/blue: spec.config.mtu 5: must be at least 576 (raise it, or leave mtu out "
             "for the default)"
@@ -120,8 +120,10 @@ async def test_who_disagrees_after_an_edit_keeps_its_pods() -> None:
         api.change(NADS, "default/other", {"spec": world.nad("other", "blue", mtu=1300)["spec"]})
         await settled(api, manager)
         assert notes(api, "default/other") == before
-        (said,) = messages(api, "other")
-        assert said.startswith("InvalidConfig: NetworkAttachmentDefinition default/other declares")
+        (message,) = messages(api, "other")
+        assert message.startswith(
+            "InvalidConfig: NetworkAttachmentDefinition default/other declares"
+        )
 
 
 async def test_what_is_hardly_meant_is_reported_and_served() -> None:

@@ -120,9 +120,9 @@ async def test_a_claim_of_another_network_is_refused_by_name() -> None:
     api.put(PODS, world.pod("launcher", WISH))
     await manage(api)
     assert not allocations(api, "launcher")
-    (said,) = messages(api, "launcher")
-    assert 'spec.network "red"' in said
-    assert "'blue'" in said
+    (message,) = messages(api, "launcher")
+    assert 'spec.network "red"' in message
+    assert "'blue'" in message
 
 
 async def test_one_claim_does_not_serve_two_interfaces_of_a_pod() -> None:
@@ -199,7 +199,7 @@ async def test_a_refused_mac_costs_a_claim_none_of_its_addresses() -> None:
         api.put(PODS, world.pod("rival", [{"name": "blue", "ips": [f"{kept(api)[0]}"]}]))
         await settled(api, manager)
         assert not allocations(api, "rival")
-        assert any("IPAMClaim default/vm.net1" in said for said in messages(api, "rival"))
+        assert any("IPAMClaim default/vm.net1" in message for message in messages(api, "rival"))
 
 
 async def test_a_second_pod_of_a_vm_does_not_change_the_mac_of_the_first() -> None:

@@ -176,8 +176,8 @@ async def test_a_pod_waits_for_its_nad_and_goes_on_when_it_comes() -> None:
         api.put(PODS, world.pod("one"))
         await settled(api, manager)
         assert not allocations(api, "one")
-        (said,) = messages(api, "one")
-        assert said.startswith("ErrorAllocatingPod: NetworkAttachmentDefinition default/blue")
+        (message,) = messages(api, "one")
+        assert message.startswith("ErrorAllocatingPod: NetworkAttachmentDefinition default/blue")
         api.put(NADS, world.nad("blue"))
         await settled(api, manager)
         assert address(api, "one") == "10.1.0.1/24"
@@ -189,8 +189,8 @@ async def test_a_broken_nad_is_reported_and_mended_later() -> None:
         api.put(NADS, world.raw_nad("blue", '{"cniVersion": "1.0.0", '))
         api.put(PODS, world.pod("one"))
         await settled(api, manager)
-        (said,) = messages(api, "blue")
-        assert said.startswith("InvalidConfig: Failed to parse network config: ")
+        (message,) = messages(api, "blue")
+        assert message.startswith("InvalidConfig: Failed to parse network config: ")
         assert "is invalid" in messages(api, "one")[0]
         api.change(NADS, "default/blue", {"spec": world.nad("blue")["spec"]})
         await settled(api, manager)
@@ -207,10 +207,10 @@ async def test_of_two_that_differ_the_newcomer_is_refused_and_its_pods_wait() ->
         api.put(NADS, other)
         api.put(PODS, world.pod("one", "blue2"))
         await settled(api, manager)
-        (said,) = messages(api, "blue2")
-        assert said.startswith("InvalidConfig: ")
+        (message,) = messages(api, "blue2")
+        assert message.startswith("InvalidConfig: ")
         for word in ("default/blue2", "default/blue,", "mtu"):
-            assert word in said
+            assert word in message
             assert word in messages(api, "one")[-1]
         assert not api.of(NADS, "default/blue2")["metadata"].get("annotations")
         assert not allocations(api, "one")
@@ -226,9 +226,9 @@ async def test_an_mtu_above_the_underlay_is_warned_of_and_served() -> None:
     api.put(NADS, world.nad("blue", mtu=9000))
     api.put(PODS, world.pod("one"))
     await manage(api)
-    (said,) = messages(api, "blue")
-    assert "9000" in said
-    assert "1500" in said
+    (message,) = messages(api, "blue")
+    assert "9000" in message
+    assert "1500" in message
     assert address(api, "one")
 
 
@@ -287,8 +287,8 @@ async def test_the_same_static_address_goes_to_the_second_when_the_first_is_gone
         api.put(PODS, world.pod("two", requested))
         await settled(api, manager)
         assert not allocations(api, "two")
-        (said,) = messages(api, "two")
-        assert "held by Pod default/one" in said
+        (message,) = messages(api, "two")
+        assert "held by Pod default/one" in message
         api.remove(PODS, "default/one")
         await settled(api, manager)
         entry = allocations(api, "two")["default/blue"]
@@ -384,7 +384,7 @@ async def test_other_plugins_networks_and_entries_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "said"),
+    ("requested", "message"),
     [
         ("[{", "is not valid JSON"),
         ([{"name": "blue", "ips": ["10.9.0.1"]}], "lies outside of subnet"),
@@ -392,7 +392,7 @@ async def test_other_plugins_networks_and_entries_are_left_alone() -> None:
     ],
 )
 async def test_a_request_that_cannot_be_met_is_reported_and_harms_nobody(
-    requested: object, said: str
+    requested: object, message: str
 ) -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
@@ -403,7 +403,7 @@ async def test_a_request_that_cannot_be_met_is_reported_and_harms_nobody(
         assert address(api, "good")
         (told,) = messages(api, "bad")
         assert told.startswith("ErrorAllocatingPod: ")
-        assert said in told
+        assert message in told
         assert "default/bad" in told
         fixed = {"metadata": {"annotations": {names.NETWORKS: "blue"}}}
         api.change(PODS, "default/bad", fixed)
@@ -421,9 +421,9 @@ async def test_a_pod_that_asks_for_too_many_networks_gets_none_of_them(count: in
         api.put(PODS, world.pod("victim"))
         await settled(api, manager)
         assert address(api, "victim") == "10.1.0.1/28"
-        (said,) = messages(api, "hog")
-        assert f"Pod default/hog: {names.NETWORKS}: names {count} networks" in said
-        assert "a pod can have 32 (name fewer" in said
+        (message,) = messages(api, "hog")
+        assert f"Pod default/hog: {names.NETWORKS}: names {count} networks" in message
+        assert "a pod can have 32 (name fewer" in message
         assert not allocations(api, "hog")
 
 
@@ -438,10 +438,12 @@ async def test_what_cannot_be_written_is_free_again_at_once_and_the_pod_is_repor
         api.put(PODS, world.pod("victim"))
         await settled(api, manager)
         assert address(api, "victim")
-        (said,) = messages(api, "hog")
-        assert "ErrorAllocatingPod: Pod default/hog: k8s.ovn.org/pod-networks: is refused" in said
-        assert "metadata.annotations: Too long" in said
-        assert "shorten the pod's other annotations" in said
+        (message,) = messages(api, "hog")
+        assert (
+            "ErrorAllocatingPod: Pod default/hog: k8s.ovn.org/pod-networks: is refused" in message
+        )
+        assert "metadata.annotations: Too long" in message
+        assert "shorten the pod's other annotations" in message
         api.change(PODS, "default/hog", {"metadata": {"annotations": {"notes": "short"}}})
         await settled(api, manager)
         assert not allocations(api, "hog"), "one address is left, and it asks for two"
@@ -457,8 +459,8 @@ async def test_a_pod_on_two_networks_of_one_range_is_reported() -> None:
     api.put(PODS, world.pod("one", "blue, red"))
     api.put(PODS, world.pod("two", "blue, blue"))
     await manage(api)
-    (said,) = messages(api, "one")
-    assert said.startswith("OverlappingSubnets: ")
+    (message,) = messages(api, "one")
+    assert message.startswith("OverlappingSubnets: ")
     assert set(allocations(api, "one")) == {"default/blue", "default/red"}
     assert messages(api, "two") == []
 
@@ -471,9 +473,9 @@ async def test_a_request_in_another_plugins_words_is_reported() -> None:
     api.put(PODS, asks)
     api.put(PODS, world.pod("two", "blue"))
     await manage(api)
-    (said,) = messages(api, "one")
-    assert said.startswith("AnnotationIgnored: ")
-    assert "blue.default.ovn.kubernetes.io/ip_address" in said
+    (message,) = messages(api, "one")
+    assert message.startswith("AnnotationIgnored: ")
+    assert "blue.default.ovn.kubernetes.io/ip_address" in message
     assert messages(api, "two") == []
 
 

@@ -105,9 +105,9 @@ async def test_a_secondary_networks_part_goes_to_nodes_with_pods_on_it() -> None
         assert entry["routes"] == [{"dest": "10.1.0.0/22", "nextHop": "10.1.0.1"}]
         assert "gateway_ips" not in entry
         assert "tunnel_id" not in entry
-        said = world.notes(api, "node1")
-        assert said["node-subnets"] == {"default": ["10.244.0.0/24"], "red": ["10.1.0.0/24"]}
-        assert (said["node-id"], world.notes(api, "node2")) == (7, {})
+        notes = world.notes(api, "node1")
+        assert notes["node-subnets"] == {"default": ["10.244.0.0/24"], "red": ["10.1.0.0/24"]}
+        assert (notes["node-id"], world.notes(api, "node2")) == (7, {})
         api.remove(PODS, "default/one")
         api.remove(NADS, "default/red")
         await settled(api, manager)
@@ -145,8 +145,8 @@ async def test_what_a_node_had_is_free_when_it_goes() -> None:
         api.put(NODES, world.node("late"))
         await settled(api, manager)
         assert "node-subnets" not in world.notes(api, "late")
-        (said,) = messages(api, "late")
-        assert said.startswith("NodeSubnetsExhausted: Node late: no IPv4 subnet is free")
+        (message,) = messages(api, "late")
+        assert message.startswith("NodeSubnetsExhausted: Node late: no IPv4 subnet is free")
         api.remove(NODES, "node4")
         await settled(api, manager)
         assert world.notes(api, "late")["node-subnets"] == gone["node-subnets"]
@@ -162,8 +162,8 @@ async def test_a_node_without_an_id_is_reported_and_gets_the_next(
     async with managed(api, PRIMARY) as manager:
         await settled(api, manager)
         for name, reason in (("node3", "NodeIdsExhausted"), ("one", "ErrorAllocatingPod")):
-            (said,) = messages(api, name)
-            assert said.startswith(f"{reason}: Node node3: no Node id is free")
+            (message,) = messages(api, name)
+            assert message.startswith(f"{reason}: Node node3: no Node id is free")
         api.remove(NODES, "node1")
         await settled(api, manager)
         assert world.notes(api, "node3")["node-id"] == 2
@@ -268,9 +268,9 @@ async def test_a_full_node_keeps_nobody_else_waiting() -> None:
         await settled(api, manager)
         assert address(api, "elsewhere", "default")
         for name in ("p4", "p5"):
-            (said,) = messages(api, name)
-            assert "network default: no address is free in subnet 10.128.0.0/29" in said
-            assert "run pods on other nodes than node1" in said
+            (message,) = messages(api, name)
+            assert "network default: no address is free in subnet 10.128.0.0/29" in message
+            assert "run pods on other nodes than node1" in message
         for gone, served in (("p2", "p4"), ("p0", "p5")):
             api.remove(PODS, f"default/{gone}")
             await settled(api, manager)
@@ -287,9 +287,10 @@ async def test_a_pod_whose_node_has_another_part_now_is_reported() -> None:
     text = text.replace(address(api, "old", "default"), "10.128.2.3/23")
     api.change(PODS, "default/old", world.signed(api, "old", json.loads(text)))
     await manage(api, PRIMARY)
-    (said,) = [each for each in messages(api, "old") if each.startswith("OutsideNodeSubnet")]
+    (message,) = [each for each in messages(api, "old") if each.startswith("OutsideNodeSubnet")]
     assert (
-        "lies outside of 10.128.0.0/23, the subnet of its node node1: no route leads to it" in said
+        "lies outside of 10.128.0.0/23, the subnet of its node node1: no route leads to it"
+        in message
     )
     assert messages(api, "new") == []
 
@@ -342,7 +343,7 @@ async def test_exhausted_parts_of_one_network_harm_nothing_else() -> None:
         (late,) = without
         assert all(address(api, f"b{number}", "default") for number in range(1, 6))
         assert set(world.notes(api, f"node{late}")["node-subnets"]) == {"default"}
-        assert any("NodeSubnetsExhausted" in said for said in messages(api, f"node{late}"))
+        assert any("NodeSubnetsExhausted" in message for message in messages(api, f"node{late}"))
         assert "no IPv4 subnet is free" in messages(api, f"p{late}")[-1]
         other = 1 if late != 1 else 2
         api.remove(PODS, f"default/p{other}")
@@ -431,8 +432,8 @@ async def test_a_network_of_the_clusters_range_is_refused() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue", subnets="10.128.1.0/24"))
     await manage(api, PRIMARY)
-    (said,) = messages(api, "blue")
-    assert "overlaps 10.128.0.0/20, the default network" in said
+    (message,) = messages(api, "blue")
+    assert "overlaps 10.128.0.0/20, the default network" in message
 
 
 async def test_a_pod_may_choose_another_first_network() -> None:
@@ -448,7 +449,7 @@ async def test_a_pod_may_choose_another_first_network() -> None:
 
 @pytest.mark.parametrize("options", [PRIMARY, world.OPTIONS], ids=["primary", "secondary"])
 @pytest.mark.parametrize(
-    ("networks", "said"),
+    ("networks", "message"),
     [
         ("blue, red", "adding default/red is refused"),
         ("red", "adding default/red, removing default/blue is refused"),
@@ -456,7 +457,7 @@ async def test_a_pod_may_choose_another_first_network() -> None:
     ],
 )
 async def test_a_running_pods_networks_stay_as_they_are(
-    options: Any, networks: str | None, said: str
+    options: Any, networks: str | None, message: str
 ) -> None:
     api = MemoryApi()
     put_nodes(api, 1)
@@ -474,7 +475,7 @@ async def test_a_running_pods_networks_stay_as_they_are(
         await settled(api, manager)
         (told,) = messages(api, "one")
         assert told.startswith("NetworksChangeRefused: Pod default/one: ")
-        assert said in told
+        assert message in told
         assert "restart" in told
         assert allocations(api, "one") == given
     # What was given stays its own, also for a manager that never saw the earlier request.
@@ -489,7 +490,7 @@ async def test_a_running_pods_networks_stay_as_they_are(
 
 
 @pytest.mark.parametrize(
-    ("networks", "said"),
+    ("networks", "message"),
     [
         ([{"name": "blue", "ips": ["10.1.0.9"]}], "changing ips of default/blue is refused"),
         (
@@ -499,7 +500,7 @@ async def test_a_running_pods_networks_stay_as_they_are(
         ("[{", "is not valid JSON"),
     ],
 )
-async def test_a_running_pods_addresses_stay_as_they_are(networks: object, said: str) -> None:
+async def test_a_running_pods_addresses_stay_as_they_are(networks: object, message: str) -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue", subnets="10.1.0.0/24"))
     api.put(PODS, world.pod("one", [{"name": "blue", "ips": ["10.1.0.5"]}]))
@@ -512,7 +513,7 @@ async def test_a_running_pods_addresses_stay_as_they_are(networks: object, said:
         await settled(api, manager)
         (told,) = messages(api, "one")
         assert told.startswith("NetworksChangeRefused: Pod default/one: ")
-        assert said in told
+        assert message in told
         assert "restart" in told
         assert allocations(api, "one") == given
         back = json.dumps([{"name": "blue", "ips": ["10.1.0.5"]}])
@@ -538,7 +539,7 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
         api.change(PODS, "default/one", {"metadata": {"annotations": notes}, "status": status})
         await settled(api, manager)
         assert messages(api, "one") == []
-        for asked, said in (
+        for asked, message in (
             ([{"name": "blue"}, requested[1]], "changing interface of default/blue is refused"),
             (
                 [{**requested[0], "mac": "02:00:00:00:00:09", "interface": "data1"}, requested[1]],
@@ -550,7 +551,7 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
             notes = {names.NETWORKS: json.dumps(asked)}
             api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
             await settled(api, manager)
-            assert said in messages(api, "one")[-1]
+            assert message in messages(api, "one")[-1]
         notes = {names.NETWORKS: json.dumps(requested)}
         api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
         await settled(api, manager)
@@ -558,13 +559,15 @@ async def test_a_running_pods_interfaces_keep_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "said"),
+    ("chosen", "message"),
     [
         (None, "removing default/blue is refused"),
         ("default/green", "adding default/green, removing default/blue is refused"),
     ],
 )
-async def test_a_running_pods_first_interface_stays_as_it_is(chosen: str | None, said: str) -> None:
+async def test_a_running_pods_first_interface_stays_as_it_is(
+    chosen: str | None, message: str
+) -> None:
     api = MemoryApi()
     put_nodes(api, 1)
     for name, subnets in (("blue", "10.1.0.0/24"), ("green", "10.2.0.0/24")):
@@ -583,7 +586,7 @@ async def test_a_running_pods_first_interface_stays_as_it_is(chosen: str | None,
         assert allocations(api, "one") == given
         (told,) = messages(api, "one")
         assert told.startswith(f"NetworksChangeRefused: Pod default/one: {names.CHOSEN_DEFAULT}: ")
-        assert said in told
+        assert message in told
     async with managed(api, PRIMARY) as manager:  # nor does one that never saw the earlier request
         await settled(api, manager)
         assert allocations(api, "one") == given

@@ -29,8 +29,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_QUIET", 0.0)
 
 
-def policy(name: str = "guard", **said: Any) -> Object:
-    made = policies.written(**said)
+def policy(name: str = "guard", **spec: Any) -> Object:
+    made = policies.written(**spec)
     made["metadata"] |= {"namespace": "default", "name": name, "uid": f"policy-{name}"}
     return {**made, "metadata": {**made["metadata"], "generation": 1}}
 
@@ -198,11 +198,11 @@ async def test_a_broken_edit_leaves_what_was_accepted_in_force() -> None:
         assert reasons(api) == ["Invalid", "Bound", "AllMatch"]
         assert status(api)["ports"] == 1
         assert note(api) == kept
-        (said,) = messages(api, "guard")
-        assert said.startswith(
+        (message,) = messages(api, "guard")
+        assert message.startswith(
             f'InvalidPolicy: MultiNetworkPolicy {KEY}: spec.policyTypes[0] "Inbound": must be one'
         )
-        assert said.endswith("the version accepted last stays in force")
+        assert message.endswith("the version accepted last stays in force")
     api.change(MULTINETWORKPOLICIES, KEY, {"spec": {"policyTypes": ["Egress"]}})
     await manage(api)
     assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
@@ -239,9 +239,9 @@ async def test_what_was_never_good() -> None:
     assert reasons(api) == ["Invalid", "Invalid", "NotBound"]
     assert status(api)["mode"] == "none"
     assert note(api) == ""
-    (said,) = messages(api, "guard")
-    assert "policy-for: is missing or empty" in said
-    assert said.endswith("no part of it is in force")
+    (message,) = messages(api, "guard")
+    assert "policy-for: is missing or empty" in message
+    assert message.endswith("no part of it is in force")
 
 
 async def test_each_skipped_part_is_an_event() -> None:
@@ -251,8 +251,11 @@ async def test_each_skipped_part_is_an_event() -> None:
     api.put(MULTINETWORKPOLICIES, policy(ingress=rules))
     await manage(api)
     assert reasons(api)[0] == "PartsSkipped"
-    assert sorted(said.partition(":")[0] for said in messages(api, "guard")) == ["PartSkipped"] * 2
-    assert any("write the number without quotes" in said for said in messages(api, "guard"))
+    assert (
+        sorted(message.partition(":")[0] for message in messages(api, "guard"))
+        == ["PartSkipped"] * 2
+    )
+    assert any("write the number without quotes" in message for message in messages(api, "guard"))
 
 
 async def test_networks_that_are_not_wefts() -> None:
@@ -262,9 +265,9 @@ async def test_networks_that_are_not_wefts() -> None:
     api.put(MULTINETWORKPOLICIES, policy(networks="blue,red"))
     await manage(api)
     assert reasons(api) == ["Accepted", "NetworkMissing", "NotBound"]
-    (said,) = messages(api, "guard")
-    assert "default/blue: belongs to another plugin" in said
-    assert "default/red: is invalid" in said
+    (message,) = messages(api, "guard")
+    assert "default/blue: belongs to another plugin" in message
+    assert "default/red: is invalid" in message
 
 
 async def test_wrong_logging_is_reported_of_the_namespace() -> None:
@@ -275,8 +278,8 @@ async def test_wrong_logging_is_reported_of_the_namespace() -> None:
         await settled(api, manager)
         api.change(NAMESPACES, "team", {"metadata": {"labels": {"a": "b"}}})
         await settled(api, manager)
-    (said,) = messages(api, "team")
-    assert said.startswith(
+    (message,) = messages(api, "team")
+    assert message.startswith(
         'InvalidACLLogging: Namespace team: k8s.ovn.org/acl-logging.deny "loud": must be one of'
     )
 
@@ -302,7 +305,7 @@ async def test_without_a_status_events_tell() -> None:
         await settled(api, manager)
         assert status(api) == {}
         assert note(api)
-        assert sorted(said.partition(":")[0] for said in messages(api, "guard")) == [
+        assert sorted(message.partition(":")[0] for message in messages(api, "guard")) == [
             "Accepted",
             "AllMatch",
             "Bound",
@@ -314,8 +317,8 @@ async def test_without_a_status_events_tell() -> None:
         api.remove(PODS, "default/b")
         await settled(api, manager)
         assert any(
-            said.startswith(f"NoPods: MultiNetworkPolicy {KEY}: no pod")
-            for said in messages(api, "guard")
+            message.startswith(f"NoPods: MultiNetworkPolicy {KEY}: no pod")
+            for message in messages(api, "guard")
         )
 
 
@@ -343,8 +346,8 @@ async def test_the_order_of_things_leaves_no_trace(seed: int) -> None:
                 nad = chance.choice(["blue", "azure"])
                 api.put(NADS, world.nad(nad, chance.choice(["blue", "azure", "red"])))
             case 5:
-                said = chance.choice([{"podSelector": WEB}, {"podSelector": {}}, {"ingress": None}])
-                api.change(MULTINETWORKPOLICIES, KEY, {"spec": said})
+                spec = chance.choice([{"podSelector": WEB}, {"podSelector": {}}, {"ingress": None}])
+                api.change(MULTINETWORKPOLICIES, KEY, {"spec": spec})
 
     async with managed(api) as manager:
         for _ in range(40):

@@ -73,9 +73,9 @@ async def test_an_edit_that_pods_cannot_follow_waits_for_their_end(
         assert now.network == seen.network  # so no agent changes a row
         assert allocations(api, "one") == given
         assert address(api, "two") == "10.1.0.2/24"  # with whom it can talk
-        said = waiting(api)[-1]
-        assert "Pod default/one" in said
-        assert "(pods run with " in said
+        message = waiting(api)[-1]
+        assert "Pod default/one" in message
+        assert "(pods run with " in message
         api.remove(PODS, "default/one")
         await settled(api, manager)
         assert accepted(api) == before
@@ -129,9 +129,9 @@ async def test_who_has_an_address_that_is_excluded_now_is_reported_and_keeps_it(
         api.change(NADS, BLUE, edited(mtu=1300, excludeSubnets="10.1.0.0/29"))
         api.put(PODS, world.pod("two"))
         await settled(api, manager)
-        (said,) = messages(api, "blue")
-        assert said.startswith("AddressesExcluded: NetworkAttachmentDefinition default/blue: ")
-        assert "Pod default/one" in said
+        (message,) = messages(api, "blue")
+        assert message.startswith("AddressesExcluded: NetworkAttachmentDefinition default/blue: ")
+        assert "Pod default/one" in message
         assert allocations(api, "one") == given
         assert address(api, "two") == "10.1.0.8/24"
 

@@ -94,10 +94,10 @@ async def test_deleted_under_its_pods_it_serves_them_and_takes_no_new_ones() -> 
         given = allocations(api, "one")
         api.delete_kept(NADS, BLUE)
         await settled(api, manager)
-        (said,) = messages(api, "blue")
-        assert said.startswith("NetworkInUse: NetworkAttachmentDefinition default/blue: ")
-        assert "Pod default/one" in said
-        assert "Pod default/two" in said
+        (message,) = messages(api, "blue")
+        assert message.startswith("NetworkInUse: NetworkAttachmentDefinition default/blue: ")
+        assert "Pod default/one" in message
+        assert "Pod default/two" in message
         api.put(PODS, world.pod("late"))
         api.put(NADS, world.nad("red"))
         await settled(api, manager)
@@ -274,9 +274,9 @@ async def test_when_all_that_were_named_are_gone_the_next_are() -> None:
         await settled(api, manager)
         api.delete_kept(NADS, BLUE)
         await settled(api, manager)
-        (said,) = messages(api, "blue")
-        assert "and 2 more" in said
-        named = [name for name in many if f"default/{name}" in said]
+        (message,) = messages(api, "blue")
+        assert "and 2 more" in message
+        named = [name for name in many if f"default/{name}" in message]
         assert len(named) == 10
         for name in named[:-1]:
             api.remove(PODS, f"default/{name}")

@@ -52,12 +52,12 @@ def life() -> Life:
 
 
 def test_a_network_without_pods(life: Life) -> None:
-    said = life.status()
+    status = life.status()
     shown = ("network", "topology", "subnets", "owner", "members", "usedAddresses", "freeAddresses")
-    assert [said[each] for each in shown] == [
+    assert [status[each] for each in shown] == [
         *("blue", "layer2", "10.1.0.0/29", "default/blue", 0, 0, 6)
     ]
-    found = {each["type"]: (each["status"], each["reason"]) for each in said["conditions"]}
+    found = {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
     assert found == {
         "Accepted": ("True", "Accepted"),
         "Served": ("True", "NoMembers"),
@@ -68,14 +68,14 @@ def test_a_network_without_pods(life: Life) -> None:
 
 def test_members_come_and_go(life: Life) -> None:
     life.hears(life.world.put(PODS, objects_of.pod("one")))
-    said = life.status()
-    assert (said["members"], said["usedAddresses"], said["freeAddresses"]) == (1, 1, 5)
-    assert said["nodes"] == [{"name": "node1", "members": 1, "serving": True, "message": ""}]
-    assert said["definitions"][0]["members"] == 1
+    status = life.status()
+    assert (status["members"], status["usedAddresses"], status["freeAddresses"]) == (1, 1, 5)
+    assert status["nodes"] == [{"name": "node1", "members": 1, "serving": True, "message": ""}]
+    assert status["definitions"][0]["members"] == 1
     life.world.remove(PODS, "default/one")
     life.hears(Ref(PODS, ObjectKey.parse("default/one")))
-    said = life.status()
-    assert (said["members"], said["usedAddresses"], said["nodes"]) == (0, 0, [])
+    status = life.status()
+    assert (status["members"], status["usedAddresses"], status["nodes"]) == (0, 0, [])
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_a_nad_that_is_invalid_from_its_birth(life: Life) -> None:
 
 def test_it_has_its_status_after_a_restart_too(life: Life) -> None:
     life.hears(life.world.put(NADS, invalid("red")))
-    said = life.status("red")
+    status = life.status("red")
     life.world.remove(NETWORKS, "red")
     life.manager = Manager(life.world)
     life.manager.settle()
-    assert life.status("red") == said
+    assert life.status("red") == status
 
 
 def test_its_mend_is_accepted_and_its_end_removes_the_status(life: Life) -> None:

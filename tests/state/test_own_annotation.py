@@ -75,9 +75,11 @@ async def test_a_new_pods_own_annotation_is_overwritten(is_down: bool) -> None:
     assert address(api, "p1") == "10.1.0.1/24"
     assert address(api, "thief") == "10.1.0.2/24"
     assert set(proved(api, "thief")) == {"default/blue"}
-    (said,) = messages(api, "thief")
-    assert said.startswith("PodNetworksOverwritten: Pod default/thief: k8s.ovn.org/pod-networks: ")
-    assert "was not written by the cluster manager" in said
+    (message,) = messages(api, "thief")
+    assert message.startswith(
+        "PodNetworksOverwritten: Pod default/thief: k8s.ovn.org/pod-networks: "
+    )
+    assert "was not written by the cluster manager" in message
 
 
 async def test_another_pods_signed_annotation_is_nobodys_word() -> None:
@@ -394,6 +396,6 @@ async def test_a_secret_that_is_no_key_is_reported_and_nothing_is_written() -> N
     async with managed(api) as manager:
         for _ in range(100):
             await asyncio.sleep(0)
-        (said,) = [each for each in manager.not_ready() if "Secret" in each]
-        assert f"Secret default/{names.SIGNING_KEY}: data.key: is no Ed25519 key" in said
+        (reason,) = [each for each in manager.not_ready() if "Secret" in each]
+        assert f"Secret default/{names.SIGNING_KEY}: data.key: is no Ed25519 key" in reason
         assert not notes(api, "p1")

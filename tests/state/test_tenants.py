@@ -55,9 +55,9 @@ async def test_a_pod_does_not_get_into_a_network_by_naming_it() -> None:
     assert given(api, "ta/web")
     for key in ("tb/thief", "default/curious"):
         assert not given(api, key)
-        (said,) = messages(api, key.partition("/")[2])
-        assert 'may not use network "blue" through NetworkAttachmentDefinition ta/blue' in said
-        assert "to allowedNamespaces" in said
+        (message,) = messages(api, key.partition("/")[2])
+        assert 'may not use network "blue" through NetworkAttachmentDefinition ta/blue' in message
+        assert "to allowedNamespaces" in message
 
 
 async def test_a_pod_does_not_get_in_as_its_first_interface_either() -> None:
@@ -138,10 +138,10 @@ async def test_one_network_in_a_tenants_and_a_global_namespace(
     # A tenant's network is not opened to everybody by the administrator's joining it.
     assert bool(given(api, "tb/stranger")) == (order[0] == "default")
     if order[0] == "nico":
-        said = [each for each in messages(api, "blue") if each.startswith("ForeignNetwork")]
-        assert len(said) == 1
-        assert "belongs to namespace nico" in said[0]
-        assert "does not admit it" in said[0]
+        refusals = [each for each in messages(api, "blue") if each.startswith("ForeignNetwork")]
+        assert len(refusals) == 1
+        assert "belongs to namespace nico" in refusals[0]
+        assert "does not admit it" in refusals[0]
 
 
 async def test_global_namespaces_are_a_setting() -> None:

@@ -59,10 +59,10 @@ class Scene:
         self.events: list[tuple[str, str, int]] = []
         self.audit = audit.Audit(self.zone, self._emit)
 
-    def _emit(self, obj: Mapping[str, Any], reason: EventReason, said: str, count: int) -> None:
+    def _emit(self, obj: Mapping[str, Any], reason: EventReason, message: str, count: int) -> None:
         assert reason is Reason.WOULD_DROP
         assert obj["metadata"]["uid"] == f"uid-{obj['metadata']['name']}"
-        self.events.append((obj["metadata"]["name"], said, count))
+        self.events.append((obj["metadata"]["name"], message, count))
 
     def watch(
         self,
@@ -114,11 +114,11 @@ async def test_connections_are_counted_on_the_policy_that_would_drop_them() -> N
     scene.watch("guard", "two")
     scene.watch("other", "one")
     found = await scene.count(*(line(SYN.format(port), mac(1), mac(2)) for port in (4, 4)))
-    said = (
+    message = (
         "would have dropped TCP port 81 from pod default/one (172.20.0.1) "
         "to pod default/two (172.20.0.2) on network flat"
     )
-    assert found == [("guard", said, 2)]
+    assert found == [("guard", message, 2)]
 
 
 async def test_each_policy_that_would_is_reported() -> None:
@@ -148,11 +148,11 @@ async def test_who_is_beyond_a_router_is_known_by_address() -> None:
     ]
 
 
-@pytest.mark.parametrize("said", ["", "nonsense", "2026|1|acl_log|INFO|name=, verdict"])
-async def test_what_is_about_nothing_of_ours_is_passed_over(said: str) -> None:
+@pytest.mark.parametrize("acl_name", ["", "nonsense", "2026|1|acl_log|INFO|name=, verdict"])
+async def test_what_is_about_nothing_of_ours_is_passed_over(acl_name: str) -> None:
     scene = Scene()
     scene.watch("guard", "two")
-    assert await scene.count(said, line(SYN.format(4), mac(1), mac(99))) == []
+    assert await scene.count(acl_name, line(SYN.format(4), mac(1), mac(99))) == []
     scene.watch("shut", "two", enforced=True)
     assert await scene.count(line(SYN.format(4), mac(1), mac(2))) == []
 
@@ -163,7 +163,7 @@ async def test_a_scan_of_ports_is_few_events() -> None:
     flow = "tcp,nw_src=172.20.0.1,nw_dst=172.20.0.2,tp_src=4,tp_dst={},tcp_flags=syn"
     ports = range(1, 1000)
     found = await scene.count(*(line(flow.format(port), mac(1), mac(2)) for port in ports))
-    assert len({said for _, said, _ in found}) == audit.MOST + 1
+    assert len({message for _, message, _ in found}) == audit.MOST + 1
     assert sum(count for *_, count in found) == len(ports)
 
 
@@ -204,17 +204,17 @@ async def troubled(agent: audit.Audit, word: str) -> None:
     """Returns when the agent says so; it does so once."""
     if word in agent.trouble:
         return
-    said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    logged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     class Capture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if word in record.getMessage() and not said.done():
-                said.set_result(None)
+            if word in record.getMessage() and not logged.done():
+                logged.set_result(None)
 
     capture, ours = Capture(), logging.getLogger(audit.__name__)
     ours.addHandler(capture)
     try:
-        await said
+        await logged
     finally:
         ours.removeHandler(capture)
 

@@ -135,10 +135,10 @@ def test_what_a_cni_call_is_reported_names_pod_network_owner_and_remedy() -> Non
     zone.networks.check(ObjectKey("tx", "unknown"), "red", ObjectKey("tx", "web"))
     with pytest.raises(errors.NotReady) as refused:
         zone.networks.check(ObjectKey("te", "mine"), "blue", ObjectKey("te", "thief"))
-    said = refused.value.in_full()
-    assert said.startswith('Pod te/thief: may not use network "blue" through NetworkAttachment')
-    assert "belongs to namespace ta (NetworkAttachmentDefinition ta/blue)" in said
-    assert 'add "te" to allowedNamespaces' in said
+    message = refused.value.in_full()
+    assert message.startswith('Pod te/thief: may not use network "blue" through NetworkAttachment')
+    assert "belongs to namespace ta (NetworkAttachmentDefinition ta/blue)" in message
+    assert 'add "te" to allowedNamespaces' in message
 
 
 def test_global_namespaces_are_reported_to_the_zone() -> None:

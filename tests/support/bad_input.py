@@ -272,15 +272,15 @@ MACHINES = [
 ]  # fmt: skip
 
 
-def policy(name: str, networks: str = "good", mode: str = "", **said: Any) -> Object:
+def policy(name: str, networks: str = "good", mode: str = "", **spec: Any) -> Object:
     """A policy of no pod."""
-    return objects.policy(name, networks, mode=mode, **{"podSelector": NOBODY, **said})
+    return objects.policy(name, networks, mode=mode, **{"podSelector": NOBODY, **spec})
 
 
-def _policy(name: str, words: str, reason: str = "PartSkipped", /, **said: Any) -> Case:
+def _policy(name: str, words: str, reason: str = "PartSkipped", /, **spec: Any) -> Case:
     """Only what an API server lets through."""
     expected = (f"MultiNetworkPolicy default/{name}: ", *words.split(" | "))
-    return Case(policy(name, **said), reason, expected)
+    return Case(policy(name, **spec), reason, expected)
 
 
 def _peer(name: str, words: str, /, **peer: Any) -> Case:

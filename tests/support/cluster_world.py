@@ -32,8 +32,8 @@ def stored(obj: Object, uid: str = "", **status: Any) -> Object:
 
 
 def nad(name: str, network: str = "", namespace: str = "default", **config: Any) -> Object:
-    said = {"subnets": "10.1.0.0/24", "cniVersion": "1.0.0", "name": network or name, **config}
-    return stored(objects.nad(name, namespace=namespace, **said))
+    merged = {"subnets": "10.1.0.0/24", "cniVersion": "1.0.0", "name": network or name, **config}
+    return stored(objects.nad(name, namespace=namespace, **merged))
 
 
 def raw_nad(name: str, config: str) -> Object:
@@ -48,8 +48,8 @@ def pod(
     labels: Mapping[str, str] | None = None,
     **spec: Any,
 ) -> Object:
-    said = {"nodeName": "node1", **spec}
-    made = objects.pod(name, networks, namespace=namespace, labels=labels, **said)
+    merged = {"nodeName": "node1", **spec}
+    made = objects.pod(name, networks, namespace=namespace, labels=labels, **merged)
     return stored(made, uid, phase="Pending")
 
 

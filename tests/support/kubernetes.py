@@ -97,15 +97,15 @@ class Api:
 def until(api: Api, path: str, method: str = "GET", body: Object | None = None, **who: str) -> None:
     """Asks again and again until it succeeds: a server and its caches take a moment."""
     end = time.monotonic() + PATIENCE
-    said: object = None
+    response: object = None
     while time.monotonic() < end:
         try:
-            said = api(method, path, body, **who)
-            if said[0] < 300:
+            response = api(method, path, body, **who)
+            if response[0] < 300:
                 return
         except (OSError, ValueError) as error:
-            said = error
-    raise AssertionError(f"{method} {path}: {said}")
+            response = error
+    raise AssertionError(f"{method} {path}: {response}")
 
 
 @dataclass
@@ -131,9 +131,9 @@ class Kubernetes:
         if node:
             uid = self.api("GET", f"/api/v1/nodes/{node}")[1]["metadata"]["uid"]
             spec["boundObjectRef"] = {"kind": "Node", "apiVersion": "v1", "name": node, "uid": uid}
-        code, said = self.api("POST", path, {"spec": spec})
-        assert code == 201, said
-        return str(said["status"]["token"])
+        code, response = self.api("POST", path, {"spec": spec})
+        assert code == 201, response
+        return str(response["status"]["token"])
 
     def kubeconfig(self, token: str, url: str = "") -> Path:
         path = self.folder / f"kubeconfig-{len(list(self.folder.iterdir()))}"
@@ -199,8 +199,8 @@ def define(api: Api) -> None:
     until(api, "/version")
     until(api, "/api/v1/namespaces/default")
     for path in sorted(CRDS.glob("*.yaml")):
-        code, said = api("POST", f"{EXTENSIONS}/customresourcedefinitions", read_crd(path))
-        assert code == 201, said
+        code, response = api("POST", f"{EXTENSIONS}/customresourcedefinitions", read_crd(path))
+        assert code == 201, response
     until(api, NADS)
 
 
@@ -228,14 +228,14 @@ def apply(api: Api, objects: list[Object]) -> None:
     """Makes what is not there yet."""
     for each in objects:
         path = PLACES[each["kind"]].format(namespace=each["metadata"].get("namespace", ""))
-        code, said = api("POST", path, each)
-        assert code in (201, 409), said
+        code, response = api("POST", path, each)
+        assert code in (201, 409), response
 
 
 def replace(api: Api, obj: Object) -> None:
     """As `kubectl replace` does with an object of the whole cluster."""
-    code, said = api("PUT", f"{PLACES[obj['kind']]}/{obj['metadata']['name']}", obj)
-    assert code == 200, said
+    code, response = api("PUT", f"{PLACES[obj['kind']]}/{obj['metadata']['name']}", obj)
+    assert code == 200, response
 
 
 def cluster_role(name: str) -> Object:

@@ -42,8 +42,8 @@ def nad(
         "subnets": subnets,
         "netAttachDefName": f"{namespace}/{name}",
     }
-    said = {key: value for key, value in {**base, **config}.items() if value is not None}
-    return raw_nad(name, json.dumps(said), namespace)
+    merged = {key: value for key, value in {**base, **config}.items() if value is not None}
+    return raw_nad(name, json.dumps(merged), namespace)
 
 
 def raw_nad(name: str, config: str, namespace: str = "default") -> Object:
@@ -64,12 +64,12 @@ def pod(
 ) -> Object:
     """A pod of one container. `networks` is the annotation's text, or what it is to hold."""
     text = networks if isinstance(networks, str) else json.dumps(networks)
-    said = {names.NETWORKS: text, DEFAULT_NETWORK: default_network}
+    annotations = {names.NETWORKS: text, DEFAULT_NETWORK: default_network}
     made = named(
         resources.PODS,
         name,
         namespace,
-        {key: value for key, value in said.items() if value},
+        {key: value for key, value in annotations.items() if value},
         **({"labels": dict(labels)} if labels else {}),
     )
     container = {"name": "c", "image": "busybox", "command": command or ["sh", "-c", script]}
@@ -98,8 +98,8 @@ def policy(
     **spec: Any,
 ) -> Object:
     """Of the pods labelled `app`, or of all."""
-    said = {names.POLICY_FOR: networks, **({names.POLICY_MODE: mode} if mode else {})}
-    made = named(resources.MULTINETWORKPOLICIES, name, namespace, said)
+    annotations = {names.POLICY_FOR: networks, **({names.POLICY_MODE: mode} if mode else {})}
+    made = named(resources.MULTINETWORKPOLICIES, name, namespace, annotations)
     pods = {"podSelector": {"matchLabels": {"app": app}} if app else {}}
     return {**made, "spec": {**pods, **spec}}
 

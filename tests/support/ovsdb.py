@@ -77,8 +77,8 @@ class Server:
 
     def transact(self, database: str, *operations: object) -> None:
         """Another client's transaction, done when this returns and with no loop running."""
-        said = json.dumps([database, *operations])
-        self._run("ovsdb-client", "transact", self.address, said)
+        request = json.dumps([database, *operations])
+        self._run("ovsdb-client", "transact", self.address, request)
 
     def _run(self, program: str, *args: str) -> None:
         command = [str(self._bin / program), *args]

@@ -45,10 +45,10 @@ class Database:
 
     def dump(self) -> Json:
         empty: dict[str, Any] = {t: {} for t in self.tables}
-        said = self._updates(empty, self.tables)
+        updates = self._updates(empty, self.tables)
         return {
             t: {u: {"initial": r["insert"]} for u, r in changed.items()}
-            for t, changed in said.items()
+            for t, changed in updates.items()
         }
 
     def _run(self, operations: list[Json]) -> list[Json]:
@@ -64,12 +64,12 @@ class Database:
                 continue
             found = [u for u in table if self._meets(op["table"], u, op["where"])]
             if op["op"] == "select":
-                said: list[Json] = [
+                selected: list[Json] = [
                     {"_uuid": ["uuid", u]}
                     | {c: self._write(op["table"], c, table[u][c]) for c in op["columns"][1:]}
                     for u in found
                 ]
-                results.append({"rows": said})
+                results.append({"rows": selected})
                 continue
             if op["op"] == "wait":
                 if found:
@@ -189,11 +189,11 @@ class Database:
     def _check(self) -> None:
         for table, spec in self.schema["tables"].items():
             for index in spec.get("indexes", ()):
-                said = [
+                keys = [
                     tuple(sorted(map(str, row[c]))[0] for c in index)
                     for row in self.tables[table].values()
                 ]
-                if len(said) != len(set(said)):
+                if len(keys) != len(set(keys)):
                     raise Refused("constraint violation")
             for c in spec["columns"]:
                 key = self._type(table, c)[0]
@@ -211,19 +211,19 @@ class Database:
             for uuid, row in after[table].items():
                 old = before[table].get(uuid)
                 if old is None:
-                    said = {
+                    columns = {
                         c: self._write(table, c, v)
                         for c, v in row.items()
                         if v != self._default(table, c)
                     }
-                    changed[uuid] = {"insert": said}
+                    changed[uuid] = {"insert": columns}
                 elif old != row:
-                    said = {
+                    columns = {
                         c: self._difference(table, c, old[c], v)
                         for c, v in row.items()
                         if v != old[c]
                     }
-                    changed[uuid] = {"modify": said}
+                    changed[uuid] = {"modify": columns}
             if changed:
                 updates[table] = changed
         return updates

@@ -55,9 +55,9 @@ def first(
 
 def neighbour(mac: str, to_mac: str, source: str, to: str, payload: bytes) -> bytes:
     """An ARP reply with something behind it."""
-    said = bytes.fromhex(mac.replace(":", "")) + ip_address(source).packed
+    sender = bytes.fromhex(mac.replace(":", "")) + ip_address(source).packed
     received = bytes.fromhex(to_mac.replace(":", "")) + ip_address(to).packed
-    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + said + received
+    arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + sender + received
     return _ethernet(Ends(mac, to_mac, source, to), 0x0806) + arp + payload
 
 

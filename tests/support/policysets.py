@@ -288,10 +288,10 @@ def _put(found: Object, name: str, parts: Any, write: Any, rng: Random) -> None:
 
 def _write_peer(peer: netpolicy.Peer, rng: Random) -> Object:
     if isinstance(peer, IPBlock):
-        said: Object = {"cidr": str(peer.subnet)}
+        block: Object = {"cidr": str(peer.subnet)}
         if peer.excepts:
-            said["except"] = [str(each) for each in peer.excepts]
-        return {"ipBlock": said}
+            block["except"] = [str(each) for each in peer.excepts]
+        return {"ipBlock": block}
     found = {}
     if not peer.namespace:
         found["namespaceSelector"] = _write_selector(peer.namespaces, rng)

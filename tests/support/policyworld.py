@@ -156,8 +156,8 @@ def _flat(pod: Pod) -> str:
 
 def _nad(key: str, subnets: str | None = None, **config: str) -> Object:
     namespace, name = key.split("/")
-    said = {"name": DECLARED_NADS[key], "mtu": 1300, "namespaceSelector": {}, **config}
-    return objects.nad(name, subnets, namespace=namespace, **said)
+    merged = {"name": DECLARED_NADS[key], "mtu": 1300, "namespaceSelector": {}, **config}
+    return objects.nad(name, subnets, namespace=namespace, **merged)
 
 
 def _pod(pod: Pod, networks: str) -> Object:

@@ -27,12 +27,12 @@ class Ready:
 
     async def until(self, holds: Callable[[int, str], bool]) -> str:
         """What it said when it was as expected."""
-        said: tuple[int, str] | None = None
+        response: tuple[int, str] | None = None
         try:
             async with asyncio.timeout(PATIENCE):
-                while not holds(*(said := await self.ask())):  # noqa: ASYNC110 (nobody tells)
+                while not holds(*(response := await self.ask())):  # noqa: ASYNC110 (nobody tells)
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise AssertionError(said) from None
-        assert said is not None
-        return said[1]
+            raise AssertionError(response) from None
+        assert response is not None
+        return response[1]

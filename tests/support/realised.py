@@ -155,10 +155,10 @@ class Cluster:
         await self.node(again, replace(kept.info, chassis=chassis))
         return again
 
-    async def node(self, kept: Kept, said: model.NodeInfo) -> None:
+    async def node(self, kept: Kept, info: model.NodeInfo) -> None:
         """What a node says of itself from now on."""
-        kept.info = said
-        await self.update(lambda zone: zone.set_node(said.name, said))
+        kept.info = info
+        await self.update(lambda zone: zone.set_node(info.name, info))
 
     async def update(self, step: Callable[[state.Zone], None]) -> None:
         """One change of the cluster, written by every zone when this returns."""

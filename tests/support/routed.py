@@ -45,8 +45,8 @@ class Routed:
     async def join(self, kept: Kept) -> None:
         """Give a node its part of the network."""
         held = dict(kept.info.subnets) | {self.network.name: self.subnets(kept)}
-        said = replace(kept.info, subnets=tuple(sorted(held.items())))
-        await self.cluster.node(kept, said)
+        info = replace(kept.info, subnets=tuple(sorted(held.items())))
+        await self.cluster.node(kept, info)
 
     async def pod(self, name: str, kept: Kept, number: int) -> Guest:
         """A pod with the address of this number in its node's part, wired as the CNI would."""

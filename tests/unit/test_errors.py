@@ -23,8 +23,8 @@ from weft import errors
     ],
 )
 def test_a_value_is_shown_as_its_author_wrote_it(value: object, text: str) -> None:
-    said = str(errors.InvalidInput("Pod a/b", "mac", value, "is wrong"))
-    assert said == f"Pod a/b: mac {text}: is wrong"
+    message = str(errors.InvalidInput("Pod a/b", "mac", value, "is wrong"))
+    assert message == f"Pod a/b: mac {text}: is wrong"
 
 
 def test_a_missing_value_is_not_shown() -> None:

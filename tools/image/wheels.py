@@ -71,8 +71,8 @@ def choose(wheels: Iterable[Path], project: Path, python: str) -> list[Wheel]:
     """Those that the project in `project` (its pyproject.toml) needs, directly or not; sorted."""
     known = {str(canonicalize_name(path.name.split("-")[0])): path for path in wheels}
     stated = tomllib.loads(project.read_text())["project"]["dependencies"]
-    said = {key: str(value) for key, value in default_environment().items()}
-    environment = {**said, "python_version": python, "extra": ""}
+    markers = {key: str(value) for key, value in default_environment().items()}
+    environment = {**markers, "python_version": python, "extra": ""}
     waiting = [Requirement(text) for text in stated]
     chosen: dict[str, Wheel] = {}
     while waiting:

@@ -245,8 +245,8 @@ def _definition(each: Definition) -> dict[str, object]:
 
 
 def _node(each: Node) -> dict[str, object]:
-    said: dict[str, object] = {"name": each.name, "members": each.members}
-    return {**said, "serving": not each.problem, "message": each.problem}
+    node: dict[str, object] = {"name": each.name, "members": each.members}
+    return {**node, "serving": not each.problem, "message": each.problem}
 
 
 def _edit(each: Edit) -> dict[str, object]:

@@ -46,5 +46,5 @@ def _show(found: Sequence[dict[str, Any]]) -> None:
         return
     for line in columns.aligned([networkobjects.HEADS, *networkobjects.rows(found)]):
         typer.echo(line)
-    for number, (network, said) in enumerate(networkobjects.troubles(found)):
-        typer.echo(("" if number else "\n") + f"{network}: {said}")
+    for number, (network, trouble) in enumerate(networkobjects.troubles(found)):
+        typer.echo(("" if number else "\n") + f"{network}: {trouble}")

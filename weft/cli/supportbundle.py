@@ -52,7 +52,7 @@ def command(
 async def _files(cluster: clusters.Cluster, namespace: str, now: datetime) -> list[tuple[str, str]]:
     async with cluster.client() as api:
         found = checks.judge(await survey.read(api, now))
-        said = json.dumps([asdict(each) for each in found], indent=1)
+        report = json.dumps([asdict(each) for each in found], indent=1)
         own = [("weft.txt", f"weft {__version__}, {now:%Y-%m-%dT%H:%M:%SZ}\n")]
-        own.append(("doctor.json", bundle.blanked(said)))
+        own.append(("doctor.json", bundle.blanked(report)))
         return own + [each async for each in bundle.read(api, namespace)]

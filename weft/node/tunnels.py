@@ -122,19 +122,19 @@ class Tunnels:
         back = [name for name, state in states.items() if state is State.UP]
         back = [name for name in back if before.get(name) is State.DOWN]
         if lost:
-            said = f"{named(lost)} not answering over the underlay: tunnels carry nothing"
-            self._report(logging.WARNING, Reason.TUNNELS_DOWN, said)
+            message = f"{named(lost)} not answering over the underlay: tunnels carry nothing"
+            self._report(logging.WARNING, Reason.TUNNELS_DOWN, message)
         if back:
             self._report(logging.INFO, Reason.TUNNELS_UP, f"{named(back)} answering again")
         self._queue.add(self._own.name)
 
-    def _report(self, level: int, reason: Reason, said: str) -> None:
-        log.log(level, "%s", said)
+    def _report(self, level: int, reason: Reason, message: str) -> None:
+        log.log(level, "%s", message)
         node = self._own_node()
         if node is not None:
             meta = {"name": node.name, "uid": node.uid}
             about = {"apiVersion": "v1", "kind": resources.NODES.kind, "metadata": meta}
-            self._recorder.emit(about, reason, f"Node {node.name}: {said}")
+            self._recorder.emit(about, reason, f"Node {node.name}: {message}")
 
     async def _announce(self, _: str) -> None:
         """Writes the Node's condition, and the marks in Open vSwitch, where they differ."""
@@ -201,8 +201,8 @@ def condition(states: Mapping[str, State], before: Mapping[str, Any], now: str) 
     elif unheard:
         status, reason = "Unknown", "NeverAnswered"
         message = f"{named(unheard)} not answering yet: an older agent, or a firewall"
-    said = (names.TUNNELS_CONDITION, status, reason, message)
-    return conditions.of_node(said, before, now)
+    fields = (names.TUNNELS_CONDITION, status, reason, message)
+    return conditions.of_node(fields, before, now)
 
 
 def named(nodes: list[str]) -> str:

@@ -72,20 +72,22 @@ HEADERS = ("content-type", "warning", "retry-after", "cache-control", "www-authe
 
 def compare(case: Case, real: Api, lab: Api) -> Iterator[Difference]:
     """Each case has a namespace of its own, which its paths and bodies call {ns}."""
-    said: dict[str, Said] = {"real": [], "lab": []}
+    earlier: dict[str, Said] = {"real": [], "lab": []}
     space = json.dumps({"metadata": {"name": f"{case.name}{RUN}"}}).encode()
     for api in (real, lab):
         api.send("POST", "/api/v1/namespaces", space, _headers(Ask("POST", ""), space))
     for number, ask in enumerate(case.asks):
         with ThreadPoolExecutor() as both:  # a watch takes a second, with either
-            answers = [both.submit(_answer, api, case, ask, said[api.name]) for api in (real, lab)]
+            answers = [
+                both.submit(_answer, api, case, ask, earlier[api.name]) for api in (real, lab)
+            ]
         found = [answer.result() for answer in answers]
         yield from _differences(f"{case.name}/{number}", *found)
 
 
-def _answer(api: Api, case: Case, ask: Ask, said: Said) -> dict[str, Any]:
-    path = ask.path(said) if callable(ask.path) else ask.path
-    body = ask.body(said) if callable(ask.body) else ask.body
+def _answer(api: Api, case: Case, ask: Ask, earlier: Said) -> dict[str, Any]:
+    path = ask.path(earlier) if callable(ask.path) else ask.path
+    body = ask.body(earlier) if callable(ask.body) else ask.body
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     namespace = f"{case.name}{RUN}"
     data = data and data.replace(b"{ns}", namespace.encode())
@@ -98,7 +100,7 @@ def _answer(api: Api, case: Case, ask: Ask, said: Said) -> dict[str, Any]:
     found: Any = text.decode(errors="replace")
     if found and "json" in sent.get("content-type", [""])[0]:
         found = _decoded(found, lines=ask.lines)
-    said.append(found)
+    earlier.append(found)
     shown = {name: sorted(sent[name]) for name in HEADERS if name in sent}
     return {"code": code, "headers": shown, "body": level(found, managed=ask.managed)}
 

@@ -175,13 +175,13 @@ def _key() -> bytes:
 
 def _until_ready(api: Api, path: str) -> None:
     end = time.monotonic() + PATIENCE
-    said: object = None
+    response: object = None
     while time.monotonic() < end:
         try:
-            said = api.send("GET", path, None, {"Authorization": "Bearer admin"})
-            if said[0] == 200:
+            response = api.send("GET", path, None, {"Authorization": "Bearer admin"})
+            if response[0] == 200:
                 return
         except OSError as error:
-            said = error
+            response = error
         time.sleep(0.1)  # nobody tells when the server begins to listen
-    raise AssertionError(f"{api.url}{path}: {said}")
+    raise AssertionError(f"{api.url}{path}: {response}")

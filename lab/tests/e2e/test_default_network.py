@@ -110,14 +110,14 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
 
     before = lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
     lab("annotate", "--overwrite", "pod", "plain", "k8s.v1.cni.cncf.io/networks=blue")
-    said = lab.event("plain", "NetworksChangeRefused")
-    assert "removing default/red is refused" in said
-    assert "restart the pod" in said
+    message = lab.event("plain", "NetworksChangeRefused")
+    assert "removing default/red is refused" in message
+    assert "restart the pod" in message
     assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
     labs.reach("default/plain", lab.address("chosen", "net1"))
     lab("annotate", "--overwrite", "pod", "chosen", "v1.multus-cni.io/default-network-")
-    said = lab.event("chosen", "NetworksChangeRefused")
-    assert "v1.multus-cni.io/default-network: was changed" in said
+    message = lab.event("chosen", "NetworksChangeRefused")
+    assert "v1.multus-cni.io/default-network: was changed" in message
     labs.reach("default/plain", lab.address("chosen"))
 
 

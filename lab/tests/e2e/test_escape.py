@@ -40,16 +40,16 @@ try:
     pods = [pod["metadata"]["name"] for pod in order["pods"] if pod["metadata"]["name"] != "idle"]
     listed = {"kind": "List", "apiVersion": "v1", "items": order["pods"]}
     made = kube("apply", "-f", "-", data=json.dumps(listed))
-    said = {}
+    logs = {}
     for pod in pods:
         ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.reason}"
         waited = kube("wait", ended, f"pod/{pod}", "--timeout=60s")
-        said[pod] = kube("logs", pod) + waited + made
+        logs[pod] = kube("logs", pod) + waited + made
     control = weft("exec", "--name", "escape", "node1", "--", *order["control"])
     kube("wait", "--for=condition=Ready", "pod/idle", "--timeout=60s")
     entered = weft("exec", "--name", "escape", "default/idle", "--", "sh", "-c", order["enter"])
     told = kube("get", "events", "-o", "jsonpath={.items[*].message}")
-    print(json.dumps({"said": said, "control": control, "told": told, "entered": entered}))
+    print(json.dumps({"logs": logs, "control": control, "told": told, "entered": entered}))
 except Exception as error:
     print(json.dumps({"failed": repr(error), "up": up}))
 finally:
@@ -125,19 +125,19 @@ def test_nothing_of_the_machine_is_reached(
         done = ordinary.run(argv, home=home, env={}, stdin=order)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert "said" in found, found
-    said = found["said"]
+    assert "logs" in found, found
+    logs = found["logs"]
     for pod in ("plain", "mighty", "adding", "quiet", "beside"):
-        assert "REACHED []" in said[pod], f"{pod}: {said[pod]} {found['told']}"
-    assert "did" in said["small"]
-    assert token not in said["small"]
-    assert "certificate" not in said["small"]
+        assert "REACHED []" in logs[pod], f"{pod}: {logs[pod]} {found['told']}"
+    assert "did" in logs["small"]
+    assert token not in logs["small"]
+    assert "certificate" not in logs["small"]
     if user == "root":
-        assert "uid=1000 gid=2000" in said["other"]
+        assert "uid=1000 gid=2000" in logs["other"]
     else:
         assert "user 1000, groups [2000]: this lab's pods do not have them" in found["told"]
-    assert "Read-only file system" in said["shut"]
-    assert "No space left on device" in said["full"], "what it writes is in the machine's memory"
+    assert "Read-only file system" in logs["shut"]
+    assert "No space left on device" in logs["full"], "what it writes is in the machine's memory"
     assert found["entered"].startswith("0\n"), "root of the pod,"
     assert "\nset\n" not in found["entered"], "with its container's capabilities and no more"
     assert token not in found["entered"]

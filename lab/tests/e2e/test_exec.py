@@ -39,14 +39,14 @@ def at_a_terminal(*argv: str) -> tuple[str, int]:
             [sys.executable, "-m", "weft.cli.main", "lab", "exec", *argv],
             {**os.environ, "PYTHONPATH": str(ROOT)},
         )
-    said = b""
+    output = b""
     try:
         while data := os.read(seen, 4096):
-            said += data
+            output += data
     except OSError:
         pass  # its other end is closed
     os.close(seen)
-    return said.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return output.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_what_runs_in_a_pod_is_bound_like_the_pod(labs: LabHouse) -> None:
@@ -73,14 +73,16 @@ def test_what_runs_in_a_pod_is_bound_like_the_pod(labs: LabHouse) -> None:
     assert "OVS_RUNDIR" not in seen.stdout, "the lab's own environment is none of its"
 
     show = "stat -L -c %t:%T /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2; stty size; exit 7"
-    said, status = at_a_terminal("--name", "exec", "default/plain", "--", "sh", "-c", show)
+    output, status = at_a_terminal("--name", "exec", "default/plain", "--", "sh", "-c", show)
     assert status == 7
-    (mine,) = re.findall(r"mine (\d+)", said)
-    numbers = [tuple(int(part, 16) for part in each) for each in re.findall(r"(\w+):(\w+)\r", said)]
+    (mine,) = re.findall(r"mine (\d+)", output)
+    numbers = [
+        tuple(int(part, 16) for part in each) for each in re.findall(r"(\w+):(\w+)\r", output)
+    ]
     assert len(numbers) == 3
     assert len(set(numbers)) == 1
     assert os.makedev(*numbers[0]) != int(mine)
     # And a control: in a node it is the user's own.
     told = "import os; print('there', os.fstat(0).st_rdev)"
-    said, _ = at_a_terminal("--name", "exec", "node1", "--", sys.executable, "-c", told)
-    assert re.findall(r"(?:mine|there) (\d+)", said) == [said.split()[1]] * 2
+    output, _ = at_a_terminal("--name", "exec", "node1", "--", sys.executable, "-c", told)
+    assert re.findall(r"(?:mine|there) (\d+)", output) == [output.split()[1]] * 2

@@ -54,11 +54,11 @@ def test_a_disk_of_a_folder_that_the_owner_named(house: House) -> None:
     script = f"until grep -q '{WORDS.decode().strip()}' {log}; do sleep 0.1; done 2>&-; echo booted"
     assert house.node("timeout", "60", "sh", "-c", script) == "booted\n"
     status = house.node("sh", "-c", "cat /proc/$(pgrep -f name.default_fine | head -1)/status")
-    said = dict(line.split(":", 1) for line in status.splitlines())
-    assert int(said["CapPrm"], 16) == int(said["CapEff"], 16) == 0
-    assert said["NoNewPrivs"].strip() == "1"
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert int(fields["CapPrm"], 16) == int(fields["CapEff"], 16) == 0
+    assert fields["NoNewPrivs"].strip() == "1"
     if os.geteuid() == 0:
-        assert int(said["Uid"].split()[0]) >= 0x70000000
+        assert int(fields["Uid"].split()[0]) >= 0x70000000
     house.kubectl("delete", "vmi", "fine")
     house.kubectl("wait", "--for=delete", "vmi/fine", "--timeout=60s")
     assert "default_fine" not in house.node("ls", "/run/weft/vm")

@@ -113,8 +113,8 @@ class Kubectl:
         )
         try:
             assert watching.stdout is not None
-            said = (line.split() for line in watching.stdout)
-            assert any(words[0] != before and words[1:] == ["True"] for words in said)
+            changes = (line.split() for line in watching.stdout)
+            assert any(words[0] != before and words[1:] == ["True"] for words in changes)
         finally:
             watching.kill()
             watching.wait()

@@ -74,8 +74,8 @@ class House:
         done = self.labs.run(
             "default/client", "wget", "-q", "-T", "20", "-O", "-", url, check=False
         )
-        said = done.stdout.strip().strip("[]").removeprefix("::ffff:")
-        return said or done.stderr.strip().rpartition(": ")[2]
+        output = done.stdout.strip().strip("[]").removeprefix("::ffff:")
+        return output or done.stderr.strip().rpartition(": ")[2]
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def test_with_ports_these_alone(house: House) -> None:
 def test_a_guest_reaches_the_outside(house: House) -> None:
     log = "/run/weft/vm/default_open/console.log"
     script = f"until grep -q 'hello from outside' {log}; do sleep 0.1; done; grep hello {log}"
-    said = house.labs.run("node2", "busybox", "timeout", "60", "sh", "-c", script)
-    assert "172.31.1.102" in said.stdout, "the address of the node's gateway"
+    done = house.labs.run("node2", "busybox", "timeout", "60", "sh", "-c", script)
+    assert "172.31.1.102" in done.stdout, "the address of the node's gateway"
 
 
 def test_nothing_is_reported_of_ports(house: House) -> None:

@@ -169,8 +169,8 @@ def test_of_another_cluster_is_reported_what_is_expected(
 ) -> None:
     elsewhere = shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
     monkeypatch.setenv("KUBECONFIG", str(elsewhere))
-    said = cluster.house.weft("matrix", "default/blue").stdout
-    assert "6 of 6 pairs may connect; nothing was measured" in said
+    output = cluster.house.weft("matrix", "default/blue").stdout
+    assert "6 of 6 pairs may connect; nothing was measured" in output
     monkeypatch.setenv("KUBECONFIG", cluster.kubeconfig)
     assert "6 of 6 pairs connect, as expected" in cluster.house.weft("matrix", "blue").stdout
 

@@ -19,8 +19,8 @@ def test_fields_without_effect_are_named_once(pod_lab: Cluster) -> None:
     asked["spec"]["containers"][0]["livenessProbe"] = {"exec": {"command": ["true"]}}
     pod_lab.create(asked, pod("plain"))
     pod_lab.wait_ready("plain")
-    said = pod_lab.wait_event("asks", "FieldIgnored")
-    assert said == (
+    message = pod_lab.wait_event("asks", "FieldIgnored")
+    assert message == (
         "not followed by the lab: containers[c].livenessProbe, readinessGates, volumes[v].emptyDir"
     )
     assert "FieldIgnored" not in pod_lab.events("plain")
@@ -67,8 +67,8 @@ def test_kernel_parameters_that_are_not_the_pods_own_are_refused(pod_lab: Cluste
     ended = pod_lab.wait("kernel", lambda made: made["status"]["phase"] == "Failed")
     assert ended["status"]["reason"] == "SysctlForbidden"
     assert "kernel.core_pattern" in pod_lab.wait_event("kernel", "SysctlForbidden")
-    said = pod_lab.wait_event("odd", "FailedCreatePodSandBox")
-    assert 'sysctl net.ipv4.ip_forward: value "many": is not taken by the kernel' in said
+    message = pod_lab.wait_event("odd", "FailedCreatePodSandBox")
+    assert 'sysctl net.ipv4.ip_forward: value "many": is not taken by the kernel' in message
     pod_lab.delete("kernel", "odd", grace=0)
 
 

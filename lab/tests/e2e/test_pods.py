@@ -36,7 +36,7 @@ def test_two_pods_reach_each_other_and_leave_nothing(cluster: Cluster) -> None:
     assert not cluster.pings("outsider", second["ips"][0], patience=2), "it is not on blue"
     reasons = cluster.events("a")
     assert reasons["Scheduled"] == ["Successfully assigned default/a to node1"]
-    net1 = next(said for said in reasons["AddedInterface"] if "net1" in said)
+    net1 = next(message for message in reasons["AddedInterface"] if "net1" in message)
     listed = pods.network_status(one)[1]["ips"]
     assert net1.startswith(f"Add net1 [{listed[0]}/24 ")
     assert net1.endswith("] from default/blue")
@@ -58,8 +58,8 @@ def test_a_pod_waits_for_its_nad_and_starts_when_it_comes(cluster: Cluster) -> N
 def test_all_interfaces_or_none(cluster: Cluster) -> None:
     cluster.create(nad("odd", type="no-such-plugin", netAttachDefName=""))
     cluster.create(pod("partial", networks="blue,odd"))
-    said = cluster.wait_event("partial", "FailedCreatePodSandBox")
-    assert 'failed to find plugin "no-such-plugin"' in said
+    message = cluster.wait_event("partial", "FailedCreatePodSandBox")
+    assert 'failed to find plugin "no-such-plugin"' in message
     cluster.delete("partial")
     assert cluster.left() == pods.NOTHING
 

@@ -40,10 +40,10 @@ def test_sets_of_policies_by_chance(policy_lab: PolicyLab) -> None:
         trial = policy_lab.trial(step)
         seen.append(trial)
         if trial.mistakes:
-            said = policy_lab.report(step, trial)
+            report = policy_lab.report(step, trial)
             smallest = policy_lab.report(*policy_lab.reduce(step))
             pytest.fail(
-                f"seed {SEED}, set {number}: {said}\n"
+                f"seed {SEED}, set {number}: {report}\n"
                 f"upon {[policy.key for policy in before.policies]}\n"
                 f"alone and reduced: {smallest}"
             )

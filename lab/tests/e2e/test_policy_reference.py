@@ -27,8 +27,8 @@ def test_pods_stay_closed_also_for_an_agent_that_starts_then(pod_lab: Cluster) -
     assert pod_lab.pings("web", client)
     assert not pod_lab.pings("client", WEB, patience=2)
     pod_lab.kubectl("delete", "net-attach-def", "named")
-    said = pod_lab.wait_event("guard", "NetworkMissing")
-    assert "network blue, which it was of, stays guarded" in said
+    message = pod_lab.wait_event("guard", "NetworkMissing")
+    assert "network blue, which it was of, stays guarded" in message
     assert pod_lab.pings("web", client)
     assert not pod_lab.pings("client", WEB, patience=2)
     pod_lab.kill("agent")

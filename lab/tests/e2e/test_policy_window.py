@@ -112,9 +112,9 @@ class Floods:
     def seen(self, made: Sequence[str]) -> dict[str, Any]:
         """The counts of those pods once what is open came through, on every network."""
         keys = [f"default/{name}" for name in made]
-        said = self.order("until", pods=keys, patience=PATIENCE)
-        found = {key: said.get(key) for key in keys}
-        assert said["open"], found
+        results = self.order("until", pods=keys, patience=PATIENCE)
+        found = {key: results.get(key) for key in keys}
+        assert results["open"], found
         return found
 
 
@@ -138,8 +138,8 @@ async def remove(api: client.Client, made: Sequence[str]) -> None:
 async def prepare(api: client.Client) -> dict[str, Object]:
     """Networks, the policy, and the two open pods."""
     for name, subnets in SUBNETS.items():
-        said = {"subnets": subnets, "topology": "layer3" if name == "routed" else "layer2"}
-        await api.create(resources.NADS, nad(name, mtu=1300, **said))
+        config = {"subnets": subnets, "topology": "layer3" if name == "routed" else "layer2"}
+        await api.create(resources.NADS, nad(name, mtu=1300, **config))
     await api.create(resources.MULTINETWORKPOLICIES, guard())
     outers = [pod(f"o{number}", f"node{number}", 9 + number, {}) for number in (1, 2)]
     for outer in outers:

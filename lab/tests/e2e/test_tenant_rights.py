@@ -64,8 +64,8 @@ def test_a_tenant_uses_networks_and_declares_none(labs: LabHouse) -> None:
     # Both of his namespaces use the network that the administrators declared.
     for namespace, name, node in (("ta", "web", "node1"), ("tb", "peer", "node2")):
         pod = lab_pods.pod(name, node, networks="default/shared", namespace=namespace)
-        done, said = tenant("create", "-f", "-", obj=pod)
-        assert done, said
+        done, output = tenant("create", "-f", "-", obj=pod)
+        assert done, output
         admin("wait", "-n", namespace, f"pod/{name}", *READY)
     status = json.loads(admin("get", "pod", "-n", "ta", "web", "-o", "json"))["metadata"]
     networks = json.loads(status["annotations"]["k8s.v1.cni.cncf.io/network-status"])
@@ -85,15 +85,15 @@ def test_a_tenant_uses_networks_and_declares_none(labs: LabHouse) -> None:
         (("create", "-f", "-"), thief),
         (("annotate", "node", "node1", "a=b"), None),
     ):
-        done, said = tenant(*argv, obj=obj)
-        assert not done, (argv, said)
-        assert 'User "system:serviceaccount:ta:tenant" cannot' in said, (argv, said)
+        done, output = tenant(*argv, obj=obj)
+        assert not done, (argv, output)
+        assert 'User "system:serviceaccount:ta:tenant" cannot' in output, (argv, output)
 
     # What weft writes is weft's alone, though he may write the rest of his pods.
     forged = "k8s.ovn.org/pod-networks={}"
-    done, said = tenant("annotate", "--overwrite", "pod", "web", "-n", "ta", forged)
+    done, output = tenant("annotate", "--overwrite", "pod", "web", "-n", "ta", forged)
     assert not done
-    assert "are written by weft alone; leave them out, or as they are" in said
+    assert "are written by weft alone; leave them out, or as they are" in output
     assert tenant("annotate", "pod", "web", "-n", "ta", "own=1")[0]
 
     # Another's network is closed to his pods, too.

@@ -20,8 +20,8 @@ READY = ("--for=condition=Ready", f"--timeout={PATIENCE:g}s")
 
 def nad(namespace: str, name: str, **more: Any) -> objects.Object:
     """Of the network blue, whoever declares it."""
-    said = {"subnets": "10.9.0.0/24", "name": "blue", **more}
-    return objects.nad(name, namespace=namespace, **said)
+    config = {"subnets": "10.9.0.0/24", "name": "blue", **more}
+    return objects.nad(name, namespace=namespace, **config)
 
 
 def pod(namespace: str, name: str, node: str, networks: str) -> objects.Object:

@@ -102,8 +102,8 @@ def test_tunnels_are_up_at_both_ends(cluster: Cluster) -> None:
 def test_a_node_draws_itself_and_what_it_knows_of_others(cluster: Cluster) -> None:
     options = ("--logical", "--nb", "unix:/run/ovn/ovnnb_db.sock")
     command = (sys.executable, "-m", "weft", "topology", *options)
-    said = cluster.house.run("node2", *command, lab="drawn").stdout
-    own, other = said.split("\nzone ")[1:]
+    output = cluster.house.run("node2", *command, lab="drawn").stdout
+    own, other = output.split("\nzone ")[1:]
     assert own.startswith("node2  172.31.1.12\n")
     assert "pod default/on-node2" in own
     assert other.startswith("node1  172.31.1.11  not read\n")

@@ -47,8 +47,8 @@ def test_a_cut_underlay_and_its_mend(labs: support.LabHouse) -> None:
         shows(kubectl, node, "False")
     assert labs.is_deaf("default/p1", far), "the underlay is not cut"
     assert state(labs) == "none"
-    said = json.loads(kubectl("get", "events", "-A", "-o", "json"))["items"]
-    told = [each["message"] for each in said if each["reason"] == "TunnelsDown"]
+    events = json.loads(kubectl("get", "events", "-A", "-o", "json"))["items"]
+    told = [each["message"] for each in events if each["reason"] == "TunnelsDown"]
     assert any("node2 is not answering over the underlay" in each for each in told), told
 
     labs.run("node2", "ovs-ofctl", "--strict", "del-flows", bridge, CUT)

@@ -35,16 +35,16 @@ async def test_a_service_accounts_token_has_the_rights_that_it_is_given(http: Ht
     await http("POST", ACCOUNTS, {"metadata": {"name": "bot"}})
     _, made = await http("POST", f"{ACCOUNTS}/bot/token", {})
     token = made["status"]["token"]
-    code, said = await ask(http, "GET", MAPS, token)
+    code, response = await ask(http, "GET", MAPS, token)
     assert code == 403
-    assert 'User "system:serviceaccount:default:bot" cannot list resource' in said["message"]
+    assert 'User "system:serviceaccount:default:bot" cannot list resource' in response["message"]
     binding = {
         "metadata": {"name": "b"},
         "roleRef": {"kind": "ClusterRole", "name": "view"},
         "subjects": [{"kind": "ServiceAccount", "name": "bot"}],
     }
-    code, said = await http("POST", f"{RBAC}/namespaces/default/rolebindings", binding)
-    assert code == 201, said
+    code, response = await http("POST", f"{RBAC}/namespaces/default/rolebindings", binding)
+    assert code == 201, response
     assert (await ask(http, "GET", MAPS, token))[0] == 200
     assert (await ask(http, "GET", f"{PODS}", token))[0] == 200
     assert (await ask(http, "GET", "/api/v1/secrets", token))[0] == 403
@@ -62,8 +62,8 @@ async def test_who_is_impersonated_has_his_rights_and_no_others(http: Http) -> N
     assert (await ask(http, "GET", MAPS, **masters))[0] == 200
     reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     extra = {**headers, "Impersonate-Extra-example.com%2Fa": "b"}
-    _, said = await ask(http, "POST", reviews, **extra)
-    info = said["status"]["userInfo"]
+    _, response = await ask(http, "POST", reviews, **extra)
+    info = response["status"]["userInfo"]
     assert info["extra"] == {"example.com/a": ["b"]}
     assert info["groups"] == ["system:authenticated"]
 
@@ -91,5 +91,5 @@ async def test_nobody_gives_away_what_he_has_not(http: Http) -> None:
     everything["metadata"] = {"name": "more"}
     async with http.session.post(url, headers=headers, json=everything) as answer:
         assert answer.status == 403
-        said = (await answer.json())["message"]
-        assert "is attempting to grant RBAC permissions not currently held" in said
+        message = (await answer.json())["message"]
+        assert "is attempting to grant RBAC permissions not currently held" in message

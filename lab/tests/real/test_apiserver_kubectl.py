@@ -132,8 +132,8 @@ async def test_a_misspelt_field_of_a_change_is_refused(kubectl: Kubectl) -> None
     await kubectl("apply", "-f", "-", stdin=POD)
     wrong = POD.replace("spec:", "spec:\n  activeDeadlineSecond: 5")
     for how in ((), ("--server-side",)):
-        said = await kubectl("apply", "-f", "-", *how, stdin=wrong, ok=False)
-        assert "activeDeadlineSecond" in said
+        output = await kubectl("apply", "-f", "-", *how, stdin=wrong, ok=False)
+        assert "activeDeadlineSecond" in output
     patch = '{"spec":{"activeDeadlineSecond":5}}'
     await kubectl("patch", "pod", "web", "-p", patch)  # kubectl asks for no strictness here
     found = await kubectl("get", "pod", "web", "-o", "yaml")
@@ -142,9 +142,9 @@ async def test_a_misspelt_field_of_a_change_is_refused(kubectl: Kubectl) -> None
 
 async def test_debug_ends_with_a_sentence(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=POD)
-    said = await kubectl("debug", "web", "--image=busybox", ok=False)
-    assert "panic" not in said
-    assert "ephemeral containers are disabled for this cluster" in said
+    output = await kubectl("debug", "web", "--image=busybox", ok=False)
+    assert "panic" not in output
+    assert "ephemeral containers are disabled for this cluster" in output
 
 
 async def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:

@@ -163,13 +163,13 @@ async def test_as_deep_as_is_taken_every_way_of_writing_works(http: Http) -> Non
     widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
     assert (await http("POST", WIDGETS, {**widget, "spec": deep}))[0] == 201
     assert (await http("GET", WIDGETS))[0] == 200
-    said = {**widget, "spec": deep}
-    code, answer = await http("PATCH", f"{WIDGETS}/w", said, "application/merge-patch+json")
+    changed = {**widget, "spec": deep}
+    code, answer = await http("PATCH", f"{WIDGETS}/w", changed, "application/merge-patch+json")
     assert code == 200, answer
     code, answer = await http(
         "PATCH",
         f"{WIDGETS}/w",
-        said,
+        changed,
         "application/apply-patch+yaml",
         fieldManager="m",
         force="true",

@@ -46,7 +46,7 @@ def test_a_binding_carries_none_to_its_pod(api: Api) -> None:
         "metadata": {"name": "b", "annotations": {"k8s.ovn.org/pod-networks": "{}"}},
         "target": {"kind": "Node", "name": "node1"},
     }
-    code, said = api("POST", f"{path}/b/binding", body, user="tenant")
-    assert (code, said["details"]["kind"]) == (403, "pods")
+    code, response = api("POST", f"{path}/b/binding", body, user="tenant")
+    assert (code, response["details"]["kind"]) == (403, "pods")
     body = {**body, "metadata": {"name": "b"}}
     assert api.make(f"{path}/b/binding", body, user="tenant") == 201

@@ -85,10 +85,10 @@ async def test_a_local_image_boots(
         disk = tmp_path / "disk.qcow2"
         convert(toolchain, raw, disk)
     name = machine.DISK_ANNOTATION if ephemeral else "d"
-    process, said = await run(instance(disk, ephemeral=ephemeral), tmp_path, disk, form, name)
+    process, output = await run(instance(disk, ephemeral=ephemeral), tmp_path, disk, form, name)
     try:
         async with asyncio.timeout(150):
-            assert b"runs under" in said
+            assert b"runs under" in output
             folder = launcher.folder("default", "local", tmp_path)
             async with qmp.Monitor(folder / "monitor.sock") as monitor:
                 blocks = await monitor.execute("query-block")
@@ -123,9 +123,9 @@ async def test_what_a_guest_wrote_opens_no_file_of_the_machine(
     secret.write_bytes(boot_sector() + bytes(1 << 20))
     disk = tmp_path / "disk.raw"
     make_layer(toolchain, disk, secret)
-    process, said = await run(instance(disk, ephemeral=False), tmp_path, disk, "raw", "d")
+    process, output = await run(instance(disk, ephemeral=False), tmp_path, disk, "raw", "d")
     try:
-        assert b"runs under" in said
+        assert b"runs under" in output
         folder = launcher.folder("default", "local", tmp_path)
         async with qmp.Monitor(folder / "monitor.sock") as monitor:
             (node,) = [
@@ -145,8 +145,8 @@ async def test_what_a_guest_wrote_opens_no_file_of_the_machine(
     assert node["image"]["virtual-size"] == -(-disk.stat().st_size // 512) * 512
     assert str(disk) in opened
     assert str(secret) not in opened
-    process, said = await run(instance(disk, ephemeral=False), tmp_path, disk, "qcow2", "d")
-    assert b"needs another file beside it" in said
+    process, output = await run(instance(disk, ephemeral=False), tmp_path, disk, "qcow2", "d")
+    assert b"needs another file beside it" in output
     assert await process.wait() == 2
 
 
@@ -161,6 +161,6 @@ async def test_a_disk_that_was_not_handed_over_is_named(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "WEFT_VMI": json.dumps(vmi)},
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode == 2
-    assert b'cannot run: disk: lab.weft/disk-image "/no/disk.img"' in said
+    assert b'cannot run: disk: lab.weft/disk-image "/no/disk.img"' in output

@@ -82,8 +82,8 @@ def spoil(lab: support.LabHouse, part: str, how: str) -> None:
     The server stands still meanwhile: else it may write to the file that is broken."""
     before = service(f"node1/{part}")
     spoiled = how.format(path=PATHS[part])
-    said = f"p=$(cat {pidfile(part)}); kill -STOP $p; {spoiled}; kill -9 $p"
-    lab.run("node1", "sh", "-c", said)
+    script = f"p=$(cat {pidfile(part)}); kill -STOP $p; {spoiled}; kill -9 $p"
+    lab.run("node1", "sh", "-c", script)
 
     def is_another() -> bool:
         now = service(f"node1/{part}")
@@ -128,15 +128,15 @@ def test_a_file_whose_records_are_broken_is_whole_again(
 
 def test_a_node_keeps_its_identity_and_reaches_the_others(lab: support.LabHouse) -> None:
     one, two = spec.Lab(name="databases", nodes=2).members
-    said = ("ovs-vsctl", "--format=json", "get", "Open_vSwitch", ".", "external_ids")
-    before = lab.run("node1", *said).stdout
+    query = ("ovs-vsctl", "--format=json", "get", "Open_vSwitch", ".", "external_ids")
+    before = lab.run("node1", *query).stdout
     spoil(lab, "ovsdb", "rm {path}")
-    until(lambda: one.chassis in lab.run("node1", *said, check=False).stdout)
+    until(lambda: one.chassis in lab.run("node1", *query, check=False).stdout)
 
     def ids(text: str) -> set[str]:
         return {*text.strip("{}\n").split(", ")}
 
-    assert ids(before) <= ids(lab.run("node1", *said).stdout)
+    assert ids(before) <= ids(lab.run("node1", *query).stdout)
     ping = ("busybox", "ping", "-c1", "-W1", str(two.underlay))
     until(lambda: lab.run("node1", *ping, check=False).returncode == 0)
     sb = ("ovn-sbctl", "--timeout=60", "wait-until", "Chassis", one.chassis, f"name={one.chassis}")

@@ -56,10 +56,10 @@ def resize(descriptor: int, lines: int, columns: int) -> None:
 
 
 def until(screen: int, pattern: str) -> str:
-    said = ""
-    while not re.search(pattern, said):
-        said += os.read(screen, 4096).decode()
-    return said
+    output = ""
+    while not re.search(pattern, output):
+        output += os.read(screen, 4096).decode()
+    return output
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def screen() -> Iterator[tuple[int, int]]:
 
 def test_at_a_terminal_the_command_has_another(screen: tuple[int, int]) -> None:
     pid, seen = screen
-    said = until(seen, r"files .*\n")
-    (mine,) = re.findall(r"mine (\d+)", said)
-    devices = re.findall(r"device (\d+) (\d+) (\d+)", said)[0]
+    output = until(seen, r"files .*\n")
+    (mine,) = re.findall(r"mine (\d+)", output)
+    devices = re.findall(r"device (\d+) (\d+) (\d+)", output)[0]
     assert len(set(devices)) == 1
     assert mine not in devices
-    assert "leads True True" in said
-    assert "size 33 11" in said
-    assert "files [0, 1, 2, 3]" in said, "the last one is that of the listed folder itself"
+    assert "leads True True" in output
+    assert "size 33 11" in output
+    assert "files [0, 1, 2, 3]" in output, "the last one is that of the listed folder itself"
     resize(seen, 22, 44)
     until(seen, "size 44 22")
     os.write(seen, b"7\r")

@@ -81,11 +81,11 @@ def lab(
 def alter(lab: support.LabHouse, node: str, command: str, condition: str) -> None:
     """Change something, and wait until it is as it was."""
     lab.run(node, "ovs-vsctl", "--no-wait", *command.split())
-    said = condition.split()
-    if said[0] != "no":
-        lab.run(node, "ovs-vsctl", "--timeout=60", "wait-until", *said)
+    words = condition.split()
+    if words[0] != "no":
+        lab.run(node, "ovs-vsctl", "--timeout=60", "wait-until", *words)
         return
-    read = ("ovs-vsctl", "--if-exists", "get", *said[1:])
+    read = ("ovs-vsctl", "--if-exists", "get", *words[1:])
     assert any(not lab.run(node, *read).stdout.strip() for _ in range(50))
 
 
@@ -101,8 +101,8 @@ def test_a_setting_that_somebody_changes_is_written_again(
 
 def test_what_was_changed_is_reported(lab: support.LabHouse) -> None:
     alter(lab, "node2", *CHANGES["closed"])
-    said = {one["name"]: one["note"] for one in up.status("switches")["services"]}
-    assert "Bridge br-phy fail_mode" in said["node2/ovs-settings"]
+    notes = {one["name"]: one["note"] for one in up.status("switches")["services"]}
+    assert "Bridge br-phy fail_mode" in notes["node2/ovs-settings"]
 
 
 def test_what_ovn_and_users_write_beside_it_stays(lab: support.LabHouse) -> None:
@@ -110,7 +110,7 @@ def test_what_ovn_and_users_write_beside_it_stays(lab: support.LabHouse) -> None
     mine = "set Open_vSwitch . external_ids:mine=1 other_config:max-idle=20000"
     lab.run("node2", "ovs-vsctl", "--no-wait", *mine.split())
     alter(lab, "node2", *CHANGES["closed"])
-    said = lab.run("node2", "ovs-vsctl", "list", "Open_vSwitch").stdout
-    assert 'mine="1"' in said
-    assert 'max-idle="20000"' in said
-    assert "ovn-chassis-idx-" in said
+    output = lab.run("node2", "ovs-vsctl", "list", "Open_vSwitch").stdout
+    assert 'mine="1"' in output
+    assert 'max-idle="20000"' in output
+    assert "ovn-chassis-idx-" in output

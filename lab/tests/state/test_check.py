@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
     ids=lambda case: case.name,
 )
 def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
-    said = [one.message for one in found(case.obj)]
-    assert any(all(word in one for word in case.words) for one in said), said
+    messages = [one.message for one in found(case.obj)]
+    assert any(all(word in one for word in case.words) for one in messages), messages
 
 
 def test_examples_are_without_mistakes(

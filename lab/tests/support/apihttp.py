@@ -41,9 +41,9 @@ class Http:
             data=None if body is None else orjson.dumps(body),
             headers={"Content-Type": media},
         ) as response:
-            said = await response.read()
+            content = await response.read()
             is_json = response.content_type == "application/json"
-            return response.status, orjson.loads(said) if is_json else said.decode()
+            return response.status, orjson.loads(content) if is_json else content.decode()
 
     async def watch(
         self, path: str, accept: str = "application/json", **query: str

@@ -99,8 +99,8 @@ async def start(vmi: dict[str, Any], folder: Path) -> asyncio.subprocess.Process
         *command, env=env, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    said = (await process.stdout.readline()).decode()
-    assert "runs under" in said, said
+    line = (await process.stdout.readline()).decode()
+    assert "runs under" in line, line
     return process
 
 

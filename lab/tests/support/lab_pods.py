@@ -17,9 +17,9 @@ from tests.support import objects
 from tests.support.patience import PATIENCE
 
 
-def pod(name: str, node: str, networks: object = "", **said: Any) -> objects.Object:
+def pod(name: str, node: str, networks: object = "", **spec: Any) -> objects.Object:
     """On this node, and gone as soon as it is deleted."""
-    return objects.pod(name, networks, node=node, terminationGracePeriodSeconds=0, **said)
+    return objects.pod(name, networks, node=node, terminationGracePeriodSeconds=0, **spec)
 
 
 class Kubectl:
@@ -64,12 +64,12 @@ class Kubectl:
         )
         try:
             assert watching.stdout is not None
-            said = watching.stdout.readline()
+            message = watching.stdout.readline()
         finally:
             watching.kill()
             watching.wait()
-        assert said, f"no Event {reason} about {name}"
-        return said
+        assert message, f"no Event {reason} about {name}"
+        return message
 
     def pod(self, name: str) -> Any:
         return json.loads(self("get", "pod", name, "-o", "json"))

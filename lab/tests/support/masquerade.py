@@ -204,8 +204,8 @@ async def start(name: str, folder: Path) -> asyncio.subprocess.Process:
     )
     os.close(space)
     assert process.stdout is not None
-    said = (await process.stdout.readline()).decode()
-    assert "runs under" in said, said
+    line = (await process.stdout.readline()).decode()
+    assert "runs under" in line, line
     return process
 
 

@@ -129,8 +129,8 @@ class Cluster:
                 async with asyncio.timeout(PATIENCE):
                     return await found
 
-        said: str = self.api(work)
-        return said
+        message: str = self.api(work)
+        return message
 
     def run(self, name: str, *argv: str) -> str:
         """What a command says inside a pod."""

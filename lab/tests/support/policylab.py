@@ -149,8 +149,8 @@ class PolicyLab:
             if odd or wrong or not again or time.monotonic() > end:
                 break
         for index in again:
-            said = "is not answered" if index in seen.arrived else "does not pass"
-            made.mistakes[index] = said if index in expected else "passes"
+            mistake = "is not answered" if index in seen.arrived else "does not pass"
+            made.mistakes[index] = mistake if index in expected else "passes"
         made.mistakes |= odd
         return made
 
@@ -177,10 +177,10 @@ class PolicyLab:
         labels = {pod.key: dict(pod.labels) for pod in step.world.pods}
         spaces = {name: dict(each) for name, each in step.world.namespaces.items()}
         written = [policysets.write(policy, Random(0)) for policy in step.policies]
-        said = yaml.safe_dump_all(
+        manifests = yaml.safe_dump_all(
             [{"pods": labels, "namespaces": spaces}, *written], sort_keys=False
         )
-        return f"{len(trial.mistakes)} mistakes\n" + "\n".join(lines) + f"\n{said}"
+        return f"{len(trial.mistakes)} mistakes\n" + "\n".join(lines) + f"\n{manifests}"
 
     def reduce(self, step: Step, deadline: float = 60.0) -> tuple[Step, Trial]:
         """The smallest step that still goes wrong when it follows upon no policies."""

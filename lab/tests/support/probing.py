@@ -65,7 +65,7 @@ class Prober:
         self._round = 1000
 
     def open(self, plugs: Iterable[Plug]) -> None:
-        said = [
+        requests = [
             {
                 "pod": plug.pod,
                 "interface": plug.interface,
@@ -75,10 +75,10 @@ class Prober:
             }
             for plug in plugs
         ]
-        self.order("open", plugs=said)
+        self.order("open", plugs=requests)
 
     def plan(self, asks: Iterable[Ask]) -> None:
-        said = [
+        probes = [
             [
                 ask.source,
                 ask.target,
@@ -90,18 +90,18 @@ class Prober:
             ]
             for ask in asks
         ]
-        self.order("plan", probes=said)
+        self.order("plan", probes=probes)
 
     def round(self, asks: Sequence[int] | None = None) -> Round:
         """Ask for those of the plan, or for all. No connection is met twice by a tracker."""
         self._round = self._round % 60000 + 1
-        said = self.order("round", number=self._round, probes=asks)
+        result = self.order("round", number=self._round, probes=asks)
         return Round(
-            frozenset(said["arrived"]),
-            frozenset(said["answered"]),
-            tuple(index for _, index in said["stray"]),
-            tuple((when, index) for when, index in said["late"]),
-            said["seconds"],
+            frozenset(result["arrived"]),
+            frozenset(result["answered"]),
+            tuple(index for _, index in result["stray"]),
+            tuple((when, index) for when, index in result["late"]),
+            result["seconds"],
         )
 
 

@@ -63,9 +63,9 @@ def test_a_lab_that_does_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "topology --name x") == 1
-    said = capsys.readouterr().err
-    assert "lab 'x': this lab is not running" in said
-    assert "weft lab up --name x" in said
+    err = capsys.readouterr().err
+    assert "lab 'x': this lab is not running" in err
+    assert "weft lab up --name x" in err
 
 
 def test_topology_is_of_the_lab_that_is_meant(

@@ -87,19 +87,19 @@ def arguments(made: plan.Plan, name: str) -> list[str]:
 def test_both_processes_know_the_clusters_network_and_a_node_its_way_out() -> None:
     made = make(2)
     for name in ("lab/cluster-manager", "node2/agent"):
-        said = arguments(made, name)
-        assert said[said.index("--cluster-subnets") + 1] == spec.CLUSTER_SUBNETS
-        assert "--allow-primary" in said
-    said = arguments(made, "node2/agent")
-    assert said[said.index("--gateway-address") + 1] == "172.31.1.102/24"
-    assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1"
+        argv = arguments(made, name)
+        assert argv[argv.index("--cluster-subnets") + 1] == spec.CLUSTER_SUBNETS
+        assert "--allow-primary" in argv
+    argv = arguments(made, "node2/agent")
+    assert argv[argv.index("--gateway-address") + 1] == "172.31.1.102/24"
+    assert argv[argv.index("--gateway-next-hop") + 1] == "172.31.1.1"
 
 
 def test_gateways_have_the_families_of_the_pods() -> None:
     lab = spec.Lab(nodes=1, cluster_subnets="10.0.0.0/16,fd01::/48")
-    said = arguments(plan.make(lab, state="/state", manifests=["/crds"]), "node1/agent")
-    assert said[said.index("--gateway-address") + 1] == "172.31.1.101/24,fd00:172:31:1::65/64"
-    assert said[said.index("--gateway-next-hop") + 1] == "172.31.1.1,fd00:172:31:1::1"
+    argv = arguments(plan.make(lab, state="/state", manifests=["/crds"]), "node1/agent")
+    assert argv[argv.index("--gateway-address") + 1] == "172.31.1.101/24,fd00:172:31:1::65/64"
+    assert argv[argv.index("--gateway-next-hop") + 1] == "172.31.1.1,fd00:172:31:1::1"
 
 
 def test_without_a_primary_nobody_is_reported_of_one() -> None:
@@ -115,14 +115,14 @@ def test_no_overlay_may_overlap_what_pods_and_nodes_have() -> None:
     """Where weft is the primary, its own range is known by `--cluster-subnets`."""
     for primary, ranges in (("weft", "172.31.0.0/24"), ("none", "10.244.0.0/16,172.31.0.0/24")):
         made = plan.make(spec.Lab(primary=primary), state="/state", manifests=["/crds"])
-        said = arguments(made, "lab/cluster-manager")
-        assert said[said.index("--reserved-subnets") + 1] == ranges
+        argv = arguments(made, "lab/cluster-manager")
+        assert argv[argv.index("--reserved-subnets") + 1] == ranges
 
 
 def test_an_mtu_that_fits_a_small_underlay() -> None:
     made = plan.make(spec.Lab(nodes=1, mtu=1338), state="/state", manifests=["/crds"])
-    said = arguments(made, "node1/agent")
-    assert said[said.index("--default-mtu") + 1] == "1280"
+    argv = arguments(made, "node1/agent")
+    assert argv[argv.index("--default-mtu") + 1] == "1280"
 
 
 def test_manager_and_agents_are_reported_of_the_same_global_namespaces() -> None:

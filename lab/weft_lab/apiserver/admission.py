@@ -189,8 +189,8 @@ def _failed(rule: Object, given: dict[str, Any]) -> Failed:
     message = str(rule.get("message") or f"failed expression: {text}")
     if rule.get("messageExpression"):
         try:
-            said = expressions.known(rule["messageExpression"]).value(given)
-            message = said if isinstance(said, str) and said.strip() else message
+            value = expressions.known(rule["messageExpression"]).value(given)
+            message = value if isinstance(value, str) and value.strip() else message
         except expressions.Faulty:
             pass  # the message without it says enough
     return Failed(message.strip(), rule.get("reason") or "Invalid")

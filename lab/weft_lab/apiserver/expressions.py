@@ -26,8 +26,10 @@ class Expression:
         try:
             self._program = _environment().compile(text)
         except RuntimeError as error:
-            said = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
-            raise Faulty(f"compilation failed: {said}") from None
+            reason = (
+                str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+            )
+            raise Faulty(f"compilation failed: {reason}") from None
         self.type = self._program.return_type().name().lower()
 
     def value(self, given: Mapping[str, Any]) -> Any:
@@ -38,11 +40,11 @@ class Expression:
         except (RuntimeError, TypeError) as error:
             raise Faulty(str(error)) from None
         if found.type().name() == "ERROR":
-            raise Faulty(_said(str(value)))
+            raise Faulty(_as_kubernetes_says(str(value)))
         return value
 
 
-def _said(text: str) -> str:
+def _as_kubernetes_says(text: str) -> str:
     """An error in the words of Kubernetes."""
     if text.startswith(_NOT_FOUND):
         return f"no such key: {text.removeprefix(_NOT_FOUND).removesuffix(chr(34))}"

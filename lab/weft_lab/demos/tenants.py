@@ -66,14 +66,14 @@ def _is(obj: Object, pod: str) -> bool:
 async def kubeconfig(api: client.Client, admin: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the tenant's kubeconfig, with a new token; `admin` is the administrator's."""
     asked = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
-    said = await api.request(
+    response = await api.request(
         "POST",
         resources.SERVICE_ACCOUNTS.path(HOME, ACCOUNT, "token"),
         body=json.dumps({**asked, "spec": {"expirationSeconds": TOKEN_SECONDS}}).encode(),
         content_type="application/json",
     )
     server = admin["clusters"][0]["cluster"]["server"]
-    return identities.kubeconfig(admin, server, said["status"]["token"], namespace=HOME)
+    return identities.kubeconfig(admin, server, response["status"]["token"], namespace=HOME)
 
 
 async def check(
@@ -213,18 +213,18 @@ async def _kept_out(tenant: client.Client, pod: Object) -> Verdict:
         await events.synced()
         await manifests.apply(tenant, [pod])
         made = await tenant.get(resources.PODS, name, HOME)
-        said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def look(_: ObjectKey, old: Object | None, new: Object | None) -> None:
             about = (new or {}).get("involvedObject") or {}
             is_refusal = new is not None and new.get("reason") == "FailedCreatePodSandBox"
-            if is_refusal and about.get("uid") == made["metadata"]["uid"] and not said.done():
-                said.set_result((new or {}).get("message", ""))
+            if is_refusal and about.get("uid") == made["metadata"]["uid"] and not refusal.done():
+                refusal.set_result((new or {}).get("message", ""))
 
         events.subscribe(look)
         try:
             async with asyncio.timeout(PATIENCE):
-                seen = await said
+                seen = await refusal
         except TimeoutError:
             return Verdict(claim, GRIP, holds=False, seen="no Event came")
         found = await tenant.get(resources.PODS, name, HOME)

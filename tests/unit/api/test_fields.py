@@ -109,8 +109,8 @@ def test_what_cannot_be_read_is_noted_under_its_place_and_left_out() -> None:
         return int(text)
 
     assert list(found.each(found.strings("numbers"), number)) == [1, 2]
-    said = 'Thing default/one: spec.numbers[1] "one": must be a number'
-    assert list(map(str, found.problems)) == [said]
+    message = 'Thing default/one: spec.numbers[1] "one": must be a number'
+    assert list(map(str, found.problems)) == [message]
 
 
 def test_an_object_is_taken_and_anything_else_named() -> None:

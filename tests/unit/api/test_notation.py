@@ -69,7 +69,7 @@ def test_interfaces(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "text", "said"),
+    ("read", "text", "message"),
     [
         (notation.gateway, "127.0.0.1", "lies in 127.0.0.0/8, loopback addresses: no interface"),
         (notation.interface, "ff02::1/64", "lies in ff00::/8, multicast addresses: no interface"),
@@ -78,8 +78,10 @@ def test_interfaces(text: str) -> None:
         (notation.address, "fe80::1", "lies in fe80::/10, link-local addresses, which every"),
     ],
 )
-def test_what_is_said_of_the_unusable(read: Callable[[str], object], text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+def test_what_is_said_of_the_unusable(
+    read: Callable[[str], object], text: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         read(text)
 
 

@@ -162,8 +162,8 @@ def test_the_names_of_interfaces_are_known_as_far_as_reported(
 
 
 def owner(**changes: Any) -> dict[str, Any]:
-    said = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "db"}
-    return {**said, "uid": "u", "controller": True, **changes}
+    reference = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "db"}
+    return {**reference, "uid": "u", "controller": True, **changes}
 
 
 @pytest.mark.parametrize(

@@ -151,12 +151,12 @@ def annotated(obj: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_broken_policy_stands_as_it_was_accepted() -> None:
     good = written(mode="audit", egress=[{"to": [{"podSelector": {}}, {}]}])
-    said = policy.parse(good)
+    parsed = policy.parse(good)
     kept = annotated(good)
-    assert policy.accepted(kept) == said
+    assert policy.accepted(kept) == parsed
     kept["spec"] = {"podSelector": 5}
     kept["metadata"]["annotations"][names.POLICY_FOR] = ""
-    assert policy.in_force(kept) == said
+    assert policy.in_force(kept) == parsed
 
 
 def test_what_was_last_said_goes_before_what_was_noted() -> None:
@@ -295,9 +295,9 @@ def test_nothing_written_breaks_the_reader(
 @given(st.lists(st.fixed_dictionaries({}, optional={"from": JSON, "ports": JSON}), max_size=3))
 def test_only_what_names_nobody_means_everybody(rules: list[dict[str, Any]]) -> None:
     for rule in policy.parse(written(ingress=rules)).ingress:
-        said = rules[rule.index]
-        assert (rule.peers is None) == (said.get("from") in (None, []))
-        assert (rule.ports is None) == (said.get("ports") in (None, []))
+        source = rules[rule.index]
+        assert (rule.peers is None) == (source.get("from") in (None, []))
+        assert (rule.ports is None) == (source.get("ports") in (None, []))
 
 
 def test_the_published_policy() -> None:

@@ -88,8 +88,8 @@ def test_missing_networks_and_pods() -> None:
     assert by_type(missing)["Bound"] == ("False", "NetworkMissing", "NAD x: does not exist")
     assert by_type(missing)["SelectorsMatch"][0] == "Unknown"
     empty = replace(FOUND, bindings=(Binding("blue", ()), Binding("red", ())))
-    said = "no pod that podSelector selects is on blue or red"
-    assert by_type(empty)["Bound"] == ("False", "NoPods", said)
+    message = "no pod that podSelector selects is on blue or red"
+    assert by_type(empty)["Bound"] == ("False", "NoPods", message)
 
 
 def test_of_very_many_missing_networks_some_are_named() -> None:

@@ -9,7 +9,7 @@ from weft.app import manageroptions, settings
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (settings.ClusterManager(workers=0), "--workers 0: must be at least 1"),
         (settings.ClusterManager(default_mtu=575), "--default-mtu 575: must be from 576 to 65535"),
@@ -23,9 +23,9 @@ from weft.app import manageroptions, settings
     ],
 )
 def test_what_cannot_work_is_refused_by_its_flag(
-    options: settings.ClusterManager, said: str
+    options: settings.ClusterManager, message: str
 ) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         manageroptions.check(options)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     manageroptions.check(settings.ClusterManager())

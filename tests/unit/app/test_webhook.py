@@ -37,7 +37,7 @@ def test_only_what_is_not_trusted_yet_is_written() -> None:
 
 
 def test_a_refusal_is_an_answer_too() -> None:
-    said = webhook.answer("u", Verdict("is wrong", ("hm",)))["response"]
-    assert (said["uid"], said["allowed"], said["warnings"]) == ("u", False, ["hm"])
-    assert said["status"]["message"] == "is wrong"
+    response = webhook.answer("u", Verdict("is wrong", ("hm",)))["response"]
+    assert (response["uid"], response["allowed"], response["warnings"]) == ("u", False, ["hm"])
+    assert response["status"]["message"] == "is wrong"
     assert webhook.answer("u", Verdict())["response"] == {"uid": "u", "allowed": True}

@@ -39,8 +39,8 @@ def found(*objects: Any) -> list[mistakes.Mistake]:
     ids=lambda case: case.name,
 )
 def test_it_says_what_the_cluster_would_say(case: bad_input.Case) -> None:
-    said = [one.message for one in found(case.obj)]
-    assert any(all(word in one for word in case.words) for one in said), said
+    messages = [one.message for one in found(case.obj)]
+    assert any(all(word in one for word in case.words) for one in messages), messages
 
 
 @pytest.mark.parametrize("case", bad_input.ELEMENTS, ids=lambda case: case.name)
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("obj", "said"),
+    ("obj", "message"),
     [
         (
             {"kind": "VirtualMachine", "metadata": {"name": "a"}, "spec": 7},
@@ -159,8 +159,8 @@ def test_what_cannot_be_read_is_one_sentence(
         ),
     ],
 )
-def test_what_no_api_server_would_take_is_reported(obj: Any, said: str) -> None:
-    assert [(one.message, one.is_error) for one in found(obj)] == [(said, True)]
+def test_what_no_api_server_would_take_is_reported(obj: Any, message: str) -> None:
+    assert [(one.message, one.is_error) for one in found(obj)] == [(message, True)]
 
 
 def test_a_kind_that_is_misspelt_is_reported_and_one_of_others_is_not() -> None:
@@ -219,7 +219,7 @@ def test_there_are_three_answers(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"kind":"Pod",\n\t"metadata":{"name":"a","name":"b"}}', "line 2: metadata.name appears"),
         ("kind: &k Pod\nmetadata: {name: *k}\nkind: Pod\n", "line 3: kind appears twice"),
@@ -230,11 +230,11 @@ def test_what_stands_twice_is_reported_in_either_language(
     capsys: pytest.CaptureFixture[str],
     file: Path,
     text: str,
-    said: str,
+    message: str,
 ) -> None:
     file.write_text(text)
     assert run(monkeypatch, str(file)) == 1
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "[" * 100_000 + "]" * 100_000, "BOMB"])

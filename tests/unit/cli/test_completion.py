@@ -74,9 +74,9 @@ def test_zsh_knows_what_completes_weft() -> None:
 @pytest.mark.parametrize("typed", ["weft matrix --ip", "weft check --na"])
 def test_what_zsh_and_fish_ask(typed: str) -> None:
     asked = {"_WEFT_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": typed}
-    said = weft(**asked)
-    assert said.startswith("_arguments ")
-    assert typed.split()[-1] in said
+    script = weft(**asked)
+    assert script.startswith("_arguments ")
+    assert typed.split()[-1] in script
 
 
 def test_a_command_that_is_none_offers_nothing() -> None:

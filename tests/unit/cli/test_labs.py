@@ -33,9 +33,9 @@ def test_where_there_is_no_cluster_a_lab_is_offered(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "matrix blue") == 1
-    said = capsys.readouterr().err
-    assert "no cluster is chosen" in said
-    assert "set KUBECONFIG, or try a lab: pip install weft-lab" in said
+    err = capsys.readouterr().err
+    assert "no cluster is chosen" in err
+    assert "set KUBECONFIG, or try a lab: pip install weft-lab" in err
 
 
 def test_every_kubeconfig_is_some_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

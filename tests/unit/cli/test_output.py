@@ -45,7 +45,7 @@ FORMS = (output.TEXT, output.JSON, output.SVG)
 
 
 @pytest.mark.parametrize(
-    ("said", "form", "target"),
+    ("text", "form", "target"),
     [
         ("text", "", output.Target("text")),
         ("svg", "", output.Target("svg")),
@@ -58,15 +58,15 @@ FORMS = (output.TEXT, output.JSON, output.SVG)
         ("it", "tree", output.Target("text", "it")),
     ],
 )
-def test_what_an_output_asks_for(said: str, form: str, target: output.Target) -> None:
-    assert output.target("weft matrix", said, FORMS, form) == target
+def test_what_an_output_asks_for(text: str, form: str, target: output.Target) -> None:
+    assert output.target("weft matrix", text, FORMS, form) == target
 
 
-@pytest.mark.parametrize("said", ["picture.png", "mermaid", "it.mmd", ""])
-def test_an_output_that_is_none_is_refused_with_those_that_are(said: str) -> None:
+@pytest.mark.parametrize("text", ["picture.png", "mermaid", "it.mmd", ""])
+def test_an_output_that_is_none_is_refused_with_those_that_are(text: str) -> None:
     rule = r"must be text, json, svg, or a file that ends in .txt, .json, .svg"
     with pytest.raises(errors.InvalidInput, match=rule):
-        output.target("weft matrix", said, FORMS)
+        output.target("weft matrix", text, FORMS)
 
 
 def test_lines_go_to_a_file_without_colours(tmp_path: Path) -> None:

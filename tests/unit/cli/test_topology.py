@@ -33,9 +33,9 @@ def test_a_machine_that_is_no_node_and_a_cluster_that_is_no_lab(
     monkeypatch.setenv("KUBECONFIG", str(other))
     monkeypatch.setattr(settings, "NB", replace(settings.NB, default=f"unix:{tmp_path}/none"))
     assert run(monkeypatch, "topology") == 1
-    said = capsys.readouterr().err
-    assert "there are no OVN databases on this machine" in said
-    assert "name a lab with --lab" in said
+    err = capsys.readouterr().err
+    assert "there are no OVN databases on this machine" in err
+    assert "name a lab with --lab" in err
 
 
 def test_two_pictures_at_once(
@@ -49,6 +49,6 @@ def test_a_node_without_databases(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "topology --nb unix:/nowhere/a --sb unix:/nowhere/b") == 1
-    said = capsys.readouterr().err
-    assert "cannot connect" in said
-    assert "is the database server running?" in said
+    err = capsys.readouterr().err
+    assert "cannot connect" in err
+    assert "is the database server running?" in err

@@ -56,13 +56,13 @@ async def test_cancelling_the_whole_cancels_the_parts() -> None:
 async def test_a_connection_that_ends_unawaited_is_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    said: list[bool] = []
+    tracebacks: list[bool] = []
     running = asyncio.get_running_loop()
     with caplog.at_level("INFO"):
         for error in (ConnectionResetError(104, "reset"), KeyError("mistake")):
             loop._log_exception(
                 running, {"message": "Fatal error", "exception": error, "transport": 1}
             )
-            said.append(caplog.records[-1].exc_info is not None)
-    assert said == [False, True]
+            tracebacks.append(caplog.records[-1].exc_info is not None)
+    assert tracebacks == [False, True]
     assert "reset" in caplog.records[0].message

@@ -37,10 +37,10 @@ def test_the_budget_itself_may_be_used_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(b"{", "at line 1"), (b'{\n"a": nan}', "at line 2"), (b"\xff", "line 1")]
+    ("text", "message"), [(b"{", "at line 1"), (b'{\n"a": nan}', "at line 2"), (b"\xff", "line 1")]
 )
-def test_what_is_no_json_is_named_with_its_line(text: bytes, said: str) -> None:
-    with pytest.raises(Malformed, match=said):
+def test_what_is_no_json_is_named_with_its_line(text: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
         jsontext.parse(text, SMALL)
 
 

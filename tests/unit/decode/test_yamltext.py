@@ -61,7 +61,7 @@ def test_an_alias_within_the_budget_is_what_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a: &a [*a]", "is part of its own anchor: *a at line 1"),
         ("a: 1\nb: *c", "is not known: *c at line 2"),
@@ -77,10 +77,10 @@ def test_an_alias_within_the_budget_is_what_it_stands_for() -> None:
         ("<<: 1", "neither a map nor a list of maps at line 1"),
     ],
 )
-def test_what_is_no_json_is_named_with_its_line(text: str, said: str) -> None:
+def test_what_is_no_json_is_named_with_its_line(text: str, message: str) -> None:
     with pytest.raises(Malformed) as caught:
         one(text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_kubernetes_has_no_dates_and_no_numbers_of_base_60() -> None:

@@ -40,9 +40,9 @@ def test_a_file_that_no_server_opens_is_put_aside(tmp_path: Path, data: bytes, w
     path, template = tmp_path / "db", tmp_path / "template"
     path.write_bytes(data)
     template.write_bytes(NEW)
-    said = dbfiles.mend(path, template, shown="/run/db")
-    assert said.startswith(f"it {what}")
-    assert said.endswith("it was made anew, the old one is /run/db.broken")
+    message = dbfiles.mend(path, template, shown="/run/db")
+    assert message.startswith(f"it {what}")
+    assert message.endswith("it was made anew, the old one is /run/db.broken")
     assert path.read_bytes() == NEW
     assert (tmp_path / "db.broken").read_bytes() == data
     assert dbfiles.mend(path, template, shown="/run/db") == ""

@@ -79,7 +79,7 @@ def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"current-context": "other"}, 'contexts "other": is not in the file'),
         ({"clusters": None}, 'clusters "k": is not in the file'),
@@ -104,11 +104,11 @@ def test_a_unix_socket_is_a_server(tmp_path: Path) -> None:
         ({"clusters": [{"name": "k", "cluster": "k"}]}, 'server "": must begin with'),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_what_is_wrong_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = write(tmp_path / "config", document(**changes))
     with pytest.raises(errors.InvalidInput) as caught:
         config.from_file(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 

@@ -30,10 +30,14 @@ def test_a_new_switch_learns_who_and_where_it_is() -> None:
 
 
 def test_what_an_administrator_said_stays() -> None:
-    said: dict[str, rows.Atom] = {"system-id": "host-7", "ovn-encap-ip": "203.0.113.7", "rack": "b"}
-    ids = written(NODE, said)
-    assert {key: ids[key] for key in said} == said
-    assert not ss.written(ids) & set(said)
+    present: dict[str, rows.Atom] = {
+        "system-id": "host-7",
+        "ovn-encap-ip": "203.0.113.7",
+        "rack": "b",
+    }
+    ids = written(NODE, present)
+    assert {key: ids[key] for key in present} == present
+    assert not ss.written(ids) & set(present)
 
 
 def test_what_weft_said_follows_the_node_and_what_somebody_altered_is_written_again() -> None:
@@ -45,8 +49,8 @@ def test_what_weft_said_follows_the_node_and_what_somebody_altered_is_written_ag
 
 
 def test_running_twice_changes_nothing() -> None:
-    said: dict[str, rows.Atom] = {"system-id": "host-7"}
-    once = written(NODE, said)
+    present: dict[str, rows.Atom] = {"system-id": "host-7"}
+    once = written(NODE, present)
     assert written(NODE, once) == once
     lost = {key: value for key, value in once.items() if key != "ovn-encap-type"}
     assert written(NODE, lost) == once

@@ -105,8 +105,8 @@ def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, bl
         pods={POD: asked},
     )
     first: Any = SimpleNamespace(nad=NAD, interface="net1", pod=POD)
-    said = addplan.held_up_by(first, deps)
-    assert re.search(blamed, said)
-    assert ("default/blue" in said) == said.startswith("no decision")
+    message = addplan.held_up_by(first, deps)
+    assert re.search(blamed, message)
+    assert ("default/blue" in message) == message.startswith("no decision")
     gone: Any = SimpleNamespace(pod=ObjectKey("default", "gone"), nad=None)
     assert addplan.held_up_by(gone, deps) == ""

@@ -66,7 +66,7 @@ def solicitation(mac: str) -> bytes:
 
 async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once() -> None:
     guests = [f"0a:58:00:00:00:{number:02x}" for number in range(3)]
-    said = replace(SAID, leases=dict.fromkeys(guests))
+    advertised = replace(SAID, leases=dict.fromkeys(guests))
     ovs: Any = SimpleNamespace(subscribe=lambda table, function: None)
     speaker = advertise.RouterAdvertiser(ovs)
     device, wire = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -74,7 +74,7 @@ async def test_a_device_that_fails_while_guests_wait_is_opened_anew_once() -> No
     for guest in guests:
         wire.send(solicitation(guest))
     wire.close()  # what has come can be read, and nothing can be sent
-    speaker._devices["blue"] = advertise.OpenDevice(said, device)
+    speaker._devices["blue"] = advertise.OpenDevice(advertised, device)
     speaker._read_frames("blue")
     assert speaker.figures()[Metric.ADVERTISED] == 0
     assert device.fileno() == -1

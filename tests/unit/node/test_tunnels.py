@@ -28,8 +28,8 @@ def test_the_condition(states: dict[str, State], status: str, reason: str, messa
 
 
 def test_a_message_names_few() -> None:
-    said = tunnels.named([f"node{number}" for number in range(12)])
-    assert said.endswith("node9 and 2 more are")
+    message = tunnels.named([f"node{number}" for number in range(12)])
+    assert message.endswith("node9 and 2 more are")
 
 
 def test_marks_follow_the_dead_tunnels_alone() -> None:

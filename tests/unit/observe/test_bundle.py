@@ -48,8 +48,10 @@ def test_any_token_of_a_service_account_is_blanked(middle: str) -> None:
 
 
 def test_what_is_needed_stays() -> None:
-    said = "Pod default/web1: no address is free in subnet 10.9.0.0/24 (secrets may not be listed)"
-    assert bundle.blanked(said) == said
+    message = (
+        "Pod default/web1: no address is free in subnet 10.9.0.0/24 (secrets may not be listed)"
+    )
+    assert bundle.blanked(message) == message
 
 
 def test_a_pod_is_without_what_people_put_into_it() -> None:

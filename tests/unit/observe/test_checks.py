@@ -22,13 +22,16 @@ NOW = datetime(2025, 1, 1, 12, 0, 30, tzinfo=UTC)
 
 def node(name: str, *, announced: bool = True, ovn: str = "", **conditions: str) -> dict[str, Any]:
     """`ovn` is the reason of the condition for known faults."""
-    said = {names.NODE_CHASSIS_ID: f"chassis-{name}", names.NODE_ENCAP_IPS: '["172.31.1.11"]'}
+    annotations = {
+        names.NODE_CHASSIS_ID: f"chassis-{name}",
+        names.NODE_ENCAP_IPS: '["172.31.1.11"]',
+    }
     listed = [{"type": type, "status": status} for type, status in conditions.items()]
     if ovn:
         known = "False" if ovn == "NoneKnown" else "True"
         listed.append({"type": names.OVN_CONDITION, "status": known, "reason": ovn})
     return {
-        "metadata": {"name": name, "annotations": said if announced else {}},
+        "metadata": {"name": name, "annotations": annotations if announced else {}},
         "status": {"conditions": listed},
     }
 
@@ -135,8 +138,10 @@ def test_versions_that_differ() -> None:
     assert wrong(nodes=nodes[1:]) == []
     (released,) = leases
     released["spec"]["holderIdentity"] = ""
-    said = [one for one in wrong(leases=[released], nodes=nodes[1:]) if one[1] != "cluster manager"]
-    assert said == []
+    problems = [
+        one for one in wrong(leases=[released], nodes=nodes[1:]) if one[1] != "cluster manager"
+    ]
+    assert problems == []
 
 
 def test_nads_that_were_not_accepted() -> None:

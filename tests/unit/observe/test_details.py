@@ -57,8 +57,8 @@ def test_excluded_and_claimed_addresses_are_not_free() -> None:
         "spec": {"network": "blue", "interface": "net1"},
         "status": {"ips": ["10.5.0.6/29", "10.5.0.2/29"]},
     }
-    said = nad_object(subnets="10.5.0.0/29", excludeSubnets="10.5.0.4/31")
-    assert network(Objects(nads=[said], claims=[claim])).free == 2
+    nad = nad_object(subnets="10.5.0.0/29", excludeSubnets="10.5.0.4/31")
+    assert network(Objects(nads=[nad], claims=[claim])).free == 2
 
 
 def test_nothing_is_reported_of_a_network_without_subnets_or_nad() -> None:

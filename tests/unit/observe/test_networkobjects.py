@@ -37,9 +37,11 @@ def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
     refused = Definition(ObjectKey("evil", "blue"), problem="it belongs to namespace default")
     obj = made(edits=(edit,), definitions=(Definition(ObjectKey("default", "blue")), refused))
     assert networkobjects.rows([obj])[0][-1] == "EditWaits"
-    said = [message for _, message in networkobjects.troubles([obj])]
-    assert any("1 pods have the old configuration, 0 the new (Pod default/one)" in x for x in said)
-    assert any("evil/blue does not count" in x for x in said)
+    messages = [message for _, message in networkobjects.troubles([obj])]
+    assert any(
+        "1 pods have the old configuration, 0 the new (Pod default/one)" in x for x in messages
+    )
+    assert any("evil/blue does not count" in x for x in messages)
 
 
 def test_an_object_without_a_status() -> None:

@@ -87,7 +87,7 @@ def test_an_mtu_that_is_not_the_networks_is_reported() -> None:
     made = changed(graph(), "web-7d9f8b6c5-bcdfg", mtu=1500)
     networks = tuple(replace(network, mtu=1400) for network in made.networks)
     found = faults(overview.fold(replace(made, networks=networks)))
-    assert {said for _, each in found for said in each} == {"MTU 1500"}
+    assert {mark for _, each in found for mark in each} == {"MTU 1500"}
 
 
 def test_what_is_wrong_comes_first_in_its_workload() -> None:

@@ -18,8 +18,8 @@ def test_a_severity_makes_it_log_through_the_meter() -> None:
     row = made(acl.Log("alert", "NP:ns"))
     assert row.key == "policy/0"
     assert row.parent == rows.Ref("Port_Group", "a1")
-    said = {"name": "NP:ns", "log": True, "severity": "alert", "meter": "acl-logging"}
-    assert said.items() <= row.columns.items()
+    logging = {"name": "NP:ns", "log": True, "severity": "alert", "meter": "acl-logging"}
+    assert logging.items() <= row.columns.items()
 
 
 def test_without_one_or_with_what_is_none_it_does_not() -> None:

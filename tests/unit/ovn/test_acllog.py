@@ -14,8 +14,8 @@ V6 = f"{ENDS},ipv6_src=fd20::11,ipv6_dst=fd20::12,ipv6_label=0x00000,nw_tos=0"
 
 
 def line(flow: str, direction: str = "to-lport") -> str:
-    said = f'name="audit:ns:Ingress", verdict=allow, severity=info, direction={direction}'
-    return f"{HEAD}{said}: {flow}"
+    fields = f'name="audit:ns:Ingress", verdict=allow, severity=info, direction={direction}'
+    return f"{HEAD}{fields}: {flow}"
 
 
 @pytest.mark.parametrize(

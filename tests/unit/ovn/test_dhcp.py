@@ -15,8 +15,8 @@ SPEC = model.NetworkSpec(
 )
 
 
-def network(**said: Any) -> model.Network:
-    return model.Network(replace(SPEC, dhcp=model.Dhcp(**said)), 3)
+def network(**options: Any) -> model.Network:
+    return model.Network(replace(SPEC, dhcp=model.Dhcp(**options)), 3)
 
 
 def by_key(network: model.Network) -> dict[str, rows.Row]:

@@ -125,9 +125,9 @@ def test_a_port_without_an_address_leases_none() -> None:
 
 
 def test_the_networks_settings_are_reported_with_a_lease_and_alone() -> None:
-    said = dhcpv6.Settings((IPv6Address("fd00:1::2"), IPv6Address("fd00:1::3")), "lab.example")
+    settings = dhcpv6.Settings((IPv6Address("fd00:1::2"), IPv6Address("fd00:1::3")), "lab.example")
     expected = [
-        (Option.DNS_SERVERS, said.dns[0].packed + said.dns[1].packed),
+        (Option.DNS_SERVERS, settings.dns[0].packed + settings.dns[1].packed),
         (Option.DOMAIN_SEARCH, b"\3lab\7example\0"),
     ]
     for sent in (
@@ -135,7 +135,7 @@ def test_the_networks_settings_are_reported_with_a_lease_and_alone() -> None:
         frame(Type.INFORMATION_REQUEST, CLIENT_ID),
         frame(Type.INFORMATION_REQUEST),
     ):
-        _, options = answered(sent, settings=said)
+        _, options = answered(sent, settings=settings)
         assert options[-2:] == expected
 
 

@@ -13,17 +13,17 @@ from weft.ovn.flows import CopyField, Field, FlowEvent, FlowUpdate, Masked, Resu
 
 
 def test_a_flow_is_said_as_openflow_has_it() -> None:
-    said = flows.flow(
+    flow = flows.flow(
         250,
         10,
         {Field.IN_PORT: 7, Field.ETH_DST: Masked(1 << 40, 1 << 40)},
         SetField(Field.REG14, 1),
     )
-    message = flows.add(said, 5)
+    message = flows.add(flow, 5)
     version, kind, length, xid = flows.HEADER.unpack_from(message)
     assert (version, kind, length, xid) == (6, 14, len(message), 5)
     cookie, mask, table, command = struct.unpack_from("!QQBB", message, 8)
-    assert (cookie, mask, table, command) == (said.cookie, 0, 250, 0)
+    assert (cookie, mask, table, command) == (flow.cookie, 0, 250, 0)
     assert message[48:72].hex() == "0001001c" + "8000000400000007" + "8000070c" + "0100000000000100"
     assert message[72:80] == bytes(8)
     assert message[80:].hex() == "0004001800000000" + "00190010" + "00011c0400000001" + "00000000"

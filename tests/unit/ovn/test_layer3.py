@@ -30,8 +30,8 @@ def test_switch_and_router_by_the_fields_names(
     assert towards.columns["networks"] == {"10.128.4.1/23", "fd00:10:0:2::1/64"}
     assert towards.parent == rows.Ref("Logical_Router", f"{p}ovn_cluster_router")
     other = found["Logical_Switch_Port", f"stor-{p}node1"]
-    said = {"router-port": f"rtos-{p}node1", "requested-tnl-key": "2"}
-    assert other.columns["options"] == said
+    options = {"router-port": f"rtos-{p}node1", "requested-tnl-key": "2"}
+    assert other.columns["options"] == options
     assert (other.columns["type"], other.columns["addresses"]) == ("router", {"router"})
 
 
@@ -91,12 +91,12 @@ def test_dhcp_leads_out_or_to_the_other_nodes_only(
 ) -> None:
     (row,) = (row for row in layer3.own(network, own) if row.table == "DHCP_Options")
     assert row.columns["cidr"] == "10.128.4.0/23"
-    said = mapping(row.columns["options"])
+    options = mapping(row.columns["options"])
     if name == "default":
-        assert said["router"] == "10.128.4.1"
+        assert options["router"] == "10.128.4.1"
     else:
-        assert "router" not in said
-        assert said["classless_static_route"] == "{10.128.0.0/14,10.128.4.1}"
+        assert "router" not in options
+        assert options["classless_static_route"] == "{10.128.0.0/14,10.128.4.1}"
 
 
 def test_a_router_that_is_configured_stands_among_the_ways(

@@ -12,7 +12,7 @@ DHCPV6 = next(fault for fault in vulnerabilities.KNOWN if fault.name == "CVE-202
 
 
 @pytest.mark.parametrize(
-    ("said", "is_in"),
+    ("text", "is_in"),
     [
         ("25.03.0-20.41.0-78.8", True),
         ("25.03.2", True),
@@ -29,8 +29,8 @@ DHCPV6 = next(fault for fault in vulnerabilities.KNOWN if fault.name == "CVE-202
         ("24.09.3", True),
     ],
 )
-def test_a_fault_is_in_a_series_until_it_is_mended_there(said: str, is_in: bool) -> None:
-    version = vulnerabilities.parse(said)
+def test_a_fault_is_in_a_series_until_it_is_mended_there(text: str, is_in: bool) -> None:
+    version = vulnerabilities.parse(text)
     assert version is not None
     assert DHCPV6.is_in(version) is is_in
 
@@ -58,8 +58,8 @@ def test_what_is_shielded_is_reported_as_such() -> None:
 def test_a_sound_version_and_one_that_is_not_said() -> None:
     sound = vulnerabilities.report("26.03.1-21.0.0-80.0")
     assert (sound.exposure, sound.status) == (vulnerabilities.Exposure.NONE_KNOWN, "False")
-    for said in ("", "master", "25.03"):
-        told = vulnerabilities.report(said)
+    for text in ("", "master", "25.03"):
+        told = vulnerabilities.report(text)
         assert (told.exposure, told.status) == (vulnerabilities.Exposure.UNKNOWN, "Unknown")
 
 

@@ -183,8 +183,8 @@ def test_what_a_row_refers_to_may_go_in_the_message_that_brings_it(
     """The server puts two transactions into one message where a reader is slow."""
     copy.patch(there("d"))
     copy.expect(insert("p", name="a", dhcp="d"))
-    said: Any = {"Port": {"p": NEW}, "Dhcp": {"d": {"delete": None}}}
-    changes = copy.patch({table: said[table] for table in order})
+    updates: Any = {"Port": {"p": NEW}, "Dhcp": {"d": {"delete": None}}}
+    changes = copy.patch({table: updates[table] for table in order})
     assert copy.every("Port")["p"]["dhcp"] == frozenset()
     assert [c.new["dhcp"] for c in changes if c.table == "Port" and c.new] == ["d", frozenset()]
 
@@ -207,5 +207,7 @@ def test_differences_tell_what_was_missed(copy: contents.Contents) -> None:
             }
         }
     )
-    said = {(c.uuid, c.old is None, c.new is None) for c in contents.differences(copy, fresh)}
-    assert said == {("gone", False, True), ("changed", False, False), ("new", True, False)}
+    differences = {
+        (c.uuid, c.old is None, c.new is None) for c in contents.differences(copy, fresh)
+    }
+    assert differences == {("gone", False, True), ("changed", False, False), ("new", True, False)}

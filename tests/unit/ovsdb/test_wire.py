@@ -30,24 +30,24 @@ messages = st.lists(st.dictionaries(texts, values, max_size=4), max_size=6)
 @example([{"a": "\\"}, {"}{": '\\"}'}], list(range(60)))
 @example([{"a": {"b": "}"}}], list(range(30)))
 def test_messages_come_out_whole_however_they_were_cut(
-    said: list[dict[str, object]], cuts: list[int]
+    messages: list[dict[str, object]], cuts: list[int]
 ) -> None:
-    stream = b"".join(map(orjson.dumps, said))
+    stream = b"".join(map(orjson.dumps, messages))
     bounds = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     framer = wire.Framer()
     received: list[object] = []
     for start, end in itertools.pairwise(bounds):
         received += framer.feed(stream[start:end])
-    assert received == said
+    assert received == messages
     assert framer.feed(b'{"next":1}') == [{"next": 1}]
 
 
 @given(messages)
 @settings(max_examples=40)
-def test_one_byte_at_a_time(said: list[dict[str, object]]) -> None:
+def test_one_byte_at_a_time(messages: list[dict[str, object]]) -> None:
     framer = wire.Framer()
-    stream = b"".join(map(orjson.dumps, said))
-    assert [m for i in range(len(stream)) for m in framer.feed(stream[i : i + 1])] == said
+    stream = b"".join(map(orjson.dumps, messages))
+    assert [m for i in range(len(stream)) for m in framer.feed(stream[i : i + 1])] == messages
 
 
 @pytest.mark.parametrize("data", [b'{"a":oops}{"b":1}', b'{"a":1,}', b'{"a":{}}}', b'{"a":1}]}'])
@@ -136,7 +136,7 @@ OPERATIONS = [{"op": "insert", "table": "Switch"}, {"op": "mutate", "table": "Po
 
 
 @pytest.mark.parametrize(
-    ("results", "kind", "said"),
+    ("results", "kind", "message"),
     [
         (
             [{"uuid": 1}, {"error": "constraint violation", "details": "twice"}],
@@ -162,9 +162,9 @@ OPERATIONS = [{"op": "insert", "table": "Switch"}, {"op": "mutate", "table": "Po
     ],
 )
 def test_a_refusal_names_the_operation_and_the_servers_words(
-    results: list[object], kind: type[errors.WeftError], said: str
+    results: list[object], kind: type[errors.WeftError], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         wire.check("Toy", OPERATIONS, results)
 
 

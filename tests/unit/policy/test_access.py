@@ -18,13 +18,13 @@ LABELS = {"ta": {}, "tb": {}, "tc": {"tier": "trusted"}, "shared": {}, "default"
 RULE = access.AccessRule(frozenset({"default", "shared"}), LABELS.get)
 
 
-def network(owner: str, **said: Any) -> model.Network:
-    spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, access=model.Access(**said))
+def network(owner: str, **access: Any) -> model.Network:
+    spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, access=model.Access(**access))
     return model.Network(spec, 1, ObjectKey.parse(owner) if owner else None)
 
 
 @pytest.mark.parametrize(
-    ("owner", "said", "admitted"),
+    ("owner", "access", "admitted"),
     [
         ("ta/blue", {}, {"ta"}),
         ("ta/blue", {"namespaces": ()}, {"ta"}),
@@ -40,8 +40,8 @@ def network(owner: str, **said: Any) -> model.Network:
         ("", {}, {*LABELS, "unknown"}),
     ],
 )
-def test_whom_an_owner_lets_in(owner: str, said: dict[str, object], admitted: set[str]) -> None:
-    made = network(owner, **said)
+def test_whom_an_owner_lets_in(owner: str, access: dict[str, object], admitted: set[str]) -> None:
+    made = network(owner, **access)
     assert {each for each in (*LABELS, "unknown") if RULE.admits(made, each)} == admitted
 
 

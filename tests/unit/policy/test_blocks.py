@@ -35,11 +35,11 @@ def test_an_address_is_in_the_cidrs_if_a_block_has_it(found: list[netpolicy.IPBl
     made = blocks.cidrs(found)
     for base in BASES.values():
         for address in (ip_address(base + number) for number in range(40)):
-            said = any(
+            is_in_block = any(
                 address in block.subnet and not any(address in hole for hole in block.excepts)
                 for block in found
             )
-            assert sum(address in part for part in made) == said
+            assert sum(address in part for part in made) == is_in_block
 
 
 def test_a_hole_splits_and_the_parts_are_joined_again() -> None:

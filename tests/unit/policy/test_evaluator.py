@@ -402,8 +402,8 @@ def test_table(case: Case) -> None:
             (to,) = [each for each in other_end.addresses if each.version == version]
             connection = replace(case.connection, source=sent, target=to)
             for policies in (case.policies, tuple(reversed(case.policies))):
-                said = evaluator.allowed(policies, NETWORKS, one_end, other_end, connection)
-                assert said == is_open(case.table, source, target), (source, target, version)
+                is_allowed = evaluator.allowed(policies, NETWORKS, one_end, other_end, connection)
+                assert is_allowed == is_open(case.table, source, target), (source, target, version)
 
 
 def test_a_pod_reaches_itself() -> None:

@@ -184,12 +184,12 @@ class Networks:
 
     def held_back(self, nad: Nad) -> tuple[str, ...]:
         """Returns the keys of a NAD's edit that waits for pods; none if no edit waits."""
-        accepted, said = nad.accepted, nad.spec
-        if not accepted or not said or said is self._register.standing(nad.key):
+        accepted, declared = nad.accepted, nad.spec
+        if not accepted or not declared or declared is self._register.standing(nad.key):
             return ()
         if nad.key in self._register.settlement(accepted.name).refused:
             return ()
-        return edits.held_back(accepted, said)
+        return edits.held_back(accepted, declared)
 
     def users(self, network: str) -> dict[str, str]:
         """Returns the pods on a network, through any NAD: uid to label."""

@@ -211,10 +211,10 @@ class NetworkStatuses:
 
 
 def _changes(nad: Nad, fields: Iterable[str]) -> tuple[Change, ...]:
-    accepted, said = nad.accepted, nad.spec
+    accepted, declared = nad.accepted, nad.spec
     assert accepted is not None
-    assert said is not None
+    assert declared is not None
     return tuple(
-        Change(each, str(reading.value_of(said, each)), str(reading.value_of(accepted, each)))
+        Change(each, str(reading.value_of(declared, each)), str(reading.value_of(accepted, each)))
         for each in fields
     )

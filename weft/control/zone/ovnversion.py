@@ -86,5 +86,5 @@ def condition(
 
     `before` is the present condition, `now` the time (RFC 3339).
     """
-    said = (names.OVN_CONDITION, report.status, report.exposure.value, report.message)
-    return conditions.of_node(said, before, now)
+    fields = (names.OVN_CONDITION, report.status, report.exposure.value, report.message)
+    return conditions.of_node(fields, before, now)

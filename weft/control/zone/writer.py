@@ -321,8 +321,8 @@ def _report(written: Iterable[Unit]) -> None:
     for unit in written:
         ids = unit[0].columns.get("external_ids") if unit[0].table == ports.PORT else None
         if isinstance(ids, Mapping) and (uid := ids.get(names.OWNER_UID)):
-            said = "rows of %s are in the Northbound database"
-            log.info(said, ids.get(names.OWNER), extra=logid.about(str(uid)))
+            message = "rows of %s are in the Northbound database"
+            log.info(message, ids.get(names.OWNER), extra=logid.about(str(uid)))
 
 
 async def _answers(database: replica.Replica) -> bool:

@@ -216,7 +216,7 @@ _REVIEWS = (
             Ask(
                 "POST",
                 f"{_AUTHENTICATION}/tokenreviews",
-                lambda said: {"spec": {"token": said[1]["status"]["token"]}},
+                lambda answers: {"spec": {"token": answers[1]["status"]["token"]}},
             ),
         ),
     ),

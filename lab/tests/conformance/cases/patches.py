@@ -306,7 +306,7 @@ def _owners(*found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _owned_by(name: str, number: int) -> Callable[[Said], dict[str, Any]]:
-    return lambda said: _owners({**OWNER, "name": name, "uid": _uid(said[number])})
+    return lambda answers: _owners({**OWNER, "name": name, "uid": _uid(answers[number])})
 
 
 CASES = (
@@ -336,7 +336,7 @@ CASES = (
                     _owned_by("a", 0),
                     _owned_by("b", 1),
                     _owned_by("c", 1),
-                    lambda said: _owners({"uid": _uid(said[0]), "$patch": "delete"}),
+                    lambda answers: _owners({"uid": _uid(answers[0]), "$patch": "delete"}),
                     _owners({"name": "x"}),
                 )
             ),

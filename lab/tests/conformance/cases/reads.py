@@ -45,8 +45,8 @@ def _query(path: str, **query: str) -> str:
     return f"{path}?{'&'.join(f'{key}={quote(value)}' for key, value in query.items())}"
 
 
-def _next(said: list[object]) -> str:
-    body = said[-1]
+def _next(answers: list[object]) -> str:
+    body = answers[-1]
     assert isinstance(body, dict)
     return f"{MAPS}?limit=2&continue={body['metadata'].get('continue', '')}"
 

@@ -11,8 +11,8 @@ from lab.tests.conformance.exchange import MERGE, PARTIAL, TABLE, Ask, Case, Sai
 def _since(step: int, query: str = "", path: str = MAPS) -> Any:
     """The path of a watch that begins after the answer of a step."""
 
-    def found(said: Said) -> str:
-        begin = said[step]["metadata"]["resourceVersion"]
+    def found(answers: Said) -> str:
+        begin = answers[step]["metadata"]["resourceVersion"]
         return f"{path}?watch=1&timeoutSeconds=1&resourceVersion={begin}{query}"
 
     return found

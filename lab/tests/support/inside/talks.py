@@ -56,9 +56,9 @@ class Talks:
     def do_say(self, talk: int, by: str, wait: float) -> bool:
         """Whether the other end hears something that `by` (client or server) says now."""
         client, server = self.talks[talk]
-        said, received = (client, server) if by == "client" else (server, client)
+        sender, received = (client, server) if by == "client" else (server, client)
         try:
-            said.send(b"word")
+            sender.send(b"word")
             return bool(select.select([received], [], [], wait)[0]) and bool(received.recv(1 << 16))
         except OSError:
             return False

@@ -49,10 +49,10 @@ async def test_directives_of_another_type_are_no_errors_of_the_server(
     assert refusals in ([], [400], [422])
 
 
-async def refused(world: World, media: str, body: Any, said: str, code: int = 422) -> None:
+async def refused(world: World, media: str, body: Any, message: str, code: int = 422) -> None:
     with pytest.raises(status.ApiError) as caught:
         world.patch("pods", "web", media, body)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.code == code
 
 

@@ -84,5 +84,5 @@ async def test_defaults_of_list_elements_do_not_multiply() -> None:
 )
 def test_bytes_are_base64(text: str, place: int | None) -> None:
     node = structural.Node(kind="string", encoded=True)
-    said = "" if place is None else f"illegal base64 data at input byte {place}"
-    assert structural.mistyped(node, text) == said
+    message = "" if place is None else f"illegal base64 data at input byte {place}"
+    assert structural.mistyped(node, text) == message

@@ -13,7 +13,7 @@ from weft_lab.cli import lab
 
 
 @pytest.mark.parametrize(
-    ("started", "before", "nodes", "said"),
+    ("started", "before", "nodes", "sentence"),
     [
         (True, 0, 3, "Lab 'a' is up: 3 nodes."),
         (True, 3, 1, "Lab 'a' is up: 1 node."),
@@ -22,9 +22,11 @@ from weft_lab.cli import lab
         (False, 3, 1, "Lab 'a' has 1 node now, 3 before."),
     ],
 )
-def test_up_says_what_became_of_the_lab(started: bool, before: int, nodes: int, said: str) -> None:
+def test_up_says_what_became_of_the_lab(
+    started: bool, before: int, nodes: int, sentence: str
+) -> None:
     found = {"name": "a", "started": started, "lab": {"nodes": nodes}}
-    assert lab.became(found, before) == said
+    assert lab.became(found, before) == sentence
 
 
 def test_a_name_that_is_none_is_refused(

@@ -58,6 +58,6 @@ def test_the_default_lab_needs_no_name() -> None:
 def test_ctrl_c_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), names.interruptible("mine"):
         raise KeyboardInterrupt
-    said = capsys.readouterr().err
-    assert "Interrupted: nothing of lab 'mine' runs; " in said
-    assert "lab up --name mine starts it" in said
+    err = capsys.readouterr().err
+    assert "Interrupted: nothing of lab 'mine' runs; " in err
+    assert "lab up --name mine starts it" in err

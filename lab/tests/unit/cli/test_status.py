@@ -32,6 +32,6 @@ def test_what_several_nodes_have_is_said_once(capsys: pytest.CaptureFixture[str]
             "folder": "f",
         }
     )
-    said = capsys.readouterr().out
-    assert said.count("known faults") == 1
-    assert "a, c: OVN 25.03.0 has known faults: X" in said
+    out = capsys.readouterr().out
+    assert out.count("known faults") == 1
+    assert "a, c: OVN 25.03.0 has known faults: X" in out

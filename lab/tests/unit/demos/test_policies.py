@@ -59,7 +59,7 @@ def status(**changed: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("said", "is_in_force"),
+    ("status", "is_in_force"),
     [
         (status(), True),
         (None, False),
@@ -69,9 +69,9 @@ def status(**changed: object) -> dict[str, object]:
     ],
 )
 def test_a_policy_is_in_force_when_its_status_says_so_of_all_six(
-    said: Any, is_in_force: bool
+    status: Any, is_in_force: bool
 ) -> None:
-    obj = {"metadata": {"generation": 2}, **({"status": said} if said else {})}
+    obj = {"metadata": {"generation": 2}, **({"status": status} if status else {})}
     assert policies.in_force(obj) is is_in_force
 
 

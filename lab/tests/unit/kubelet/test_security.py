@@ -60,8 +60,8 @@ def test_what_no_container_can_be_given_is_refused(own: dict[str, Any], field: s
 
 
 def test_what_means_something_else_here_is_reported() -> None:
-    (said,) = security.ignored({"name": "c", "securityContext": {"privileged": True}})
-    assert "inside the pod alone" in said
+    (message,) = security.ignored({"name": "c", "securityContext": {"privileged": True}})
+    assert "inside the pod alone" in message
     assert list(security.ignored({"name": "c"})) == []
 
 

@@ -37,8 +37,8 @@ def test_the_networks_own_are_set(name: str, path: str) -> None:
     ],
 )
 def test_others_are_refused(name: str) -> None:
-    said = sysctls.forbidden(asks("net.ipv4.ip_forward", name))
-    assert said == f'forbidden sysctl: "{name[:253]}" not allowlisted'
+    message = sysctls.forbidden(asks("net.ipv4.ip_forward", name))
+    assert message == f'forbidden sysctl: "{name[:253]}" not allowlisted'
 
 
 def test_a_pod_on_its_nodes_network_sets_none() -> None:

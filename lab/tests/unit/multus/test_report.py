@@ -72,7 +72,7 @@ def test_the_clusters_network_is_the_default_wherever_the_route_leads() -> None:
 
 
 def test_everything_that_a_reader_wants() -> None:
-    said = report.entry("ovn-kubernetes", "eth0", ETH0, None)
-    assert said.ips == (ip_address("10.128.0.3"), ip_address("fd00:10:128::3"))
-    assert (said.mac, said.mtu) == ("0a:58:0a:80:00:03", 1400)
-    assert said.dns == {"nameservers": ["10.0.0.10"]}
+    entry = report.entry("ovn-kubernetes", "eth0", ETH0, None)
+    assert entry.ips == (ip_address("10.128.0.3"), ip_address("fd00:10:128::3"))
+    assert (entry.mac, entry.mtu) == ("0a:58:0a:80:00:03", 1400)
+    assert entry.dns == {"nameservers": ["10.0.0.10"]}

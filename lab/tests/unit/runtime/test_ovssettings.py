@@ -15,9 +15,9 @@ def settings(lab: spec.Lab, number: int = 1) -> dict[tuple[str, str], Columns]:
 
 
 def ids(found: dict[tuple[str, str], Columns]) -> rows.MapEntries:
-    said = found["Open_vSwitch", ""]["external_ids"]
-    assert isinstance(said, rows.MapEntries)
-    return said
+    external_ids = found["Open_vSwitch", ""]["external_ids"]
+    assert isinstance(external_ids, rows.MapEntries)
+    return external_ids
 
 
 def test_switch_knows_all_before_it_first_starts() -> None:
@@ -45,6 +45,6 @@ def test_datapath_is_the_labs() -> None:
 
 def test_no_key_for_this_chassis_alone_counts_more() -> None:
     lab = spec.Lab()
-    said = ids(settings(lab))
-    assert f"ovn-encap-ip-{spec.Node(lab.name, 1).chassis}" in said.absent
-    assert said.absent.isdisjoint(said.present)
+    external_ids = ids(settings(lab))
+    assert f"ovn-encap-ip-{spec.Node(lab.name, 1).chassis}" in external_ids.absent
+    assert external_ids.absent.isdisjoint(external_ids.present)

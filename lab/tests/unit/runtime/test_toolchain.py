@@ -8,7 +8,7 @@ from weft_lab.runtime import cache, debian, toolchain, wrappers
 
 
 @pytest.mark.parametrize(
-    ("said", "number"),
+    ("output", "number"),
     [
         ("ovn-northd 25.03.0\nOpen vSwitch Library 3.5.0", (25, 3, 0)),
         ("QEMU emulator version 10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)", (10, 0, 13)),
@@ -16,8 +16,8 @@ from weft_lab.runtime import cache, debian, toolchain, wrappers
         ("nothing of the kind", ()),
     ],
 )
-def test_version_is_the_first_dotted_number(said: str, number: tuple[int, ...]) -> None:
-    assert toolchain.version(said) == number
+def test_version_is_the_first_dotted_number(output: str, number: tuple[int, ...]) -> None:
+    assert toolchain.version(output) == number
 
 
 def test_an_unfinished_or_damaged_build_is_not_intact(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_what_kubevirt_does_not_know() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("template.spec.hostname", "cloud-init"),
         ("template.spec.domain.devices", "Some of its fields"),
@@ -89,5 +89,5 @@ def test_what_kubevirt_does_not_know() -> None:
         ("instancetype", "Not followed"),
     ],
 )
-def test_kubectl_explains_what_becomes_of_a_field(path: str, said: str) -> None:
-    assert said in fields.description(path)
+def test_kubectl_explains_what_becomes_of_a_field(path: str, message: str) -> None:
+    assert message in fields.description(path)

@@ -43,8 +43,8 @@ def apply(obj: Any, operations: Sequence[Mapping[str, Any]], budget: Budget) -> 
         try:
             document.carry_out(one)
         except Refused as why:
-            said = f"{_short(one.get('op'))} {_short(one.get('path'))}"
-            raise Refused(f"operation {number} ({said}): {why}") from None
+            operation = f"{_short(one.get('op'))} {_short(one.get('path'))}"
+            raise Refused(f"operation {number} ({operation}): {why}") from None
     return document.value
 
 

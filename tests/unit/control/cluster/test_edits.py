@@ -35,11 +35,11 @@ ACCEPTED = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, NETS, allow_pe
     ],
 )
 def test_what_waits(change: dict[str, object], keys: tuple[str, ...]) -> None:
-    said = replace(ACCEPTED, **change)  # type: ignore[arg-type]
-    assert edits.held_back(ACCEPTED, said) == keys
-    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=said, accepted=ACCEPTED)
-    assert edits.standing(found, used=True) == (ACCEPTED if keys else said)
-    assert edits.standing(found, used=False) == said
+    declared = replace(ACCEPTED, **change)  # type: ignore[arg-type]
+    assert edits.held_back(ACCEPTED, declared) == keys
+    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=declared, accepted=ACCEPTED)
+    assert edits.standing(found, used=True) == (ACCEPTED if keys else declared)
+    assert edits.standing(found, used=False) == declared
 
 
 def test_what_gives_counts_at_once() -> None:
@@ -54,8 +54,8 @@ def test_what_is_broken_stands_for_what_was_accepted_while_pods_use_it() -> None
 
 
 def test_what_waits_is_reported_with_both_values_some_pods_and_the_remedy() -> None:
-    said = replace(ACCEPTED, mtu=1400)
-    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=said, accepted=ACCEPTED)
+    declared = replace(ACCEPTED, mtu=1400)
+    found = Nad(ObjectKey("ta", "blue"), "u", "", spec=declared, accepted=ACCEPTED)
     pods = [f"Pod ta/p{number}" for number in range(12)]
     assert edits.waits(found, ("mtu",), pods, len(pods)) == (
         "NetworkAttachmentDefinition ta/blue: an edit waits until no pod uses network blue, which "

@@ -135,8 +135,8 @@ def test_what_was_accepted_is_known_after_an_edit_that_is_not() -> None:
 
 
 def test_what_is_hardly_meant_is_warned_of() -> None:
-    said = dict(read(nad("a", mut=1300)).warnings)[Reason.IGNORED_KEYS]
-    assert said == "spec.config.mut is ignored; did you mean mtu?"
+    message = dict(read(nad("a", mut=1300)).warnings)[Reason.IGNORED_KEYS]
+    assert message == "spec.config.mut is ignored; did you mean mtu?"
     near = dict(read(nad("a", type="ovn-k8s-cni-overlai")).warnings)[Reason.NOT_SERVED]
     assert "did you mean ovn-k8s-cni-overlay?" in near
     assert read(nad("a", type="macvlan")).warnings == ()
@@ -154,9 +154,9 @@ def test_another_plugins_nad_is_none_of_ours() -> None:
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
     found = read(nad("a", mtu=1500))
     assert found.spec is not None
-    said = dict(found.warnings)[Reason.MTU_TOO_LARGE]
-    assert "1500" in said
-    assert "1442" in said
+    message = dict(found.warnings)[Reason.MTU_TOO_LARGE]
+    assert "1500" in message
+    assert "1442" in message
     assert not read(nad("a", mtu=1500), underlay_mtu=9000).warnings
     assert not read(nad("a", mtu=1500), underlay_mtu=0).warnings
 

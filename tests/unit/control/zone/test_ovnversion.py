@@ -55,7 +55,7 @@ class Api:
 async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() -> None:
     subscribers: list[Any] = []
     asked: list[bool] = []
-    recorder: Any = SimpleNamespace(emit=lambda *said, **_: subscribers.append(said))
+    recorder: Any = SimpleNamespace(emit=lambda *event, **_: subscribers.append(event))
     database: Any = Databases(DEBIAN_13)
     api: Any = Api()
     made = ovnversion.OvnVersion(database, database, recorder, lambda: asked.append(True))
@@ -65,8 +65,8 @@ async def test_it_is_written_once_and_again_when_it_was_taken_away_or_changes() 
     ((about, reason, message),) = subscribers
     assert (about["kind"], reason) == ("Node", Reason.OVN_KNOWN_FAULT)
     assert "CVE-2026-5265" in message
-    (said,) = api.status["conditions"]
-    assert (said["type"], said["status"], said["reason"]) == (
+    (condition,) = api.status["conditions"]
+    assert (condition["type"], condition["status"], condition["reason"]) == (
         names.OVN_CONDITION,
         "True",
         "Exploitable",

@@ -124,9 +124,9 @@ def test_what_was_not_read_has_dashes(remote: str) -> None:
     assert (other.shape, other.faint, own.faint) == (Shape.ROUTER, True, False)
     assert other.y == own.y
     assert [box.faint for name in ("web", "db") for box in by_name(drawing, name)] == [False, True]
-    said = {text.content for text in drawing.texts}
-    assert logical.UNKNOWN in said
-    assert logical.EMPTY not in said
+    texts = {text.content for text in drawing.texts}
+    assert logical.UNKNOWN in texts
+    assert logical.EMPTY not in texts
 
 
 def test_many_pods_stand_in_columns() -> None:

@@ -95,9 +95,9 @@ def test_a_mismatch_stands_below_the_pod() -> None:
 
 
 def test_policies_mtu_and_free_addresses_are_reported() -> None:
-    said = "\n".join(text(governed(), 100))
-    assert "MTU 1380  7 free" in said
-    assert "policies isolate ingress" in said
+    output = "\n".join(text(governed(), 100))
+    assert "MTU 1380  7 free" in output
+    assert "policies isolate ingress" in output
 
 
 def test_why_a_node_cannot_be_read_is_reported() -> None:

@@ -52,19 +52,19 @@ def test_what_is_wrong_is_said() -> None:
     for row in made[0].tables["Logical_Switch_Port"].values():
         row["up"] = False
     made[1].tables["Logical_Switch_Port"].clear()
-    said = tree.logical(topology.build([*rows.snapshots(made), Snapshot("node3", trouble="gone")]))
-    assert "not up  no row of it in node2" in said
-    assert "zone node3  cannot be read: gone" in said
+    drawn = tree.logical(topology.build([*rows.snapshots(made), Snapshot("node3", trouble="gone")]))
+    assert "not up  no row of it in node2" in drawn
+    assert "zone node3  cannot be read: gone" in drawn
 
 
 def test_what_is_known_of_zones_that_were_not_read() -> None:
     made = rows.zones(3)
     rows.add_layer3(made, "default", {1: [("a", "x")]}, remote="")
     rows.add_layer2(made, "blue", {1: [("a", "x", "10.5.0.1")], 2: [("a", "y", "10.5.0.2")]})
-    said = tree.logical(topology.build([made[0].snapshot()]))
-    assert "├─ default  layer3  10.128.0.0/14  in node1, node2, node3\n" in said
-    assert "└─ blue  layer2  in node1, node2\n" in said
-    assert "no other zone" not in said
+    drawn = tree.logical(topology.build([made[0].snapshot()]))
+    assert "├─ default  layer3  10.128.0.0/14  in node1, node2, node3\n" in drawn
+    assert "└─ blue  layer2  in node1, node2\n" in drawn
+    assert "no other zone" not in drawn
 
 
 def test_an_empty_zone() -> None:
@@ -74,18 +74,18 @@ def test_an_empty_zone() -> None:
 
 
 def test_bridges_and_tunnels() -> None:
-    said = tree.physical(underlay.build(rows.snapshots(rows.zones(2))))
-    assert "br-phy  datapath netdev  carries the tunnels" in said
-    assert "node1 to node2  geneve: up at both ends" in said
-    assert "node2: ovn-node1  172.31.1.12 to 172.31.1.11" in said
+    drawn = tree.physical(underlay.build(rows.snapshots(rows.zones(2))))
+    assert "br-phy  datapath netdev  carries the tunnels" in drawn
+    assert "node1 to node2  geneve: up at both ends" in drawn
+    assert "node2: ovn-node1  172.31.1.12 to 172.31.1.11" in drawn
 
 
 def test_long_lines_are_continued_below() -> None:
     made = rows.zones(1)
     rows.add_layer2(made, "blue", {1: [("shop", "a-pod-whose-name-takes-a-while", "10.5.0.1")]})
-    said = tree.logical(topology.build(rows.snapshots(made)), 48).splitlines()
-    assert max(map(len, said)) <= 48
-    assert said[-2:] == [
+    drawn = tree.logical(topology.build(rows.snapshots(made)), 48).splitlines()
+    assert max(map(len, drawn)) <= 48
+    assert drawn[-2:] == [
         "      └─ pod shop/a-pod-whose-name-takes-a-while",
         "           10.5.0.1  0a:58:00:00:00:01",
     ]

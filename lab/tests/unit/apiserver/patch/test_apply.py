@@ -177,8 +177,8 @@ def test_a_list_that_is_whole_is_in_conflict_when_it_is_emptied() -> None:
 
 def test_elements_with_one_key_are_refused() -> None:
     twice = containers({"name": "a"}, {"name": "a"})
-    said = '.spec.containers: duplicate entries for key [name="a"]'
-    assert fields.repeated(POD, twice) == said
+    message = '.spec.containers: duplicate entries for key [name="a"]'
+    assert fields.repeated(POD, twice) == message
     assert fields.repeated(POD, containers({"name": "a"}, {"name": "b"})) == ""
 
 

@@ -16,9 +16,9 @@ from weft_lab.apiserver import (
 from weft_lab.apiserver.patch import operations
 
 
-def refused(world: World, media: str, body: Any, code: int, said: str) -> None:
+def refused(world: World, media: str, body: Any, code: int, message: str) -> None:
     before = world.get("widgets", "w")
-    with pytest.raises(status.ApiError, match=said) as caught:
+    with pytest.raises(status.ApiError, match=message) as caught:
         world.patch("widgets", "w", media, body)
     assert caught.value.code == code
     assert world.get("widgets", "w") == before
@@ -67,7 +67,7 @@ def test_operations(operation: dict[str, Any], wanted: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "said"),
+    ("operation", "message"),
     [
         ({"op": "add", "path": "/no/b", "value": 1}, 'operation 0 ("add" "/no/b"): the path'),
         ({"op": "remove", "path": "/no"}, "the member is not there"),
@@ -82,7 +82,7 @@ def test_operations(operation: dict[str, Any], wanted: Any) -> None:
         ({"op": "add", "path": "a", "value": 1}, "does not begin with a slash"),
     ],
 )
-def test_operations_that_do_not_fit_are_refused(operation: dict[str, Any], said: str) -> None:
+def test_operations_that_do_not_fit_are_refused(operation: dict[str, Any], message: str) -> None:
     with pytest.raises(operations.Refused) as caught:
         operations.apply({"l": [1, 2], "a": "x"}, [operation], request.BUDGET)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
