@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -28,6 +29,8 @@ from weft.model import ObjectKey
 from weft.ovn import tables
 from weft.ovsdb.replica import Replica
 
+ENDPOINTS = bool(os.environ.get(settings.POD_ENDPOINTS.env))
+
 
 async def manage(kubeconfig: str) -> None:
     managers: list[cluster.Manager] = []
@@ -42,7 +45,7 @@ async def manage(kubeconfig: str) -> None:
         counted = traffic[0].figures() if traffic else {}
         return {**counted, "queued": len(writing) if writing is not None else None}
 
-    options = settings.ClusterManager(kubeconfig=kubeconfig)
+    options = settings.ClusterManager(kubeconfig=kubeconfig, pod_endpoints=ENDPOINTS)
     await loop.together(manager=cluster.run(options, began), figures=serve(figures))
 
 
@@ -52,11 +55,16 @@ class Agent:
     def __init__(self, client: Client, node: str) -> None:
         self._traffic = Traffic(client)
         self.informers = found = informers.Informers(
-            client, node, default_mtu=1400, primary=False, keys_namespace="default"
+            client,
+            node,
+            default_mtu=1400,
+            primary=False,
+            keys_namespace="default",
+            endpoints=ENDPOINTS,
         )
         self.zone = state.Zone(node, f"chassis-{node}")
         self._pods = pods.ZonePods(
-            self.zone, found.pods, found.keys, self._changed, lambda *_: None
+            self.zone, found.pods, found.keys, self._changed, lambda *_: None, found.endpoints
         )
         self._writer: writer.OvnWriter | None = None
         self._arrived: dict[ObjectKey, float] = {}
@@ -82,7 +90,7 @@ class Agent:
                 ]
                 self._writer = writer.OvnWriter(self.zone, nb, sb)
             await loop.together(
-                **{each.name: each.run() for each in self.informers.all()},
+                **self.informers.tasks(),
                 control=self._control(nb),
             )
 
@@ -98,6 +106,8 @@ class Agent:
             lambda key, _, new: self.zone.set_node(key.name, new.info if new is not None else None)
         )
         found.pods.subscribe(self._arrives)
+        if found.endpoints is not None:
+            found.endpoints.subscribe(self._arrives)
         loop.settle()
         parts: dict[str, Any] = {}
         if self._writer is not None and nb is not None:
@@ -126,7 +136,8 @@ class Agent:
         networks = [name for name in self.zone._local if self.zone.realised(name)]
         return {
             **self._traffic.figures(),
-            "pods": len(self.informers.pods),
+            "pods": len(self.informers.pods)
+            + (len(self.informers.endpoints) if self.informers.endpoints is not None else 0),
             "networks": len(networks),
             "ports": sum(len(list(self.zone.ports_on(name))) for name in networks),
             "arrived": {

@@ -267,7 +267,16 @@ def installed() -> tuple[str, ...]:
 
 def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
     """The environment of everything in the lab, and of what `exec` runs there."""
-    kept = ("HOME", "LANG", "LC_ALL", "TERM", "USER", "XDG_STATE_HOME", "WEFT_SUITE")
+    kept = (
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TERM",
+        "USER",
+        "XDG_STATE_HOME",
+        "WEFT_SUITE",
+        "WEFT_POD_ENDPOINTS",
+    )
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         **tools.env,

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.real
 MANAGER = "system:serviceaccount:weft-system:weft-cluster-manager"
 AGENT = "system:serviceaccount:weft-system:weft-node"
 PODS = "/api/v1/namespaces/default/pods"
+ENDPOINTS = "/apis/weft.internal/v1alpha1/namespaces/default/podendpoints"
 POLICIES = "/apis/k8s.cni.cncf.io/v1beta1/namespaces/default/multi-networkpolicies"
 
 
@@ -112,6 +113,7 @@ def prepared(api: Api) -> Api:
         ("/api/v1/nodes", {"metadata": {"name": "probe", "annotations": forged}}),
         (NADS, nad("probe", **{names.NETWORK_ID: "7"})),
         (POLICIES, policy("probe", **{names.ACCEPTED_POLICY: "{}"})),
+        (ENDPOINTS, endpoint("probe", "u")),
     ):
         until(Refused(api), f"{path}?dryRun=All", "POST", obj, user="tenant")
     return api
@@ -159,6 +161,17 @@ def policy(name: str, **annotations: str) -> Object:
         "kind": "MultiNetworkPolicy",
         "metadata": {"name": name, "annotations": annotations},
         "spec": {"podSelector": {}},
+    }
+
+
+def endpoint(name: str, owner: str) -> Object:
+    node = {"apiVersion": "v1", "kind": "Node", "name": "node1", "uid": owner}
+    allocations = {"text": "{}", "signature": "s"}
+    return {
+        "apiVersion": "weft.internal/v1alpha1",
+        "kind": "PodEndpoint",
+        "metadata": {"name": name, "ownerReferences": [node]},
+        "spec": {"podUID": "u", "node": "node1", "allocations": allocations},
     }
 
 
@@ -323,3 +336,20 @@ def test_a_tenant_uses_networks_that_an_administrator_declares(api: Api) -> None
         for path in (f"{NADS}/red", f"{POLICIES}/tims"):
             assert ask(person, path) == 200
         assert ask(person, PODS) == 403
+
+
+@pytest.mark.parametrize("user", ["tenant", "admin", AGENT])
+def test_endpoints_are_written_by_the_manager_alone(api: Api, user: str) -> None:
+    name = f"of-{user.rpartition(':')[2]}"
+    made = endpoint(name, api("GET", "/api/v1/nodes/node1")[1]["metadata"]["uid"])
+    assert api("POST", ENDPOINTS, made, user=user)[0] == 403
+    assert api("POST", ENDPOINTS, made, user=MANAGER)[0] == 201
+    moved = {"spec": {"node": "node2"}}
+    code, said = api("PATCH", f"{ENDPOINTS}/{name}", moved, user=user, content=MERGE)
+    assert (code, "manager alone" in said["message"]) == (403, True)
+    assert api("DELETE", f"{ENDPOINTS}/{name}", user=user)[0] == 403
+    collector = "system:serviceaccount:kube-system:generic-garbage-collector"
+    assert api("PATCH", f"{ENDPOINTS}/{name}", moved, user=collector, content=MERGE)[0] == 403
+    orphaned = {"metadata": {"ownerReferences": None}}
+    assert api("PATCH", f"{ENDPOINTS}/{name}", orphaned, user=collector, content=MERGE)[0] == 200
+    assert api("DELETE", f"{ENDPOINTS}/{name}", user=collector)[0] == 200

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.support.memory_api import MemoryApi
 from tests.support.objects import Object
 from weft import model
-from weft.api import pod, podsignature
+from weft.api import pod, podendpoint, podsignature
+from weft.control import endpointsmark
 from weft.control.cluster import nads, objects, outcome, state
 from weft.control.cluster.keys import Held
-from weft.control.cluster.outcome import Patch, Ref
+from weft.control.cluster.outcome import Patch, Ref, Replacement
 from weft.kube import errors
 from weft.kube.resources import (
     IPAMCLAIMS,
@@ -29,6 +30,7 @@ from weft.kube.resources import (
     NAMESPACES,
     NETWORKS,
     NODES,
+    PODENDPOINTS,
     PODS,
     Resource,
 )
@@ -43,6 +45,7 @@ READERS: dict[Resource, Callable[[Object], Any]] = {
     IPAMCLAIMS: objects.ipam_claim,
     MULTINETWORKPOLICIES: objects.multi_network_policy,
     NETWORKS: objects.network_object,
+    PODENDPOINTS: podendpoint.read,
 }
 
 
@@ -56,6 +59,7 @@ class World(MemoryApi):
     def __init__(self) -> None:
         super().__init__()
         self.keys = podsignature.TrustedKeys()
+        self.has_endpoints = False
         self.lives: tuple[int, bool] | None = None
 
     def apply(self, patch: Patch) -> Ref | None:
@@ -63,6 +67,11 @@ class World(MemoryApi):
         about = patch.about
         if patch.data is not None:  # of the Secret and the ConfigMap no more is asked than this
             self.keys = podsignature.TrustedKeys.parse({SIGNER.id: SIGNER.public})
+            self.has_endpoints = (
+                endpointsmark.is_in(patch.data)
+                if endpointsmark.ENDPOINTS in patch.data
+                else self.has_endpoints
+            )
             return None
         ref = Ref(about.resource, about.key)
         before = copy.deepcopy(self.objects.get(ref))
@@ -72,18 +81,40 @@ class World(MemoryApi):
         except errors.Conflict:
             return None
         verb = "delete" if patch.removes else "create" if before is None else "patch"
-        self.writes.append((verb, about.resource.kind, str(about.key)))
-        if self.lives is not None:
-            left, arrives = self.lives
-            self.lives = (left - 1, arrives)
-            if not left:
-                if not arrives:
-                    self.objects.pop(ref, None)
-                    if before is not None:
-                        self.objects[ref] = before
-                self.lives = None
-                raise Killed
+        self._count(verb, ref, before)
         return ref
+
+    def replace(self, wanted: Replacement) -> bool:
+        """Whether the API server takes it; it does where the version is the present one."""
+        about = wanted.about
+        ref = Ref(about.resource, about.key)
+        before = copy.deepcopy(self.objects.get(ref))
+        meta = before["metadata"] if before is not None else {}
+        body = copy.deepcopy(dict(wanted.body))
+        if about.uid != meta.get("uid", ""):
+            return False
+        if body["metadata"].get("resourceVersion") != meta.get("resourceVersion"):
+            return False
+        body["metadata"].setdefault("uid", f"{about.resource.kind}-{ref.key}-{self.version}")
+        self.put(about.resource, body)
+        self._count("update" if before is not None else "create", ref, before)
+        return True
+
+    def _count(self, verb: str, ref: Ref, before: Object | None) -> None:
+        """Notes a write, and ends the manager at its last one, which may not arrive."""
+        self.writes.append((verb, ref.resource.kind, str(ref.key)))
+        if self.lives is None:
+            return
+        left, arrives = self.lives
+        self.lives = (left - 1, arrives)
+        if left:
+            return
+        if not arrives:
+            self.objects.pop(ref, None)
+            if before is not None:
+                self.objects[ref] = before
+        self.lives = None
+        raise Killed
 
     def _write(self, ref: Ref, patch: Patch) -> bool:
         """Whether it changed anything."""
@@ -105,6 +136,8 @@ class Manager:
         world: World,
         order: Callable[[list[Ref]], object] = lambda refs: None,
         primary: model.Network | None = None,
+        *,
+        endpoints: bool | None = False,
     ) -> None:
         self.world = world
         self.events: list[outcome.Event] = []
@@ -114,12 +147,14 @@ class Manager:
             PODS: partial(pod.read, primary=primary is not None),
         }
         self.seen: dict[Ref, str] = {}  # uids
-        self.cluster.set_keys(world.keys)
+        self.cluster.set_keys(world.keys, has_endpoints=world.has_endpoints)
         there = list(world.objects)
         order(there)
         for ref in there:
             self.notify(ref)
         self.cluster.begin()
+        if endpoints is not None:  # None: they are not listed yet
+            self.cluster.keep_endpoints(are_kept=endpoints)
 
     def notify(self, ref: Ref) -> None:
         obj = self.world.objects.get(ref)
@@ -132,6 +167,7 @@ class Manager:
             PODS: self.cluster.set_pod,
             MULTINETWORKPOLICIES: self.cluster.set_policy,
             NETWORKS: lambda key, new: self.cluster.set_network(key.name, new),
+            PODENDPOINTS: self.cluster.set_endpoint,
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid
@@ -161,3 +197,8 @@ class Manager:
             self.cluster.keep_status(ref, patch, patch.status)
             if changed is not None:
                 self.notify(changed)
+            elif patch.data is not None:
+                self.cluster.set_keys(self.world.keys, has_endpoints=self.world.has_endpoints)
+        for each in decided.replacements:
+            if self.world.replace(each):
+                self.notify(ref)

@@ -163,17 +163,30 @@ class MemoryApi(Client):
             self.put(res, {**obj, "metadata": {**stamped, **obj["metadata"]}})
         return copy.deepcopy(self.of(res, key))
 
+    async def update(self, res: Resource, obj: Any, subresource: str = "") -> Object:
+        key = str(resources.key(obj))
+        async with self._effect("update", res, key):
+            there = self._found(res, key)["metadata"]
+            for field in ("uid", "resourceVersion"):
+                if obj["metadata"].get(field, there[field]) != there[field]:
+                    raise errors.Conflict(409, "Conflict", f"{field} of {key} is another")
+            self.put(res, {**obj, "metadata": {**there, **obj["metadata"]}})
+        return copy.deepcopy(self.of(res, key))
+
+    async def delete(
+        self, res: Resource, name: str, namespace: str = "", *, uid: str = "", grace: object = None
+    ) -> None:
+        key = f"{namespace}/{name}" if namespace else name
+        async with self._effect("delete", res, key):
+            if uid not in ("", self._found(res, key)["metadata"]["uid"]):
+                raise errors.Conflict(409, "Conflict", f"uid of {key} is another")
+            self.remove(res, key)
+
     async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Object:
         key = f"{namespace}/{name}" if namespace else name
         async with self._effect("patch", res, key):
             self.merge_patch(res, key, body)
         return copy.deepcopy(self.of(res, key))
-
-    async def delete(self, res: Resource, name: str, namespace: str = "", **_: Any) -> None:
-        key = f"{namespace}/{name}" if namespace else name
-        async with self._effect("delete", res, key):
-            self._found(res, key)
-            self.remove(res, key)
 
     async def watch(  # type: ignore[override]
         self,

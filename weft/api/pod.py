@@ -204,7 +204,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         proof=_proof(annotations) if counts else ("", ""),
         allocated=_allocated(annotations) if counts else (),
         machine=_machine(meta) if is_on_networks else "",
-        labels=_labels(meta) if is_on_networks else _NOTHING,
+        labels=stored_labels(meta.get("labels")) if is_on_networks else _NOTHING,
         named=_named(pod) if is_on_networks else _NOTHING,
         interfaces=_interfaces(annotations)
         if is_on_networks and (phase == "Running" or is_reported)
@@ -300,8 +300,8 @@ def _other_requests(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ..
     return tuple((name, str(annotations[name])) for name in sorted(found)) if found else ()
 
 
-def _labels(meta: Mapping[str, Any]) -> Mapping[str, str]:
-    labels = meta.get("labels")
+def stored_labels(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    """A pod's labels; pods of one template share one result."""
     if not labels:
         return _NOTHING
     if len(labels) > _MOST_LABELS:  # no template's: shared by nobody
@@ -315,8 +315,11 @@ def _stored_labels(labels: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 
 def _named(pod: object) -> NamedPorts:
-    """The numbers of the pod's named ports; pods of one template share one result."""
-    found = podports.named_ports(pod)
+    return stored_ports(podports.named_ports(pod))
+
+
+def stored_ports(found: NamedPorts) -> NamedPorts:
+    """The numbers of named ports; pods of one template share one result."""
     if not found:
         return _NOTHING
     return _stored_ports(tuple(found.items())) if len(found) <= _MAX_ENTRIES else found

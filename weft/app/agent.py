@@ -73,6 +73,7 @@ class Agent:
             default_mtu=options.default_mtu,
             primary=self._primary is not None,
             keys_namespace=options.keys_namespace or client.namespace,
+            endpoints=options.pod_endpoints,
         )
         self.zone = state.Zone(
             own.name,
@@ -94,7 +95,8 @@ class Agent:
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
-            self.zone, self.informers.pods, self.informers.keys, self._wake_writer, self._warn
+            *(self.zone, self.informers.pods, self.informers.keys, self._wake_writer, self._warn),
+            endpoints=self.informers.endpoints,
         )
         self._announcer = announcer.Announcer(
             *(client, self.informers.own_node, announced),
@@ -111,12 +113,11 @@ class Agent:
 
     async def run(self) -> None:
         """Runs all parts until cancelled; raises the error of the first that fails."""
-        followed = {each.name: each.run() for each in self.informers.all()}
         await loop.together(
             liveness=self._client.liveness.run(),
             control=self._control(),
             chassis=identity.watch(self.own, self._ovs),
-            **followed,
+            **self.informers.tasks(),
         )
 
     async def _control(self) -> None:

@@ -26,6 +26,7 @@ from weft.model import ObjectKey
 log = logging.getLogger(__name__)
 
 COMPONENT = "weft-cluster-manager"
+CREATE = "`kubectl create -f deploy/chart/crds/podendpoints.yaml` makes the kind if it is missing"
 
 
 class Manager:
@@ -39,7 +40,9 @@ class Manager:
         self._signing = signing.Signing(client, namespace)
         self._keys = signingkeys.watch(client, namespace)
         self._informers = informers.Informers(
-            client, self._rules, primary=self._primary is not None
+            *(client, self._rules),
+            primary=self._primary is not None,
+            endpoints=options.pod_endpoints,
         )
         self.recorder = events.Recorder(client, COMPONENT)
         self.cluster: state.Cluster | None = None
@@ -51,7 +54,7 @@ class Manager:
         await loop.together(events=self.recorder.run(), control=self._control(), **followed)
 
     async def _control(self) -> None:
-        for each in self._followed():
+        for each in (*self._informers.declared(), self._keys):
             await each.synced()
         held = await self._signing.prepare(signingkeys.trusted(self._keys))
         cluster = self.cluster = state.Cluster(held, self._rules, self._primary)
@@ -60,7 +63,8 @@ class Manager:
         )
 
         def keys_changed(_: ObjectKey, __: PublicKeys | None, new: PublicKeys | None) -> None:
-            cluster.set_keys(new.trusted if new is not None else TrustedKeys())
+            known = new or PublicKeys(TrustedKeys())
+            cluster.set_keys(known.trusted, has_endpoints=known.has_endpoints)
             writing.wake()
 
         def end_recovery() -> None:
@@ -74,7 +78,17 @@ class Manager:
             asyncio.get_running_loop().call_later(unknown.PATIENCE, end_recovery)
         loop.settle()
         log.info("in charge of %d networks, %d pods", self._networks(), len(self._informers.pods))
-        await writing.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_endpoints(cluster, writing))
+            await writing.run()
+
+    async def _keep_endpoints(self, cluster: state.Cluster, writing: writer.ApiWriter) -> None:
+        """Begins with PodEndpoints when all are listed; allocations do not wait for that."""
+        endpoints = self._informers.endpoints
+        if endpoints is not None:
+            await endpoints.synced()
+        cluster.keep_endpoints(are_kept=endpoints is not None)
+        writing.wake()
 
     def _followed(self) -> tuple[cache.Informer[Any], ...]:
         return (*self._informers.all(), self._keys)
@@ -91,6 +105,9 @@ class Manager:
         reasons = [] if self.is_started else ["not synced yet"]
         troubles = [self.recorder.trouble, self._signing.trouble]
         troubles += [each.trouble for each in self._followed()]
+        endpoints = self._informers.endpoints
+        if endpoints is not None and endpoints.trouble and not endpoints.is_synced:
+            troubles.append(f"no PodEndpoints are written until they are listed: {CREATE}")
         troubles += [self.writer.trouble] if self.writer is not None else []
         return reasons + [trouble for trouble in troubles if trouble]
 

@@ -137,6 +137,12 @@ KEYS_NAMESPACE = Setting(
     "NAMESPACE",
 )
 WORKERS = Setting("workers", 64, "Pods to annotate at the same time.", "COUNT", minimum=1)
+POD_ENDPOINTS = Setting(
+    "pod_endpoints",
+    False,
+    "The cluster manager writes a PodEndpoint for each pod on networks, and agents read other "
+    "nodes' pods from these alone: for large clusters. Turn it on at the manager first.",
+)
 NODE = Setting("node", "", "Name of the Node object that this agent serves.", "NAME")
 ENCAP_IP = Setting(
     "encap_ip",
@@ -258,6 +264,7 @@ CLUSTER_MANAGER: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     LEASE_NAMESPACE,
     WORKERS,
     WEBHOOK,
+    POD_ENDPOINTS,
 )
 
 
@@ -280,6 +287,7 @@ class ClusterManager:
     lease_namespace: str = LEASE_NAMESPACE.default
     workers: int = WORKERS.default
     webhook: str = WEBHOOK.default
+    pod_endpoints: bool = POD_ENDPOINTS.default
 
 
 AGENT: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
@@ -310,6 +318,7 @@ AGENT: tuple[Setting[str] | Setting[int] | Setting[bool], ...] = (
     NIC_KIND,
     REMOTE_PORTS,
     ACL_LOG,
+    POD_ENDPOINTS,
 )
 
 
@@ -344,6 +353,7 @@ class Agent:
     nic_kind: str = NIC_KIND.default
     remote_ports: str = REMOTE_PORTS.default
     acl_log: str = ACL_LOG.default
+    pod_endpoints: bool = POD_ENDPOINTS.default
 
 
 def default_network(options: Agent | ClusterManager) -> model.Network | None:

@@ -11,6 +11,7 @@ from weft.control import traces
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.kube.errors import Expired, NotFound
+from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ async def check(client: Client, *, force: bool = False) -> None:
 
 
 async def cluster(client: Client, namespace: str, lease: str) -> None:
-    """Removes annotations, conditions and finalizers of weft, its Networks, keys and lease.
+    """Removes annotations, conditions and finalizers of weft, its own objects, keys and lease.
 
     Waits first until the pods that write them are gone.
     """
@@ -45,19 +46,22 @@ async def cluster(client: Client, namespace: str, lease: str) -> None:
         with contextlib.suppress(NotFound):  # a kind that the cluster does not have
             for obj in await client.list(each.resource):
                 await _clean(client, each, obj)
-    with contextlib.suppress(NotFound):  # a cluster without the kind
-        for obj in await client.list(resources.NETWORKS):
-            with contextlib.suppress(NotFound):
-                await client.delete(resources.NETWORKS, obj["metadata"]["name"])
-                log.info("deleted %s %s", resources.NETWORKS.kind, obj["metadata"]["name"])
+    for kind in (resources.NETWORKS, resources.PODENDPOINTS):
+        with contextlib.suppress(NotFound):  # a cluster without the kind
+            for obj in await client.list(kind):
+                await _delete(client, kind, resources.key(obj))
     for res, name in (
         (resources.SECRETS, names.SIGNING_KEY),
         (resources.CONFIGMAPS, names.SIGNING_KEYS),
         (resources.LEASES, lease),
     ):
-        with contextlib.suppress(NotFound):
-            await client.delete(res, name, namespace)
-            log.info("deleted %s %s/%s", res.kind, namespace, name)
+        await _delete(client, res, ObjectKey(namespace, name))
+
+
+async def _delete(client: Client, kind: resources.Resource, key: ObjectKey) -> None:
+    with contextlib.suppress(NotFound):
+        await client.delete(kind, key.name, key.namespace)
+        log.info("deleted %s %s", kind.kind, key)
 
 
 async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> None:

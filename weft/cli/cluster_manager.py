@@ -29,6 +29,7 @@ def command(
     ] = settings.RESERVED_SUBNETS.default,
     workers: Annotated[int, option(settings.WORKERS)] = settings.WORKERS.default,
     webhook: Annotated[str, option(settings.WEBHOOK)] = settings.WEBHOOK.default,
+    pod_endpoints: Annotated[bool, option(settings.POD_ENDPOINTS)] = settings.POD_ENDPOINTS.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,

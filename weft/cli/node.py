@@ -47,6 +47,7 @@ def command(
     nic_kind: Annotated[str, option(settings.NIC_KIND)] = settings.NIC_KIND.default,
     remote_ports: Annotated[str, option(settings.REMOTE_PORTS)] = settings.REMOTE_PORTS.default,
     acl_log: Annotated[str, option(settings.ACL_LOG)] = settings.ACL_LOG.default,
+    pod_endpoints: Annotated[bool, option(settings.POD_ENDPOINTS)] = settings.POD_ENDPOINTS.default,
     health: Annotated[str, option(settings.HEALTH)] = settings.HEALTH.default,
     log_level: Annotated[str, option(settings.LOG_LEVEL)] = settings.LOG_LEVEL.default,
     log_format: Annotated[str, option(settings.LOG_FORMAT)] = settings.LOG_FORMAT.default,

@@ -21,6 +21,7 @@ from weft.kube.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    Terminating,
     Unauthorized,
     Unreachable,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Listing",
     "NotFound",
     "Object",
+    "Terminating",
     "Unauthorized",
     "Unreachable",
 ]

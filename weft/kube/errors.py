@@ -9,6 +9,7 @@
     ├── Invalid              400, 415, 422: the object or request breaks a rule
     ├── Unauthorized         401
     ├── Forbidden            403
+    ├── Terminating          403: the namespace is being deleted, and takes no new object
     └── Unreachable          no answer, 429 or 5xx: retry later
 
 The client and the queue decide whether and when to retry.
@@ -17,7 +18,7 @@ The client and the queue decide whether and when to retry.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -90,6 +91,10 @@ class Forbidden(ApiError):
     retry = True
 
 
+class Terminating(ApiError):
+    """The namespace is being deleted, and takes no new object."""
+
+
 class Unreachable(ApiError, errors.Unavailable):
     """No answer, or an error that does not concern the object."""
 
@@ -125,6 +130,8 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
         kind = AlreadyExists
     if code == 422 and _is_another_incarnation(status):
         kind = Conflict
+    if code == 403 and _ends_namespace(status):
+        kind = Terminating
     error = kind(
         code, reason, str(status.get("message") or ""), where=where, hint=_HINTS.get(kind, "")
     )
@@ -136,8 +143,16 @@ def from_status(status: Mapping[str, Any], code: int = 0, *, where: str = "") ->
 
 def _is_another_incarnation(status: Mapping[str, Any]) -> bool:
     """Whether a patch names the uid of a deleted object whose name another object has now."""
-    causes = (status.get("details") or {}).get("causes") or ()
+    causes = _causes(status)
     return bool(causes) and all(one.get("field") == "metadata.uid" for one in causes)
+
+
+def _ends_namespace(status: Mapping[str, Any]) -> bool:
+    return any(one.get("reason") == "NamespaceTerminating" for one in _causes(status))
+
+
+def _causes(status: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (status.get("details") or {}).get("causes") or ()
 
 
 def from_response(code: int, body: bytes, retry_after: str = "", *, where: str = "") -> ApiError:

@@ -86,6 +86,7 @@ MULTINETWORKPOLICIES = Resource(
     older=("v1beta1",),
 )
 NETWORKS = Resource("weft.internal", "v1alpha1", "networks", "Network", namespaced=False)
+PODENDPOINTS = Resource("weft.internal", "v1alpha1", "podendpoints", "PodEndpoint")
 UDNS = Resource("k8s.ovn.org", "v1", "userdefinednetworks", "UserDefinedNetwork")
 CUDNS = Resource(
     "k8s.ovn.org", "v1", "clusteruserdefinednetworks", "ClusterUserDefinedNetwork", False
@@ -95,7 +96,7 @@ VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineI
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
-    IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, UDNS, CUDNS, VMS, VMIS, REPLICASETS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, PODENDPOINTS, UDNS, CUDNS, VMS, VMIS, REPLICASETS,
     DAEMONSETS, JOBS,
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from tests.real.test_admission_policy import (  # the tests themselves
     test_a_tenant_uses_networks_that_an_administrator_declares,  # noqa: F401
     test_an_agent_changes_nothing_of_its_node_but_what_is_wefts,  # noqa: F401
     test_an_agent_puts_back_on_pods_of_its_node_and_does_nothing_else,  # noqa: F401
+    test_endpoints_are_written_by_the_manager_alone,  # noqa: F401
     test_nobody_edits_them_by_any_way,  # noqa: F401
     test_nobody_makes_a_pod_with_wefts_annotations,  # noqa: F401
 )

@@ -48,6 +48,13 @@ def test_how_long_to_wait_is_taken_from_header_or_body() -> None:
     assert errors.from_response(503, b"{}", "soon").retry_after is None
 
 
+def test_a_namespace_that_ends_is_no_missing_right() -> None:
+    cause = {"reason": "NamespaceTerminating", "field": "metadata.namespace"}
+    found = errors.from_status({"reason": "Forbidden", "details": {"causes": [cause]}}, 403)
+    assert type(found) is errors.Terminating
+    assert type(errors.from_status({"reason": "Forbidden"}, 403)) is errors.Forbidden
+
+
 def test_a_patch_for_another_incarnation_is_a_conflict() -> None:
     cause = {"reason": "FieldValueInvalid", "message": "is immutable", "field": "metadata.uid"}
     for causes, kind in (

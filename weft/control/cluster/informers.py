@@ -10,7 +10,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from weft.api import pod
+from weft.api import pod, podendpoint
 from weft.control.cluster import nads, objects
 from weft.control.cluster.outcome import Ref
 from weft.control.cluster.state import Cluster
@@ -46,9 +46,12 @@ def declarations(client: Client, rules: nads.Rules) -> Declarations:
 
 
 class Informers:
-    """One informer for each kind; `primary`: weft serves the default network."""
+    """One informer for each kind; `primary`: weft serves the default network; `endpoints`: the
+    manager keeps PodEndpoints."""
 
-    def __init__(self, client: Client, rules: nads.Rules, *, primary: bool) -> None:
+    def __init__(
+        self, client: Client, rules: nads.Rules, *, primary: bool, endpoints: bool = False
+    ) -> None:
         def follow(
             res: resources.Resource, read: Callable[..., T], *, may_be_unknown: bool = False
         ) -> cache.Informer[T]:
@@ -65,9 +68,15 @@ class Informers:
             resources.MULTINETWORKPOLICIES, objects.multi_network_policy, may_be_unknown=True
         )
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
+        self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
         """Returns all informers."""
+        own = (self.endpoints,) if self.endpoints is not None else ()
+        return (*self.declared(), *own)
+
+    def declared(self) -> tuple[cache.Informer[Any], ...]:
+        """Returns the informers of what allocations depend on, and of their networks' statuses."""
         declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
         return (*declared, self.pods, self.networks)
 
@@ -90,6 +99,8 @@ class Informers:
         self._subscribe(self.pods, cluster.set_pod, writer)
         self._subscribe(self.policies, cluster.set_policy, writer)
         self._subscribe(self.networks, set_network, writer)
+        if self.endpoints is not None:
+            self._subscribe(self.endpoints, cluster.set_endpoint, writer)
 
     @staticmethod
     def _subscribe(

@@ -12,6 +12,7 @@ from weft import names
 from weft.api.podsignature import SignedAllocations, Signer, TrustedKeys
 from weft.control.cluster.outcome import Outcome, Patch, Ref, Subject
 from weft.control.decisions import Decisions
+from weft.control.endpointsmark import ENDPOINTS, WRITTEN
 from weft.kube import resources
 from weft.model import ObjectKey
 
@@ -41,6 +42,8 @@ class SigningKeys:
         self.signer, self.adopt_before = held.signer, held.adopt_before
         self.decisions = Decisions()
         self._published = TrustedKeys()
+        self._has_endpoints = False  # whether the ConfigMap says so
+        self._are_endpoints_written: bool | None = None  # None: not known yet
         self._is_adopting = bool(held.adopt_before)
         self.due: dict[Ref, float] = {}
         self.set(TrustedKeys())
@@ -48,16 +51,33 @@ class SigningKeys:
     def _ref(self, resource: resources.Resource, name: str) -> Ref:
         return Ref(resource, ObjectKey(self._held.namespace, name))
 
-    def set(self, published: TrustedKeys) -> bool:
-        """Sets the keys in the ConfigMap; returns whether the trusted keys changed."""
-        self._published = published
-        if self.signer.id not in published:
-            self.due[self._ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
+    def set(self, published: TrustedKeys, *, has_endpoints: bool = False) -> bool:
+        """Sets what the ConfigMap says; returns whether the trusted keys changed."""
+        self._published, self._has_endpoints = published, has_endpoints
+        self._look()
         trusted = published | TrustedKeys.parse({self.signer.id: self.signer.public})
         if trusted == self.decisions.trusted:
             return False
         self.decisions.trusted = trusted
         return True
+
+    def publish_endpoints(self, *, are_written: bool) -> None:
+        """Says in the ConfigMap whether all PodEndpoints are written; until then it stays."""
+        self._are_endpoints_written = are_written
+        self._look()
+
+    def _look(self) -> None:
+        if self._missing():
+            self.due[self._ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
+
+    def _missing(self) -> dict[str, str | None]:
+        """Returns the entries of the ConfigMap to write; None for one to remove."""
+        missing: dict[str, str | None] = {}
+        if self.signer.id not in self._published:
+            missing[self.signer.id] = self.signer.public
+        if self._are_endpoints_written not in (None, self._has_endpoints):
+            missing[ENDPOINTS] = WRITTEN if self._are_endpoints_written else None
+        return missing
 
     def is_current(self, decided: SignedAllocations) -> bool:
         """Whether allocations are signed with this manager's own key."""
@@ -74,7 +94,6 @@ class SigningKeys:
         about = Subject(ref.resource, ref.key, "")
         if ref.resource is resources.SECRETS:
             return Outcome((Patch(about, data={ADOPT: None}),))
-        if self.signer.id in self._published:
+        if not (missing := self._missing()):
             return Outcome()
-        own = {self.signer.id: self.signer.public}
-        return Outcome((Patch(about, data=own, creates=True),))
+        return Outcome((Patch(about, data=missing, creates=True),))

@@ -85,8 +85,23 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """An object of weft's own as it should be: without its kind, and created if `about` has no uid.
+
+    Else the API server replaces only that incarnation, and only the resourceVersion in `body`.
+    """
+
+    about: Subject
+    body: Mapping[str, Any]
+
+    def as_object(self) -> dict[str, Any]:
+        res = self.about.resource
+        return {"apiVersion": res.api_version, "kind": res.kind, **self.body}
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """`events` are emitted at once, then `patches` are sent in turn.
+    """`events` are emitted at once, then `patches` are sent in turn, then `replacements`.
 
     `again`: seconds after which the object is decided again, whatever happens; 0: never.
     """
@@ -94,6 +109,7 @@ class Outcome:
     patches: tuple[Patch, ...] = ()
     events: tuple[Event, ...] = ()
     again: float = 0.0
+    replacements: tuple[Replacement, ...] = ()
 
 
 NOTHING = Outcome()

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from weft import errors, model
+from weft import errors, model, names
+from weft.api import podendpoint
 from weft.api.pod import Pod
+from weft.api.podendpoint import PodEndpoint
 from weft.api.podsignature import TrustedKeys
 from weft.control.cluster import nads, networks
 from weft.control.cluster.allocations import Allocations
@@ -26,10 +28,12 @@ from weft.control.cluster.objects import (
     Namespace,
     NetworkObject,
     Node,
+    Object,
     Policy,
     eldest_first,
 )
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref
+from weft.control.cluster.podendpoints import PodEndpoints
 from weft.control.cluster.pods import Pods
 from weft.control.cluster.podtable import PodTable
 from weft.control.cluster.policies import PolicyStatuses
@@ -47,6 +51,7 @@ class _Early:
     """What was set before `begin`."""
 
     keys: TrustedKeys = field(default_factory=TrustedKeys)
+    has_endpoints: bool = False
     namespaces: dict[str, Namespace] = field(default_factory=dict)
     nads: dict[ObjectKey, Nad] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -77,6 +82,7 @@ class Cluster:
         )
         self._policies = PolicyStatuses(self._table, self._networks)
         self._statuses = NetworkStatuses(self._networks, self._nodes, self._allocations)
+        self._endpoints = PodEndpoints(self._table, self._keys)
         self._of_namespaces: dict[str, tuple[Event, ...]] = {}  # by namespace, to be emitted
         self._due: dict[Resource, dict[ObjectKey, float]] = {
             resources.NADS: self._networks.due,
@@ -85,6 +91,7 @@ class Cluster:
             resources.PODS: self._pods.due,
             resources.MULTINETWORKPOLICIES: self._policies.due,
             resources.NETWORKS: self._statuses.due,
+            resources.PODENDPOINTS: self._endpoints.due,
         }
         self._deciders: dict[Resource, Callable[[ObjectKey, str], Outcome]] = {
             resources.NADS: lambda key, _: self._networks.decide(key),
@@ -98,6 +105,7 @@ class Cluster:
             ),
             resources.CONFIGMAPS: lambda key, _: self._keys.decide(Ref(resources.CONFIGMAPS, key)),
             resources.SECRETS: lambda key, _: self._keys.decide(Ref(resources.SECRETS, key)),
+            resources.PODENDPOINTS: lambda key, _: self._endpoints.decide(key),
         }
 
     @property
@@ -116,13 +124,14 @@ class Cluster:
 
     # Objects in
 
-    def set_keys(self, published: TrustedKeys) -> None:
-        """Sets the public keys in the ConfigMap."""
+    def set_keys(self, published: TrustedKeys, *, has_endpoints: bool = False) -> None:
+        """Sets the public keys in the ConfigMap, and whether it says that endpoints are written."""
         if self._early is not None:
-            self._early.keys = published
-        elif self._keys.set(published):
+            self._early.keys, self._early.has_endpoints = published, has_endpoints
+        elif self._keys.set(published, has_endpoints=has_endpoints):
             self._pods.trust_other_keys()
             self._carry()
+            self._endpoints.use_keys()
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
         if self._early is not None:
@@ -170,7 +179,12 @@ class Cluster:
         self._pods.put(old, new)
         self._policies.set_pod(key, old, new)
         self._statuses.set_pod(old, new)
+        self._endpoints.use_pod(key)
         self._carry()
+
+    def set_endpoint(self, key: ObjectKey, new: PodEndpoint | None) -> None:
+        """Sets a PodEndpoint that there is; None: it is gone."""
+        self._endpoints.set_endpoint(key, new)
 
     def set_policy(self, key: ObjectKey, new: Policy | None) -> None:
         if self._early is not None:
@@ -189,7 +203,7 @@ class Cluster:
         """Takes in what was set: first what is decided already, then what is missing."""
         assert self._early is not None, "began already"
         early, self._early = self._early, None
-        self._keys.set(early.keys)
+        self._keys.set(early.keys, has_endpoints=early.has_endpoints)
         self._networks.reserve_ids(early.nads.values())
         self._nodes.reserve_ids(early.nodes.values())
         for key, pod in sorted(early.pods.items()):
@@ -213,6 +227,16 @@ class Cluster:
         for name, status in sorted(early.statuses.items()):
             self._statuses.set(name, status)
         self._statuses.begin(early.nads)
+
+    def keep_endpoints(self, *, are_kept: bool) -> None:
+        """Keeps PodEndpoints from now on, or says that this manager keeps none.
+
+        Call after `begin`, and to keep them when all are set.
+        """
+        if are_kept:
+            self._endpoints.begin()
+        else:
+            self._keys.publish_endpoints(are_written=False)
 
     def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
@@ -250,6 +274,8 @@ class Cluster:
             self._networks.written(ref.key, patch)
         elif ref.resource is resources.PODS:
             events = self._pods.written(ref.key, patch)
+            if patch.annotations.get(names.POD_NETWORKS):
+                self._endpoints.use_annotated(ref.key, patch.about.uid)
         self._carry()
         return events
 
@@ -271,6 +297,16 @@ class Cluster:
         if ref.resource is not resources.MULTINETWORKPOLICIES:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
+
+    def unstored(self, ref: Ref) -> None:
+        """Call when the API server refuses a replacement for a reason of this object alone."""
+        assert ref.resource is resources.PODENDPOINTS, ref
+        self._endpoints.skip(ref.key)
+
+    def stored(self, ref: Ref, kept: Object) -> None:
+        """Call with a replaced object as the API server stored it."""
+        assert ref.resource is resources.PODENDPOINTS, ref
+        self.set_endpoint(ref.key, podendpoint.read(kept))
 
     def _carry(self) -> None:
         """Passes the notes of each part to the parts after it, until there are none."""

@@ -14,10 +14,10 @@ from functools import partial
 
 from weft import errors, logid
 from weft.control import loop
-from weft.control.cluster.outcome import Event, Patch, Ref
+from weft.control.cluster.outcome import Event, Patch, Ref, Replacement
 from weft.control.cluster.state import Cluster
 from weft.kube import events, queue, resources, troubles
-from weft.kube.client import ApiError, Client, Invalid, NotFound, Object
+from weft.kube.client import ApiError, Client, Forbidden, Invalid, NotFound, Object, Terminating
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Histogram, Metric
 from weft.model import ObjectKey
@@ -35,7 +35,12 @@ _WORKERS = {
     resources.NAMESPACES: 1,
     resources.CONFIGMAPS: 1,
     resources.SECRETS: 1,
+    resources.PODENDPOINTS: 16,
 }
+
+
+# Seconds after which an object is decided again whose namespace or kind was not there.
+ABSENT = 5.0
 
 
 class ApiWriter:
@@ -121,10 +126,31 @@ class ApiWriter:
             for patch in outcome.patches:
                 if not await self._send(ref, patch):
                     return
+            for each in outcome.replacements:
+                await self._replace(ref, each)
         if resource is resources.PODS and not outcome.again:
             since = self._since.pop(key, None)
             if since is not None and outcome.patches:
                 self._allocating.observe(time.perf_counter() - since)
+
+    async def _replace(self, ref: Ref, wanted: Replacement) -> None:
+        """Creates or replaces an object of weft's own.
+
+        What the server answers counts at once: a change before its echo would else conflict.
+        """
+        write = self._client.update if wanted.about.uid else self._client.create
+        try:
+            kept = await write(ref.resource, wanted.as_object())
+        except ApiError as error:
+            if isinstance(error, NotFound | Terminating | Invalid | Forbidden) and not error.denial:
+                self._cluster.unstored(ref)
+                self.wake()
+            if not isinstance(error, NotFound | Terminating):  # the object, its namespace, its kind
+                raise
+            self._queues[ref.resource].add(ref.key, ABSENT)
+        else:
+            self._cluster.stored(ref, kept)
+            self.wake()
 
     async def _send(self, ref: Ref, patch: Patch) -> bool:
         """Sends a patch; returns whether the object exists and took it."""

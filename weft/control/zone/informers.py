@@ -6,12 +6,13 @@ known content wakes no subscriber.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from weft.api import pod, policy
+from weft.api import pod, podendpoint, policy
+from weft.api.podendpoint import PodEndpoint
 from weft.control import signingkeys
 from weft.control.zone import nads, objects
 from weft.kube import cache, resources
@@ -22,10 +23,21 @@ T = TypeVar("T")
 
 class Informers:
     """`node` is this agent's own. `default_mtu` counts for NADs that name none. `primary`: weft
-    serves the default network. `keys_namespace` has the ConfigMap of public keys."""
+    serves the default network. `keys_namespace` has the ConfigMap of public keys.
+
+    `endpoints`: pods of other nodes are known by their PodEndpoints, and `pods` has those of the
+    own node alone (ADR 0100).
+    """
 
     def __init__(
-        self, client: Client, node: str, *, default_mtu: int, primary: bool, keys_namespace: str
+        self,
+        client: Client,
+        node: str,
+        *,
+        default_mtu: int,
+        primary: bool,
+        keys_namespace: str,
+        endpoints: bool = False,
     ) -> None:
         def follow(
             res: resources.Resource, read: Callable[[Object], T], **options: Any
@@ -33,7 +45,9 @@ class Informers:
             return cache.Informer(client, res, read, attrgetter("uid", "version"), **options)
 
         self.nads = follow(resources.NADS, partial(nads.read, default_mtu=default_mtu))
-        self.pods = follow(resources.PODS, partial(pod.read, primary=primary))
+        here = f"spec.nodeName={node}" if endpoints else ""
+        self.pods = follow(resources.PODS, partial(pod.read, primary=primary), field_selector=here)
+        self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
         # The kubelet's status is most of a Node and changes every few minutes (ADR 0094). Only the
         # own Node is read with it: this agent keeps weft's condition there.
         self.nodes = follow(resources.NODES, objects.node, metadata_only=True)
@@ -46,4 +60,18 @@ class Informers:
     def all(self) -> tuple[cache.Informer[Any], ...]:
         """Returns all informers."""
         nodes = self.nodes, self.own_node
-        return self.nads, self.pods, self.keys, *nodes, self.namespaces, self.policies
+        others = (self.endpoints,) if self.endpoints is not None else ()
+        return self.nads, self.pods, self.keys, *nodes, self.namespaces, self.policies, *others
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Returns what follows each kind until cancelled, by the kind's name."""
+        found = {each.name: each.run() for each in self.all() if each is not self.endpoints}
+        if self.endpoints is not None:
+            found[self.endpoints.name] = self._follow(self.endpoints)
+        return found
+
+    async def _follow(self, endpoints: cache.Informer[PodEndpoint]) -> None:
+        """Lists endpoints once all are written: with fewer, a zone would take rows of running pods
+        away. The list comes after the news, as two watches keep no order."""
+        await signingkeys.known(self.keys, endpoints=True)
+        await endpoints.run()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from weft import errors, model, names
 from weft.api import podsignature
 from weft.api.pod import Pod
+from weft.api.podendpoint import PodEndpoint
 from weft.api.podsignature import SignedAllocations
 from weft.control import decisions, signingkeys
 from weft.control.signingkeys import PublicKeys
@@ -30,7 +31,8 @@ class ZonePods:
     """Keeps the pods of a zone up to date; calls `changed()` after each change.
 
     `keys` holds the cluster manager's public keys; without any, no allocation counts. `warn` emits
-    an Event on each pod of this node that gets no port.
+    an Event on each pod of this node that gets no port. With `endpoints`, `pods` has this node's
+    pods alone, and those of other nodes are known by their endpoints.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class ZonePods:
         keys: cache.Informer[PublicKeys],
         changed: Callable[[], None],
         warn: Warn,
+        endpoints: cache.Informer[PodEndpoint] | None = None,
     ) -> None:
         self._zone, self._pods, self._keys = zone, pods, keys
+        self._endpoints = endpoints
         self._changed, self._warn = changed, warn
         self._decisions = decisions.Decisions()
         self._refused: dict[ObjectKey, str] = {}  # this node's pods without a port
@@ -55,6 +59,8 @@ class ZonePods:
         """Subscribes. Call once, when there is a key and all pods are listed."""
         self._keys.subscribe(self._on_keys)
         self._pods.subscribe(self._on_pod)
+        if self._endpoints is not None:
+            self._endpoints.subscribe(self._on_endpoint)
 
     def recall(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> None:
         """Takes in the signed allocations by which a pod was wired. Call before `start`."""
@@ -105,10 +111,15 @@ class ZonePods:
 
     @property
     def trouble(self) -> str:
-        """Why no key is known, or a pod of this node has no port; else empty."""
+        """Why no key is known, endpoints may be missing, or a pod here has no port; else empty."""
+        place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
         if not self._decisions.trusted:
-            place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
             return f"no key of the cluster manager is known: waiting for {place}"
+        if self._endpoints is not None and not signingkeys.has_endpoints(self._keys):
+            return (
+                f"{place} does not say that all PodEndpoints are written, so pods of other nodes "
+                "may be out of date: start the cluster manager with --pod-endpoints"
+            )
         return next(map(self._refusals, self._refused), "")
 
     def _on_keys(self, _: ObjectKey, __: PublicKeys | None, new: PublicKeys | None) -> None:
@@ -117,14 +128,36 @@ class ZonePods:
             return
         self._decisions.trusted = new.trusted
         for key in sorted(self._unverified):
-            if (pod := self._pods.get(key)) is not None:
-                self._on_pod(key, pod, pod)
-                self._pods.wake(key)
+            self._set_pod(key)
+            self._pods.wake(key)
 
-    def _on_pod(self, key: ObjectKey, old: Pod | None, new: Pod | None) -> None:
+    def _on_pod(self, key: ObjectKey, old: Pod | None, _: Pod | None) -> None:
+        self._source_changed(key, old)
+
+    def _on_endpoint(self, key: ObjectKey, old: PodEndpoint | None, _: PodEndpoint | None) -> None:
+        self._source_changed(key, old.pod if old is not None else None)
+
+    def _source_changed(self, key: ObjectKey, old: Pod | None) -> None:
+        now = self._find(key)
+        if old is not None and (now is None or now.uid != old.uid):
+            self._decisions.forget(old.uid)
+        self._set_pod(key)
+
+    def _find(self, key: ObjectKey) -> Pod | None:
+        """Returns a pod of this node, else one of another node as its endpoint has it.
+
+        The two come by watches of their own: the endpoint of a pod may be here before the former
+        pod of that name is gone from this node.
+        """
+        own = self._pods.get(key)
+        if own is not None or self._endpoints is None:
+            return own
+        other = self._endpoints.get(key)
+        return other.pod if other is not None and other.pod.node != self._zone.name else None
+
+    def _set_pod(self, key: ObjectKey) -> None:
+        new = self._find(key)
         if new is None:
-            if old is not None:
-                self._decisions.forget(old.uid)
             self._unverified.discard(key)
             self._zone.set_pod(key, None)
         else:

@@ -11,7 +11,8 @@ from tests.support.columns import members
 from tests.support.signed import Notary
 from weft import model, names
 from weft.api import pod as reading
-from weft.control import signingkeys
+from weft.api import podendpoint
+from weft.control import endpointsmark, signingkeys
 from weft.control.zone import pods, state
 from weft.model import ObjectKey
 
@@ -48,7 +49,7 @@ def pod(**changed: Any) -> dict[str, Any]:
 class Scene:
     """A zone that is told of pods as an agent tells it, without an API server."""
 
-    def __init__(self, *, start: bool = True) -> None:
+    def __init__(self, *, start: bool = True, endpoints: bool = False) -> None:
         self.notary = Notary()
         self.zone = state.Zone("node1", "c1")
         spec = model.NetworkSpec("blue", model.Topology.LAYER2, 1300)
@@ -59,7 +60,9 @@ class Scene:
         self.pods, self.keys = Objects(), Objects()
         followed: Any = self.pods
         keys: Any = self.keys
-        self.zone_pods = pods.ZonePods(self.zone, followed, keys, self._settle, self._warn)
+        self.endpoints = Objects()
+        others: Any = self.endpoints if endpoints else None
+        self.zone_pods = pods.ZonePods(self.zone, followed, keys, self._settle, self._warn, others)
         self.publish(self.notary.public)
         if start:
             self.zone_pods.start()
@@ -73,6 +76,14 @@ class Scene:
         self.pods.put(
             ObjectKey.parse(key), reading.read(obj, primary=True) if obj is not None else None
         )
+
+    def put_endpoint(self, obj: dict[str, Any] | None, key: str = "default/web") -> None:
+        """That of a pod, whose annotations are whole."""
+        found = None
+        if obj is not None:
+            whole = reading.read(obj)
+            found = podendpoint.of(whole, whole.proof)
+        self.endpoints.put(ObjectKey.parse(key), found)
 
     def ports(self) -> dict[str, str]:
         """Each port's addresses as the zone's rows have them."""
@@ -261,3 +272,65 @@ def test_who_waits_behind_others_is_reported_once_and_answered_as_it_is() -> Non
     assert "held by Pod default/second" in str(
         scene.zone_pods.refusal(ObjectKey("default", "third"), "default/blue")
     )
+
+
+def elsewhere(scene: Scene, uid: str = "u2", node: str = "node2") -> dict[str, Any]:
+    made = pod(spec={"nodeName": node})
+    made["metadata"]["uid"] = uid
+    return scene.notary.sign(made)
+
+
+def test_pods_of_other_nodes_are_known_by_their_endpoints() -> None:
+    scene = Scene(endpoints=True)
+    scene.put_endpoint(elsewhere(scene))
+    assert [port.node for port in scene.zone.ports_on("blue")] == ["node2"]
+    scene.put_endpoint(None)
+    assert not list(scene.zone.ports_on("blue"))
+
+
+def test_an_endpoint_that_is_not_signed_counts_for_nothing() -> None:
+    scene = Scene(endpoints=True)
+    forged = elsewhere(scene)
+    forged["metadata"]["annotations"][names.POD_NETWORKS] = json.dumps(DECIDED).replace(
+        "0.5", "0.6"
+    )
+    scene.put_endpoint(forged)
+    assert not list(scene.zone.ports_on("blue"))
+
+
+def test_an_endpoint_of_this_node_counts_for_nothing() -> None:
+    scene = Scene(endpoints=True)
+    scene.put_endpoint(elsewhere(scene, node="node1"))
+    assert not list(scene.zone.ports_on("blue"))
+
+
+@pytest.mark.parametrize("first", ["the pod goes", "the endpoint comes"])
+def test_a_pod_that_moves_is_where_it_is_now_whichever_watch_is_first(first: str) -> None:
+    scene = Scene(endpoints=True)
+    scene.put(scene.notary.sign(pod()))
+    scene.put_endpoint(elsewhere(scene, uid="u1", node="node1"))
+    if first == "the pod goes":
+        scene.put(None)
+        scene.put_endpoint(elsewhere(scene))
+    else:
+        scene.put_endpoint(elsewhere(scene))
+        assert [port.node for port in scene.zone.ports_on("blue")] == ["node1"]
+        scene.put(None)
+    assert [(port.node, port.pod.uid) for port in scene.zone.ports_on("blue")] == [("node2", "u2")]
+
+
+def test_a_pod_that_comes_here_counts_before_the_endpoint_of_the_former_one_goes() -> None:
+    scene = Scene(endpoints=True)
+    scene.put_endpoint(elsewhere(scene))
+    scene.put(scene.notary.sign(pod()))
+    assert scene.ports() == WEB
+    scene.put_endpoint(None)
+    assert scene.ports() == WEB
+
+
+def test_it_says_so_when_the_manager_keeps_no_endpoints() -> None:
+    scene = Scene(endpoints=True)
+    assert "PodEndpoints" in scene.zone_pods.trouble
+    scene.publish({**scene.notary.public, endpointsmark.ENDPOINTS: endpointsmark.WRITTEN})
+    assert not scene.zone_pods.trouble
+    assert not Scene().zone_pods.trouble
