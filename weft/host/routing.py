@@ -10,7 +10,7 @@ Works in the network namespace of its thread, like `weft.host.netlink`.
 
 from __future__ import annotations
 
-import os
+import errno
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,17 @@ from ipaddress import ip_network
 from socket import AF_INET, AF_INET6
 from typing import Any
 
+from pyroute2.netlink.exceptions import NetlinkError
+
 from weft import model
-from weft.host import netlink
+from weft.host import netlink, netns
 
 MAIN_TABLE = 254
 OWN_TABLES = 100  # an interface's table is this plus its index, as in ovn-kubernetes
 LAST_RESORT = 1 << 30  # a metric larger than any that people choose
 _UNREACHABLE = 7  # RTN_UNREACHABLE, rtnetlink(7)
 
-_LOCKS = tuple(threading.Lock() for _ in range(64))  # namespaces share these locks
+_LOCKS = tuple(threading.RLock() for _ in range(64))  # namespaces share these locks
 
 Hop = tuple[str, int]  # gateway ("": none) and index of the device
 
@@ -65,24 +67,38 @@ class Rule:
 
 def ensure(name: str, desired: Routing) -> bool:
     """Add what the device lacks; False if it lacks nothing. The device must be up."""
-    with _turn(), netlink.opened(f"device {name}") as handle:
+    with turn(), netlink.opened(f"device {name}") as handle:
         index = netlink.find(handle, name)
         return bool(index) and apply(handle, index, desired)
 
 
-def _turn() -> threading.Lock:
-    """The lock from reading to writing a namespace's routes: two interfaces change one route."""
-    return _LOCKS[os.stat("/proc/thread-self/ns/net").st_ino % len(_LOCKS)]
+def turn(namespace: str = "/proc/thread-self/ns/net") -> threading.RLock:
+    """The lock of a namespace, from reading its routes to writing them.
+
+    Interfaces on one network change one route, so whoever replaces a device holds it throughout:
+    the others must neither join a route of a device that goes away nor take it for another's.
+    """
+    found = netns.identity(namespace)
+    return _LOCKS[found[1] % len(_LOCKS) if found else 0]
 
 
 def apply(handle: Any, index: int, desired: Routing) -> bool:
-    """Add what the device with this index lacks; False if it lacks nothing."""
+    """Add what the device with this index lacks; False if it lacks nothing.
+
+    Raises NetlinkError for what the kernel refuses, after all the rest is added.
+    """
     lacking = missing(handle, index, desired)
+    refusal: NetlinkError | None = None
     for each in lacking:
-        if isinstance(each, Rule):
-            _add_rule(handle, each)
-        else:
-            _write(handle, each)
+        try:
+            if isinstance(each, Rule):
+                _add_rule(handle, each)
+            else:
+                _write(handle, each)
+        except NetlinkError as error:
+            refusal = refusal or error
+    if refusal is not None:
+        raise refusal
     return bool(lacking)
 
 
@@ -106,7 +122,7 @@ def missing(handle: Any, index: int, desired: Routing) -> list[Route | Rule]:
                 found.append(Route(table, network, (("", index),)))
             of_family = [r for r in desired.routes if ip_network(r[0]).version == source.version]
             found += _joined(kernel, table, index, of_family, {index})
-    shared = {index, *(netlink.find(handle, name) for name in desired.peers)}
+    shared = {index, *(netlink.find(handle, name) for name in desired.peers)} - {0}
     return found + _joined(kernel, MAIN_TABLE, index, desired.routes, shared)
 
 
@@ -119,7 +135,7 @@ def _joined(
         own = [(gateway, index) for to, gateway in routes if to == destination]
         there = kernel.next_hops(table, destination)
         usable = [hop for hop in there if hop[1] in shared]
-        is_anothers = bool(there) and not usable
+        is_anothers = not usable and any(kernel.has_device(hop[1]) for hop in there)
         if not is_anothers and not set(own) <= set(usable):
             hops = dict.fromkeys([*usable, *own])
             found.append(Route(table, destination, tuple(hops)))
@@ -149,6 +165,15 @@ class _Kernel:
     def is_unreachable(self, destination: str) -> bool:
         """Whether the main table has an unreachable route for this range."""
         return any(entry["type"] == _UNREACHABLE for entry in self._to(MAIN_TABLE, destination))
+
+    def has_device(self, index: int) -> bool:
+        """Whether the device of a next hop still exists; a route may name none (0)."""
+        try:
+            return not index or bool(list(self._handle.get_links(index)))
+        except NetlinkError as error:
+            if error.code != errno.ENODEV:
+                raise
+            return False
 
     def rule(self, source: model.Interface) -> Rule | None:
         """The rule for this address; the device may have had another index when it was made."""

@@ -68,6 +68,11 @@ def give_back(nic: plan.Nic, namespace: str) -> bool:
     """
     if netlink.read(nic.device) is None or netns.identity(namespace) is None:
         return False
+    with routing.turn(namespace):
+        return _replace(nic, namespace)
+
+
+def _replace(nic: plan.Nic, namespace: str) -> bool:
     with netns.entered(namespace):
         old = linkconfig.capture(nic.interface)
         if old is not None and old.connected:

@@ -78,12 +78,7 @@ def test_both_interfaces_lead_to_the_other_nodes_also_after_their_links_were_dow
     kill(labs, "node1/agent", lambda: flap(labs, "net1"))
     check()
     kill(labs, "node1/vswitchd", lambda: None)
-    try:
-        check()
-    except AssertionError as error:
-        if "alone" not in str(error):
-            raise
-        pytest.xfail(f"known: after the end of the switch the routes may stay apart: {error}")
+    check()
 
 
 def listeners(labs: support.LabHouse, name: str) -> int:
