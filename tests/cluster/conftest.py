@@ -16,19 +16,25 @@ from tests.cluster.room import Room, room
 from weft import errors
 
 HERE = Path(__file__).parent
-# They remove weft in the end.
-LAST = ("test_chart.py", "test_host_switch.py")
+# The first one ends by removing rights that the chart brings, the last ones remove weft.
+FIRST, LAST = ("test_manifests.py",), ("test_chart.py", "test_host_switch.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """These run only where they are asked for: a cluster is more than a test may start unasked."""
     if "cluster" in (config.option.markexpr or ""):
-        items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+        items.sort(key=lambda item: _turn(item.path.name))
         return
     ours = [item for item in items if item.path.is_relative_to(HERE)]
     if ours:
         config.hook.pytest_deselected(items=ours)
         items[:] = [item for item in items if not item.path.is_relative_to(HERE)]
+
+
+def _turn(module: str) -> int:
+    if module in FIRST:
+        return -1
+    return LAST.index(module) + 1 if module in LAST else 0
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,11 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
     for node in access.machines().nodes:
         assert chart.traces(node) == before[node.name]
+    # Helm does not wait until the pods of its last hook have ended.
+    until(
+        lambda: not access.get("-n", chart.NAMESPACE, "pods")["items"],
+        "the end of the pods that removed weft",
+    )
     assert left_in(access) == []
     for name in ("chart-blue", "chart-red"):
         access.kubectl("delete", "net-attach-def", name, "--timeout=30s")

@@ -103,6 +103,7 @@ def installed(access: Access, host: Machine) -> Iterator[Chart]:
 def test_pods_of_both_kinds_of_nodes_reach_each_other(installed: Chart) -> None:
     access = installed.access
     there = address(access, THERE)
+    installed.answers(HERE, there)  # a pod is ready before the other node knows it
     assert ", 0% packet loss" in access.inside(HERE, "ping", "-c3", "-W5", there)
 
 

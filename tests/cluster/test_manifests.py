@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cluster import chart
 from tests.cluster.access import Access, Object
 
 pytestmark = pytest.mark.cluster
@@ -29,14 +30,15 @@ def crd(path: Path) -> Object:
 
 @pytest.fixture(scope="module")
 def defined(access: Access) -> Iterator[Access]:
-    """With weft's CRDs established. The manifests go again: the chart brings its own."""
+    """With weft's CRDs established. The manifests go again, unless they are a chart's."""
     access.machines("writes definitions and rights of the whole cluster")
     for path in CRDS:
         access.kubectl("apply", "-f", str(path))
     for path in CRDS:
         access.wait("condition=Established", f"crd/{crd(path)['metadata']['name']}")
+    is_installed = chart.is_installed(access)
     yield access
-    for path in MANIFESTS:
+    for path in () if is_installed else MANIFESTS:
         access.kubectl("delete", "--ignore-not-found", "-f", str(path))
 
 
@@ -70,12 +72,13 @@ def test_kubectl_explains_each_field(defined: Access, path: Path) -> None:
     names = crd(path)["spec"]["names"]
     for version in crd(path)["spec"]["versions"]:
         schema = version["schema"]["openAPIV3Schema"]
-        asked = f"--api-version={crd(path)['spec']['group']}/{version['name']}"
-        output = defined.kubectl("explain", asked, f"{names['plural']}.spec")
-        assert names["kind"] in output
-        for field in schema["properties"]["spec"].get("properties", {}):
-            assert field in output
-        assert "<no description>" not in output.partition("FIELDS")[0]
+        api = f"--api-version={crd(path)['spec']['group']}/{version['name']}"
+        part = "spec" if "spec" in schema["properties"] else "status"
+        text = defined.kubectl("explain", api, f"{names['plural']}.{part}")
+        assert names["kind"] in text
+        for field in schema["properties"][part].get("properties", {}):
+            assert field in text
+        assert "<no description>" not in text.partition("FIELDS")[0]
 
 
 @pytest.mark.parametrize("way", [(), ("--server-side",), ("--dry-run=server",)], ids=str)
