@@ -15,7 +15,7 @@ from weft.observe.underlay import Bridge, Interface, Node, Underlay
 
 def check(graph: Graph, networks: Collection[str], where: str) -> None:
     """Raise InvalidInput, with the networks that exist, if the graph lacks one of `networks`."""
-    known = [network.name for network in graph.networks]
+    known = [network.name for network in (*graph.networks, *graph.absent)]
     for name in networks:
         if name not in known:
             rule = f"does not exist; networks: {', '.join(known) or 'none'}"
@@ -41,6 +41,11 @@ def of(graph: Graph, networks: Collection[str] = (), namespaces: Collection[str]
     return replace(
         graph,
         networks=tuple(network for network in graph.networks if network.name in kept),
+        absent=tuple(
+            network
+            for network in graph.absent
+            if not namespaces and (not networks or network.name in networks)
+        ),
         switches=switches,
         routers=routers,
         links=tuple(link for link in graph.links if {link.switch, link.router} <= ids),

@@ -1,4 +1,4 @@
-"""Adds details from Kubernetes objects to a graph: guests' addresses, workloads, MTUs.
+"""Adds details from Kubernetes objects to a graph: guests' addresses, workloads, MTUs, troubles.
 
 Pure. OVN's databases alone make a graph; objects add to it. What a guest reports is only shown.
 """
@@ -14,11 +14,12 @@ from weft.alloc.ledger import AllocationOwner, Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.api.objects import key as key_of
-from weft.observe import members, workloads
+from weft.observe import members, networkobjects, workloads
 from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
 
 MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
+MAX_TROUBLES = 5  # sentences about a network; any number of NADs may be refused
 
 _Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, machine and MAC
 
@@ -33,12 +34,22 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
     )
     specs = _specs(objects)
     claimed = _claimed(objects)
+    reasons, troubles = networkobjects.reasons(objects.states), _troubles(objects)
+    there = {network.name for network in graph.networks}
     return replace(
         graph,
         switches=switches,
+        absent=tuple(
+            Network(name, "", False, reasons=reasons[name], troubles=troubles.get(name, ()))
+            for name in sorted(reasons.keys() - there)
+        ),
         networks=tuple(
             _network(
-                network,
+                replace(
+                    network,
+                    reasons=reasons.get(network.name, ()),
+                    troubles=troubles.get(network.name, ()),
+                ),
                 specs.get(network.name),
                 [switch for switch in switches if switch.network == network.name],
                 claimed.get(network.name, []),
@@ -46,6 +57,19 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
             for network in graph.networks
         ),
     )
+
+
+def _troubles(objects: Objects) -> dict[str, tuple[str, ...]]:
+    """What is wrong with each network, by its Network object."""
+    found: dict[str, list[str]] = {}
+    for name, message in networkobjects.troubles(objects.states):
+        found.setdefault(name, []).append(message)
+    return {name: _some(messages) for name, messages in found.items()}
+
+
+def _some(messages: list[str]) -> tuple[str, ...]:
+    more = len(messages) - MAX_TROUBLES
+    return (*messages[:MAX_TROUBLES], *([f"and {more} more: weft networks"] if more > 0 else []))
 
 
 def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:

@@ -162,7 +162,8 @@ class Network:
     """`primary`: it has a gateway, or is the default network; the logical picture puts it on top.
 
     `mtu` is in bytes, 0 if unknown. `free` is the number of free addresses in the family that has
-    fewer; None if the network has no subnets or its NAD is not known.
+    fewer; None if the network has no subnets or its NAD is not known. `reasons` are those of the
+    conditions of its Network object that are false, `troubles` what is wrong, in sentences.
     """
 
     name: str
@@ -171,17 +172,23 @@ class Network:
     subnets: tuple[str, ...] = ()
     mtu: int = 0
     free: int | None = None
+    reasons: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Everything in a fixed order, so that the same rows give the same picture."""
+    """Everything in a fixed order, so that the same rows give the same picture.
+
+    `absent`: networks with a trouble that no zone has a switch of, as of an invalid NAD.
+    """
 
     zones: tuple[Zone, ...] = ()
     networks: tuple[Network, ...] = ()
     switches: tuple[Switch, ...] = ()
     routers: tuple[Router, ...] = ()
     links: tuple[Link, ...] = ()
+    absent: tuple[Network, ...] = ()
 
     def of(self, network: str) -> tuple[Switch, ...]:
         return tuple(switch for switch in self.switches if switch.network == network)

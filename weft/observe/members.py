@@ -37,6 +37,7 @@ class Objects:
     instances: Sequence[Object] = ()  # VirtualMachineInstances
     claims: Sequence[Object] = ()  # IPAMClaims
     controllers: Sequence[Object] = ()  # between a pod and its workload
+    states: Sequence[Object] = ()  # Networks
 
 
 def networks(objects: Objects) -> dict[ObjectKey, str]:

@@ -51,5 +51,16 @@ def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
                 yield name, f"{nad.get('name')} does not count: {message}"
 
 
+def reasons(objects: Iterable[Object]) -> dict[str, tuple[str, ...]]:
+    """Returns the reasons of the false conditions of each network that has some."""
+    found = {}
+    for each in objects:
+        status = each.get("status") or {}
+        name = str(status.get("network") or each["metadata"]["name"])
+        if wrong := tuple(str(one.get("reason")) for one in _false(status)):
+            found[name] = wrong
+    return found
+
+
 def _false(status: Object) -> Iterator[Object]:
     return (each for each in status.get("conditions") or () if each.get("status") == "False")

@@ -18,7 +18,7 @@ from weft.observe.members import Object, Objects
 async def read(api: Client) -> Objects:
     """List the objects. Raise ApiError if the server refuses.
 
-    A kind that the cluster does not serve has no objects, and neither has a kind of controllers
+    A kind that the cluster does not serve has no objects, and neither have controllers and Networks
     that the user may not list.
     """
     kinds = (
@@ -30,11 +30,14 @@ async def read(api: Client) -> Objects:
         resources.IPAMCLAIMS,
     )
     above = (resources.REPLICASETS, resources.JOBS, resources.VMS)
-    found, controllers = await asyncio.gather(
+    refusals = (NotFound, Forbidden)
+    found, states, controllers = await asyncio.gather(
         asyncio.gather(*(_listed(api, kind) for kind in kinds)),
-        asyncio.gather(*(_listed(api, kind, (NotFound, Forbidden)) for kind in above)),
+        _listed(api, resources.NETWORKS, refusals),
+        asyncio.gather(*(_listed(api, kind, refusals) for kind in above)),
     )
-    return replace(Objects(*found), controllers=tuple(itertools.chain(*controllers)))
+    listed = tuple(itertools.chain(*controllers))
+    return replace(Objects(*found), states=states, controllers=listed)
 
 
 async def _listed(

@@ -149,7 +149,8 @@ def fold(graph: Graph) -> Overview:
             if port.owner is not None:
                 key = port.owner.namespace, port.owner.pod
                 joined.setdefault(key, set()).add(switch.network)
-    ordered = sorted(graph.networks, key=lambda one: (one.primary, natural_key(one.name)))
+    known = (*graph.networks, *graph.absent)
+    ordered = sorted(known, key=lambda one: (one.primary, natural_key(one.name)))
     hosts = chassis.hosts(zone.name for zone in graph.zones)
     sections = (_section(graph, network, joined, hosts) for network in ordered)
     return Overview(graph.zones, tuple(sections), hosts)

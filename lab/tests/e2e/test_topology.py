@@ -12,6 +12,7 @@ import pytest
 from lab.tests.support import labs
 from lab.tests.support.pods import Cluster, network_status
 from tests.support.objects import nad, pod
+from tests.support.patience import PATIENCE
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
@@ -108,3 +109,18 @@ def test_a_node_draws_itself_and_what_it_knows_of_others(cluster: Cluster) -> No
     assert "pod default/on-node2" in own
     assert other.startswith("node1  172.31.1.11  not read\n")
     assert "pod default/on-node1" in other
+
+
+def test_a_network_that_an_invalid_nad_declares_says_why_it_is_none(cluster: Cluster) -> None:
+    cluster.create(nad("bad", "10.9.0.0/33", name="red"))
+    cluster.kubectl("wait", "wnet/red", "--for=create", f"--timeout={PATIENCE:g}s")
+    cluster.kubectl(
+        "wait", "wnet/red", "--for=condition=Accepted=False", f"--timeout={PATIENCE:g}s"
+    )
+    shown = " ".join(drawn(cluster).split())
+    assert "red InvalidConfig 0 members Failed to parse network config: " in shown
+    assert "10.9.0.0/33" in shown
+    assert "red" in drawn(cluster, "--network", "red")
+    cluster.kubectl("delete", "nad", "bad")
+    cluster.kubectl("wait", "wnet/red", "--for=delete", f"--timeout={PATIENCE:g}s")
+    assert "InvalidConfig" not in drawn(cluster)

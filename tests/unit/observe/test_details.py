@@ -71,6 +71,36 @@ def test_a_nad_that_cannot_be_read_tells_nothing(broken: dict[str, str]) -> None
     assert network(Objects(nads=[nad_object(**broken)])).free is None
 
 
+def state(name: str, *false: str, refused: int = 0) -> dict[str, Any]:
+    """A Network object with these conditions false."""
+    conditions = [
+        {"type": each, "status": "False", "reason": each, "message": f"why {each}"}
+        for each in false
+    ]
+    listed = [{"name": f"x/{n}", "accepted": False, "message": "refused"} for n in range(refused)]
+    status = {"network": name, "conditions": conditions, "definitions": listed}
+    return {"metadata": {"name": name}, "status": status}
+
+
+def test_what_is_wrong_with_a_network_stands_at_it() -> None:
+    found = network(Objects(states=[state("blue", "Served", "UpToDate"), state("other")]))
+    assert found.reasons == ("Served", "UpToDate")
+    assert found.troubles == ("why Served", "why UpToDate")
+
+
+def test_a_network_that_exists_nowhere_is_listed_if_something_is_wrong_with_it() -> None:
+    found = details.detailed(graph(), Objects(states=[state("red", "Accepted"), state("fine")]))
+    assert [each.name for each in found.networks] == ["blue"]
+    assert [(each.name, each.troubles) for each in found.absent] == [("red", ("why Accepted",))]
+
+
+def test_any_number_of_refused_nads_is_a_few_lines() -> None:
+    found = network(Objects(states=[state("blue", refused=100)]))
+    assert found.reasons == ()
+    assert len(found.troubles) == details.MAX_TROUBLES + 1
+    assert "95 more" in found.troubles[-1]
+
+
 def test_a_guest_with_another_address_is_a_mismatch() -> None:
     found = port(instance("10.5.0.9", "fe80::1"))
     assert (found.reported, found.mismatch) == (("10.5.0.9",), True)

@@ -66,9 +66,10 @@ def _counts(overview: Overview, width: int) -> Iterator[Line]:
 
 
 def about(section: Section) -> list[str]:
-    """What follows a network's name: topology, subnets, MTU and free addresses."""
+    """What follows a network's name: its false conditions, topology, subnets, MTU and free
+    addresses."""
     network = section.network
-    parts = [network.topology, *network.subnets]
+    parts = [*network.reasons, *filter(None, [network.topology]), *network.subnets]
     parts += [f"MTU {network.mtu}"] if network.mtu else []
     parts += [f"{network.free} free"] if network.free is not None else []
     here = sum(bool(count) for count in section.by_node.values())
@@ -80,6 +81,8 @@ def _section(section: Section, width: int, whole: bool) -> Iterator[Line]:
     name = lettering.printable(section.network.name)
     yield (Span(cut(name, width), "title", colours.of(section.network.name)),)
     yield from _joined([lettering.printable(part) for part in about(section)], width, 2)
+    for trouble in section.network.troubles:
+        yield from _wrapped(trouble, width, 2, "bad")
     for group in section.groups:
         yield from _group(group, width, section.network.primary, whole)
 

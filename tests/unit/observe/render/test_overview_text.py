@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support import topology as rows
 from tests.unit.observe.render.drawn import governed, graph, graphs, half_read, mismatched
 from weft.observe import overview, topology
-from weft.observe.graph import Graph
+from weft.observe.graph import Graph, Network
 from weft.observe.overview import Overview
-from weft.observe.render import overview_text
+from weft.observe.render import mermaid, overview_picture, overview_text, svg
 
 
 def text(folded: Overview, width: int, *, whole: bool = False) -> list[str]:
@@ -109,3 +109,18 @@ def test_whatever_the_rows_are_lines_keep_to_the_width(
     made: Graph, whole: bool, width: int
 ) -> None:
     assert all(len(line) <= width for line in text(overview.fold(made), width, whole=whole))
+
+
+def test_what_is_wrong_with_networks_is_in_every_form() -> None:
+    made = graph(2, 4)
+    blue = replace(made.networks[0], reasons=("EditWaits",), troubles=("an edit of mtu waits",))
+    none = Network("nowhere", "", False, reasons=("InvalidConfig",), troubles=("no mtu <b>",))
+    folded = overview.fold(replace(made, networks=(blue, *made.networks[1:]), absent=(none,)))
+    lines = text(folded, 80)
+    at = lines.index(blue.name)
+    assert lines[at + 1].startswith("  EditWaits  ")
+    assert "  an edit of mtu waits" in lines[at:]
+    at = lines.index("nowhere")
+    assert lines[at + 1 : at + 3] == ["  InvalidConfig  0 members", "  no mtu <b>"]
+    assert "InvalidConfig" in mermaid.overview(folded)
+    assert "InvalidConfig" in svg.render(overview_picture.lay_out(folded))
