@@ -169,6 +169,16 @@ def failure(columns: rows.Columns) -> str:
     return value if isinstance(value, str) else ""
 
 
+def pending(columns: rows.Columns) -> bool:
+    """Whether vswitchd has neither made the port yet nor failed to."""
+    return number(columns) == 0 and not failure(columns)
+
+
+def works(columns: rows.Columns) -> bool:
+    """Whether vswitchd has made the port, and ovn-controller installed its flows."""
+    return number(columns) > 0 and installed(columns) and not failure(columns)
+
+
 def installed(columns: rows.Columns) -> bool:
     """Whether ovn-controller has bound the port and installed all its flows (`ovn-installed`)."""
     return external_ids(columns).get(names.OVN_INSTALLED) == "true"

@@ -146,7 +146,7 @@ class Repairer:
             try:
                 if key.cause is Cause.VANISHED:
                     await self._replace_vanished(known)
-                elif key.cause is Cause.STILL_BROKEN and device in self._lost:
+                elif key.cause is Cause.STILL_BROKEN and not self._works(device):
                     await self._deps.ovs.apply((), [("Port", device)])
                 await self._restore(known)
             except netns.Gone:  # it is gone, but for its name
@@ -206,7 +206,7 @@ class Repairer:
         if is_new:
 
             def made(columns: rows.Columns | None) -> bool:
-                return columns is None or port.number(columns) > 0 or bool(port.failure(columns))
+                return columns is None or not port.pending(columns)
 
             await deps.ovs.wait_for("Interface", known.device, made, _PATIENCE)
         found = deps.ovs.get("Interface", known.device)
@@ -228,20 +228,26 @@ class Repairer:
         """Ends the trouble of a device that works; makes the rows of another again, once.
 
         ovn-controller may miss a change that is undone at once, and then does not set
-        `ovn-installed` again. A new row of the same name makes it do so.
+        `ovn-installed` again. A new row of the same name makes it do so, but costs the pod its
+        device for a moment. While vswitchd has not made the port of a row, another row would not
+        help: what it then writes into the row has the device examined again.
         """
         self._judged.discard(device)
         found = self._deps.ovs.get("Interface", device)
         if device not in self._lost or found is None:
             return
-        columns = found[1]
-        if port.number(columns) > 0 and port.installed(columns) and not port.failure(columns):
+        if self._works(device):
             del self._lost[device]
             self._renewed.discard(device)
             log.info("OVS port %s works again", device)
-        elif device not in self._renewed:
+        elif device not in self._renewed and not port.pending(found[1]):
             self._renewed.add(device)
             self._queue.add(Examination(device, Cause.STILL_BROKEN))
+
+    def _works(self, device: str) -> bool:
+        """Whether nothing was wrong with the device, or nothing is any more."""
+        found = self._deps.ovs.get("Interface", device)
+        return device not in self._lost or (found is not None and port.works(found[1]))
 
     async def _let_go(self, known: record.Record) -> None:
         """Removes the port of a namespace that is gone; the runtime makes a new sandbox."""

@@ -148,6 +148,14 @@ def test_a_restarted_agent_mends_what_it_finds(pair: Pair, fault: str) -> None:
         pair.vsctl(*BENEFITS[fault])
 
 
+def test_a_port_that_the_switch_is_slow_to_make_is_made_once(pair: Pair) -> None:
+    """Made again meanwhile, the pod would lose its device, and its traffic, a second time."""
+    before = pair.node.look(pair.pod)
+    assert pair.node.order("lose", device=pair.device) == 1
+    assert pair.reaches()
+    assert is_again(pair, before)
+
+
 def test_it_is_said_until_it_works_again(pair: Pair) -> None:
     pair.node.order("pause", program="ovn-controller", stop=True)
     try:

@@ -2,6 +2,8 @@
 
 from ipaddress import ip_interface, ip_network
 
+import pytest
+
 from weft import model, names, rows
 from weft.nic import plan, port
 
@@ -79,6 +81,26 @@ def test_what_vswitchd_and_ovn_answer() -> None:
     assert not port.failure(stored(row))
     assert not port.installed(stored(row))
     assert port.installed(stored(row, external_ids={"ovn-installed": "true"}))
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "is_pending", "works"),
+    [
+        (frozenset(), frozenset(), True, False),
+        (7, frozenset(), False, True),
+        (-1, frozenset(), False, False),
+        (frozenset(), "no such device", False, False),
+        (7, "no such device", False, False),
+    ],
+)
+def test_a_port_is_pending_until_the_switch_has_made_it_or_failed(
+    number: rows.Value, error: rows.Value, is_pending: bool, works: bool
+) -> None:
+    row = make(plan.NicKind.VETH)[1]["Interface"]
+    made = stored(row, ofport=number, error=error, external_ids={"ovn-installed": "true"})
+    assert port.pending(made) == is_pending
+    assert port.works(made) == works
+    assert not port.works({**made, "external_ids": {}})
 
 
 def bound(sandbox: str, interface: str, network: str = "blue", iface: str = "p") -> port.Bound:

@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from weft import names
+from weft import names, rows
 from weft.app import agent, settings
 from weft.cni import install
 from weft.host import netlink, netns
 from weft.nic import port
-from weft.node import attach, call, links, sockets
+from weft.node import attach, call, links, repair, sockets
 from weft.node.dependencies import Dependencies
 
 # How long a driver hopes for what is to come: as tests.support.patience.
@@ -209,6 +209,37 @@ class Driver:
             while not holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
+    async def do_lose(self, device: str) -> int:
+        """Delete a port that the switch is slow to make; how often its row is made until it works.
+
+        vswitchd is held until the agent has looked, in vain, whether the new port works.
+        """
+        made: list[rows.Columns] = []
+        kept = repair._CLAIM, repair._PATIENCE
+
+        def changed(_: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+            if old is None and new is not None and new["name"] == device:
+                made.append(new)
+
+        def is_judged() -> bool:
+            waits = bool(self.repairer._queue) or device in self.repairer._judged
+            return bool(made) and device in self.repairer._lost and not waits
+
+        end = self.deps.ovs.subscribe("Interface", changed)
+        repair._CLAIM = repair._PATIENCE = 0.0
+        try:
+            await self.do_pause("ovs-vswitchd", stop=True)
+            try:
+                await self.do_vsctl(args=["del-port", device])
+                await self._until(is_judged)
+            finally:
+                repair._CLAIM, repair._PATIENCE = kept
+                await self.do_pause("ovs-vswitchd", stop=False)
+            await self.do_works(device)
+        finally:
+            end()
+        return len(made)
+
     async def do_troubled(self) -> list[str]:
         await self._until(self.not_ready)
         return list(self.not_ready())
@@ -271,7 +302,8 @@ class Driver:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         self.deps = await made
         await self._until(lambda: serving[0].cni is not None)
-        self.turns, self.not_ready = serving[0].cni._turns, serving[0].not_ready
+        cni = serving[0].cni
+        self.turns, self.repairer, self.not_ready = cni._turns, cni.repairer, serving[0].not_ready
         await self._until(lambda: sockets.accepts(Path(SOCKET)))
 
     async def stop(self) -> None:
