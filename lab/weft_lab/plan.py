@@ -16,6 +16,7 @@ from weft_lab.service import API_DESCRIPTORS, READY_DESCRIPTOR, Ready, Service
 MANAGEMENT_BRIDGE = "mgmt0"
 UNDERLAY_BRIDGE = "underlay0"
 NODE_LINK = "eth0"
+WEBHOOK = "127.0.0.1:9443"  # where webhook/webhook.yaml has the API server ask
 
 # Python components, by the module that must be there for each.
 COMPONENTS: Mapping[str, str] = {
@@ -140,6 +141,7 @@ def _cluster(
                 *("weft", "cluster-manager", "--kubeconfig", _kubeconfig("cluster-manager")),
                 *("--underlay-mtu", str(lab.mtu), *_network(lab)),
                 *("--reserved-subnets", ",".join(map(str, lab.reserved))),
+                *(("--webhook", WEBHOOK) if lab.webhook else ()),
             ),
             entry="weft.cli.main:main",
             imports=(COMPONENTS["cluster-manager"],),

@@ -93,6 +93,7 @@ class Lab:
 
     `disks` are [FORMAT:]FOLDERs of this machine that virtual machines may have disks from.
     `global_namespaces`: whose networks are for everybody, as weft's own setting says it.
+    `webhook`: whether NADs and policies are judged at admission.
     `primary`: whether weft is the cluster's primary network, with `cluster_subnets`, or none is.
     """
 
@@ -105,6 +106,7 @@ class Lab:
     cluster_subnets: str = CLUSTER_SUBNETS
     global_namespaces: str = ""
     disks: tuple[str, ...] = ()
+    webhook: bool = False
 
     def __post_init__(self) -> None:
         where = f"lab {self.name!r}"
@@ -189,6 +191,7 @@ class Options:
     cluster_subnets: str | None = None
     global_namespaces: str | None = None
     disks: tuple[str, ...] | None = None
+    webhook: bool | None = None
 
 
 def change(current: Lab, options: Options, *, running: bool) -> Lab:
@@ -201,7 +204,7 @@ def change(current: Lab, options: Options, *, running: bool) -> Lab:
     if running:
         for field in (
             *("mtu", "datapath", "port", "primary", "cluster_subnets"),
-            *("global_namespaces", "disks"),
+            *("global_namespaces", "disks", "webhook"),
         ):
             if getattr(wanted, field) != getattr(current, field):
                 raise _fixed(

@@ -126,7 +126,10 @@ class Supervisor:
         return plan.make(
             lab,
             state=str(self._orders.folder.path),
-            manifests=[str(Path(__file__).with_name(name)) for name in ("crds", "access")],
+            manifests=[
+                str(Path(__file__).with_name(name))
+                for name in ("crds", "access", *(("webhook",) if lab.webhook else ()))
+            ],
             components=self._orders.components,
         )
 

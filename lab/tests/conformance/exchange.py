@@ -82,7 +82,7 @@ def compare(case: Case, real: Api, lab: Api) -> Iterator[Difference]:
                 both.submit(_answer, api, case, ask, earlier[api.name]) for api in (real, lab)
             ]
         found = [answer.result() for answer in answers]
-        yield from _differences(f"{case.name}/{number}", *found)
+        yield from differences(f"{case.name}/{number}", *found)
 
 
 def _answer(api: Api, case: Case, ask: Ask, earlier: Said) -> dict[str, Any]:
@@ -175,16 +175,16 @@ def _manager(entry: Any) -> list[str]:
     return [str(entry.get(part)) for part in ("operation", "manager", "apiVersion", "subresource")]
 
 
-def _differences(place: str, real: Any, lab: Any) -> Iterator[Difference]:
+def differences(place: str, real: Any, lab: Any) -> Iterator[Difference]:
     if isinstance(real, dict) and isinstance(lab, dict):
         for key in sorted(real.keys() | lab.keys()):
             below = real.get(key, MISSING), lab.get(key, MISSING)
-            yield from _differences(f"{place}/{key}", *below)
+            yield from differences(f"{place}/{key}", *below)
     elif (named := _named(real)) and (others := _named(lab)):
-        yield from _differences(place, named, others)
+        yield from differences(place, named, others)
     elif isinstance(real, list) and isinstance(lab, list) and len(real) == len(lab):
         for number, (one, other) in enumerate(zip(real, lab, strict=True)):
-            yield from _differences(f"{place}/{number}", one, other)
+            yield from differences(f"{place}/{number}", one, other)
     elif real != lab or isinstance(real, bool) != isinstance(lab, bool):
         yield Difference(place, real, lab)
 

@@ -38,6 +38,14 @@ _LATE = "the lab follows who owns a field from the first server-side apply on"
 _DIRECTIVE = "a faulty directive is the client's error: the lab answers 400, Kubernetes 500"
 _POINTER = "RFC 6901: a pointer begins with a slash; Kubernetes drops what stands before it"
 
+WEBHOOKS = (
+    Known("hook-allows/*spec/serviceAccount*", _ACCOUNT),
+    Known("hook-odd/2/body/*message", _GO),
+    Known("hook-error/2/body/*message", _GO),
+    Known("hook-absent/2/body/*message", _GO),
+    Known("hook-unknown/2/body/*message", _GO),
+)
+
 KUBECTL = (
     Known("kubectl-server-side/5/out", _ACCOUNT),
     Known("kubectl-change/27/out", _ACCOUNT),

@@ -84,7 +84,15 @@ class LabHouse:
 
     def kubectl(self, kubeconfig: str, *argv: str, stdin: str = "") -> str:
         """What a user's kubectl says; it must succeed."""
-        done = subprocess.run(
+        done = self.try_kubectl(kubeconfig, *argv, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def try_kubectl(
+        self, kubeconfig: str, *argv: str, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """The end of a user's kubectl, whatever it is."""
+        return subprocess.run(
             [self.tools.program("kubectl"), *argv],
             env={**os.environ, "KUBECONFIG": kubeconfig, "HOME": str(self.state)},
             input=stdin,
@@ -92,8 +100,6 @@ class LabHouse:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def json(self, *argv: str, check: bool = True) -> Any:
         return json.loads(self.weft(*argv, "--output", "json", check=check).stdout)

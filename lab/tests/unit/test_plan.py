@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,3 +139,26 @@ def test_manager_and_agents_are_reported_of_the_same_global_namespaces() -> None
     names = ("lab/cluster-manager", "node1/agent", "node2/agent")
     assert told == dict.fromkeys(names, "shared,infra")
     assert not any("--global-namespaces" in one.argv for one in make(2).services)
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def hooks(path: str) -> Any:
+    documents = yaml.safe_load_all((ROOT / path).read_text())
+    return next(one for one in documents if one["kind"] == "ValidatingWebhookConfiguration")
+
+
+def test_the_labs_webhook_is_that_of_a_cluster_at_another_address() -> None:
+    ours, theirs = hooks("lab/weft_lab/webhook/webhook.yaml"), hooks("deploy/webhook.yaml")
+    for each in (ours, theirs):
+        at = [hook.pop("clientConfig") for hook in each["webhooks"]]
+        if each is ours:
+            assert at == [{"url": f"https://{plan.WEBHOOK}/admit"}]
+    assert ours == theirs
+
+
+def test_a_lab_has_a_webhook_where_it_is_asked_for() -> None:
+    for webhook in (True, False):
+        made = plan.make(spec.Lab(webhook=webhook), state="/state", manifests=["/crds"])
+        assert ("--webhook" in arguments(made, "lab/cluster-manager")) == webhook

@@ -51,13 +51,14 @@ class AdmissionRequest:
             "resource": what,
             "requestKind": kind,
             "requestResource": what,
-            "name": self.name,
             "operation": self.operation,
             "userInfo": self.user.info(),
             "dryRun": self.dry_run,
         }
         if self.subresource:
             found |= {"subResource": self.subresource, "requestSubResource": self.subresource}
+        if self.name:
+            found["name"] = self.name
         if self.namespace:
             found["namespace"] = self.namespace
         return found
@@ -65,9 +66,10 @@ class AdmissionRequest:
 
 def applies(match: Object, rules: Iterable[Object], asked: AdmissionRequest) -> bool:
     """Whether rules, exclusions and selectors choose the request."""
-    if not any(_is_meant(rule, asked) for rule in rules):
+    exact = match.get("matchPolicy") == "Exact"
+    if not any(_is_meant(rule, asked, exact) for rule in rules):
         return False
-    if any(_is_meant(rule, asked) for rule in match.get("excludeResourceRules") or ()):
+    if any(_is_meant(rule, asked, exact) for rule in match.get("excludeResourceRules") or ()):
         return False
     return _is_selected(match, asked)
 
@@ -87,9 +89,11 @@ def _is_in(listed: Any, value: str) -> bool:
     return "*" in (listed or ()) or value in (listed or ())
 
 
-def _is_meant(rule: Object, asked: AdmissionRequest) -> bool:
+def _is_meant(rule: Object, asked: AdmissionRequest, exact: bool) -> bool:
     resource = asked.resource
-    versions = [version.name for version in resource.versions]  # the policy is Equivalent
+    versions = [asked.version.name]
+    if not exact:
+        versions += [version.name for version in resource.versions]
     names = rule.get("resourceNames")
     scope = rule.get("scope") or "*"
     return (
@@ -130,11 +134,12 @@ def meets(conditions: Iterable[Object], given: Mapping[str, Any]) -> bool:
     """Whether all matchConditions are true; raises Faulty where none is false and one has none."""
     faulty = None
     for each in conditions:
+        text = each["expression"]
         try:
-            if expressions.known(each["expression"]).value(given) is not True:
+            if expressions.known(text).value(given) is not True:
                 return False
         except expressions.Faulty as error:
-            faulty = error
+            faulty = expressions.Faulty(f"expression '{text}' resulted in error: {error}")
     if faulty is not None:
         raise faulty
     return True

@@ -17,10 +17,14 @@ GROUP = "admissionregistration.k8s.io"
 POLICIES = f"validatingadmissionpolicies.{GROUP}"
 BINDINGS = f"validatingadmissionpolicybindings.{GROUP}"
 WEBHOOKS = f"validatingwebhookconfigurations.{GROUP}"
+MUTATING = f"mutatingwebhookconfigurations.{GROUP}"
 TYPES = (POLICIES, BINDINGS, WEBHOOKS)
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _ON_FAILURE = ("Fail", "Ignore")
+_MATCHES = ("Equivalent", "Exact")
 _ACTIONS = ("Deny", "Warn", "Audit")
+_NO_SERVICES = "the lab's API server reaches no Services: name a url"
+_NO_MUTATION = "the lab calls no mutating webhooks; nothing would be altered"
 _ABSENT = "the lab has no parameters of policies"
 
 
@@ -28,11 +32,13 @@ def resources() -> list[Resource]:
     policy = Strategy(default_policy, create=_no_status, validate=validate_policy)
     binding = Strategy(default_binding, validate=validate_binding)
     webhook = Strategy(default_webhooks, validate=validate_webhooks)
+    mutating = Strategy(default_webhooks, validate=refuse_webhooks)
     kind = "ValidatingAdmissionPolicy"
     return [
         _resource(kind, POLICIES, policy, _VALIDATIONS, _unset("ParamKind")),
         _resource(f"{kind}Binding", BINDINGS, binding, _POLICY, _unset("ParamRef")),
         _resource("ValidatingWebhookConfiguration", WEBHOOKS, webhook, _HOOKS),
+        _resource("MutatingWebhookConfiguration", MUTATING, mutating, _HOOKS),
     ]
 
 
@@ -191,13 +197,16 @@ def validate_webhooks(obj: Object) -> list[status.Cause]:
     for place, hook in enumerate(obj.get("webhooks") or ()):
         field = f"webhooks[{place}]"
         client = hook.get("clientConfig") or {}
-        if bool(client.get("url")) == bool(client.get("service")):
+        if client.get("service") and not client.get("url"):
+            causes.append(status.barred(f"{field}.clientConfig.service", _NO_SERVICES))
+        elif not client.get("url") or client.get("service"):
             why = "exactly one of url or service is required"
             causes.append(status.required(f"{field}.clientConfig", why))
         if (url := client.get("url")) and not str(url).startswith("https://"):
             scheme = str(url).partition(":")[0]
             why = "'https' is the only allowed URL scheme; desired format: https://host[/path]"
             causes.append(status.wrong(f"{field}.clientConfig.url", scheme, why))
+        causes += _unfit(field, hook)
         if not 1 <= int(hook.get("timeoutSeconds") or 0) <= 30:
             why = "the timeout value must be between 1 and 30 seconds"
             causes.append(status.wrong(f"{field}.timeoutSeconds", hook["timeoutSeconds"], why))
@@ -205,3 +214,21 @@ def validate_webhooks(obj: Object) -> list[status.Cause]:
             at = f"{field}.matchConditions[{number}].expression"
             causes += _wrong_expression(at, str(each.get("expression") or ""), "bool")
     return causes
+
+
+def _unfit(field: str, hook: Object) -> Iterator[status.Cause]:
+    effects, known = hook.get("sideEffects"), ("None", "NoneOnDryRun")
+    if effects not in known:
+        yield status.unsupported(f"{field}.sideEffects", effects or "", known)
+    for name, values in (("failurePolicy", ("Fail", "Ignore")), ("matchPolicy", _MATCHES)):
+        if hook[name] not in values:
+            yield status.unsupported(f"{field}.{name}", hook[name], values)
+    versions = hook.get("admissionReviewVersions") or []
+    if "v1" not in versions:
+        why = "must include at least one of v1"
+        yield status.wrong(f"{field}.admissionReviewVersions", versions, why)
+
+
+def refuse_webhooks(obj: Object) -> list[status.Cause]:
+    """A configuration without webhooks says nothing, so it may be."""
+    return [status.barred("webhooks", _NO_MUTATION)] if obj.get("webhooks") else []

@@ -7,10 +7,10 @@ contents of a namespace.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from weft_lab.apiserver import clock, deletion, items, status, store, writes
 from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.reads import Selection
 from weft_lab.apiserver.resources import Object, Resource
 
 
@@ -50,16 +50,27 @@ def _end_namespace(
     return cluster.put(resource, obj, item), False
 
 
+def delete_named(
+    cluster: Cluster, target: writes.Target, request: deletion.Request
+) -> tuple[store.Item, bool]:
+    """`delete` of the target, where it is admitted."""
+    item = writes.find(cluster, target)
+    target.admit(None, item.parse())
+    return delete(cluster, target.resource, item, request)
+
+
 def delete_all(
-    cluster: Cluster, resource: Resource, chosen: Iterable[store.Item], request: deletion.Request
+    cluster: Cluster, target: writes.Target, chosen: Selection, request: deletion.Request
 ) -> list[store.Item]:
     """Delete all objects that a selector matches; each is removed, or waits for finalizers.
 
-    Returns them as they were.
+    None is deleted where one is not admitted. Returns them as they were.
     """
-    found = list(chosen)
+    found = chosen.choose(cluster.collection(target.resource))
     for item in found:
-        delete(cluster, resource, item, request)
+        target.admit(None, item.parse())
+    for item in found:
+        delete(cluster, target.resource, item, request)
     return found
 
 

@@ -18,7 +18,7 @@ from weft import errors
 from weft.decode import budget
 from weft_lab.apiserver import (
     access,
-    admission,
+    admissionchain,
     answers,
     auth,
     connections,
@@ -32,6 +32,7 @@ from weft_lab.apiserver import (
     reviews,
     roles,
     status,
+    store,
     streams,
     tokenrequests,
     writes,
@@ -50,12 +51,12 @@ class Api:
         self,
         cluster: Cluster,
         access: access.Access,
-        policies: admission.Admission,
+        chain: admissionchain.Chain,
         log_files: logs.Files,
     ) -> None:
         self._cluster = cluster
         self._access = access
-        self._admission = policies
+        self._chain = chain
         self._logs = log_files
         self._pages = reads.Pages()
         self._documents = openapi.Documents(cluster.registry)
@@ -181,7 +182,7 @@ class Api:
     ) -> web.StreamResponse:
         """A request about a type that is known."""
         target.guards = self._guards(target, user)
-        target.admission = self._admitting(http, target, user)
+        self._chain.prepare(target, user, http.method, http.query)
         version = target.version
         if route.subresource not in {"", "status"}:
             return await self._subresource(http, target)
@@ -199,21 +200,6 @@ class Api:
 
         return (escalation,)
 
-    def _admitting(
-        self, http: web.BaseRequest, target: writes.Target, user: auth.User
-    ) -> tuple[writes.Admit, ...]:
-        """What admission policies say of a write; nothing where none is about the type."""
-        if http.method in ("GET", "HEAD") or not self._admission.concerns(target):
-            return ()
-
-        def admit(new: dict[str, Any] | None, old: dict[str, Any] | None) -> None:
-            operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
-            dry_run = bool(http.query.get("dryRun"))
-            asked = self._admission.asked(target, user, operation, new, old, dry_run=dry_run)
-            self._admission.check(target, asked)
-
-        return (admit,)
-
     async def _many(self, http: web.BaseRequest, target: writes.Target) -> web.StreamResponse:
         """A whole collection: list, watch, create, delete by selector."""
         resource, version, cluster = target.resource, target.version, self._cluster
@@ -224,16 +210,19 @@ class Api:
                 raise status.method_not_allowed()
             body = await _body(http)
             options = request.write_options(http.query, _agent(http), body)
-            item = writes.create(cluster, target, _object(body), options)
+
+            def create(made: dict[str, Any]) -> store.Item:
+                return writes.create(cluster, target, made, options)
+
+            item = await self._chain.carry_out(target, create, _object(body.value))
             await cluster.journal.durable()
             return self._item(http, target, item, 201)
         if http.method == "DELETE" and "deletecollection" in resource.verbs:
             asked = request.delete_options((await _body(http)).value, http.query)
             chosen = reads.selection(resource, target.namespace, http.query)
-            found = chosen.choose(cluster.collection(resource))
-            for item in found:
-                target.admit(None, item.parse())
-            gone = deletes.delete_all(cluster, resource, found, asked)
+            gone = await self._chain.carry_out(
+                target, lambda asked: deletes.delete_all(cluster, target, chosen, asked), asked
+            )
             await cluster.journal.durable()
             page = reads.Page(gone, cluster.store.revision)
             deleted = answers.page(resource, version, page, request.Form())
@@ -269,9 +258,9 @@ class Api:
             return self._item(http, target, writes.find(cluster, target))
         if http.method == "DELETE" and not target.subresource:
             asked = request.delete_options((await _body(http)).value, http.query)
-            item = writes.find(cluster, target)
-            target.admit(None, item.parse())
-            item, gone = deletes.delete(cluster, resource, item, asked)
+            item, gone = await self._chain.carry_out(
+                target, lambda asked: deletes.delete_named(cluster, target, asked), asked
+            )
             await cluster.journal.durable()
             if gone and not resource.answers_deleted:
                 gone_body = orjson.dumps(deletes.gone_body(target, item))
@@ -283,18 +272,18 @@ class Api:
         options = request.write_options(
             http.query, _agent(http), body, http.method, http.content_type
         )
-        code = 200
-        if http.method == "PUT":
-            key = target.namespace, target.name
-            code = 200 if key in cluster.collection(resource).items else 201
-            item = writes.update(cluster, target, _object(body), options)
-        elif http.method == "PATCH":
-            item, new = patches.patch(cluster, target, http.content_type, body.value, options)
-            code = 201 if new else 200
-        else:
+        if http.method not in ("PUT", "PATCH"):
             raise status.method_not_allowed()
+
+        def write(said: Any) -> tuple[store.Item, bool]:
+            if http.method == "PATCH":
+                return patches.patch(cluster, target, http.content_type, said, options)
+            is_new = (target.namespace, target.name) not in cluster.collection(resource).items
+            return writes.update(cluster, target, _object(said), options), is_new
+
+        item, is_new = await self._chain.carry_out(target, write, body.value)
         await cluster.journal.durable()
-        return self._item(http, target, item, code)
+        return self._item(http, target, item, 201 if is_new else 200)
 
     async def _subresource(
         self, http: web.BaseRequest, target: writes.Target
@@ -306,9 +295,9 @@ class Api:
             raise _no_subresource(target)
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
-        body = _object(await _body(http))
+        body = _object((await _body(http)).value)
         if http.method == "POST":
-            target.admit(body, None)
+            await self._chain.carry_out(target, lambda made: target.admit(made, None), body)
         if name == "token" and http.method == "POST":
             made = tokenrequests.answer(cluster, target, body, self._access.key)
             return answers.json(made, 201)
@@ -376,10 +365,10 @@ async def _body(http: web.BaseRequest) -> request.Body:
     return request.parse_body(data, media)
 
 
-def _object(body: request.Body) -> dict[str, Any]:
-    if not isinstance(body.value, dict):
+def _object(said: Any) -> dict[str, Any]:
+    if not isinstance(said, dict):
         raise status.bad_request("the body must be an object")
-    return body.value
+    return said
 
 
 def _agent(http: web.BaseRequest) -> str:

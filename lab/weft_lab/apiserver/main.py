@@ -20,7 +20,7 @@ from aiohttp import web
 from weft import errors
 from weft_lab.apiserver import (
     access,
-    admission,
+    admissionchain,
     auth,
     builtin,
     certificates,
@@ -89,9 +89,8 @@ async def run(config: Config) -> None:
     key = tokens.ensure_key(config.tokens.with_name(tokens.KEY_FILE))
     gate = access.Access(cluster, auth.read_tokens(config.tokens), key)
     cluster.listeners.append(gate.listen)
-    policies = admission.Admission(cluster)
-    cluster.listeners.append(policies.listen)
-    api = http.Api(cluster, gate, policies, logs.Files(config.logs))
+    chain = admissionchain.Chain(cluster)
+    api = http.Api(cluster, gate, chain, logs.Files(config.logs))
     connections.raise_descriptor_limit()
     server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -109,6 +108,7 @@ async def run(config: Config) -> None:
     finally:
         cluster.hub.end_all()
         await runner.cleanup()
+        await chain.close()
         await cluster.journal.close()
 
 

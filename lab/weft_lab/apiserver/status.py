@@ -171,6 +171,12 @@ def too_slow(what: str) -> ApiError:
     return ApiError(408, "Timeout", f"Timeout: {what}", {})
 
 
+def too_late() -> ApiError:
+    """504: webhooks did not answer in the time of a request."""
+    why = "request did not complete within requested timeout"
+    return ApiError(504, "Timeout", f"Timeout: {why}", {})
+
+
 def too_many(what: str) -> ApiError:
     return ApiError(429, "TooManyRequests", what, {"retryAfterSeconds": 1})
 

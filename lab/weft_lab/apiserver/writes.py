@@ -46,7 +46,10 @@ Admit = Callable[[Object | None, Object | None], None]
 
 @dataclass(slots=True)
 class Target:
-    """What a write is about: the type, the version the client speaks, and the place."""
+    """What a write is about: the type, the version the client speaks, and the place.
+
+    answered: what webhooks that allow the write warn of, by what they were asked.
+    """
 
     resource: Resource
     version: Version
@@ -56,6 +59,15 @@ class Target:
     warnings: list[str] = field(default_factory=list)
     guards: tuple[Guard, ...] = ()
     admission: tuple[Admit, ...] = ()
+    answered: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    birth: tuple[str, str, bytes] | None = None
+    is_repeated: bool = False  # a write may be tried again, when webhooks have answered
+
+    def born(self) -> tuple[str, str, bytes]:
+        """Time, uid and chance of a new object: the same in each try of one write."""
+        if self.birth is None:
+            self.birth = clock.now(), str(uuid.uuid4()), os.urandom(5)
+        return self.birth
 
     @property
     def group(self) -> str:
@@ -80,8 +92,7 @@ def create(
     check_namespace(cluster, target, name)
     check_types(cluster, target, obj)
     target.warnings.extend(metadata.drop_duplicates(obj["metadata"]))
-    chance = os.urandom(5)
-    metadata.prepare_create(resource, obj, target.namespace, clock.now(), str(uuid.uuid4()), chance)
+    metadata.prepare_create(resource, obj, target.namespace, *target.born())
     if target.version.has_status:
         obj.pop("status", None)
     if not applied:

@@ -47,6 +47,16 @@ Disks = Annotated[
     ),
 ]
 
+Webhook = Annotated[
+    bool | None,
+    typer.Option(
+        "--webhook/--no-webhook",
+        help="Have the cluster manager judge NetworkAttachmentDefinitions and MultiNetworkPolicies"
+        " at admission, as on a cluster; without it Events say what is wrong. "
+        " [default: as last time]",
+    ),
+]
+
 
 @app.command("up", cls=LabCommand)
 def up_(
@@ -79,6 +89,7 @@ def up_(
     cluster_subnets: Subnets = None,
     global_namespaces: Namespaces = None,
     disks: Disks = None,
+    webhook: Webhook = None,
     form: output.Option = output.Output.text,
 ) -> None:
     """Start a lab, or the parts of it that do not run.
@@ -97,6 +108,7 @@ def up_(
         cluster_subnets=cluster_subnets,
         global_namespaces=global_namespaces,
         disks=tuple(map(absolute, disks)) if disks else None,
+        webhook=webhook,
     )
     spec.change(spec.Lab(name=name), options, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()

@@ -45,7 +45,12 @@ def test_a_policy_as_it_should_be_is_taken() -> None:
     [
         ({"clientConfig": {"url": "http://x"}}, "webhooks[0].clientConfig.url"),
         ({"clientConfig": {}}, "webhooks[0].clientConfig"),
+        ({"clientConfig": {"service": {"name": "a"}}}, "webhooks[0].clientConfig.service"),
         ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds"),
+        ({"sideEffects": "Some"}, "webhooks[0].sideEffects"),
+        ({"failurePolicy": "Odd"}, "webhooks[0].failurePolicy"),
+        ({"matchPolicy": "Odd"}, "webhooks[0].matchPolicy"),
+        ({"admissionReviewVersions": ["v9"]}, "webhooks[0].admissionReviewVersions"),
         (
             {"matchConditions": [{"name": "a", "expression": "1 +"}]},
             "webhooks[0].matchConditions[0].expression",
@@ -54,7 +59,14 @@ def test_a_policy_as_it_should_be_is_taken() -> None:
     ],
 )
 def test_a_webhook_is_reached_by_tls(part: dict[str, Any], field: str | None) -> None:
-    obj = {"webhooks": [{"name": "a", "clientConfig": {"url": "https://x"}, **part}]}
+    hook = {"name": "a", "clientConfig": {"url": "https://x"}, "sideEffects": "None"}
+    obj = {"webhooks": [{**hook, "admissionReviewVersions": ["v1"], **part}]}
     admissiontypes.default_webhooks(obj)
     found = [cause.field for cause in admissiontypes.validate_webhooks(obj)]
     assert found == ([] if field is None else [field])
+
+
+def test_mutating_webhooks_are_refused() -> None:
+    assert not admissiontypes.refuse_webhooks({"webhooks": []})
+    found = admissiontypes.refuse_webhooks({"webhooks": [{"name": "a"}]})
+    assert [(cause.field, cause.reason) for cause in found] == [("webhooks", "FieldValueForbidden")]

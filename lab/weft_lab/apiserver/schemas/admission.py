@@ -91,6 +91,24 @@ ValidatingWebhook
   timeoutSeconds int
   admissionReviewVersions! [string] atomic
   matchConditions [MatchCondition] key=name
+MutatingWebhookConfiguration | Who may alter what is written.
+  apiVersion string
+  kind string
+  metadata ObjectMeta
+  webhooks [MutatingWebhook] key=name
+MutatingWebhook
+  name! string
+  clientConfig! WebhookClientConfig
+  rules [RuleWithOperations] atomic
+  failurePolicy string | Ignore or Fail.
+  matchPolicy string | Exact or Equivalent.
+  namespaceSelector LabelSelector
+  objectSelector LabelSelector
+  reinvocationPolicy string | Never or IfNeeded.
+  sideEffects! string | None or NoneOnDryRun.
+  timeoutSeconds int
+  admissionReviewVersions! [string] atomic
+  matchConditions [MatchCondition] key=name
 ValidatingWebhookConfiguration | Who is asked before something is written.
   apiVersion string
   kind string

@@ -1,0 +1,84 @@
+"""Asks policies, then webhooks, about each write, and carries it out when both allow it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import TypeVar
+
+from weft_lab.apiserver import admission, admissiontypes, status, webhooks, writes
+from weft_lab.apiserver.auth import User
+from weft_lab.apiserver.cluster import Cluster
+from weft_lab.apiserver.resources import Object
+
+_PATIENCE = 60.0  # seconds of a whole request, as Kubernetes gives it
+_Body = TypeVar("_Body")
+_Done = TypeVar("_Done")
+
+
+class Chain:
+    def __init__(self, cluster: Cluster) -> None:
+        self.policies = admission.Admission(cluster)
+        self.webhooks = webhooks.Webhooks(cluster)
+        cluster.listeners += [self.policies.listen, self.webhooks.listen]
+
+    def prepare(
+        self, target: writes.Target, user: User, method: str, query: Mapping[str, str]
+    ) -> None:
+        """Has the target's writes judged; does nothing where nobody is concerned."""
+        if method in ("GET", "HEAD") or target.resource.group == admissiontypes.GROUP:
+            return
+        by_policies = self.policies.concerns(target)
+        by_webhooks = self.webhooks.concerns(target)
+        if not by_policies and not by_webhooks:
+            return
+
+        def admit(new: Object | None, old: Object | None) -> None:
+            operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
+            dry_run = bool(query.get("dryRun"))
+            asked = self.policies.asked(target, user, operation, new, old, dry_run=dry_run)
+            if by_policies:
+                self.policies.check(target, asked)
+            if by_webhooks:
+                self.webhooks.check(target, asked, options(operation, query))
+
+        target.admission, target.is_repeated = (admit,), by_webhooks
+
+    async def carry_out(
+        self, target: writes.Target, write: Callable[[_Body], _Done], body: _Body
+    ) -> _Done:
+        """What `write` returns. It is called again when webhooks have answered, each time with the
+        body as it came.
+        """
+        if not target.is_repeated:
+            return write(body)
+        said = list(target.warnings)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while True:
+                    try:
+                        return write(deepcopy(body))
+                    except webhooks.Unanswered as pending:
+                        target.warnings[:] = said
+                        await self.webhooks.ask(target, pending)
+        except TimeoutError:
+            raise status.too_late() from None
+
+    async def close(self) -> None:
+        await self.webhooks.close()
+
+
+def options(operation: str, query: Mapping[str, str]) -> Object:
+    """The options of a request, as webhooks see them."""
+    found: Object = {
+        "kind": f"{operation.capitalize()}Options",
+        "apiVersion": "meta.k8s.io/v1",
+    }
+    if query.get("dryRun"):
+        found["dryRun"] = [query["dryRun"]]
+    if operation != "DELETE":
+        for name in ("fieldManager", "fieldValidation"):
+            if query.get(name):
+                found[name] = query[name]
+    return found
