@@ -160,7 +160,7 @@ async def test_a_cache_follows_a_real_server(
         try:
             async with asyncio.timeout(PATIENCE):
                 await followed.synced()
-            assert {"default/one", "default/two"} <= set(followed.keys())
+            assert {"default/one", "default/two"} <= set(map(str, followed.keys()))
             assert kube.api.make(maps, {"metadata": {"name": "three"}, "data": {"a": "b"}}) == 201
             await followed.wait_for(ObjectKey("default", "three"), lambda _: True, PATIENCE)
             for name in ("one", "three"):
