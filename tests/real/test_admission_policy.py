@@ -345,8 +345,8 @@ def test_endpoints_are_written_by_the_manager_alone(api: Api, user: str) -> None
     assert api("POST", ENDPOINTS, made, user=user)[0] == 403
     assert api("POST", ENDPOINTS, made, user=MANAGER)[0] == 201
     moved = {"spec": {"node": "node2"}}
-    code, said = api("PATCH", f"{ENDPOINTS}/{name}", moved, user=user, content=MERGE)
-    assert (code, "manager alone" in said["message"]) == (403, True)
+    code, response = api("PATCH", f"{ENDPOINTS}/{name}", moved, user=user, content=MERGE)
+    assert (code, "manager alone" in response["message"]) == (403, True)
     assert api("DELETE", f"{ENDPOINTS}/{name}", user=user)[0] == 403
     collector = "system:serviceaccount:kube-system:generic-garbage-collector"
     assert api("PATCH", f"{ENDPOINTS}/{name}", moved, user=collector, content=MERGE)[0] == 403
