@@ -21,7 +21,7 @@ ADMIN = "admin"  # a token of the server's
 
 @contextmanager
 def api_server(folder: Path) -> Iterator[Path]:
-    """The kubeconfig of a running server that has weft's definitions."""
+    """The kubeconfig of a running server that has weft's CRDs."""
     program = goparts.program(goparts.NEWEST, "kube-apiserver")
     etcd = debiantree.ensure() / "usr/bin/etcd"
     with kubernetes.running(folder, str(program), str(etcd)) as made:

@@ -67,7 +67,7 @@ async def test_a_policy_hears_what_it_guards() -> None:
     api.put(MULTINETWORKPOLICIES, policy(ingress=FROM_WEB))
     await manage(api)
     assert status(api)["networks"] == [
-        {"name": "blue", "definitions": ["default/blue"], "ports": 3}
+        {"name": "blue", "networkAttachmentDefinitions": ["default/blue"], "ports": 3}
     ]
     assert reasons(api) == ["Accepted", "Bound", "AllMatch"]
     assert '"podSelector"' in note(api)
@@ -154,7 +154,9 @@ async def test_a_network_whose_nad_goes_stays_guarded() -> None:
         await settled(api, manager)
     for _ in range(2):  # a new manager knows it from the note
         assert json.loads(note(api))["networks"] == {"default/blue": "blue"}
-        assert status(api)["networks"] == [{"name": "blue", "definitions": [], "ports": 1}]
+        assert status(api)["networks"] == [
+            {"name": "blue", "networkAttachmentDefinitions": [], "ports": 1}
+        ]
         bound = status(api)["conditions"][1]
         assert (bound["status"], bound["reason"]) == ("False", "NetworkMissing")
         assert "network blue, which it was of, stays guarded" in bound["message"]

@@ -71,7 +71,7 @@ def test_members_come_and_go(life: Life) -> None:
     status = life.status()
     assert (status["members"], status["usedAddresses"], status["freeAddresses"]) == (1, 1, 5)
     assert status["nodes"] == [{"name": "node1", "members": 1, "serving": True, "message": ""}]
-    assert status["definitions"][0]["members"] == 1
+    assert status["networkAttachmentDefinitions"][0]["members"] == 1
     life.world.remove(PODS, "default/one")
     life.hears(Ref(PODS, ObjectKey.parse("default/one")))
     status = life.status()
@@ -145,9 +145,9 @@ def test_a_nad_that_is_invalid_from_its_birth(life: Life) -> None:
     assert (accepted["status"], accepted["reason"]) == ("False", "InvalidConfig")
     assert accepted["message"] == event.message, "the same words"
     assert life.condition("Served", "red") == ("Unknown", "NotAccepted")
-    (definition,) = life.status("red")["definitions"]
-    assert (definition["name"], definition["accepted"]) == ("default/bad", False)
-    assert "10.9.0.0/33" in definition["message"]
+    (nad,) = life.status("red")["networkAttachmentDefinitions"]
+    assert (nad["name"], nad["accepted"]) == ("default/bad", False)
+    assert "10.9.0.0/33" in nad["message"]
     figures = life.manager.cluster.figures()[Metric.NETWORK_CONDITION]
     assert isinstance(figures, dict)
     assert {at: value for at, value in figures.items() if at[0] == "red"} == {
@@ -195,7 +195,7 @@ def test_one_that_takes_the_default_networks_name_says_nothing_of_that(life: Lif
 def test_an_invalid_nad_of_a_network_of_others_is_listed_there(life: Life) -> None:
     life.hears(life.world.put(NADS, invalid("blue")))
     assert life.condition("Accepted") == ("True", "Accepted")
-    own, other = life.status()["definitions"]
+    own, other = life.status()["networkAttachmentDefinitions"]
     assert (own["name"], other["name"], other["accepted"]) == (
         *("default/blue", "default/bad", False),
     )
@@ -219,7 +219,7 @@ def test_what_others_declare_makes_no_condition_false(life: Life) -> None:
     """Else any tenant could have every network look broken."""
     life.hears(life.world.put(NADS, objects_of.nad("mine", "blue", subnets="10.9.0.0/24")))
     assert life.condition("Accepted") == ("True", "Accepted")
-    own, other = life.status()["definitions"]
+    own, other = life.status()["networkAttachmentDefinitions"]
     assert (own["name"], own["accepted"]) == ("default/blue", True)
     assert (other["name"], other["accepted"]) == ("default/mine", False)
     assert "10.9.0.0/24" in other["message"]
@@ -235,7 +235,7 @@ def test_a_network_whose_last_nad_is_gone_stays_for_its_pods(life: Life) -> None
     life.hears(life.world.put(PODS, objects_of.pod("one")))
     life.world.remove(NADS, "default/blue")  # as if somebody had taken the finalizer off
     life.hears(Ref(NADS, ObjectKey.parse("default/blue")))
-    assert life.condition("Accepted") == ("False", "NoDefinition")
+    assert life.condition("Accepted") == ("False", "NoNetworkAttachmentDefinition")
 
 
 def test_what_is_altered_deleted_or_made_by_others_is_put_right(life: Life) -> None:

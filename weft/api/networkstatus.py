@@ -8,7 +8,8 @@
     UpToDate        all pods run with what the NADs declare; if not, `edits` says which do not
 
 A network that no NAD declares validly has Accepted alone; the others are Unknown.
-What others than the owner declare never makes a condition false: it is listed in `definitions`.
+What others than the owner declare never makes a condition false:
+`networkAttachmentDefinitions` lists it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from weft.api import conditions as kubernetes
 from weft.api.conditions import FALSE, TRUE, UNKNOWN
 from weft.model import ObjectKey
 
-MAX_LISTED = 100  # definitions that a status lists
+MAX_LISTED = 100  # NADs and edits that a status lists
 MAX_NODES = 500  # nodes that it lists
 MAX_PODS = 10  # pods of each kind that an edit names
 _FEW = 5  # items that a message names
-_LONGEST = 1024  # characters of a message about a definition
+_LONGEST = 1024  # characters of a message about a NAD
 
 
 class NetworkReason(StrEnum):
@@ -35,7 +36,7 @@ class NetworkReason(StrEnum):
 
     ACCEPTED = "Accepted"
     INVALID_CONFIG = "InvalidConfig"
-    NO_DEFINITION = "NoDefinition"
+    NO_NAD = "NoNetworkAttachmentDefinition"
     NO_NETWORK_ID = "NoNetworkId"
     NOT_ACCEPTED = "NotAccepted"
 
@@ -68,7 +69,7 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class NadStatus:
     """A NAD of the network. `problem`: why it does not count, "" if it does."""
 
     key: ObjectKey
@@ -101,7 +102,7 @@ class Edit:
     """An edit that not all pods follow, with the labels of those that have the old configuration
     and the new one."""
 
-    definition: ObjectKey
+    nad: ObjectKey
     reason: NetworkReason
     changes: tuple[Change, ...]
     old_pods: tuple[str, ...]
@@ -120,7 +121,7 @@ class NetworkFindings:
     network: model.Network | None
     generation: int = 0
     problem: str = ""
-    definitions: tuple[Definition, ...] = ()
+    nads: tuple[NadStatus, ...] = ()
     nodes: tuple[Node, ...] = ()
     usage: tuple[Subnet, ...] = ()
     edits: tuple[Edit, ...] = ()
@@ -140,18 +141,18 @@ def conditions(found: NetworkFindings) -> tuple[Condition, ...]:
 def _accepted(found: NetworkFindings) -> Condition:
     name = "Accepted"
     if found.network is None:
-        is_declared = any(not each.problem for each in found.definitions)
+        is_declared = any(not each.problem for each in found.nads)
         reason = NetworkReason.NO_NETWORK_ID if is_declared else NetworkReason.INVALID_CONFIG
         return Condition(name, FALSE, reason, found.problem[:_LONGEST])
-    if all(each.key != found.network.owner for each in found.definitions):
+    if all(each.key != found.network.owner for each in found.nads):
         message = "its last NetworkAttachmentDefinition is gone; it stays until its pods are gone"
         if found.network.is_default:
             return Condition(name, TRUE, NetworkReason.ACCEPTED, "is the cluster's default network")
-        return Condition(name, FALSE, NetworkReason.NO_DEFINITION, message)
+        return Condition(name, FALSE, NetworkReason.NO_NAD, message)
     if found.problem:
         message = f"{found.problem}: the network goes on as it was accepted last"
         return Condition(name, FALSE, NetworkReason.INVALID_CONFIG, message[:_LONGEST])
-    refused = sum(1 for each in found.definitions if each.problem)
+    refused = sum(1 for each in found.nads if each.problem)
     message = f"is defined by NetworkAttachmentDefinition {found.network.owner}"
     if refused:
         message += f"; {refused} others are refused"
@@ -194,7 +195,7 @@ def _up_to_date(found: NetworkFindings) -> Condition:
     fields = _listed(each.field for each in first.changes)
     if first.reason is NetworkReason.EDIT_WAITS:
         message = (
-            f"an edit of {fields} in {first.definition} waits until no pod uses the network: "
+            f"an edit of {fields} in {first.nad} waits until no pod uses the network: "
             "delete all its pods at the same time, or undo the edit"
         )
     else:
@@ -222,7 +223,7 @@ def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
         "usedAddresses": scarce.used if scarce is not None else 0,
         "freeAddresses": scarce.free if scarce is not None else 0,
         "addresses": [_usage(each) for each in found.usage],
-        "definitions": [_definition(each) for each in found.definitions[:MAX_LISTED]],
+        "networkAttachmentDefinitions": [_nad(each) for each in found.nads[:MAX_LISTED]],
         "nodes": [_node(each) for each in found.nodes[:MAX_NODES]],
         "edits": [_edit(each) for each in found.edits[:MAX_LISTED]],
         "conditions": kubernetes.rendered(conditions(found), before, found.generation, now),
@@ -233,7 +234,7 @@ def _usage(each: Subnet) -> dict[str, object]:
     return {"subnet": each.subnet, "used": each.used, "free": each.free}
 
 
-def _definition(each: Definition) -> dict[str, object]:
+def _nad(each: NadStatus) -> dict[str, object]:
     return {
         "name": str(each.key),
         "accepted": not each.problem,
@@ -251,7 +252,7 @@ def _node(each: Node) -> dict[str, object]:
 
 def _edit(each: Edit) -> dict[str, object]:
     return {
-        "definition": str(each.definition),
+        "networkAttachmentDefinition": str(each.nad),
         "reason": each.reason.value,
         "fields": [
             {"name": one.field, "declared": one.declared, "inUse": one.in_use}

@@ -175,7 +175,7 @@ def render(found: Findings, before: object, now: str) -> dict[str, Any]:
         "networks": [
             {
                 "name": binding.network,
-                "definitions": list(map(str, binding.nads)),
+                "networkAttachmentDefinitions": list(map(str, binding.nads)),
                 "ports": binding.ports,
             }
             for binding in found.bindings

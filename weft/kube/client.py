@@ -123,7 +123,7 @@ class Client:
     async def served(self, res: Resource, namespace: str = "", *, anew: bool = False) -> Resource:
         """The kind in the best version that the server has; asked once, and again if `anew`.
 
-        Raises NotFound if it has none. A list is asked for: discovery learns of a definition's
+        Raises NotFound if it has none. A list is asked for: discovery learns of a CRD's
         versions one after the other.
         """
         if not res.older:

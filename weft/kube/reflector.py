@@ -147,7 +147,7 @@ class Reflector:
             self._close()
 
     async def _find_version(self) -> None:
-        """A definition may have got a better version, whose objects hold more: they are listed."""
+        """A CRD may have got a better version, whose objects hold more: they are listed."""
         if not self._resource.older:
             return
         served = await self._client.served(self._resource, self._namespace, anew=True)

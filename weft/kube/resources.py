@@ -77,7 +77,7 @@ NADS = Resource(
     "k8s.cni.cncf.io", "v1", "network-attachment-definitions", "NetworkAttachmentDefinition"
 )
 IPAMCLAIMS = Resource("k8s.cni.cncf.io", "v1alpha1", "ipamclaims", "IPAMClaim")
-# The published definition has `endPort` in v1beta2 alone.
+# The published CRD has `endPort` in v1beta2 alone.
 MULTINETWORKPOLICIES = Resource(
     "k8s.cni.cncf.io",
     "v1beta2",

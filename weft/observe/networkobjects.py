@@ -41,11 +41,10 @@ def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
         for edit in status.get("edits") or ():
             old, new = edit.get("podsWithOld", 0), edit.get("podsWithNew", 0)
             listed = ", ".join(map(str, edit.get("oldPods") or ()))
-            summary = (
-                f"{edit.get('definition')}: {old} pods have the old configuration, {new} the new"
-            )
+            edited = edit.get("networkAttachmentDefinition")
+            summary = f"{edited}: {old} pods have the old configuration, {new} the new"
             yield name, f"{summary} ({listed})" if listed else summary
-        for nad in status.get("definitions") or ():
+        for nad in status.get("networkAttachmentDefinitions") or ():
             message = str(nad.get("message"))
             if not nad.get("accepted") and not any(message in each for each in known):
                 yield name, f"{nad.get('name')} does not count: {message}"

@@ -33,7 +33,9 @@ def test_all_is_well() -> None:
 
 def test_the_whole_status() -> None:
     status = policystatus.render(FOUND, None, "T1")
-    assert status["networks"] == [{"name": "blue", "definitions": ["ns1/blue"], "ports": 3}]
+    assert status["networks"] == [
+        {"name": "blue", "networkAttachmentDefinitions": ["ns1/blue"], "ports": 3}
+    ]
     assert (status["ports"], status["mode"], status["observedGeneration"]) == (3, "enforce", 2)
     assert (status["skipped"], status["unmatched"]) == ([], [])
     assert {each["lastTransitionTime"] for each in status["conditions"]} == {"T1"}

@@ -78,7 +78,8 @@ def state(name: str, *false: str, refused: int = 0) -> dict[str, Any]:
         for each in false
     ]
     listed = [{"name": f"x/{n}", "accepted": False, "message": "refused"} for n in range(refused)]
-    status = {"network": name, "conditions": conditions, "definitions": listed}
+    nads = "networkAttachmentDefinitions"
+    status = {"network": name, "conditions": conditions, nads: listed}
     return {"metadata": {"name": name}, "status": status}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from weft import model
 from weft.api import networkstatus
-from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
+from weft.api.networkstatus import Change, Edit, NadStatus, NetworkFindings, NetworkReason, Subnet
 from weft.model import ObjectKey
 from weft.observe import networkobjects
 
@@ -15,8 +15,8 @@ SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1400)
 
 def made(**found: Any) -> dict[str, Any]:
     network = model.Network(SPEC, 1, model.ObjectKey("default", "blue"))
-    owner = (Definition(ObjectKey("default", "blue")),)
-    findings = NetworkFindings("blue", network, **{"definitions": owner, **found})
+    owner = (NadStatus(ObjectKey("default", "blue")),)
+    findings = NetworkFindings("blue", network, **{"nads": owner, **found})
     return {"metadata": {"name": "blue"}, "status": networkstatus.render(findings, None, "t")}
 
 
@@ -34,8 +34,8 @@ def test_an_edit_that_waits_and_a_nad_that_is_refused() -> None:
         (Change("mtu", "1", "2"),),
         ("Pod default/one",),
     )
-    refused = Definition(ObjectKey("evil", "blue"), problem="it belongs to namespace default")
-    obj = made(edits=(edit,), definitions=(Definition(ObjectKey("default", "blue")), refused))
+    refused = NadStatus(ObjectKey("evil", "blue"), problem="it belongs to namespace default")
+    obj = made(edits=(edit,), nads=(NadStatus(ObjectKey("default", "blue")), refused))
     assert networkobjects.rows([obj])[0][-1] == "EditWaits"
     messages = [message for _, message in networkobjects.troubles([obj])]
     assert any(
@@ -49,9 +49,9 @@ def test_an_object_without_a_status() -> None:
 
 
 def test_a_nad_that_was_never_valid_is_reported_once() -> None:
-    bad = Definition(ObjectKey("default", "red"), problem="spec.config.mtu 3: is too small")
+    bad = NadStatus(ObjectKey("default", "red"), problem="spec.config.mtu 3: is too small")
     problem = f"Failed to parse network config: default/red: {bad.problem}"
-    found = NetworkFindings("red", None, problem=problem, definitions=(bad,))
+    found = NetworkFindings("red", None, problem=problem, nads=(bad,))
     obj = {"metadata": {"name": "red"}, "status": networkstatus.render(found, None, "t")}
     assert networkobjects.rows([obj])[0][-1] == "InvalidConfig"
     assert list(networkobjects.troubles([obj])) == [("red", problem)]

@@ -161,7 +161,7 @@ class Networks:
         """Returns a NAD, None if it is unknown."""
         return self._register.get(key)
 
-    def definitions(self, name: str) -> frozenset[ObjectKey]:
+    def nads_of(self, name: str) -> frozenset[ObjectKey]:
         """Returns the NADs that declare a network or were accepted for it."""
         return self._register.users(name)
 

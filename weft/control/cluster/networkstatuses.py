@@ -13,7 +13,7 @@ from weft import model, names
 from weft.api import nad as reading
 from weft.api import networkstatus
 from weft.api.conditions import FALSE, TRUE
-from weft.api.networkstatus import Change, Definition, Edit, NetworkFindings, NetworkReason, Subnet
+from weft.api.networkstatus import Change, Edit, NadStatus, NetworkFindings, NetworkReason, Subnet
 from weft.api.pod import Pod
 from weft.control.cluster import nads
 from weft.control.cluster.allocations import Allocations
@@ -146,7 +146,7 @@ class NetworkStatuses:
     def find(self, name: str) -> NetworkFindings | None:
         """Returns what there is to say of a network; None if there is none of this name."""
         network = self._networks.get(name)
-        keys = sorted(self._networks.definitions(name) | self._invalid.of(name))
+        keys = sorted(self._networks.nads_of(name) | self._invalid.of(name))
         if network is None and not keys:
             return None
         counts = self._members.count(keys)
@@ -156,7 +156,7 @@ class NetworkStatuses:
             network,
             generation=generation,
             problem=problem,
-            definitions=tuple(self._definitions(name, keys)),
+            nads=tuple(self._nads(name, keys)),
             nodes=tuple(
                 networkstatus.Node(node, counts[node], self._nodes.problem(node))
                 for node in sorted(counts)
@@ -184,17 +184,17 @@ class NetworkStatuses:
             family = (one for one in network.spec.subnets if one.version == each.subnet.version)
             yield Subnet(",".join(map(str, family)), each.used, each.free)
 
-    def _definitions(self, name: str, keys: list[ObjectKey]) -> Iterator[Definition]:
+    def _nads(self, name: str, keys: list[ObjectKey]) -> Iterator[NadStatus]:
         """Yields the NADs of a network: the accepted ones first."""
         found = [nad for nad in map(self._networks.nad, keys) if nad is not None]
         listed = [(nad, nad.problem or self._networks.refusal(name, nad.key)) for nad in found]
         for nad, problem in sorted(listed, key=lambda each: (bool(each[1]), each[0].key)):
             members = self._members.count((nad.key,)).total()
-            yield Definition(nad.key, nad.generation, members, problem, nad.is_deleting)
+            yield NadStatus(nad.key, nad.generation, members, problem, nad.is_deleting)
 
     def _edits(self, network: model.Network) -> Iterator[Edit]:
         """Yields the edits that running pods do not have."""
-        for key in sorted(self._networks.definitions(network.name)):
+        for key in sorted(self._networks.nads_of(network.name)):
             nad = self._networks.nad(key)
             if nad is not None and (fields := self._networks.held_back(nad)):
                 pods = tuple(self._networks.users(network.name).values())
