@@ -54,15 +54,15 @@ def main(arguments: list[str]) -> None:
 def install_once(folder: Path, requirements: Path) -> None:
     """What the requirements name, unless that is what was installed last."""
     stamp = folder / f"{requirements.stem}.installed"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted and (folder / "bin/python").exists():
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest and (folder / "bin/python").exists():
         return
     print(f"preparing {folder.name} from {requirements.name} ...", file=sys.stderr, flush=True)
     if not (folder / "bin/python").exists():
         venv.create(folder, clear=True, symlinks=True, with_pip=False)
     with tempfile.TemporaryDirectory() as scratch:
         install(folder, requirements, find_pip(Path(scratch)))
-    stamp.write_text(wanted)
+    stamp.write_text(digest)
 
 
 def find_pip(scratch: Path) -> list[str]:

@@ -126,12 +126,12 @@ async def settle(kubeconfig: str, ports: int) -> None:
     reached = asyncio.Event()
     async with await Replica.open(address, tables.NORTHBOUND, known) as northbound:
 
-        def look(*_: object) -> None:
+        def on_change(*_: object) -> None:
             if len(northbound.rows(ovn_ports.PORT)) >= ports:
                 reached.set()
 
-        northbound.subscribe(ovn_ports.PORT, look)
-        look()
+        northbound.subscribe(ovn_ports.PORT, on_change)
+        on_change()
         async with asyncio.timeout(PATIENCE):
             await reached.wait()
 

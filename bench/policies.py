@@ -126,9 +126,9 @@ class Zone:
         )
         found = self.nb.get("NB_Global", "")
         assert found is not None
-        asked = found[1]["nb_cfg"]
+        number = found[1]["nb_cfg"]
         await self.nb.wait_for(
-            "NB_Global", "", lambda row: bool(row and row["sb_cfg"] == asked), 120
+            "NB_Global", "", lambda row: bool(row and row["sb_cfg"] == number), 120
         )
 
     async def by_event(self, node: str) -> float:

@@ -99,8 +99,8 @@ async def caught_up(nb: Replica) -> None:
     await nb.transact([count])
     found = nb.get("NB_Global", "")
     assert found is not None
-    asked = found[1]["nb_cfg"]
-    await nb.wait_for("NB_Global", "", lambda row: bool(row and row["sb_cfg"] == asked), 120)
+    number = found[1]["nb_cfg"]
+    await nb.wait_for("NB_Global", "", lambda row: bool(row and row["sb_cfg"] == number), 120)
 
 
 class Zone:

@@ -129,12 +129,12 @@ class Simulation:
         )
         after = await manager.until(lambda found: found["queued"] == 0, PATIENCE)
         took, spent = time.monotonic() - began, after["cpu"] - before["cpu"]
-        asked = after["requests"] - before["requests"]
+        requests = after["requests"] - before["requests"]
         cost = self._plane.usage().cpu - server.cpu
         return (
             Figure("all pods start at once", CLUSTER_PODS / took, "pods/s"),
             Figure("manager: CPU of a pod's arrival", 1000 * spent / CLUSTER_PODS, "ms"),
-            Figure("manager: requests of a pod's arrival", asked / CLUSTER_PODS, ""),
+            Figure("manager: requests of a pod's arrival", requests / CLUSTER_PODS, ""),
             Figure("API server and etcd: CPU of a pod's arrival", 1000 * cost / CLUSTER_PODS, "ms"),
             Figure("manager: memory at its peak", after["memory"], "MiB"),
         )

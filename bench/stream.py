@@ -125,14 +125,14 @@ async def _pods(kubeconfig: str) -> dict[str, str]:
     return {made["metadata"]["name"]: _address(made) for made in ready}
 
 
-async def running(api: client.Client, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def running(api: client.Client, created: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Makes these pods, and gives them back when all run."""
-    for each in wanted:
+    for each in created:
         await api.create(resources.PODS, each)
     pods = cache.Cache(api, resources.PODS)
     async with asyncio.TaskGroup() as group:
         watch = group.create_task(pods.run())
-        keys = [ObjectKey("default", each["metadata"]["name"]) for each in wanted]
+        keys = [ObjectKey("default", each["metadata"]["name"]) for each in created]
         ready = [await pods.wait_for(key, _running, 60) for key in keys]
         watch.cancel()
     return ready

@@ -82,15 +82,15 @@ def faults(node: dict[str, Any]) -> str:
     return next(message, "")
 
 
-def look(kubeconfig: str) -> dict[str, Any]:
+def summary(kubeconfig: str) -> dict[str, Any]:
     """Nodes and virtual machines for `weft lab status`; `api` says whether it answers."""
     try:
-        return asyncio.run(asyncio.wait_for(_look(kubeconfig), ANSWER))
+        return asyncio.run(asyncio.wait_for(_summary(kubeconfig), ANSWER))
     except (errors.WeftError, OSError, TimeoutError) as error:
         return {"api": str(error) or "does not answer", "nodes": [], "vms": []}
 
 
-async def _look(kubeconfig: str) -> dict[str, Any]:
+async def _summary(kubeconfig: str) -> dict[str, Any]:
     async with client.Client.from_kubeconfig(kubeconfig, patience=ANSWER) as api:
         nodes = await api.list(resources.NODES)
         try:

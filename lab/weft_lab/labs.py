@@ -30,7 +30,7 @@ class Local:
     def machine_findings(self) -> Sequence[Finding]:
         from weft_lab import machine
 
-        return machine.judge(machine.look())
+        return machine.judge(machine.read_facts())
 
     def is_running(self, lab: str) -> bool:
         peer = state.Folder.of(lab or spec.DEFAULT_NAME).connect()
@@ -62,7 +62,7 @@ class Local:
         name = lab or spec.DEFAULT_NAME
         with up.running(name) as peer:
             async with Client.from_kubeconfig(str(state.Folder.of(name).kubeconfig)) as api:
-                return await measuring.look(
+                return await measuring.measure_network(
                     api, peer, network, question, ipv6=ipv6, patience=patience
                 )
 

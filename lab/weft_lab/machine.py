@@ -107,7 +107,7 @@ def _archive(facts: Facts) -> Finding:
     return _finding("Debian mirror", not facts.mirror, seen, remedy)
 
 
-def look() -> Facts:
+def read_facts() -> Facts:
     """See what is there. Takes a few seconds at most, changes nothing."""
     why, remedy = _namespaces()
     address, mirror = "", None
@@ -171,12 +171,12 @@ def _mirror() -> tuple[str, str]:
     except errors.WeftError as error:
         return "", error.what
     suite = os.environ.get("WEFT_SUITE", toolchain.SUITE)
-    asked = f"{address.rstrip('/')}/dists/{suite}/InRelease"
-    if not asked.startswith(("http://", "https://")):
+    url = f"{address.rstrip('/')}/dists/{suite}/InRelease"
+    if not url.startswith(("http://", "https://")):
         return address, ""
     try:
-        with contextlib.closing(urllib.request.urlopen(asked, timeout=PATIENCE)) as answer:
+        with contextlib.closing(urllib.request.urlopen(url, timeout=PATIENCE)) as answer:
             answer.read(1)
     except (OSError, ValueError) as error:
-        return address, f"{asked} cannot be read ({getattr(error, 'reason', error)})"
+        return address, f"{url} cannot be read ({getattr(error, 'reason', error)})"
     return address, ""

@@ -200,24 +200,24 @@ def change(current: Lab, options: Options, *, running: bool) -> Lab:
     A running lab may have nodes added and its last ones removed; all else waits for a stop.
     """
     given = {name: value for name, value in asdict(options).items() if value is not None}
-    wanted = replace(current, **given)
+    changed = replace(current, **given)
     if running:
         for field in (
             *("mtu", "datapath", "port", "primary", "cluster_subnets"),
             *("global_namespaces", "disks", "webhook"),
         ):
-            if getattr(wanted, field) != getattr(current, field):
+            if getattr(changed, field) != getattr(current, field):
                 raise _fixed(
-                    current, wanted, field, f"the running lab has {getattr(current, field)}"
+                    current, changed, field, f"the running lab has {getattr(current, field)}"
                 )
-    return wanted
+    return changed
 
 
-def _fixed(current: Lab, wanted: Lab, field: str, rule: str) -> errors.InvalidInput:
+def _fixed(current: Lab, desired: Lab, field: str, rule: str) -> errors.InvalidInput:
     return errors.InvalidInput(
         f"lab {current.name!r}",
         field,
-        getattr(wanted, field),
+        getattr(desired, field),
         rule,
         hint=f"weft lab stop --name {current.name}; then bring it up again",
     )

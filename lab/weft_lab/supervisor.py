@@ -106,17 +106,17 @@ class Supervisor:
 
     def _grow(self, lab: spec.Lab) -> None:
         """Start whatever `lab` has and is not there yet."""
-        wanted = self._plan(lab)
-        new = plan.missing(wanted, self._services.running)
+        desired = self._plan(lab)
+        new = plan.missing(desired, self._services.running)
         self._lab = lab
         if any(service.entry for service in new):
             self._forks.open()  # it imports while the databases start
         known = {one.service.node for one in self._services.running.values()}
-        for host in wanted.hosts:
+        for host in desired.hosts:
             if host.name not in self._hosts:
                 self._hosts.add(host.name)
                 self._wiring.add_host(host)
-        for node in wanted.links:
+        for node in desired.links:
             if node.node not in known:
                 self._wiring.add(node)
                 self._prepare(node.node)
@@ -289,9 +289,9 @@ class Supervisor:
             case "status":
                 yield self._status()
             case "up":
-                wanted = spec.parse(request["lab"])  # type: ignore[arg-type]
-                await self._shrink(wanted)
-                self._grow(wanted)
+                desired = spec.parse(request["lab"])  # type: ignore[arg-type]
+                await self._shrink(desired)
+                self._grow(desired)
                 async for event in self._until_up():
                     yield event
             case "reboot":

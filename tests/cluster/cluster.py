@@ -36,7 +36,7 @@ class Machine:
                 "argv": service.argv,
                 "env": env,
                 "log": service.log,
-                "tells": service.tells,
+                "notifies": service.notifies,
             }
         )
         if "pid" not in answer:

@@ -1,7 +1,7 @@
 """Process 1 of a machine: starts and ends its services as it is told, and collects orphans.
 
 It is told by a Unix socket in the machine's folder, one JSON line each way:
-{"start": NAME, "argv": [...], "env": {...}, "log": PATH, "tells": true} is answered when the
+{"start": NAME, "argv": [...], "env": {...}, "log": PATH, "notifies": true} is answered when the
 service has told systemd's way that it is ready, or has ended; {"stop": NAME, "signal": 15} when it
 has ended. An answer is {"pid": N}, {"ended": STATUS} or {"error": TEXT}.
 """
@@ -60,7 +60,7 @@ class Machine:
         with _Notices(name) as notices:
             log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             env = dict(asked["env"])
-            if asked["tells"]:
+            if asked["notifies"]:
                 env["NOTIFY_SOCKET"] = str(notices.path)
             try:
                 pid = self._processes.start(asked["argv"], env=env, log=log)
@@ -69,7 +69,7 @@ class Machine:
             end = self._processes.watch(pid)
             self._running[name] = (pid, end)
             end.add_done_callback(lambda _: self._running.pop(name, None))
-            if asked["tells"]:
+            if asked["notifies"]:
                 told = asyncio.ensure_future(notices.ready())
                 end.add_done_callback(lambda _: told.cancel())
                 await asyncio.wait({told})

@@ -38,11 +38,11 @@ FOLDERS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A program of one machine; `tells` when it is ready as systemd's services do."""
+    """A program of one machine; `notifies`: it reports when it is ready, as with systemd."""
 
     name: str
     argv: tuple[str, ...]
-    tells: bool = True
+    notifies: bool = True
     env: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -69,7 +69,7 @@ def control(cluster: spec.Cluster) -> tuple[Service, ...]:
                 f"--cluster-signing-cert-file={KUBERNETES}/ca.crt",
                 f"--cluster-signing-key-file={KUBERNETES}/ca.key",
             ),
-            tells=False,
+            notifies=False,
         ),
         Service(
             "kube-scheduler",
@@ -77,7 +77,7 @@ def control(cluster: spec.Cluster) -> tuple[Service, ...]:
                 *("kube-scheduler", f"--kubeconfig={KUBERNETES}/scheduler.conf"),
                 "--leader-elect=false",
             ),
-            tells=False,
+            notifies=False,
         ),
     )
 
@@ -124,7 +124,7 @@ def node(cluster: spec.Cluster, one: spec.Node) -> tuple[Service, ...]:
     multus = Service(
         "multus",
         ("/opt/cni/bin/multus-daemon", f"-config={KUBERNETES}/multus-daemon.json"),
-        tells=False,
+        notifies=False,
         env=(
             ("KUBERNETES_SERVICE_HOST", str(cluster.control_address.ip)),
             ("KUBERNETES_SERVICE_PORT", str(spec.API_PORT)),
@@ -134,7 +134,7 @@ def node(cluster: spec.Cluster, one: spec.Node) -> tuple[Service, ...]:
     return (
         Service("containerd", ("containerd",)),
         Service(
-            "kube-proxy", ("kube-proxy", f"--config={KUBERNETES}/kube-proxy.yaml"), tells=False
+            "kube-proxy", ("kube-proxy", f"--config={KUBERNETES}/kube-proxy.yaml"), notifies=False
         ),
         *([multus] if cluster.multus is spec.Multus.THICK else []),
         Service(

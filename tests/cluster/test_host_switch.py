@@ -26,7 +26,7 @@ DAEMONS = (
             *("chroot", ROOT, "/usr/sbin/ovsdb-server", f"--remote=punix:{RUN}/db.sock"),
             *("-vsyslog:off", f"--pidfile={SERVER}", DATABASE),
         ),
-        tells=False,
+        notifies=False,
     ),
     plan.Service(
         "host-ovs-vswitchd",
@@ -34,7 +34,7 @@ DAEMONS = (
             *("chroot", ROOT, "/usr/sbin/ovs-vswitchd", "--pidfile", "-vsyslog:off"),
             f"unix:{RUN}/db.sock",
         ),
-        tells=False,
+        notifies=False,
     ),
 )
 

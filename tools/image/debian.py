@@ -130,10 +130,10 @@ def _programs(root: Path) -> dict[str, tree.File]:
 
 def _python(root: Path) -> dict[str, tree.File]:
     [library] = [path.name for path in root.glob("usr/lib/python3.*")]
-    wanted = (f"usr/bin/{library}", "usr/bin/python3", f"usr/lib/{library}", f"etc/{library}")
+    paths = (f"usr/bin/{library}", "usr/bin/python3", f"usr/lib/{library}", f"etc/{library}")
     return {
         name: file
-        for name, file in tree.read(root, wanted).items()
+        for name, file in tree.read(root, paths).items()
         if not _NOT_OF_PYTHON.search(f"/{name}") and not name.endswith(".pyc")
     }
 

@@ -25,10 +25,10 @@ class File:
 Tree = Mapping[str, File]  # by path from the root, without a leading slash
 
 
-def read(root: Path, wanted: Iterable[str]) -> dict[str, File]:
+def read(root: Path, paths: Iterable[str]) -> dict[str, File]:
     """The files at these paths below `root`; of a folder all that is in it."""
     found: dict[str, File] = {}
-    for name in wanted:
+    for name in paths:
         path = root / name
         inside = sorted(path.rglob("*")) if path.is_dir() and not path.is_symlink() else [path]
         for each in inside:

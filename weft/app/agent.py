@@ -176,8 +176,8 @@ class Agent:
         self._wake_writer()
 
     def _own_node_changed(self, *_: object) -> None:
-        self._announcer.look()
-        self.tunnels.look()
+        self._announcer.check()
+        self.tunnels.check()
 
     def _namespace_changed(self, key: ObjectKey, _: object, new: Namespace | None) -> None:
         self.zone.set_namespace(key.name, new)

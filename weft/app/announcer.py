@@ -34,15 +34,15 @@ class Announcer:
         self._key = ObjectKey("", own.name)
         self._desired = nodes.announcement(own, primary=primary)
         self._queue = queue.Queue[ObjectKey]("Node")
-        self._version = ovnversion.OvnVersion(*version, self.look)
+        self._version = ovnversion.OvnVersion(*version, self.check)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Has the Node compared with what it should contain."""
         self._queue.add(self._key)
 
     async def run(self) -> None:
-        """Compares and writes after each `look`, until cancelled."""
-        self.look()
+        """Compares and writes after each `check`, until cancelled."""
+        self.check()
         await self._queue.run(self._announce)
 
     async def _announce(self, _: ObjectKey) -> None:

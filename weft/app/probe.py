@@ -18,7 +18,7 @@ LARGEST = 1 << 16  # bytes of an answer
 
 
 def main(arguments: list[str]) -> int:
-    pattern, command, *wanted = arguments
+    pattern, command, *expected = arguments
     for path in glob.glob(pattern) or [pattern]:
         try:
             answer = ask(path, command)
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
             print(f"{path}: {command}: {error}")
             continue
         print(answer.strip())
-        if set(wanted) <= set(answer.splitlines()):
+        if set(expected) <= set(answer.splitlines()):
             return 0
     return 1
 

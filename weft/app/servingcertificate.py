@@ -81,14 +81,14 @@ def bundle(there: bytes, own: Iterable[ServingCertificate], now: datetime) -> by
 
     `there`, the present bundle, is returned unchanged if it has them all and no expired one.
     """
-    wanted = [each.pem for each in own]
+    pems = [each.pem for each in own]
     try:
         found = x509.load_pem_x509_certificates(there) if there.strip() else []
     except ValueError:
         found = []
     kept = {each.public_bytes(_PEM): each for each in found if each.not_valid_after_utc > now}
-    others = [(each.not_valid_before_utc, pem) for pem, each in kept.items() if pem not in wanted]
-    newest = sorted(others, reverse=True)[: MAX_CERTIFICATES - len(wanted)]
-    if len(kept) == len(found) <= MAX_CERTIFICATES and all(pem in kept for pem in wanted):
+    others = [(each.not_valid_before_utc, pem) for pem, each in kept.items() if pem not in pems]
+    newest = sorted(others, reverse=True)[: MAX_CERTIFICATES - len(pems)]
+    if len(kept) == len(found) <= MAX_CERTIFICATES and all(pem in kept for pem in pems):
         return there
-    return b"".join([*wanted, *(pem for _, pem in newest)])
+    return b"".join([*pems, *(pem for _, pem in newest)])

@@ -15,7 +15,7 @@ from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5  # pods that a message names
+MAX_NAMED = 5  # pods that a message names
 # weft's pods that write to objects, and the DaemonSet that cleans the nodes.
 MINE = "app.kubernetes.io/component in (cluster-manager,node,openvswitch)"
 WRITERS = f"app.kubernetes.io/name=weft,{MINE}"
@@ -28,7 +28,7 @@ async def check(client: Client, *, force: bool = False) -> None:
     """Raises Conflict while running pods have networks of weft, unless `force`."""
     users = sorted(traces.users(list(await client.list(resources.PODS))))
     if users and not force:
-        shown = ", ".join(map(str, users[:SHOWN])) + (", ..." if len(users) > SHOWN else "")
+        shown = ", ".join(map(str, users[:MAX_NAMED])) + (", ..." if len(users) > MAX_NAMED else "")
         raise errors.Conflict(
             f"{len(users)} running pods have networks of weft and would lose them: {shown}",
             where="weft",

@@ -176,9 +176,9 @@ def trusting(configuration: Object, own: list[ServingCertificate], now: datetime
         there = b""
         with contextlib.suppress(ValueError):
             there = base64.b64decode((each.get("clientConfig") or {}).get("caBundle") or "")
-        wanted = servingcertificate.bundle(there, own, now)
-        if wanted != there:
-            bundle = base64.b64encode(wanted).decode()
+        desired = servingcertificate.bundle(there, own, now)
+        if desired != there:
+            bundle = base64.b64encode(desired).decode()
             changed.append({"name": each["name"], "clientConfig": {"caBundle": bundle}})
     if not changed:
         return None

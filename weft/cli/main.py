@@ -59,9 +59,9 @@ def application(argv: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_weft)
-    wanted = next((word for word in argv if not word.startswith("-")), "")
-    for name, (module, summary) in _known(wanted).items():
-        if name != wanted:
+    command = next((word for word in argv if not word.startswith("-")), "")
+    for name, (module, summary) in _known(command).items():
+        if name != command:
             app.command(name, help=summary)(_listed)
             continue
         loaded = importlib.import_module(module)
@@ -73,13 +73,13 @@ def application(argv: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _known(wanted: str) -> Mapping[str, tuple[str, str]]:
+def _known(command: str) -> Mapping[str, tuple[str, str]]:
     """All commands; those of other packages only if `wanted` is none of weft's own."""
-    if wanted in COMMANDS:
+    if command in COMMANDS:
         return COMMANDS
     known = {**COMMANDS, **labs.commands()}
-    if wanted in labs.OWN_COMMANDS and wanted not in known:
-        raise labs.missing(f"weft {wanted}")
+    if command in labs.OWN_COMMANDS and command not in known:
+        raise labs.missing(f"weft {command}")
     return known
 
 

@@ -63,7 +63,7 @@ def command(
     cluster = clusters.choose(kubeconfig, context, lab, name)
     quiet = target.form in views.DATA
     with views.working(views.Output.json if quiet else views.Output.text, "trying every pair"):
-        matrix = asyncio.run(_look(cluster, (network, namespace), connection, ipv6, patience))
+        matrix = asyncio.run(_matrix(cluster, (network, namespace), connection, ipv6, patience))
     if target.form in views.DATA:
         views.deliver(views.document(data(matrix), target.form), target)
     elif target.form == views.SVG:
@@ -138,24 +138,24 @@ def _result(result: reach.PairResult) -> dict[str, Any]:
     }
 
 
-async def _look(
+async def _matrix(
     cluster: clusters.Cluster,
-    wanted: tuple[str, str],
+    network: tuple[str, str],
     connection: netpolicy.Connection,
     ipv6: bool,
     patience: float,
 ) -> reach.Matrix:
     if cluster.lab is None:
         async with cluster.client() as api:
-            return _expected(await objects.read(api), wanted, connection, ipv6)
+            return _expected(await objects.read(api), network, connection, ipv6)
     found = labs.needed("a lab", otherwise="set KUBECONFIG")
-    return await found.measure(cluster.lab, wanted, connection, ipv6=ipv6, patience=patience)
+    return await found.measure(cluster.lab, network, connection, ipv6=ipv6, patience=patience)
 
 
 def _expected(
-    found: members.Objects, wanted: tuple[str, str], connection: netpolicy.Connection, ipv6: bool
+    found: members.Objects, chosen: tuple[str, str], connection: netpolicy.Connection, ipv6: bool
 ) -> reach.Matrix:
     known = members.networks(found)
-    network = members.choose(*wanted, known)
+    network = members.choose(*chosen, known)
     there, policies = members.on(network, found), members.in_force(found)
     return reach.expect(network, there, policies, known, connection, ipv6=ipv6)

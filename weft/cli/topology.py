@@ -54,7 +54,7 @@ class View(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selection:
     view: View
     networks: tuple[str, ...]
     namespaces: tuple[str, ...]
@@ -108,7 +108,7 @@ def command(
         raise errors.InvalidInput(COMMAND, "--logical", None, rule)
     target = views.target(COMMAND, output, FORMS, form)
     view = View.LOGICAL if switches else View.PHYSICAL if underneath else View.OVERVIEW
-    wanted = Wanted(view, tuple(networks or ()), tuple(namespaces or ()))
+    selection = Selection(view, tuple(networks or ()), tuple(namespaces or ()))
     at = (nb, sb, ovs)
     if any(at) and (lab or name):
         rule = "cannot be combined with --nb, --sb or --ovs"
@@ -118,11 +118,11 @@ def command(
     with views.working(quiet, "reading the databases"):
         snapshots = _snapshots(cluster, at)
     if view is View.PHYSICAL:
-        _show_physical(underlay.build(snapshots), wanted, target)
+        _show_physical(underlay.build(snapshots), selection, target)
     else:
         graph = _known(topology.build(snapshots), cluster)
-        _check(graph, wanted)
-        _show_logical(choice.of(graph, wanted.networks, wanted.namespaces), wanted, target)
+        _check(graph, selection)
+        _show_logical(choice.of(graph, selection.networks, selection.namespaces), selection, target)
 
 
 def _cluster(here: bool, kubeconfig: str, context: str, lab: str) -> clusters.Cluster | None:
@@ -176,12 +176,12 @@ def _known(graph: Graph, cluster: clusters.Cluster | None) -> Graph:
         return graph
 
 
-def _check(graph: Graph, wanted: Wanted) -> None:
+def _check(graph: Graph, selection: Selection) -> None:
     """Raise InvalidInput for chosen networks and namespaces that do not exist."""
-    choice.check(graph, wanted.networks, COMMAND)
+    choice.check(graph, selection.networks, COMMAND)
     owners = (port.owner for one in graph.switches for port in one.ports if port.owner)
     there = sorted({owner.namespace for owner in owners})
-    for namespace in wanted.namespaces:
+    for namespace in selection.namespaces:
         if namespace not in there:
             listed = ", ".join(there) or "none"
             rule = f"has no pods on a network here; namespaces that do: {listed}"
@@ -197,14 +197,14 @@ def _is_lab(name: str) -> bool:
         return False
 
 
-def _show_logical(graph: Graph, wanted: Wanted, target: views.Target) -> None:
+def _show_logical(graph: Graph, selection: Selection, target: views.Target) -> None:
     """The networks with their members, or OVN's switches and routers."""
-    folded = overview.fold(graph) if wanted.view is View.OVERVIEW else None
+    folded = overview.fold(graph) if selection.view is View.OVERVIEW else None
     if target.form in views.DATA:
         views.deliver(views.document(asdict(graph), target.form), target)
     elif target.form == views.SVG:
         drawing = (
-            overview_picture.lay_out(folded, whole=wanted.whole)
+            overview_picture.lay_out(folded, whole=selection.whole)
             if folded
             else logical.lay_out(graph)
         )
@@ -212,13 +212,13 @@ def _show_logical(graph: Graph, wanted: Wanted, target: views.Target) -> None:
     elif target.form == views.MERMAID:
         views.deliver(mermaid.overview(folded) if folded else mermaid.logical(graph), target)
     elif folded:
-        views.write(overview_text.lines(folded, views.width(), whole=wanted.whole), target)
+        views.write(overview_text.lines(folded, views.width(), whole=selection.whole), target)
     else:
         views.write(_spans(tree.logical(graph, views.width())), target)
 
 
-def _show_physical(below: Underlay, wanted: Wanted, target: views.Target) -> None:
-    below = choice.below(below, wanted.networks, wanted.namespaces)
+def _show_physical(below: Underlay, selection: Selection, target: views.Target) -> None:
+    below = choice.below(below, selection.networks, selection.namespaces)
     if target.form in views.DATA:
         views.deliver(views.document(asdict(below), target.form), target)
     elif target.form == views.SVG:

@@ -37,13 +37,13 @@ def resolve(device: str, addresses: Iterable[str], patience: float) -> frozenset
         if not index:
             raise netlink.Failed("does not exist", where=f"device {device}")
         hops = {each: hop for each in addresses if (hop := _next_hop(route, index, each))}
-        asked = sorted(set(hops.values()))
-        for hop in asked:
+        targets = sorted(set(hops.values()))
+        for hop in targets:
             _forget(route, index, hop)
         with _events() as events:  # it hears nothing of what was forgotten
-            for hop in asked:
+            for hop in targets:
                 route.neigh("add", **_named(index, hop), state="none", flags=NTF_USE)
-            answered = _answered(events, index, asked, patience)
+            answered = _answered(events, index, targets, patience)
     return frozenset(address for address, hop in hops.items() if hop in answered)
 
 
@@ -59,9 +59,9 @@ def _next_hop(route: Any, index: int, address: str) -> str:
 
 
 def _answered(
-    events: socket.socket, index: int, asked: Iterable[str], patience: float
+    events: socket.socket, index: int, addresses: Iterable[str], patience: float
 ) -> frozenset[str]:
-    waiting, answered = set(asked), set[str]()
+    waiting, answered = set(addresses), set[str]()
     end = time.monotonic() + patience
     while waiting and (left := end - time.monotonic()) > 0:
         events.settimeout(left)

@@ -31,5 +31,5 @@ class Backoff:
     def next(self, error: errors.WeftError | None = None) -> float:
         """The seconds to wait now, never less than the server asked for."""
         pause, self._pause = self._pause, min(self._pause * 2, self._longest)
-        wanted = retry_after(error)
-        return max(pause * random.uniform(0.5, 1.0), wanted * random.uniform(1.0, 1.25))
+        requested = retry_after(error)
+        return max(pause * random.uniform(0.5, 1.0), requested * random.uniform(1.0, 1.25))

@@ -59,16 +59,16 @@ def desired(settings: Settings, ids: Mapping[str, rows.Atom]) -> tuple[rows.Row,
     Raises Conflict if another OVN uses the switch.
     """
     own = written(ids)
-    wanted = {k: v for k, v in settings.external_ids().items() if k not in ids or k in own}
+    external_ids = {k: v for k, v in settings.external_ids().items() if k not in ids or k in own}
     remote = str(ids.get("ovn-remote", settings.remote))
-    if "ovn-remote" not in wanted and remote != settings.remote:
+    if "ovn-remote" not in external_ids and remote != settings.remote:
         raise errors.Conflict(
             f"ovn-remote is {remote}: another OVN has this switch",
             where=f"Open vSwitch of node {settings.node}",
             hint="remove the other OVN from this node, or give weft a switch of its own",
         )
-    marked = {KEYS: ",".join(sorted({*wanted, *own}))}
-    columns = {"external_ids": rows.MapEntries({**wanted, **marked})}
+    marked = {KEYS: ",".join(sorted({*external_ids, *own}))}
+    columns = {"external_ids": rows.MapEntries({**external_ids, **marked})}
     return (rows.Row("Open_vSwitch", "", columns), *_underlay(settings))
 
 

@@ -71,14 +71,14 @@ class RouterAdvertiser:
         self._is_updated = False
         ovs.subscribe("Interface", self._interface_changed)
 
-    def update(self, wanted: Mapping[str, advertisement.Advertisement]) -> None:
+    def update(self, desired: Mapping[str, advertisement.Advertisement]) -> None:
         """Sets what to advertise from now on, by network."""
         if not self._is_updated:
             self._is_updated = True
             self._queue.add(_STRAYS)
-        before, self._desired = self._desired, dict(wanted)
-        for name in {*before, *wanted}:
-            if before.get(name) != wanted.get(name):
+        before, self._desired = self._desired, dict(desired)
+        for name in {*before, *desired}:
+            if before.get(name) != desired.get(name):
                 self._queue.add(name)
 
     async def run(self) -> None:

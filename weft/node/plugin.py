@@ -71,8 +71,8 @@ class PluginInstaller:
             self._watches.close()
 
     def _missing(self) -> list[Path]:
-        wanted = [self._folder / name for name in self._names]
-        return [path for path in wanted if not install.is_installed(path, self._program)]
+        paths = [self._folder / name for name in self._names]
+        return [path for path in paths if not install.is_installed(path, self._program)]
 
     async def _write(self, _: str) -> None:
         assert self._watches is not None

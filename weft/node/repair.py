@@ -83,7 +83,7 @@ class Repairer:
             for end in ends:
                 end()
 
-    def look(self, device: str) -> None:
+    def examine(self, device: str) -> None:
         """Examines a device after a call on it: changes meanwhile were left to the call."""
         self._queue.add(Examination(device))
 

@@ -230,7 +230,7 @@ class Server:
                         await attach.check(cni_call, deps)
                 return b""
         finally:
-            self.repairer.look(names.host_device(cni_call.sandbox, cni_call.interface))
+            self.repairer.examine(names.host_device(cni_call.sandbox, cni_call.interface))
 
     async def _add(self, cni_call: call.Call) -> result.Result:
         task = asyncio.current_task()

@@ -24,10 +24,10 @@ _OWN_NAMESPACE = "/proc/self/ns/net"
 _PAUSE = 0.2  # seconds between two writes, in case somebody else keeps writing too
 
 
-def datapath(wanted: str) -> str:
+def datapath(kind: str) -> str:
     """Returns OVS's datapath type for `kernel`, `userspace` or `auto` (the kernel's if present)."""
-    if wanted != "auto":
-        return switchsettings.KERNEL if wanted == "kernel" else switchsettings.USERSPACE
+    if kind != "auto":
+        return switchsettings.KERNEL if kind == "kernel" else switchsettings.USERSPACE
     has_one = netlink.has_family("ovs_datapath")
     return switchsettings.KERNEL if has_one else switchsettings.USERSPACE
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 4.0  # seconds for an answer: the kernel asks three times, a second apart
 AGAIN, LONGEST = 1.0, 30.0  # seconds until silent endpoints are asked again, at first and later
 REFRESH = 300.0  # seconds until all are: a third of the time after which the switch forgets
-SHOWN = 5  # endpoints that a message names
+MAX_NAMED = 5  # endpoints that a message names
 _SILENT, _ALL = "that have not answered", "all"
 
 
@@ -82,14 +82,14 @@ class TunnelPeers:
     async def _ask(self, which: str) -> None:
         if not self._is_userspace:
             return
-        wanted = self._all() - (self._answered if which == _SILENT else frozenset())
+        addresses = self._all() - (self._answered if which == _SILENT else frozenset())
         answered = await asyncio.to_thread(
-            neighbours.resolve, switchsettings.UNDERLAY_BRIDGE, wanted, PATIENCE
+            neighbours.resolve, switchsettings.UNDERLAY_BRIDGE, addresses, PATIENCE
         )
-        silent = wanted - answered
+        silent = addresses - answered
         if new := silent - self._asked:
             log.warning("%s", _listed("silent", new))
-        self._asked |= wanted
+        self._asked |= addresses
         self._answered = (self._answered | answered) - silent
         if silent:
             self._queue.add(_SILENT, self._pause)
@@ -101,6 +101,6 @@ class TunnelPeers:
 def _listed(what: str, endpoints: frozenset[str]) -> str:
     if not endpoints:
         return ""
-    more = ", ..." if len(endpoints) > SHOWN else ""
-    shown = ", ".join(sorted(endpoints)[:SHOWN])
+    more = ", ..." if len(endpoints) > MAX_NAMED else ""
+    shown = ", ".join(sorted(endpoints)[:MAX_NAMED])
     return f"tunnel endpoints of other nodes, {len(endpoints)} of them {what}: {shown}{more}"

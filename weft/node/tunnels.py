@@ -152,7 +152,7 @@ class Tunnels:
             subresource="status",
         )
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Has the Node's condition compared with what it should be."""
         if self._number and self._said:
             self._queue.add(self._own.name)

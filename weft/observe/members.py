@@ -50,21 +50,21 @@ def networks(objects: Objects) -> dict[ObjectKey, str]:
     return found
 
 
-def choose(wanted: str, namespace: str, known: Mapping[ObjectKey, str]) -> str:
+def choose(text: str, namespace: str, known: Mapping[ObjectKey, str]) -> str:
     """Resolve a network given by its own name, or by a NAD of it ("[<namespace>/]<name>").
 
     Raise InvalidInput, with the networks that exist, if there is no such network.
     """
-    if wanted in known.values():
-        return wanted
-    key = ObjectKey.parse(wanted) if "/" in wanted else ObjectKey(namespace, wanted)
+    if text in known.values():
+        return text
+    key = ObjectKey.parse(text) if "/" in text else ObjectKey(namespace, text)
     if key in known:
         return known[key]
     listed = ", ".join(sorted(set(known.values()), key=natural_key)) or "none"
     raise errors.InvalidInput(
         "weft matrix",
         "NETWORK",
-        wanted,
+        text,
         f"must be a network, or a NAD of one as NAMESPACE/NAME; networks: {listed}",
         hint="kubectl get net-attach-def -A lists them",
     )

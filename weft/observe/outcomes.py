@@ -120,7 +120,7 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
 
 def explained(result: PairResult) -> str:
     """What was measured of a pair, and why something else was expected, in one line."""
-    seen = {ProbeResult.ANSWERED: "was answered", ProbeResult.HEARD: "arrived"}.get(
+    seen = {ProbeResult.ANSWERED: "was answered", ProbeResult.ARRIVED: "arrived"}.get(
         result.seen or ProbeResult.UNKNOWN, "was not answered"
     )
     return f"{seen}, though {result.reason}"

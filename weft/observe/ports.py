@@ -66,11 +66,11 @@ def _bound(
 
     A remote router port without it names its node in external_ids.
     """
-    wanted = options.get("requested-chassis", "").split(",")[0]
-    if wanted:
+    chassis = options.get("requested-chassis", "").split(",")[0]
+    if chassis:
         # `requested-chassis` may also be a host name (ovn-nb(5)).
-        named = any(wanted == listed.name for listed in zones.listed)
-        return wanted if named else zones.at(wanted)
+        named = any(chassis == listed.name for listed in zones.listed)
+        return chassis if named else zones.at(chassis)
     if kind is PortKind.REMOTE:
         return external.get("node") or zones.at("")
     return zone

@@ -19,11 +19,11 @@ Pair = tuple[str, str]  # ids of source and target
 
 
 class ProbeResult(StrEnum):
-    """The result of a probe. `HEARD`: it arrived, and the target does not answer of itself
-    (UDP)."""
+    """The result of a probe. `ARRIVED`: the packet arrived, and the target does not answer of
+    itself (UDP)."""
 
     ANSWERED = "answered"
-    HEARD = "heard"
+    ARRIVED = "arrived"
     SILENT = "silent"
     UNKNOWN = "unknown"
 

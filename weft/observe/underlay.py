@@ -72,7 +72,7 @@ class TunnelState(StrEnum):
     WHOLE = "whole"
     HALF = "half"
     NONE = "none"
-    UNREAD = "asked"
+    UNREAD = "unread"
 
     @property
     def works(self) -> bool:

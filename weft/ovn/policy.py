@@ -143,9 +143,9 @@ def groups_of(
     own = Group(GroupKind.POLICY, network, policy.namespace, direction, policy.name)
     if direction is netpolicy.Direction.EGRESS:
         return frozenset({own})
-    wanted = {(s.protocol, str(s.port)) for rule in policy.ingress for s in _named(rule)}
+    used = {(s.protocol, str(s.port)) for rule in policy.ingress for s in _named(rule)}
     return frozenset(
-        {own, *(_named_group(policy, network, *key, named[key]) for key in wanted if key in named)}
+        {own, *(_named_group(policy, network, *key, named[key]) for key in used if key in named)}
     )
 
 

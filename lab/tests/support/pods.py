@@ -120,12 +120,12 @@ class Cluster:
             selector = f"involvedObject.name={name},reason={reason}"
             found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-            def look(_: ObjectKey, old: Object | None, new: Object | None) -> None:
+            def on_event(_: ObjectKey, old: Object | None, new: Object | None) -> None:
                 if new is not None and not found.done():
                     found.set_result(new["message"])
 
             async with following(api, resources.EVENTS, selector) as events:
-                events.subscribe(look)
+                events.subscribe(on_event)
                 async with asyncio.timeout(PATIENCE):
                     return await found
 

@@ -60,6 +60,6 @@ def test_a_machine_that_has_all() -> None:
 
 
 def test_looking_changes_nothing_and_sees_this_python() -> None:
-    seen = machine.look()
+    seen = machine.read_facts()
     assert seen.python >= machine.OLDEST_PYTHON
     assert all(free >= 0 for _, free in seen.free)

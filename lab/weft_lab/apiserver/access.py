@@ -71,20 +71,22 @@ class Access:
         lowered = [(name.lower(), value) for name, value in headers]
         given = next((value for name, value in lowered if name == "authorization"), None)
         user = auth.identify(self._tokens, given, lambda token: self.signed(token, now))
-        asked = [(name, value) for name, value in lowered if name.startswith(_AS)]
-        return self._impersonated(user, asked) if asked else user
+        impersonation = [(name, value) for name, value in lowered if name.startswith(_AS)]
+        return self._impersonated(user, impersonation) if impersonation else user
 
-    def _impersonated(self, user: auth.User, asked: list[tuple[str, str]]) -> auth.User:
-        name = next((value for key, value in asked if key == _AS_USER), "")
-        uid = next((value for key, value in asked if key == _AS_UID), "")
-        groups = tuple(value for key, value in asked if key == _AS_GROUP)
+    def _impersonated(self, user: auth.User, headers: list[tuple[str, str]]) -> auth.User:
+        name = next((value for key, value in headers if key == _AS_USER), "")
+        uid = next((value for key, value in headers if key == _AS_UID), "")
+        groups = tuple(value for key, value in headers if key == _AS_GROUP)
         extra: dict[str, tuple[str, ...]] = {}
-        for key, value in asked:
+        for key, value in headers:
             if key.startswith(_AS_EXTRA):
                 word = unquote(key.removeprefix(_AS_EXTRA))
                 extra[word] = (*extra.get(word, ()), value)
         if not name:
-            raise status.internal(f"invalid impersonation headers: {dict(asked)}, no user is named")
+            raise status.internal(
+                f"invalid impersonation headers: {dict(headers)}, no user is named"
+            )
         self._check_may_be(user, name, groups, uid, extra)
         if not groups and name.startswith(_ACCOUNT):
             namespace = name.removeprefix(_ACCOUNT).partition(":")[0]
@@ -106,39 +108,39 @@ class Access:
         be = Attributes("impersonate")
         if name.startswith(_ACCOUNT):
             namespace, _, account = name.removeprefix(_ACCOUNT).partition(":")
-            asked = [replace(be, resource="serviceaccounts", namespace=namespace, name=account)]
+            needed = [replace(be, resource="serviceaccounts", namespace=namespace, name=account)]
         else:
-            asked = [replace(be, resource="users", name=name)]
-        asked += [replace(be, resource="groups", name=group) for group in groups]
+            needed = [replace(be, resource="users", name=name)]
+        needed += [replace(be, resource="groups", name=group) for group in groups]
         identity = replace(be, group="authentication.k8s.io")
-        asked += [
+        needed += [
             replace(identity, resource="userextras", subresource=key, name=value)
             for key, values in extra.items()
             for value in values
         ]
-        asked += [replace(identity, resource="uids", name=uid)] if uid else []
-        for each in asked:
+        needed += [replace(identity, resource="uids", name=uid)] if uid else []
+        for each in needed:
             self.check(user, each)
 
-    def check(self, user: auth.User, asked: Attributes) -> None:
+    def check(self, user: auth.User, request: Attributes) -> None:
         """Raises Forbidden, in the reference server's words, unless a role allows the request."""
-        if self.grants.allows(user, asked) is None:
-            raise refused(user, asked)
+        if self.grants.allows(user, request) is None:
+            raise refused(user, request)
 
 
-def refused(user: auth.User, asked: Attributes) -> status.ApiError:
+def refused(user: auth.User, request: Attributes) -> status.ApiError:
     who = f"User {status.quote(user.name)}"
-    if asked.path:
-        message = f"forbidden: {who} cannot {asked.verb} path {status.quote(asked.path)}"
+    if request.path:
+        message = f"forbidden: {who} cannot {request.verb} path {status.quote(request.path)}"
         return status.ApiError(403, "Forbidden", message, {})
     where = "at the cluster scope"
-    if asked.namespace:
-        where = f"in the namespace {status.quote(asked.namespace)}"
+    if request.namespace:
+        where = f"in the namespace {status.quote(request.namespace)}"
     why = (
-        f"{who} cannot {asked.verb} resource {status.quote(asked.full_resource)} in API group"
-        f" {status.quote(asked.group)} {where}"
+        f"{who} cannot {request.verb} resource {status.quote(request.full_resource)} in API group"
+        f" {status.quote(request.group)} {where}"
     )
-    return status.forbidden(asked.group, asked.resource, asked.name, why)
+    return status.forbidden(request.group, request.resource, request.name, why)
 
 
 def attributes(

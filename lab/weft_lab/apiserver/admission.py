@@ -71,7 +71,7 @@ class Admission:
         items = self._cluster.store.collection(name).items
         return {key[1]: item.parse() for key, item in items.items()}
 
-    def asked(
+    def request(
         self,
         target: writes.Target,
         user: User,
@@ -114,43 +114,45 @@ class Admission:
             for each in self.bound
         )
 
-    def check(self, target: writes.Target, asked: AdmissionRequest) -> None:
+    def check(self, target: writes.Target, request: AdmissionRequest) -> None:
         """Raises what the first policy says that denies it; other failures become warnings."""
         for each in self.bound:
-            for failed in judge(each, asked):
+            for failed in judge(each, request):
                 policy, binding = (one["metadata"]["name"] for one in (each.policy, each.binding))
                 named = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding}'"
                 actions = each.binding["spec"]["validationActions"]
                 if "Warn" in actions:
                     target.warnings.append(f"Validation failed for {named}: {failed.message}")
                 if "Deny" in actions:
-                    raise denied(asked, f"{named} denied request: {failed.message}", failed.reason)
+                    raise denied(
+                        request, f"{named} denied request: {failed.message}", failed.reason
+                    )
 
 
-def denied(asked: AdmissionRequest, why: str, reason: str) -> status.ApiError:
+def denied(request: AdmissionRequest, why: str, reason: str) -> status.ApiError:
     """A refusal by a policy, in the reference server's form."""
-    resource = asked.resource
-    name = asked.name or "Unknown"  # of many that would be deleted
+    resource = request.resource
+    name = request.name or "Unknown"  # of many that would be deleted
     found = status.forbidden(resource.group, resource.plural, name, why)
     details = {**(found.details or {}), "causes": [{"message": why}]}
     return status.ApiError(_CODES[reason], reason, found.what, details)
 
 
-def judge(bound: Bound, asked: AdmissionRequest) -> Iterator[Failed]:
+def judge(bound: Bound, request: AdmissionRequest) -> Iterator[Failed]:
     """What the policy finds wrong in the request."""
     spec, match = bound.policy["spec"], bound.policy["spec"]["matchConstraints"]
-    if not admissionrules.applies(match, match["resourceRules"], asked):
+    if not admissionrules.applies(match, match["resourceRules"], request):
         return
     within = bound.binding["spec"].get("matchResources")
     if within and not admissionrules.applies(
-        within, within.get("resourceRules") or match["resourceRules"], asked
+        within, within.get("resourceRules") or match["resourceRules"], request
     ):
         return
     given: dict[str, Any] = {
-        "object": asked.new,
-        "oldObject": asked.old,
-        "request": asked.attributes(),
-        "namespaceObject": asked.spaces,
+        "object": request.new,
+        "oldObject": request.old,
+        "request": request.attributes(),
+        "namespaceObject": request.spaces,
         "variables": {},
     }
     is_strict = spec.get("failurePolicy", "Fail") == "Fail"

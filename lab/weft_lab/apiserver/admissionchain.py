@@ -37,11 +37,11 @@ class Chain:
         def admit(new: Object | None, old: Object | None) -> None:
             operation = "DELETE" if new is None else "CREATE" if old is None else "UPDATE"
             dry_run = bool(query.get("dryRun"))
-            asked = self.policies.asked(target, user, operation, new, old, dry_run=dry_run)
+            review = self.policies.request(target, user, operation, new, old, dry_run=dry_run)
             if by_policies:
-                self.policies.check(target, asked)
+                self.policies.check(target, review)
             if by_webhooks:
-                self.webhooks.check(target, asked, options(operation, query))
+                self.webhooks.check(target, review, options(operation, query))
 
         target.admission, target.is_repeated = (admit,), by_webhooks
 

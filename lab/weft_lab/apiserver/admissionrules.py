@@ -64,14 +64,14 @@ class AdmissionRequest:
         return found
 
 
-def applies(match: Object, rules: Iterable[Object], asked: AdmissionRequest) -> bool:
+def applies(match: Object, rules: Iterable[Object], request: AdmissionRequest) -> bool:
     """Whether rules, exclusions and selectors choose the request."""
     exact = match.get("matchPolicy") == "Exact"
-    if not any(_is_meant(rule, asked, exact) for rule in rules):
+    if not any(_is_meant(rule, request, exact) for rule in rules):
         return False
-    if any(_is_meant(rule, asked, exact) for rule in match.get("excludeResourceRules") or ()):
+    if any(_is_meant(rule, request, exact) for rule in match.get("excludeResourceRules") or ()):
         return False
-    return _is_selected(match, asked)
+    return _is_selected(match, request)
 
 
 def concerns(rules: Iterable[Object], resource: Resource) -> bool:
@@ -89,39 +89,41 @@ def _is_in(listed: Any, value: str) -> bool:
     return "*" in (listed or ()) or value in (listed or ())
 
 
-def _is_meant(rule: Object, asked: AdmissionRequest, exact: bool) -> bool:
-    resource = asked.resource
-    versions = [asked.version.name]
+def _is_meant(rule: Object, request: AdmissionRequest, exact: bool) -> bool:
+    resource = request.resource
+    versions = [request.version.name]
     if not exact:
         versions += [version.name for version in resource.versions]
     names = rule.get("resourceNames")
     scope = rule.get("scope") or "*"
     return (
-        _is_in(rule.get("operations"), asked.operation)
+        _is_in(rule.get("operations"), request.operation)
         and _is_in(rule.get("apiGroups"), resource.group)
         and any(_is_in(rule.get("apiVersions"), version) for version in versions)
-        and any(_is_resource(pattern, asked) for pattern in rule.get("resources") or ())
-        and (not names or asked.name in names)
+        and any(_is_resource(pattern, request) for pattern in rule.get("resources") or ())
+        and (not names or request.name in names)
         and (scope == "*" or (scope == "Namespaced") == resource.namespaced)
     )
 
 
-def _is_resource(pattern: str, asked: AdmissionRequest) -> bool:
+def _is_resource(pattern: str, request: AdmissionRequest) -> bool:
     plural, _, below = pattern.partition("/")
-    if plural not in ("*", asked.resource.plural):
+    if plural not in ("*", request.resource.plural):
         return False
-    return below in ("*", asked.subresource) if below or "/" in pattern else not asked.subresource
+    return (
+        below in ("*", request.subresource) if below or "/" in pattern else not request.subresource
+    )
 
 
-def _is_selected(match: Object, asked: AdmissionRequest) -> bool:
-    space = asked.spaces
-    if asked.resource.id == "namespaces":
-        space = asked.new if asked.new is not None else asked.old
+def _is_selected(match: Object, request: AdmissionRequest) -> bool:
+    space = request.spaces
+    if request.resource.id == "namespaces":
+        space = request.new if request.new is not None else request.old
     if space is not None and not selects(match.get("namespaceSelector") or {}, _labels(space)):
         return False
     chosen = match.get("objectSelector") or {}
     return any(
-        selects(chosen, _labels(each)) for each in (asked.new, asked.old) if each is not None
+        selects(chosen, _labels(each)) for each in (request.new, request.old) if each is not None
     )
 
 

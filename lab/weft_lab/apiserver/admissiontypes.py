@@ -140,7 +140,7 @@ def validate_policy(obj: Object) -> list[status.Cause]:
 
 
 def _wrong_expressions(spec: Object) -> Iterator[status.Cause]:
-    for part, key, wanted in (
+    for part, key, type_name in (
         ("variables", "expression", ""),
         ("matchConditions", "expression", "bool"),
         ("validations", "expression", "bool"),
@@ -149,10 +149,10 @@ def _wrong_expressions(spec: Object) -> Iterator[status.Cause]:
         for place, each in enumerate(spec.get(part) or ()):
             if key == "expression" or each.get(key):
                 field = f"spec.{part}[{place}].{key}"
-                yield from _wrong_expression(field, str(each.get(key) or ""), wanted)
+                yield from _wrong_expression(field, str(each.get(key) or ""), type_name)
 
 
-def _wrong_expression(field: str, text: str, wanted: str) -> Iterator[status.Cause]:
+def _wrong_expression(field: str, text: str, type_name: str) -> Iterator[status.Cause]:
     if not text.strip():
         yield status.required(field, f"{field.rpartition('.')[2]} is not specified")
         return
@@ -161,8 +161,8 @@ def _wrong_expression(field: str, text: str, wanted: str) -> Iterator[status.Cau
     except expressions.Faulty as error:
         yield status.wrong(field, text, str(error))
         return
-    if wanted and found not in (wanted, "dyn"):
-        yield status.wrong(field, text, f"must evaluate to {wanted}")
+    if type_name and found not in (type_name, "dyn"):
+        yield status.wrong(field, text, f"must evaluate to {type_name}")
 
 
 def validate_binding(obj: Object) -> list[status.Cause]:

@@ -32,15 +32,15 @@ def authority(folder: Path) -> bytes:
 
 def ensure(folder: Path, names: Iterable[str] = ()) -> None:
     """Make what is missing; a certificate that lacks a name is made anew under the same CA."""
-    wanted = sorted({*DEFAULT_NAMES, *names})
+    hosts = sorted({*DEFAULT_NAMES, *names})
     listed = folder / "server.names"
     files = [folder / name for name in ("ca.crt", "ca.key", "server.crt", "server.key")]
     made = listed.exists() and all(file.exists() for file in files)
-    if made and set(wanted) <= set(listed.read_text().split()):
+    if made and set(hosts) <= set(listed.read_text().split()):
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _make(folder, wanted)
-    _write(listed, "\n".join(wanted).encode())
+    _make(folder, hosts)
+    _write(listed, "\n".join(hosts).encode())
 
 
 def _make(folder: Path, names: list[str]) -> None:

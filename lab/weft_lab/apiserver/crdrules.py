@@ -60,8 +60,8 @@ class _Steps:
 
     left: int = 0
 
-    def spend(self, wanted: Any, value: Any) -> None:
-        self.left -= 1 + (len(wanted) if isinstance(wanted, dict | list) else 0)
+    def spend(self, parameter: Any, value: Any) -> None:
+        self.left -= 1 + (len(parameter) if isinstance(parameter, dict | list) else 0)
         if isinstance(value, str):
             self.left -= len(value) // 64
         if self.left < 0:
@@ -73,14 +73,14 @@ def _validator(schema: Mapping[str, Any], steps: _Steps) -> Any:
     import jsonschema
 
     def counted(rule: Rule) -> Rule:
-        def check(validator: Any, wanted: Any, value: Any, within: Any) -> Any:
-            steps.spend(wanted, value)
-            return rule(validator, wanted, value, within)
+        def check(validator: Any, parameter: Any, value: Any, within: Any) -> Any:
+            steps.spend(parameter, value)
+            return rule(validator, parameter, value, within)
 
         return check
 
-    def pattern(_: Any, wanted: str, value: Any, _within: Any) -> Iterator[Any]:
-        if isinstance(value, str) and not patterns.matches(wanted, value):
+    def pattern(_: Any, text: str, value: Any, _within: Any) -> Iterator[Any]:
+        if isinstance(value, str) and not patterns.matches(text, value):
             yield jsonschema.ValidationError("does not match")
 
     known = {**jsonschema.Draft4Validator.VALIDATORS, "pattern": pattern}
@@ -121,46 +121,46 @@ def _json_type(value: Any) -> str:
 
 def _causes(error: Any) -> Iterable[status.Cause]:
     path = _dotted(error.absolute_path)
-    rule, wanted, value = error.validator, error.validator_value, error.instance
+    rule, parameter, value = error.validator, error.validator_value, error.instance
     if rule == "required":
-        yield from _missing(path, wanted, value)
-    elif rule == "anyOf" and any(one == {"type": "null"} for one in wanted):
+        yield from _missing(path, parameter, value)
+    elif rule == "anyOf" and any(one == {"type": "null"} for one in parameter):
         for inner in error.context:
             if inner.validator_value != "null":
                 yield from _causes(inner)
     elif rule == "type":
         kind = _json_type(value)
-        text = f'Invalid value: "{kind}": {path} in body must be of type {wanted}: "{kind}"'
+        text = f'Invalid value: "{kind}": {path} in body must be of type {parameter}: "{kind}"'
         yield status.Cause(path, text, "FieldValueTypeInvalid")
     elif rule == "enum":
-        yield status.unsupported(path, value, [str(one) for one in wanted])
+        yield status.unsupported(path, value, [str(one) for one in parameter])
     else:
-        yield _bound(path, rule, wanted, value)
+        yield _bound(path, rule, parameter, value)
 
 
-def _missing(path: str, wanted: list[str], value: Any) -> Iterable[status.Cause]:
+def _missing(path: str, required: list[str], value: Any) -> Iterable[status.Cause]:
     """The library reports each missing name by itself; `check` drops duplicates."""
-    for name in wanted:
+    for name in required:
         if name not in value:
             yield status.required(f"{path}.{name}" if path else name)
 
 
-def _bound(path: str, rule: str, wanted: Any, value: Any) -> status.Cause:
+def _bound(path: str, rule: str, bound: Any, value: Any) -> status.Cause:
     messages = {
-        "pattern": f"should match '{wanted}'",
-        "minimum": f"should be greater than or equal to {wanted}",
-        "maximum": f"should be less than or equal to {wanted}",
-        "minLength": f"should be at least {wanted} chars long",
-        "minItems": f"should have at least {wanted} items",
-        "minProperties": f"should have at least {wanted} properties",
-        "multipleOf": f"should be a multiple of {wanted}",
+        "pattern": f"should match '{bound}'",
+        "minimum": f"should be greater than or equal to {bound}",
+        "maximum": f"should be less than or equal to {bound}",
+        "minLength": f"should be at least {bound} chars long",
+        "minItems": f"should have at least {bound} items",
+        "minProperties": f"should have at least {bound} properties",
+        "multipleOf": f"should be a multiple of {bound}",
         "additionalProperties": "has a field that is not allowed",
     }
     if rule == "maxLength":
-        text = f"Too long: may not be more than {wanted} bytes"
+        text = f"Too long: may not be more than {bound} bytes"
         return status.Cause(path, text, "FieldValueTooLong")
     if rule in {"maxItems", "maxProperties"}:
-        text = f"Too many: {len(value)}: must have at most {wanted} items"
+        text = f"Too many: {len(value)}: must have at most {bound} items"
         return status.Cause(path, text, "FieldValueTooMany")
     if rule in {*_ALL_OF_THEM, "not"}:
         how = {"oneOf": "one and only one schema", "anyOf": "at least one schema"}

@@ -76,12 +76,12 @@ def read_request(body: Any, query: dict[str, str]) -> Request:
 
 def check_preconditions(resource: Resource, obj: Object, request: Request) -> None:
     meta = obj["metadata"]
-    for name, asked, held in (
+    for name, expected, held in (
         ("UID", request.uid, meta["uid"]),
         ("ResourceVersion", request.resource_version, meta["resourceVersion"]),
     ):
-        if asked and asked != held:
-            why = f"the {name} in the precondition ({asked}) does not match the {name} in record"
+        if expected and expected != held:
+            why = f"the {name} in the precondition ({expected}) does not match the {name} in record"
             why += f" ({held}). The object might have been deleted and then recreated"
             raise status.conflict(resource.group, resource.kind, meta["name"], why)
 

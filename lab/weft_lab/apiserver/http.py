@@ -73,8 +73,8 @@ class Api:
         try:
             user = self._access.user(list(http.headers.items()), time.time())
             route = request.parse_path(http.rel_url.raw_path)
-            asked = access.attributes(http.method, http.path, route, http.query)
-            self._access.check(user, asked)
+            requested = access.attributes(http.method, http.path, route, http.query)
+            self._access.check(user, requested)
             if http.path in _HEALTH or http.path.startswith(tuple(f"{p}/" for p in _HEALTH)):
                 return web.Response(text="ok", headers=answers.UNCACHED)
             if route is None:
@@ -218,10 +218,10 @@ class Api:
             await cluster.journal.durable()
             return self._item(http, target, item, 201)
         if http.method == "DELETE" and "deletecollection" in resource.verbs:
-            asked = request.delete_options((await _body(http)).value, http.query)
+            sent = request.delete_options((await _body(http)).value, http.query)
             chosen = reads.selection(resource, target.namespace, http.query)
             gone = await self._chain.carry_out(
-                target, lambda asked: deletes.delete_all(cluster, target, chosen, asked), asked
+                target, lambda deletion: deletes.delete_all(cluster, target, chosen, deletion), sent
             )
             await cluster.journal.durable()
             page = reads.Page(gone, cluster.store.revision)
@@ -257,9 +257,9 @@ class Api:
         if http.method == "GET":
             return self._item(http, target, writes.find(cluster, target))
         if http.method == "DELETE" and not target.subresource:
-            asked = request.delete_options((await _body(http)).value, http.query)
+            sent = request.delete_options((await _body(http)).value, http.query)
             item, gone = await self._chain.carry_out(
-                target, lambda asked: deletes.delete_named(cluster, target, asked), asked
+                target, lambda deletion: deletes.delete_named(cluster, target, deletion), sent
             )
             await cluster.journal.durable()
             if gone and not resource.answers_deleted:
@@ -304,8 +304,8 @@ class Api:
         if name == "binding" and http.method == "POST":
             deletes.bind(cluster, target, body)
         elif name == "eviction" and http.method == "POST":
-            asked = request.delete_options(body.get("deleteOptions"), http.query)
-            deletes.delete(cluster, target.resource, writes.find(cluster, target), asked)
+            options = request.delete_options(body.get("deleteOptions"), http.query)
+            deletes.delete(cluster, target.resource, writes.find(cluster, target), options)
         elif name == "finalize" and http.method == "PUT":
             item = deletes.finalize_namespace(cluster, target, body)
             await cluster.journal.durable()

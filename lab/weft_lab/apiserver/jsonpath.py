@@ -78,11 +78,11 @@ def _children(found: list[Any]) -> list[Any]:
 
 def _filter(left: str, operator: str, right: str) -> Step:
     find = compile(f".{left}" if left else "")
-    wanted = _literal(right)
+    literal = _literal(right)
 
     def matches(one: Any) -> bool:
         values = find(one)
-        return (wanted in values) == (operator == "==")
+        return (literal in values) == (operator == "==")
 
     return lambda found: [one for one in _children(found) if matches(one)]
 

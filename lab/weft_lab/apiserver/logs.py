@@ -124,16 +124,16 @@ def _has_ended(cluster: Cluster, pod: store.Item, container: str) -> bool:
     return any((one.get("state") or {}).get("terminated") for one in states)
 
 
-def choose_container(pod: dict[str, Any], asked: str) -> str:
+def choose_container(pod: dict[str, Any], container: str) -> str:
     """The only container, or the one that was asked for."""
     spec = pod.get("spec") or {}
     names = [one["name"] for one in spec.get("containers") or ()]
     early = [one["name"] for one in spec.get("initContainers") or ()]
     name = pod["metadata"]["name"]
-    if asked:
-        if asked not in names + early:
-            raise status.bad_request(f"container {asked} is not valid for pod {name}")
-        return asked
+    if container:
+        if container not in names + early:
+            raise status.bad_request(f"container {container} is not valid for pod {name}")
+        return container
     if len(names) != 1:
         listed = " ".join(names)
         raise status.bad_request(

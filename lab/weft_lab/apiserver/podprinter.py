@@ -90,11 +90,11 @@ def _ending(ended: Object) -> str:
 
 
 def gates(obj: Object) -> Any:
-    wanted = [
+    gates = [
         one.get("conditionType") for one in (obj.get("spec") or {}).get("readinessGates") or ()
     ]
-    if not wanted:
+    if not gates:
         return "<none>"
     conditions = (obj.get("status") or {}).get("conditions") or ()
     true = {c.get("type") for c in conditions if c.get("status") == "True"}
-    return f"{sum(1 for one in wanted if one in true)}/{len(wanted)}"
+    return f"{sum(1 for one in gates if one in true)}/{len(gates)}"

@@ -111,10 +111,10 @@ def create(obj: Object) -> None:
 
 def quality(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort, from what the containers ask for."""
-    asked = [c.get("resources") or {} for c in spec.get("containers") or ()]
-    if not any(one.get("requests") or one.get("limits") for one in asked):
+    resources = [c.get("resources") or {} for c in spec.get("containers") or ()]
+    if not any(one.get("requests") or one.get("limits") for one in resources):
         return "BestEffort"
-    for one in asked:
+    for one in resources:
         requests, limits = one.get("requests") or {}, one.get("limits") or {}
         if any(limits.get(k) is None or limits[k] != requests.get(k) for k in ("cpu", "memory")):
             return "Burstable"

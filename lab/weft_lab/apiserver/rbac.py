@@ -17,7 +17,7 @@ TYPES = tuple(
     f"{plural}.{GROUP}"
     for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 )
-_PARTS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+_FIELDS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,18 @@ class Rule:
 
     @classmethod
     def of(cls, obj: Object) -> Rule:
-        return cls(*(tuple(obj.get(part) or ()) for part in _PARTS))
+        return cls(*(tuple(obj.get(field) or ()) for field in _FIELDS))
 
-    def allows(self, asked: Attributes) -> bool:
-        if "*" not in self.verbs and asked.verb not in self.verbs:
+    def allows(self, request: Attributes) -> bool:
+        if "*" not in self.verbs and request.verb not in self.verbs:
             return False
-        if asked.path:
-            return any(_is_path(pattern, asked.path) for pattern in self.paths)
-        if "*" not in self.groups and asked.group not in self.groups:
+        if request.path:
+            return any(_is_path(pattern, request.path) for pattern in self.paths)
+        if "*" not in self.groups and request.group not in self.groups:
             return False
-        if self.names and asked.name not in self.names:
+        if self.names and request.name not in self.names:
             return False
-        return any(_is_resource(pattern, asked) for pattern in self.resources)
+        return any(_is_resource(pattern, request) for pattern in self.resources)
 
     def singles(self) -> Iterator[Rule]:
         """The same as rules of one verb, one group, one resource, one name each."""
@@ -99,7 +99,7 @@ class Rule:
 
     def body(self) -> Object:
         held = (self.verbs, self.groups, self.resources, self.names, self.paths)
-        return {part: list(each) for part, each in zip(_PARTS, held, strict=True) if each}
+        return {field: list(each) for field, each in zip(_FIELDS, held, strict=True) if each}
 
 
 def _quoted(values: Iterable[str]) -> str:
@@ -116,10 +116,10 @@ def _is_path(pattern: str, path: str) -> bool:
     return pattern.endswith("*") and path.startswith(pattern[:-1])
 
 
-def _is_resource(pattern: str, asked: Attributes) -> bool:
-    if pattern in ("*", asked.full_resource):
+def _is_resource(pattern: str, request: Attributes) -> bool:
+    if pattern in ("*", request.full_resource):
         return True
-    return bool(asked.subresource) and pattern == f"*/{asked.subresource}"
+    return bool(request.subresource) and pattern == f"*/{request.subresource}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +185,11 @@ class Grants:
             return self.roles.get((namespace, reference.get("name", "")))
         return self.cluster_roles.get(reference.get("name", ""))
 
-    def allows(self, user: User, asked: Attributes) -> Grant | None:
+    def allows(self, user: User, request: Attributes) -> Grant | None:
         """The grant that allows it; None if none does."""
-        return next((one for one in self.of(user, asked.namespace) if one.rule.allows(asked)), None)
+        return next(
+            (one for one in self.of(user, request.namespace) if one.rule.allows(request)), None
+        )
 
     def lacks(self, user: User, rules: Iterable[Rule], namespace: str) -> list[Rule]:
         """The rules that `user` does not have in full, as singles joined again by their verbs."""

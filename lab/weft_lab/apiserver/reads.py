@@ -145,28 +145,28 @@ def read_revision(query: Mapping[str, str], *, watch: bool = False) -> int:
 def check_options(query: Mapping[str, str], *, watch: bool) -> None:
     """What a list or a watch may ask for together."""
     causes = []
-    asked, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+    revision, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     initial = query.get("sendInitialEvents")
     if watch:
         causes += _watch_causes(match, initial)
     elif initial is not None:
         causes.append(status.barred("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     elif match:
-        causes += _match_causes(query, asked, match)
+        causes += _match_causes(query, revision, match)
     if causes:
         raise status.invalid("meta.k8s.io", "ListOptions", "", causes)
 
 
-def _match_causes(query: Mapping[str, str], asked: str, match: str) -> list[status.Cause]:
+def _match_causes(query: Mapping[str, str], revision: str, match: str) -> list[status.Cause]:
     field, causes = "resourceVersionMatch", []
-    if not asked:
+    if not revision:
         why = f"{field} is forbidden unless resourceVersion is provided"
         causes.append(status.barred(field, why))
     if query.get("continue"):
         causes.append(status.barred(field, f"{field} is forbidden when continue is provided"))
     if match not in ("Exact", "NotOlderThan"):
         causes.append(status.unsupported(field, match, ("Exact", "NotOlderThan", "")))
-    if match == "Exact" and asked == "0":
+    if match == "Exact" and revision == "0":
         why = f'{field} "exact" is forbidden for resourceVersion "0"'
         causes.append(status.barred(field, why))
     return causes
@@ -190,8 +190,8 @@ def _watch_causes(match: str, initial: str | None) -> list[status.Cause]:
 
 def check_revision(query: Mapping[str, str], current: int) -> None:
     """Refuse a revision of the future, and an exact one of the past, which is not kept."""
-    asked = read_revision(query)
-    if asked > current:
-        raise status.too_new(asked, current)
-    if query.get("resourceVersionMatch") == "Exact" and 0 < asked < current:
-        raise status.gone(f"The resourceVersion for the provided list is too old: {asked}")
+    revision = read_revision(query)
+    if revision > current:
+        raise status.too_new(revision, current)
+    if query.get("resourceVersionMatch") == "Exact" and 0 < revision < current:
+        raise status.gone(f"The resourceVersion for the provided list is too old: {revision}")

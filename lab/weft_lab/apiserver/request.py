@@ -154,9 +154,9 @@ def aggregated(headers: Mapping[str, str]) -> str:
     """The media type of aggregated discovery, where it is what the client likes best."""
     first = headers.get("Accept", "").partition(",")[0]
     media, *parameters = (word.strip() for word in first.split(";"))
-    asked = dict(word.partition("=")[::2] for word in parameters)
-    asked.pop("profile", None)
-    if media != "application/json" or asked != _AGGREGATED:
+    parameter = dict(word.partition("=")[::2] for word in parameters)
+    parameter.pop("profile", None)
+    if media != "application/json" or parameter != _AGGREGATED:
         return ""
     return "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -169,12 +169,12 @@ class Form:
     include: str = "Metadata"
 
 
-def _included(asked: str) -> str:
-    if asked not in ("", "Metadata", "Object", "None"):
+def _included(include: str) -> str:
+    if include not in ("", "Metadata", "Object", "None"):
         why = "must be 'Metadata', 'Object', 'None', or empty"
-        message = f"includeObject: Invalid value: {status.quote(asked)}: {why}"
+        message = f"includeObject: Invalid value: {status.quote(include)}: {why}"
         raise status.bad_request(f"Unable to convert to Table as requested: {message}")
-    return asked or "Metadata"
+    return include or "Metadata"
 
 
 def parse_accept(header: str, include: str) -> Form:
@@ -185,9 +185,9 @@ def parse_accept(header: str, include: str) -> Form:
         media, *parameters = (word.strip() for word in part.split(";"))
         if media not in {"application/json", "*/*", "application/yaml"}:
             continue
-        asked = dict(word.partition("=")[::2] for word in parameters)
-        kind = asked.get("as", "")
-        if kind == "Table" and asked.get("v", "v1") in {"v1", "v1beta1"}:
+        options = dict(word.partition("=")[::2] for word in parameters)
+        kind = options.get("as", "")
+        if kind == "Table" and options.get("v", "v1") in {"v1", "v1beta1"}:
             return Form("table", _included(include))
         if kind.startswith("PartialObjectMetadata"):
             return Form("partial")

@@ -68,11 +68,11 @@ def _decide(who: access.Access, user: auth.User, spec: dict[str, Any]) -> dict[s
         raise status.invalid(_AUTHORIZATION, "", "", causes)
     if on is not None:
         names = ("verb", "group", "resource", "subresource", "namespace", "name")
-        asked = Attributes(*(str(on.get(name) or "") for name in names))
+        request = Attributes(*(str(on.get(name) or "") for name in names))
     else:
         assert path is not None
-        asked = Attributes(str(path.get("verb") or ""), path=str(path.get("path") or "/"))
-    grant = who.grants.allows(user, asked)
+        request = Attributes(str(path.get("verb") or ""), path=str(path.get("path") or "/"))
+    grant = who.grants.allows(user, request)
     if grant is None:
         return {"allowed": False}
     return {"allowed": True, **({"reason": grant.why} if grant.why else {})}

@@ -145,15 +145,17 @@ def check_escalation(grants: Grants, user: auth.User, target: writes.Target, obj
         reference = obj.get("roleRef") or {}
         kind = "roles" if reference.get("kind") == "Role" else "clusterroles"
         place = namespace if kind == "roles" else ""
-        asked = Attributes("bind", rbac.GROUP, kind, "", namespace, str(reference.get("name", "")))
-        if grants.allows(user, asked) is not None:
+        request = Attributes(
+            "bind", rbac.GROUP, kind, "", namespace, str(reference.get("name", ""))
+        )
+        if grants.allows(user, request) is not None:
             return
         if grants.role(reference, place) is None:
             raise status.not_found(rbac.GROUP, resource.plural, str(reference.get("name", "")))
         rules = grants.rules_of(reference, place)
     else:
-        asked = Attributes("escalate", rbac.GROUP, resource.plural, "", namespace, name)
-        if grants.allows(user, asked) is not None:
+        request = Attributes("escalate", rbac.GROUP, resource.plural, "", namespace, name)
+        if grants.allows(user, request) is not None:
             return
         rules = [Rule.of(each) for each in obj.get("rules") or ()]
     missing = grants.lacks(user, rules, namespace)

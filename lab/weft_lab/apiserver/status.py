@@ -186,8 +186,8 @@ def gone(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
-def too_new(asked: int, current: int) -> ApiError:
-    message = f"Too large resource version: {asked}, current: {current}"
+def too_new(revision: int, current: int) -> ApiError:
+    message = f"Too large resource version: {revision}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 

@@ -37,8 +37,8 @@ async def serve(
         _Encoder(resource, version, form),
         resource.api_version(version) if form.kind == "json" else "",
     )
-    wanted = request.flag(query, "allowWatchBookmarks")
-    bookmarks = _Bookmarks(answers.empty(resource, version, form), wanted)
+    has_bookmarks = request.flag(query, "allowWatchBookmarks")
+    bookmarks = _Bookmarks(answers.empty(resource, version, form), has_bookmarks)
     seconds = reads.read_number(query, "timeoutSeconds") or random.randint(1800, 3600)
     head = _begin(cluster, resource, watcher, chosen, query, bookmarks)
     cluster.hub.add(resource.id, watcher)  # before anything is awaited, so that nothing is missed
@@ -69,9 +69,9 @@ class _Encoder:
 class _Bookmarks:
     """Events that say only: you have seen everything up to here."""
 
-    def __init__(self, empty: Object, wanted: bool) -> None:
+    def __init__(self, empty: Object, is_enabled: bool) -> None:
         self._empty = empty
-        self.wanted = wanted
+        self.wanted = is_enabled
 
     def line(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         meta: dict[str, object] = {"resourceVersion": str(revision)}
@@ -90,26 +90,26 @@ def _begin(
 ) -> bytes:
     """The first lines: what is there, or what happened since, or that it is too late to tell."""
     collection = cluster.collection(resource)
-    asked = reads.read_revision(query, watch=True)
+    revision = reads.read_revision(query, watch=True)
     initial = request.flag(query, "sendInitialEvents")
-    if initial or ("sendInitialEvents" not in query and asked == 0):
+    if initial or ("sendInitialEvents" not in query and revision == 0):
         watcher.revision = cluster.store.revision
         lines = [watch.frame("ADDED", watcher.encode(item)) for item in chosen.choose(collection)]
         if initial and bookmarks.wanted:
             lines.append(bookmarks.line(watcher.revision, _INITIAL_END))
         return b"".join(lines)
-    if asked == 0:
+    if revision == 0:
         watcher.revision = cluster.store.revision
         return b""
-    changes = collection.since(asked)
+    changes = collection.since(revision)
     if changes is None:
         watcher.end()
-        text = f"too old resource version: {asked} ({collection.oldest})"
+        text = f"too old resource version: {revision} ({collection.oldest})"
         return _error_line(status.gone(text))
-    watcher.revision = asked
+    watcher.revision = revision
     for change in changes:
         watcher.offer(change)
-    watcher.revision = max(asked, cluster.store.revision)
+    watcher.revision = max(revision, cluster.store.revision)
     return watcher.take()
 
 

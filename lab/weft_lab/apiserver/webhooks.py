@@ -86,12 +86,12 @@ class Webhooks:
             admissionrules.concerns(each.get("rules") or (), target.resource) for each in self.hooks
         )
 
-    def check(self, target: writes.Target, asked: AdmissionRequest, options: Object) -> None:
+    def check(self, target: writes.Target, request: AdmissionRequest, options: Object) -> None:
         """Returns if all webhooks allow the write; raises Unanswered if they must be asked."""
-        chosen = [each for each in self.hooks if _is_asked(each, asked)]
+        chosen = [each for each in self.hooks if _is_asked(each, request)]
         if not chosen:
             return
-        found = review(asked, options)
+        found = review(request, options)
         key = _key(found)
         if key not in target.answered:
             raise Unanswered(key, chosen, found)
@@ -113,9 +113,9 @@ class Webhooks:
         if self._session is not None:
             await self._session.close()
 
-    async def _call(self, hook: Object, asked: Object) -> Verdict:
+    async def _call(self, hook: Object, request: Object) -> Verdict:
         uid = str(uuid.uuid4())
-        body = orjson.dumps({**_REVIEW, "request": {"uid": uid, **asked}})
+        body = orjson.dumps({**_REVIEW, "request": {"uid": uid, **request}})
         seconds = int(hook["timeoutSeconds"])
         address = f"{hook['clientConfig']['url']}?timeout={seconds}s"
         try:
@@ -166,26 +166,26 @@ class Webhooks:
         return found
 
 
-def _is_asked(hook: Object, asked: AdmissionRequest) -> bool:
+def _is_asked(hook: Object, request: AdmissionRequest) -> bool:
     """Raises the refusal where its conditions fail, and it is not to be passed over then."""
-    if not admissionrules.applies(hook, hook.get("rules") or (), asked):
+    if not admissionrules.applies(hook, hook.get("rules") or (), request):
         return False
-    given = {"object": asked.new, "oldObject": asked.old, "request": asked.attributes()}
+    given = {"object": request.new, "oldObject": request.old, "request": request.attributes()}
     try:
         return admissionrules.meets(hook.get("matchConditions") or (), given)
     except expressions.Faulty as error:
         if hook.get("failurePolicy") == "Ignore":
             return False
-        resource = asked.resource
-        raise status.forbidden(resource.group, resource.plural, asked.name, str(error)) from None
+        resource = request.resource
+        raise status.forbidden(resource.group, resource.plural, request.name, str(error)) from None
 
 
-def review(asked: AdmissionRequest, options: Object) -> Object:
+def review(request: AdmissionRequest, options: Object) -> Object:
     """The request of an AdmissionReview, without its uid."""
     return {
-        **asked.attributes(),
-        "object": asked.new,
-        "oldObject": asked.old,
+        **request.attributes(),
+        "object": request.new,
+        "oldObject": request.old,
         "options": options,
     }
 

@@ -173,7 +173,7 @@ def status_(name: Chosen = "", form: output.Option = output.Output.text) -> None
 
     found = up.status(chosen(name))
     if any(service["name"] == "lab/api" for service in found["services"]):
-        found["cluster"] = cluster.look(found["kubeconfig"])
+        found["cluster"] = cluster.summary(found["kubeconfig"])
     output.emit(form, found, lambda: status.show(found))
     if not found["running"]:
         raise typer.Exit(1)

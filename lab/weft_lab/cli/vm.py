@@ -92,8 +92,8 @@ def _order(
 ) -> None:
     space, name = named(vm, namespace)
     asyncio.run(_change(cluster, space, name, action))
-    answer = {"namespace": space, "name": name, "asked": str(action)}
-    output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: asked to {action}"))
+    answer = {"namespace": space, "name": name, "requested": str(action)}
+    output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: {action} is requested"))
 
 
 def named(vm: str, namespace: str) -> tuple[str, str]:

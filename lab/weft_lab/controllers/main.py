@@ -67,10 +67,10 @@ def keep_pod(pod: dict[str, Any]) -> dict[str, Any]:
     """The fields of a pod that a scheduler reads."""
     meta, spec = pod["metadata"], pod["spec"]
     kept = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp", "labels")
-    wanted = ("nodeName", "nodeSelector", "affinity", "schedulerName", "topologySpreadConstraints")
+    fields = ("nodeName", "nodeSelector", "affinity", "schedulerName", "topologySpreadConstraints")
     return {
         "metadata": {name: meta[name] for name in kept if name in meta},
-        "spec": {name: spec[name] for name in wanted if name in spec},
+        "spec": {name: spec[name] for name in fields if name in spec},
         "status": {"phase": (pod.get("status") or {}).get("phase", "")},
     }
 

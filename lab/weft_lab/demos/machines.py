@@ -62,8 +62,8 @@ def read(vmi: Mapping[str, Any]) -> Machine:
     """The machine that a VirtualMachineInstance describes."""
     meta, status = vmi["metadata"], vmi.get("status") or {}
     reported = {nic.get("name", ""): nic for nic in status.get("interfaces") or ()}
-    wanted = vmi["spec"]["domain"].get("devices", {}).get("interfaces") or ()
-    nics = tuple(_nic(spec, reported.get(spec["name"], {})) for spec in wanted)
+    interfaces = vmi["spec"]["domain"].get("devices", {}).get("interfaces") or ()
+    nics = tuple(_nic(spec, reported.get(spec["name"], {})) for spec in interfaces)
     return Machine(meta["namespace"], meta["name"], status.get("nodeName", ""), nics)
 
 

@@ -122,9 +122,9 @@ async def _converged(api: client.Client, peer: Peer, claim: str, senders: Iterab
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + CONVERGENCE
-    wanted = (NETWORK, "default")
+    network = (NETWORK, "default")
     while True:
-        matrix = await measuring.look(api, peer, wanted, PING, patience=PATIENCE)
+        matrix = await measuring.measure_network(api, peer, network, PING, patience=PATIENCE)
         scene = judge(claim, matrix, senders)
         if scene.holds or loop.time() > end:
             return scene

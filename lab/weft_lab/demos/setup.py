@@ -32,9 +32,9 @@ async def prepare(
     Raises Unavailable when a guest is not so within `patience` seconds; says which.
     """
     await manifests.apply(api, objects)
-    wanted = [resources.key(obj) for obj in objects if obj["kind"] == "VirtualMachine"]
+    keys = [resources.key(obj) for obj in objects if obj["kind"] == "VirtualMachine"]
     async with following(api, resources.VMIS) as vmis:
-        return await _booted(api, vmis, wanted, report, patience)
+        return await _booted(api, vmis, keys, report, patience)
 
 
 @contextlib.asynccontextmanager
@@ -54,7 +54,7 @@ async def following(
 async def _booted(
     api: client.Client,
     vmis: cache.Cache,
-    wanted: Sequence[ObjectKey],
+    keys: Sequence[ObjectKey],
     report: Report,
     patience: float,
 ) -> dict[str, machines.Machine]:
@@ -64,10 +64,10 @@ async def _booted(
     async def one(key: ObjectKey) -> None:
         vmi = await vmis.wait_for(key, machines.settled, patience)
         ready[str(key)] = machines.read(vmi)
-        report("booting the guests", len(ready) / len(wanted))
+        report("booting the guests", len(ready) / len(keys))
 
-    outcomes = await asyncio.gather(*(one(key) for key in wanted), return_exceptions=True)
-    for key, outcome in zip(wanted, outcomes, strict=True):
+    outcomes = await asyncio.gather(*(one(key) for key in keys), return_exceptions=True)
+    for key, outcome in zip(keys, outcomes, strict=True):
         if isinstance(outcome, errors.NotReady | TimeoutError):
             raise errors.Unavailable(
                 f"the guest is not up: {await _last_words(api, key)}",
@@ -76,7 +76,7 @@ async def _booted(
             ) from outcome
         if isinstance(outcome, BaseException):
             raise outcome
-    return {str(key): ready[str(key)] for key in wanted}
+    return {str(key): ready[str(key)] for key in keys}
 
 
 async def _last_words(api: client.Client, key: ObjectKey) -> str:

@@ -65,11 +65,11 @@ def _is(obj: Object, pod: str) -> bool:
 
 async def kubeconfig(api: client.Client, admin: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the tenant's kubeconfig, with a new token; `admin` is the administrator's."""
-    asked = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+    request = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
     response = await api.request(
         "POST",
         resources.SERVICE_ACCOUNTS.path(HOME, ACCOUNT, "token"),
-        body=json.dumps({**asked, "spec": {"expirationSeconds": TOKEN_SECONDS}}).encode(),
+        body=json.dumps({**request, "spec": {"expirationSeconds": TOKEN_SECONDS}}).encode(),
         content_type="application/json",
     )
     server = admin["clusters"][0]["cluster"]["server"]
@@ -77,10 +77,10 @@ async def kubeconfig(api: client.Client, admin: Mapping[str, Any]) -> dict[str, 
 
 
 async def check(
-    api: client.Client, tenant: client.Client, run: Run, wanted: Objects
+    api: client.Client, tenant: client.Client, run: Run, objects: Objects
 ) -> AsyncIterator[Verdict]:
     """Yields all claims: what works, what is refused, and what stays silent."""
-    await manifests.apply(tenant, wanted.tenant)
+    await manifests.apply(tenant, objects.tenant)
     async with setup.following(api, resources.PODS) as pods:
         for pod, address in {**HIS, **OTHERS}.items():
             yield await _ready(pods, pod, address)
@@ -215,13 +215,13 @@ async def _kept_out(tenant: client.Client, pod: Object) -> Verdict:
         made = await tenant.get(resources.PODS, name, HOME)
         refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-        def look(_: ObjectKey, old: Object | None, new: Object | None) -> None:
+        def on_event(_: ObjectKey, old: Object | None, new: Object | None) -> None:
             about = (new or {}).get("involvedObject") or {}
             is_refusal = new is not None and new.get("reason") == "FailedCreatePodSandBox"
             if is_refusal and about.get("uid") == made["metadata"]["uid"] and not refusal.done():
                 refusal.set_result((new or {}).get("message", ""))
 
-        events.subscribe(look)
+        events.subscribe(on_event)
         try:
             async with asyncio.timeout(PATIENCE):
                 seen = await refusal

@@ -74,10 +74,10 @@ async def _leased(machine: Machine, run: Run) -> Verdict:
     """Ask OVN's DHCP server again, and compare with what the guest uses."""
     address = machine.address(NETWORK)
     device = _device(machine)
-    asked = await run(
+    done = await run(
         machine, "udhcpc", "-f", "-n", "-q", "-t", "5", "-i", device, "-s", "/bin/true"
     )
-    output = (asked.output + asked.errors).decode(errors="replace")
+    output = (done.output + done.errors).decode(errors="replace")
     lease = re.search(r"lease of (\S+) obtained", output)
     leased = lease.group(1) if lease else ""
     holds = bool(leased) and leased == address and ip_address(leased) in SUBNET

@@ -81,10 +81,10 @@ def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
 
 def bound(request: Mapping[str, Any]) -> None:
     """Limit the pod's processes and the size of a file; nobody in a pod can raise the limits."""
-    wanted = {resource.RLIMIT_NPROC: MAX_PROCESSES}
+    limits = {resource.RLIMIT_NPROC: MAX_PROCESSES}
     if request.get("longest_file"):
-        wanted[resource.RLIMIT_FSIZE] = request["longest_file"]
-    for kind, most in wanted.items():
+        limits[resource.RLIMIT_FSIZE] = request["longest_file"]
+    for kind, most in limits.items():
         allowed = resource.getrlimit(kind)[1]
         most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
         resource.setrlimit(kind, (most, most))

@@ -204,14 +204,14 @@ def _check_readable(paths: Sequence[str]) -> None:
 
 def programs(found: ready.Ready) -> list[str]:
     """Folders of this machine that a launcher reads; none of them has a user's data."""
-    wanted = {
+    paths = {
         *(path for path in _SYSTEM if os.path.exists(path) and not os.path.islink(path)),
         *(sys.prefix, sys.base_prefix, *map(str, pythonpath.PACKAGES)),
         *(path for path in sys.path if path.endswith(("site-packages", "dist-packages"))),
         *(str(found.tools.bin.parent), str(found.image.kernel.parent)),
     }
     chosen: list[str] = []
-    for path in sorted(wanted):
+    for path in sorted(paths):
         if os.path.exists(path) and not any(Path(one) in Path(path).parents for one in chosen):
             chosen.append(path)
     return chosen

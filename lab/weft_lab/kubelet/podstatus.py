@@ -158,7 +158,7 @@ def _conditions(
     ready = phase == "Running" and all(entry["ready"] for entry in main)
     done = "PodCompleted" if phase in ("Succeeded", "Failed") else ""
     unready = done or ("" if ready else "ContainersNotReady")
-    wanted = {
+    current = {
         "PodReadyToStartContainers": (bool(facts.sandbox), ""),
         "Initialized": (initialized, done or ("" if initialized else "ContainersNotInitialized")),
         "Ready": (ready, unready),
@@ -169,9 +169,9 @@ def _conditions(
     return [
         *(
             _condition(kind, value, reason, earlier, facts)
-            for kind, (value, reason) in wanted.items()
+            for kind, (value, reason) in current.items()
         ),
-        *(condition for kind, condition in earlier.items() if kind not in wanted),
+        *(condition for kind, condition in earlier.items() if kind not in current),
     ]
 
 

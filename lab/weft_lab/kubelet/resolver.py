@@ -19,15 +19,15 @@ _WORD = re.compile(r"[!-~]+")
 
 def resolv_conf(pod: Object) -> str:
     """The text of resolv.conf. Raise InvalidInput for a dnsConfig that no resolver can read."""
-    wanted = pod["spec"].get("dnsConfig") or {}
+    config = pod["spec"].get("dnsConfig") or {}
     servers = [
         _address(f"dnsConfig.nameservers[{place}]", one)
-        for place, one in enumerate(wanted.get("nameservers") or ())
+        for place, one in enumerate(config.get("nameservers") or ())
     ]
     _bounded("dnsConfig.nameservers", servers, SERVERS)
-    searches = list(_words("dnsConfig.searches", wanted.get("searches") or ()))
+    searches = list(_words("dnsConfig.searches", config.get("searches") or ()))
     _bounded("dnsConfig.searches", searches, SEARCHES)
-    options = list(_words("dnsConfig.options", map(_option, wanted.get("options") or ())))
+    options = list(_words("dnsConfig.options", map(_option, config.get("options") or ())))
     lines = [f"search {' '.join(searches)}"] if searches else []
     lines += [f"nameserver {one}" for one in servers]
     lines += [f"options {' '.join(options)}"] if options else []

@@ -37,8 +37,8 @@ def is_ready(node: Object) -> bool:
 def fits(pod: Object, node: Object) -> bool:
     """Whether a node has the labels that the pod's selector and required affinity name."""
     labels = node["metadata"].get("labels") or {}
-    wanted = pod["spec"].get("nodeSelector") or {}
-    if any(labels.get(name) != value for name, value in wanted.items()):
+    selector = pod["spec"].get("nodeSelector") or {}
+    if any(labels.get(name) != value for name, value in selector.items()):
         return False
     required = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"

@@ -45,9 +45,9 @@ def of(pod: Object) -> dict[str, str]:
     return {_path(name): value for name, value in _asked(pod)}
 
 
-def write(wanted: Mapping[str, str]) -> None:
+def write(values: Mapping[str, str]) -> None:
     """Set parameters in this thread's namespace. Raise InvalidInput if the kernel refuses one."""
-    for path, value in wanted.items():
+    for path, value in values.items():
         try:
             netlink.set_sysctl(path, value)
         except (netlink.Failed, ValueError) as error:

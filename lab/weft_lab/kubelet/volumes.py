@@ -102,9 +102,9 @@ def _status(pod: Object) -> str | None:
     return found
 
 
-def write(folder: Path, wanted: Mapping[tuple[int, str], bytes]) -> None:
+def write(folder: Path, files: Mapping[tuple[int, str], bytes]) -> None:
     """Write the files, each at once: readers see old or new contents. Raise OSError."""
-    for (number, path), data in wanted.items():
+    for (number, path), data in files.items():
         top = _place(folder, number)
         target = top / path
         _make(folder / _FOLDER, top, target.parent)

@@ -46,10 +46,10 @@ def _gateways(
     interface: str, result: Mapping[str, Any], leading: model.Attachment | None
 ) -> tuple[str, ...]:
     """The next hops of the pod's default routes through this interface."""
-    asked = leading.default_route if leading is not None else ()
-    moved = {gateway.version for gateway in asked}
+    chosen = leading.default_route if leading is not None else ()
+    moved = {gateway.version for gateway in chosen}
     kept = (gateway for gateway in _leaving(result) if gateway.version not in moved)
-    mine = asked if leading is not None and leading.interface == interface else ()
+    mine = chosen if leading is not None and leading.interface == interface else ()
     return tuple(map(str, (*kept, *mine)))
 
 

@@ -30,5 +30,5 @@ def _move(interface: str, gateways: Sequence[model.Address]) -> None:
             for _ in list(route.get_default_routes(family=family)):
                 with contextlib.suppress(NetlinkError):
                     route.route("del", dst="default", family=family)
-    wanted = [(_EVERYTHING[gateway.version], str(gateway)) for gateway in gateways]
-    routing.ensure(interface, routing.Routing(routes=tuple(wanted)))
+    routes = [(_EVERYTHING[gateway.version], str(gateway)) for gateway in gateways]
+    routing.ensure(interface, routing.Routing(routes=tuple(routes)))

@@ -66,10 +66,10 @@ async def probing(pid: int) -> AsyncIterator[Prober]:
         yield Prober(running)
 
 
-async def look(
+async def measure_network(
     api: Client,
     peer: Peer,
-    wanted: tuple[str, str],
+    chosen: tuple[str, str],
     question: netpolicy.Connection,
     *,
     ipv6: bool = False,
@@ -82,7 +82,7 @@ async def look(
     """
     found = await objects.read(api)
     known = members.networks(found)
-    network = members.choose(*wanted, known)
+    network = members.choose(*chosen, known)
     async with probing(peer.pid) as prober:
         there = members.on(network, found)
         seen = await open_places(prober, peer, there, question)
@@ -173,13 +173,13 @@ async def _from_guest(
 
             async def one(result: PairResult) -> None:
                 assert result.addresses is not None
-                asked = replace(question, target=result.addresses[1])
-                argv = guests.command(asked, patience, device)
+                attempt = replace(question, target=result.addresses[1])
+                argv = guests.command(attempt, patience, device)
                 if not argv:
                     return
                 with contextlib.suppress(errors.Unavailable):
                     done = await agent.execute(*argv, deadline=patience + MARGIN)
-                    outcomes[result.source, result.target] = guests.seen(asked, done)
+                    outcomes[result.source, result.target] = guests.seen(attempt, done)
 
             await asyncio.gather(*(one(result) for result in results))
     except errors.Unavailable:
@@ -204,4 +204,4 @@ async def _listen(
         to, own = _written(result)
         pair = (result.source, result.target)
         if (result.target, own, to) in came and outcomes.get(pair) is ProbeResult.SILENT:
-            outcomes[pair] = ProbeResult.HEARD
+            outcomes[pair] = ProbeResult.ARRIVED

@@ -118,8 +118,8 @@ class Apt:
     def fetch(self, archives: Iterable[Archive], report: Report = quiet) -> list[Path]:
         """Download `archives`, verified, and return their files."""
         folder = self.state / "archives"
-        wanted = [f"{archive.name}={archive.version}" for archive in archives]
-        self._get(["download", "-q", *wanted], report, "packages", cwd=folder)
+        packages = [f"{archive.name}={archive.version}" for archive in archives]
+        self._get(["download", "-q", *packages], report, "packages", cwd=folder)
         return sorted(folder.glob("*.deb"))
 
     def _argv(self) -> list[str]:

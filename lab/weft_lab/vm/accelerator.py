@@ -26,13 +26,13 @@ DEVICE = "/dev/kvm"
 
 def choose(tools: toolchain.Toolchain, image: guest.Guest) -> str:
     """ "kvm" or "tcg". Blocks for up to DEADLINE seconds on the first call on a machine."""
-    wanted = os.environ.get("WEFT_ACCEL", "")
-    if wanted and wanted not in CHOICES:
+    choice = os.environ.get("WEFT_ACCEL", "")
+    if choice and choice not in CHOICES:
         raise errors.InvalidInput(
-            "environment", "WEFT_ACCEL", wanted, "is neither kvm nor tcg", hint="unset it"
+            "environment", "WEFT_ACCEL", choice, "is neither kvm nor tcg", hint="unset it"
         )
-    if wanted:
-        return wanted
+    if choice:
+        return choice
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return "tcg"
     kept = cache.folder() / f"accelerator-{_identity(tools, image)}"

@@ -129,10 +129,10 @@ def _users(config: Mapping[str, Any], default: str) -> tuple[User, ...]:
     elif named:
         default = str(named)
     listed = config.get("users")
-    wanted: list[Any] = list(listed) if isinstance(listed, list) else ["default"]
-    if named and "default" not in wanted:
-        wanted.insert(0, "default")
-    for entry in wanted:
+    users: list[Any] = list(listed) if isinstance(listed, list) else ["default"]
+    if named and "default" not in users:
+        users.insert(0, "default")
+    for entry in users:
         if entry == "default":
             extra = named if isinstance(named, Mapping) else {}
             user = _user({**extra, "name": default})

@@ -233,13 +233,13 @@ class Controller:
         present = list(obj["metadata"].get("finalizers") or ())
         deleted = lifecycle.is_deleted(obj)
         if deleted and finalizer in present and not still_needed:
-            wanted = [one for one in present if one != finalizer]
+            finalizers = [one for one in present if one != finalizer]
         elif not deleted and finalizer not in present:
-            wanted = [*present, finalizer]
+            finalizers = [*present, finalizer]
         else:
             return False
         meta = obj["metadata"]
-        body = {"metadata": {"finalizers": wanted, "resourceVersion": meta["resourceVersion"]}}
+        body = {"metadata": {"finalizers": finalizers, "resourceVersion": meta["resourceVersion"]}}
         try:
             await self._client.patch(res, meta["name"], meta["namespace"], body)
         except NotFound:

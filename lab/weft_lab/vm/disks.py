@@ -60,13 +60,13 @@ def locate(field: str, path: str, folders: Iterable[Folder]) -> tuple[Folder, st
     """
     if not is_plain(path):
         raise InvalidInput("disk", field, path, "must be an absolute path without . and ..")
-    wanted = PurePosixPath(path)
-    fitting = [one for one in folders if PurePosixPath(one.path) in wanted.parents]
+    image = PurePosixPath(path)
+    fitting = [one for one in folders if PurePosixPath(one.path) in image.parents]
     if not fitting:
         rule = "is outside the folders that the lab's owner allows"
         raise InvalidInput("disk", field, path, rule, hint=HINT)
     chosen = max(fitting, key=lambda one: len(PurePosixPath(one.path).parts))
-    return chosen, str(wanted.relative_to(chosen.path))
+    return chosen, str(image.relative_to(chosen.path))
 
 
 def size(header: bytes) -> int:

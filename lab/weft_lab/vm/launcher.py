@@ -148,23 +148,23 @@ async def _unplug(cards: tuple[qemu.Card, ...], place: Path) -> None:
 
 async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, place: Path) -> int:
     """Wait for the end of QEMU; a signal asks the guest to shut down first."""
-    asked = asyncio.Event()
+    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, stopping.set)
     # The built-in guest has no ACPI daemon: its init reads a word from a port instead, and finds
     # that port closed unless somebody holds this end from the beginning.
     with state.door(place / "power.sock") as path:
         _reader, button = await asyncio.open_unix_connection(path)
     ended = asyncio.ensure_future(process.wait())
-    waiting = asyncio.ensure_future(asked.wait())
+    waiting = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({ended, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not ended.done():
         await _shut_down(ended, process, vm.grace_seconds, place, button)
     status = await ended
     _say(f"ended with status {status}")
-    return 0 if status == 0 or asked.is_set() else 1
+    return 0 if status == 0 or stopping.is_set() else 1
 
 
 async def _shut_down(

@@ -121,7 +121,7 @@ def selection(vmi: Mapping[str, Any]) -> list[Object]:
     """The network selection elements, in the order of spec.networks as KubeVirt has it."""
     interfaces, networks = machine.interfaces_and_networks(vmi["spec"])
     by_name = {interface["name"]: interface for interface in interfaces}
-    wanted = requested.addresses(vmi)
+    addresses = requested.addresses(vmi)
     elements = []
     for network in networks:
         if "multus" not in network:
@@ -135,7 +135,7 @@ def selection(vmi: Mapping[str, Any]) -> list[Object]:
         mac = by_name.get(network["name"], {}).get("macAddress")
         if mac:
             element["mac"] = str(mac).lower().replace("-", ":")
-        if wanted.get(network["name"]):
-            element["ips"] = wanted[network["name"]]
+        if addresses.get(network["name"]):
+            element["ips"] = addresses[network["name"]]
         elements.append(element)
     return elements

@@ -129,12 +129,12 @@ def read(vmi: Mapping[str, Any]) -> Machine:
 def memory(domain: Mapping[str, Any]) -> int:
     """Bytes that the guest sees: domain.memory.guest, else the memory request or limit."""
     resources = domain.get("resources") or {}
-    asked = (
+    requested = (
         (domain.get("memory") or {}).get("guest")
         or (resources.get("requests") or {}).get("memory")
         or (resources.get("limits") or {}).get("memory")
     )
-    return quantity.parse(asked) if asked is not None else MEMORY_DEFAULT
+    return quantity.parse(requested) if requested is not None else MEMORY_DEFAULT
 
 
 def interfaces_and_networks(

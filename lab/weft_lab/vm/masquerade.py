@@ -77,15 +77,15 @@ def _forward(interface: str, families: set[str]) -> None:
     for name in ("iptables", "ip6tables", "arptables"):
         with contextlib.suppress(OSError):
             (_SYSCTL / f"bridge/bridge-nf-call-{name}").write_text("0")
-    wanted = []
+    settings = []
     if "ip" in families:
-        wanted.append(("ipv4/ip_forward", "1"))
+        settings.append(("ipv4/ip_forward", "1"))
     if "ip6" in families:
         accepting = _SYSCTL / f"ipv6/conf/{interface}/accept_ra"
         if accepting.read_text().strip() == "1":  # forwarding would end SLAAC
-            wanted.append((f"ipv6/conf/{interface}/accept_ra", "2"))
-        wanted.append(("ipv6/conf/all/forwarding", "1"))
-    for path, value in wanted:
+            settings.append((f"ipv6/conf/{interface}/accept_ra", "2"))
+        settings.append(("ipv6/conf/all/forwarding", "1"))
+    for path, value in settings:
         try:
             (_SYSCTL / path).write_text(value)
         except OSError as error:

@@ -55,11 +55,11 @@ def change(vm: Object, vmi: Object | None, action: Action) -> Change:
     return _requests([*_stops(vmi), {"action": "Start"}])
 
 
-def _strategy(vm: Object, wanted: str) -> Change:
+def _strategy(vm: Object, strategy: str) -> Change:
     """In the field that the manifest uses, so that it does not end up with both."""
     if "running" in (vm.get("spec") or {}):
-        return Change({"spec": {"running": wanted == "Always"}})
-    return Change({"spec": {"runStrategy": wanted}})
+        return Change({"spec": {"running": strategy == "Always"}})
+    return Change({"spec": {"runStrategy": strategy}})
 
 
 def _requests(requests: list[dict[str, str]]) -> Change:

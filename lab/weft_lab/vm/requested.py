@@ -53,13 +53,13 @@ def findings(
         for each in (listed if isinstance(listed, list) else ())
         if isinstance(each, Mapping) and "multus" in each
     }
-    for name, wanted in value.items():
+    for name, addresses in value.items():
         if name not in networks:
             rule = f"names {name}, which is no multus network of spec.networks"
             yield InvalidInput(called, field, text, rule)
-        elif not isinstance(wanted, list) or not all(_is_address(each) for each in wanted):
+        elif not isinstance(addresses, list) or not all(_is_address(each) for each in addresses):
             rule = "must be a list of addresses, such as 10.1.0.5 or fd00::5/64"
-            yield InvalidInput(called, f"{field}.{name}", wanted, rule)
+            yield InvalidInput(called, f"{field}.{name}", addresses, rule)
 
 
 def _is_address(value: object) -> bool:

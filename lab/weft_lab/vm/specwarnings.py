@@ -98,11 +98,11 @@ def _cloud_init(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Warned
 def _bindings(vm: machine.Machine, spec: Mapping[str, Any]) -> Iterator[Warned]:
     interfaces, _ = machine.interfaces_and_networks(spec)
     for nic, interface in zip(vm.nics, interfaces, strict=False):
-        asked = machine.binding(interface)
-        if asked != nic.binding:
+        binding = machine.binding(interface)
+        if binding != nic.binding:
             yield (
                 Reason.BINDING_REPLACED,
-                f"interface {nic.name}: {asked} on the pod's own network is served as masquerade",
+                f"interface {nic.name}: {binding} on the pod's own network is served as masquerade",
             )
 
 

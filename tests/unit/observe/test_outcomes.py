@@ -22,7 +22,7 @@ MEMBERS = [
     [
         (True, None, Outcome.CONNECTS),
         (False, None, Outcome.SILENT),
-        (True, ProbeResult.HEARD, Outcome.CONNECTS),
+        (True, ProbeResult.ARRIVED, Outcome.CONNECTS),
         (False, ProbeResult.SILENT, Outcome.SILENT),
         (True, ProbeResult.SILENT, Outcome.BLOCKED),
         (False, ProbeResult.ANSWERED, Outcome.OPEN),

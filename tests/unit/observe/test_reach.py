@@ -80,10 +80,10 @@ def test_the_reason_names_the_rule_that_allows_and_the_policies_that_isolate() -
     ("expected", "seen", "reaches", "differs"),
     [
         (True, ProbeResult.ANSWERED, True, False),
-        (True, ProbeResult.HEARD, True, False),
+        (True, ProbeResult.ARRIVED, True, False),
         (True, ProbeResult.SILENT, False, True),
         (False, ProbeResult.ANSWERED, True, True),
-        (False, ProbeResult.HEARD, True, True),
+        (False, ProbeResult.ARRIVED, True, True),
         (False, ProbeResult.SILENT, False, False),
         (True, ProbeResult.UNKNOWN, None, False),
         (False, ProbeResult.UNKNOWN, None, False),

@@ -266,7 +266,7 @@ class Networks:
 
     def use(self, key: ObjectKey) -> None:
         """A NAD gained its first pod, or lost one."""
-        self._apply(self._register.look(key))
+        self._apply(self._register.users_changed(key))
         nad = self._register.get(key)
         if nad is None:
             return
@@ -351,12 +351,12 @@ class Networks:
         Once weft removes its finalizer, the NAD counts as not held until its next version is seen.
         """
         key, used = nad.key, bool(self._allocations.users(nad.key))
-        wanted = nads.desired_finalizers(nad, used=used)
-        if wanted is None and used and nad.is_held and not self.is_held(key):
-            wanted = nad.finalizers
-        if wanted is not None and not used:
+        finalizers = nads.desired_finalizers(nad, used=used)
+        if finalizers is None and used and nad.is_held and not self.is_held(key):
+            finalizers = nad.finalizers
+        if finalizers is not None and not used:
             self._let_go[key] = nad.version
-        return wanted
+        return finalizers
 
     def _events_for_users(self, nad: Nad) -> Iterator[Event]:
         """Yields Events that name the pods for which a deletion or an edit waits."""

@@ -152,9 +152,9 @@ class NodeSubnets:
         """Yields nodes whose subnets no pod uses or asks for; never of the default network."""
         if network == names.DEFAULT_NETWORK:
             return
-        wanted = self._wanted.get(network, ())
+        nodes = self._wanted.get(network, ())
         for node in self._pools[network].nodes():
-            if node not in wanted and not self._allocations.is_held(model.Segment(network, node)):
+            if node not in nodes and not self._allocations.is_held(model.Segment(network, node)):
                 yield node
 
     def _of(self, network: model.Network) -> SubnetPool:

@@ -263,21 +263,21 @@ class Pods:
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
         missing = {key: allocation for key, allocation in given.items() if key not in decided}
         fresh: list[str] = []
-        for wanted in self._wanted(pod, decided.keys() | missing.keys()):
-            key = wanted.attachment.key
+        for request in self._wanted(pod, decided.keys() | missing.keys()):
+            key = request.attachment.key
             held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch failed, or has not come back yet
                 missing[key] = held
                 continue
             try:
-                missing[key] = self._give(pod, wanted)
+                missing[key] = self._give(pod, request)
             except errors.WeftError as error:
                 self._take_back(pod.uid, fresh)
-                if wanted.claim is not None:
-                    self._claims.note(wanted.claim, error)
+                if request.claim is not None:
+                    self._claims.note(request.claim, error)
                 if isinstance(error, errors.Conflict):
                     exhausted = isinstance(error, errors.Exhausted)
-                    self._pending.add(pod.key, wanted.segment, exhausted=exhausted)
+                    self._pending.add(pod.key, request.segment, exhausted=exhausted)
                 raise
             fresh.append(key)
         return missing
@@ -300,14 +300,14 @@ class Pods:
                 )
         return found
 
-    def _give(self, pod: Pod, wanted: AllocationRequest) -> model.Allocation:
-        self._unknown.check(wanted.network.name, pod.key)
-        attachment = pod.with_identity(wanted.attachment)
+    def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
+        self._unknown.check(request.network.name, pod.key)
+        attachment = pod.with_identity(request.attachment)
         allocation = self._allocations.allocate(
-            wanted.network, pod.uid, attachment, pod.label, wanted.claim, wanted.subnets
+            request.network, pod.uid, attachment, pod.label, request.claim, request.subnets
         )
-        if wanted.claim is not None:
-            self._claims.note(wanted.claim)
+        if request.claim is not None:
+            self._claims.note(request.claim)
         return allocation
 
     def _requested(self, pod: Pod) -> tuple[model.Attachment, ...]:

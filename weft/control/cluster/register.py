@@ -92,7 +92,7 @@ class Register:
             settled = {**self._stand({key, *self._recount(new)}), **settled}
         return settled
 
-    def look(self, key: ObjectKey) -> Settled:
+    def users_changed(self, key: ObjectKey) -> Settled:
         """Call when a NAD gained its first pod, or lost one."""
         nad = self._nads.get(key)
         if nad is None or nad.accepted is None:

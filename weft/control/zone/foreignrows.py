@@ -72,7 +72,7 @@ class ForeignRows:
         """
         if not self:
             return Verdict()
-        wanted = {(row.table, row.key) for row in desired if not row.is_part}
+        own = {(row.table, row.key) for row in desired if not row.is_part}
         suspected, self._rows = self._rows, set()
         robbed, self._robbed = self._robbed, set()
         members, self._members = self._members, {}
@@ -84,7 +84,7 @@ class ForeignRows:
                 continue
             key = table.key(columns)
             found = self._nb.get(name, key) if key is not None else None
-            if found is not None and found[0] == uuid and (name, key) in wanted:
+            if found is not None and found[0] == uuid and (name, key) in own:
                 continue
             if self._is_strange(table, uuid, columns) or ((name, uuid) in robbed and key is None):
                 self._expel(table, uuid, columns, verdict)

@@ -178,17 +178,17 @@ class PolicyRows:
                 numbers[name] = numbers.get(name, frozenset()) | {group.number}
         return numbers
 
-    def _need(self, bound: groups.BoundPolicy, wanted: frozenset[sets.AddressSet]) -> None:
+    def _need(self, bound: groups.BoundPolicy, needed: frozenset[sets.AddressSet]) -> None:
         """Keeps exactly the sets that a policy's rows name."""
         had = self._sets_of.pop(bound, frozenset())
-        if wanted:
-            self._sets_of[bound] = wanted
-        for each in wanted - had:
+        if needed:
+            self._sets_of[bound] = needed
+        for each in needed - had:
             if self._sets.need(each):
                 self._dirty.add(each)
             if each.port and not each.number:
                 self._using.setdefault(each, set()).add(bound)
-        for each in had - wanted:
+        for each in had - needed:
             if self._sets.release(each):
                 self._dirty.add(each)
             index.discard(self._using, each, bound)

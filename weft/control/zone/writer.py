@@ -300,15 +300,15 @@ def _follows(row: rows.Row, unit: list[rows.Row]) -> bool:
 
 def _strays(database: replica.Replica, desired: Iterable[rows.Row]) -> Iterator[rows.Row]:
     """Yields partial rows that remove undesired ports from desired groups."""
-    wanted: dict[str, set[str]] = {}
+    kept: dict[str, set[str]] = {}
     for row in desired:
         if row.table == policy.GROUP:
-            inside = wanted.setdefault(row.key, set())
+            inside = kept.setdefault(row.key, set())
             value = row.columns.get("ports")
             if isinstance(value, rows.SetMembers):
                 refs = [ref.key for ref in value.present if isinstance(ref, rows.Ref)]
                 inside.update(u for key in refs if (u := database.uuid(ports.PORT, key)))
-    for key, inside in wanted.items():
+    for key, inside in kept.items():
         found = database.get(policy.GROUP, key)
         strays = frozenset(found[1]["ports"]) - inside if found else frozenset()  # type: ignore[arg-type]
         if strays:
@@ -338,11 +338,11 @@ def _stale(
     database: replica.Replica, followed: Iterable[rows.Table], desired: Iterable[rows.Row]
 ) -> Iterator[rows.RowKey]:
     """Yields the rows with weft's external_ids that are not desired."""
-    wanted = {(row.table, row.key) for row in desired}
+    kept = {(row.table, row.key) for row in desired}
     for table in followed:
         for columns in database.rows(table.name).values():
             key = table.key(columns) if tables.owner(columns) else None
-            if key is not None and (table.name, key) not in wanted:
+            if key is not None and (table.name, key) not in kept:
                 yield table.name, key
 
 

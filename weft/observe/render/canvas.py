@@ -59,9 +59,9 @@ def _fitted(line: list[cards.Label], room: float) -> list[str]:
     shown = []
     for place, label in enumerate(line):
         beside = line[place + 1 :]
-        wanted = sum(lettering.width(one.text, one.style) + cards.BETWEEN for one in beside)
+        taken = sum(lettering.width(one.text, one.style) + cards.BETWEEN for one in beside)
         shown.append(
-            lettering.fit(label.text, label.style, max(room - wanted, room / 2) if beside else room)
+            lettering.fit(label.text, label.style, max(room - taken, room / 2) if beside else room)
         )
         room -= lettering.width(shown[-1], label.style) + cards.BETWEEN
     return shown

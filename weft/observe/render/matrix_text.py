@@ -31,7 +31,7 @@ STYLES = {
     Outcome.BLOCKED: "warn",
     Outcome.OPEN: "bad",
 }
-SHOWN = 20  # differences that are listed
+MAX_DIFFERENCES = 20  # differences that are listed
 
 
 def probe_name(question: netpolicy.Connection) -> str:
@@ -92,8 +92,10 @@ def sign(outcome: Outcome) -> Span:
 def _reasons(differences: Sequence[Difference], width: int) -> Iterator[Line]:
     for place, one in enumerate(differences):
         yield from [()] if place == 0 else []
-        if place == SHOWN:
-            yield (Span(f"and {len(differences) - SHOWN} more; -o json lists all", "muted"),)
+        if place == MAX_DIFFERENCES:
+            yield (
+                Span(f"and {len(differences) - MAX_DIFFERENCES} more; -o json lists all", "muted"),
+            )
             return
         several = f", {one.pairs} pairs" if one.pairs > 1 else ""
         pair = lettering.printable(f"{one.source} > {one.target}{several}")

@@ -14,7 +14,7 @@ from weft.observe.render import colours, grid_text, lettering
 from weft.observe.render.grid_text import Line, Span, cut
 
 FEW = 6  # members of a workload that are all listed
-SHOWN = 4  # of more than that
+LISTED_MEMBERS = 4  # of more than that
 LONGEST_NAME = 36
 
 
@@ -98,7 +98,7 @@ def listed(group: Group, *, primary: bool, whole: bool) -> tuple[Member, ...]:
     faulty = tuple(member for member in group.members if member.faults)
     if primary:
         return faulty[:FEW]
-    return group.members if len(group.members) <= FEW else group.members[:SHOWN]
+    return group.members if len(group.members) <= FEW else group.members[:LISTED_MEMBERS]
 
 
 def _group(group: Group, width: int, primary: bool, whole: bool) -> Iterator[Line]:

@@ -20,7 +20,7 @@ SIGNS = {
     Health.MISSING: Span("x", "warn"),
     Health.UNREAD: Span("?", "unknown"),
 }
-SHOWN = 20  # faults that are listed
+MAX_FAULTS = 20  # faults that are listed
 
 
 def lines(underlay: Underlay, width: int) -> Iterator[Line]:
@@ -52,11 +52,11 @@ def _faults(underlay: Underlay, width: int) -> Iterator[Line]:
         if node.zone.trouble
     ]
     yield from [()] if found else []
-    for text, style in found[:SHOWN]:
+    for text, style in found[:MAX_FAULTS]:
         for line in tree.folded(lettering.printable(text), width, "  "):
             yield (Span(line, style),)
-    if len(found) > SHOWN:
-        yield (Span(f"and {len(found) - SHOWN} more; -o json lists all", "muted"),)
+    if len(found) > MAX_FAULTS:
+        yield (Span(f"and {len(found) - MAX_FAULTS} more; -o json lists all", "muted"),)
 
 
 def _nodes(underlay: Underlay, width: int) -> Iterator[Line]:

@@ -36,13 +36,13 @@ def apply(
 ) -> Result:
     """Merge what one manager wants into what is there."""
     entries = _entries(node, live, manager)
-    wanted = fields.owned(node, applied)
+    paths = fields.owned(node, applied)
     own = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not own]
     before, after = fields.Reader(node, live), fields.Reader(node, applied)
     taken = {
         path
-        for path in wanted
+        for path in paths
         if _differs(fields.node_at(node, path), before.read(path), after.read(path))
     }
     conflicts = _conflicts(others, taken)
@@ -51,10 +51,10 @@ def apply(
     others = [kept for entry in others if (kept := ownership.without(entry, taken)) is not None]
     merged = merge(node, deepcopy(live), applied)
     if own is not None:
-        _let_go(node, merged, ownership.paths(own) - wanted, wanted, others)
-    unchanged = own is not None and ownership.paths(own) == wanted and merged == live
-    mine = own if unchanged and own else ownership.entry_of(manager, wanted, now)
-    merged["metadata"]["managedFields"] = ownership.in_order([*others, mine] if wanted else others)
+        _let_go(node, merged, ownership.paths(own) - paths, paths, others)
+    unchanged = own is not None and ownership.paths(own) == paths and merged == live
+    mine = own if unchanged and own else ownership.entry_of(manager, paths, now)
+    merged["metadata"]["managedFields"] = ownership.in_order([*others, mine] if paths else others)
     return Result(merged, ())
 
 
@@ -104,11 +104,11 @@ def _let_go(
     node: Node,
     merged: Any,
     dropped: set[fields.Path],
-    wanted: set[fields.Path],
+    applied: set[fields.Path],
     others: list[ownership.Entry],
 ) -> None:
     """Remove fields that the manager no longer applies, unless another manager owns some below."""
-    held = set(wanted)
+    held = set(applied)
     for entry in others:
         held |= ownership.paths(entry)
     parents = {path[:length] for path in held for length in range(1, len(path) + 1)}

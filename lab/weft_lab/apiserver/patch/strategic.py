@@ -81,9 +81,9 @@ def _check_order(node: Node, name: str, order: list[Any], patch: Any) -> None:
         raise status.bad_request(f"{_ORDER}{name} must name elements by {node.merge_key}")
     if not isinstance(patch, list):
         return
-    wanted = iter([_name(node, one) for one in order])
+    expected = iter([_name(node, one) for one in order])
     named = [_name(node, one) for one in patch if not (isinstance(one, dict) and "$patch" in one)]
-    if not all(each in wanted for each in named):
+    if not all(each in expected for each in named):
         raise status.bad_request(f"the order of {name} in the patch is not that of {_ORDER}{name}")
 
 
@@ -130,13 +130,13 @@ def _merge_list(node: Node, target: list[Any], patch: list[Any]) -> list[Any]:
     return _in_order(node, found, [one for one in patch if "$patch" not in one], target)
 
 
-def _in_order(node: Node, merged: list[Any], wanted: list[Any], former: list[Any]) -> list[Any]:
+def _in_order(node: Node, merged: list[Any], order: list[Any], former: list[Any]) -> list[Any]:
     """Elements that the patch names stand as it names them.
 
     One that it does not name stays before those that it stood before; any other comes after.
     """
 
-    rank, before = _places(node, wanted), _places(node, former)
+    rank, before = _places(node, order), _places(node, former)
     named = [(_name(node, one), one) for one in merged]
     mine = sorted((pair for pair in named if pair[0] in rank), key=lambda pair: rank[pair[0]])
     rest = deque(

@@ -49,7 +49,9 @@ def test_nothing_measured_shows_what_is_expected() -> None:
 
 
 def test_what_was_not_measured_is_reported() -> None:
-    found = matrix(TWO, seen=lambda source, _: ProbeResult[("UNKNOWN", "HEARD")[source[-1] == "a"]])
+    found = matrix(
+        TWO, seen=lambda source, _: ProbeResult[("UNKNOWN", "ARRIVED")[source[-1] == "a"]]
+    )
     assert styled(found, "unknown") == ["?", "?"]
     told = "1 of 1 measured pairs connect, as expected, 1 could not be measured"
     assert matrix_text.summary(found) == told
@@ -89,8 +91,8 @@ def test_a_network_with_nobody_to_reach() -> None:
 def test_many_differences_are_not_all_reported() -> None:
     many = [member(f"p{number}") for number in range(8)]
     told = text(matrix(many, lambda *_: False, lambda *_: ProbeResult.ANSWERED))
-    assert sum(" > " in line for line in told) == matrix_text.SHOWN
-    assert told[-1] == f"and {8 * 7 - matrix_text.SHOWN} more; -o json lists all"
+    assert sum(" > " in line for line in told) == matrix_text.MAX_DIFFERENCES
+    assert told[-1] == f"and {8 * 7 - matrix_text.MAX_DIFFERENCES} more; -o json lists all"
 
 
 @given(

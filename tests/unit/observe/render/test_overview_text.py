@@ -58,7 +58,9 @@ def test_long_names_of_nodes_keep_to_the_width(width: int) -> None:
 def test_hundreds_of_pods_are_a_few_lines_unless_all_are_asked_for() -> None:
     folded = overview.fold(graph(20, 500))
     short = text(folded, 80)
-    assert sum("app0x-" in line for line in short) == overview_text.SHOWN + 1  # one is on red
+    assert (
+        sum("app0x-" in line for line in short) == overview_text.LISTED_MEMBERS + 1
+    )  # one is on red
     assert sum(line.startswith("    and 21 more on ") for line in short) == 20
     whole = "\n".join(text(folded, 80, whole=True))
     assert all(f"10.5.{number // 250}.{number % 250 + 1}" in whole for number in range(500))
