@@ -30,7 +30,7 @@ def pair(here: Room, own: Cluster) -> Iterator[Room]:
 
 
 def starts(room: Room, node: str) -> None:
-    """A new pod there gets its network, and is heard."""
+    """A new pod there gets its network, and its packets arrive."""
     room.run(room.pod("fresh", "steady", node=node))
     assert room.reaches("fresh", room.addresses("left")[0])
     room.delete("fresh")
@@ -39,15 +39,16 @@ def starts(room: Room, node: str) -> None:
 def replaced(room: Room, component: str, node: str = "") -> None:
     """Delete weft's pods of a component, on one node or all; their successors are ready."""
     label = f"app.kubernetes.io/component={component}"
-    placed = ["--field-selector", f"spec.nodeName={node}"] if node else []
+    chosen = ["-l", label, *(["--field-selector", f"spec.nodeName={node}"] if node else [])]
 
     def there() -> set[str]:
-        listed = room.access.get("-n", NAMESPACE, "pods", "-l", label)["items"]
+        listed = room.access.get("-n", NAMESPACE, "pods", *chosen)["items"]
         return {each["metadata"]["uid"] for each in listed}
 
     before = there()
-    room.access.kubectl("-n", NAMESPACE, "delete", "pod", "--wait", "-l", label, *placed)
-    until(lambda: len(there()) == len(before), "the successors to be made")
+    assert before, "a selection of nobody would delete nothing"
+    room.access.kubectl("-n", NAMESPACE, "delete", "pod", "--wait", *chosen)
+    until(lambda: len(there() - before) == len(before), "the successors to be made")
     room.access.wait("condition=Ready", "pod", "-l", label, namespace=NAMESPACE)
 
 
@@ -108,6 +109,7 @@ def test_pods_deleted_while_kubelet_was_down_are_cleaned_up(pair: Room, own: Clu
     before = _devices(own)
     requested = [{"name": "steady", "ips": ["10.70.0.99/24"]}]
     pair.run(pair.pod("doomed", requested, node="node2"))
+    assert _devices(own) - before, "a running pod has devices on the node"
     node.stop("kubelet", signal.SIGKILL)
     pair.kubectl("delete", "pod", "doomed", "--wait=false")
     own.start("node2", "kubelet")

@@ -12,7 +12,7 @@ from tests.support.memory_api import MemoryApi
 from weft.api import ipamclaim
 from weft.kube.resources import IPAMCLAIMS, NADS, PODS, Resource
 
-WISH = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
+REQUEST = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
 
 
 def claim(name: str = "vm.net1", network: str = "blue") -> dict[str, Any]:
@@ -36,7 +36,7 @@ async def test_a_vm_keeps_its_address_and_mac_from_pod_to_pod() -> None:
     api.put(NADS, persistent(subnets="10.1.0.0/29"))
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
-        api.put(PODS, world.pod("launcher-1", WISH))
+        api.put(PODS, world.pod("launcher-1", REQUEST))
         await settled(api, manager)
         given = allocations(api, "launcher-1")
         assert kept(api) == [address(api, "launcher-1")]
@@ -46,7 +46,7 @@ async def test_a_vm_keeps_its_address_and_mac_from_pod_to_pod() -> None:
         await settled(api, manager)
         others = {address(api, f"other-{number}") for number in range(4)}
         assert kept(api)[0] not in others
-        api.put(PODS, world.pod("launcher-2", WISH))
+        api.put(PODS, world.pod("launcher-2", REQUEST))
         await settled(api, manager)
         assert allocations(api, "launcher-2") == given
         api.remove(PODS, "default/launcher-2")
@@ -54,7 +54,7 @@ async def test_a_vm_keeps_its_address_and_mac_from_pod_to_pod() -> None:
     async with managed(api) as manager:  # nothing but the claim remembers
         api.put(PODS, world.pod("other-5"))
         await settled(api, manager)
-        api.put(PODS, world.pod("launcher-3", WISH))
+        api.put(PODS, world.pod("launcher-3", REQUEST))
         await settled(api, manager)
         assert [address(api, "launcher-3")] == kept(api)
         again, first = allocations(api, "launcher-3"), given
@@ -71,7 +71,7 @@ async def test_an_address_is_free_when_both_its_claim_and_its_pod_are_gone(
     api.put(NADS, persistent(subnets="10.1.0.0/30"))
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
-        for name, requested in [("launcher", WISH), ("one", "blue")]:
+        for name, requested in [("launcher", REQUEST), ("one", "blue")]:
             api.put(PODS, world.pod(name, requested))
             await settled(api, manager)
         kept = address(api, "launcher")
@@ -92,7 +92,7 @@ async def test_two_pods_of_one_vm_share_what_the_claim_holds() -> None:
     api.put(NADS, persistent())
     api.put(IPAMCLAIMS, claim())
     for name in ("source", "target"):
-        api.put(PODS, world.pod(name, WISH))
+        api.put(PODS, world.pod(name, REQUEST))
     await manage(api)
     assert allocations(api, "source") == allocations(api, "target") != {}
     writes = list(api.writes)
@@ -103,7 +103,7 @@ async def test_two_pods_of_one_vm_share_what_the_claim_holds() -> None:
 async def test_a_pod_waits_for_its_claim() -> None:
     api = MemoryApi()
     api.put(NADS, persistent())
-    api.put(PODS, world.pod("launcher", WISH))
+    api.put(PODS, world.pod("launcher", REQUEST))
     async with managed(api) as manager:
         await settled(api, manager)
         assert not allocations(api, "launcher")
@@ -117,7 +117,7 @@ async def test_a_claim_of_another_network_is_refused_by_name() -> None:
     api = MemoryApi()
     api.put(NADS, persistent())
     api.put(IPAMCLAIMS, claim(network="red"))
-    api.put(PODS, world.pod("launcher", WISH))
+    api.put(PODS, world.pod("launcher", REQUEST))
     await manage(api)
     assert not allocations(api, "launcher")
     (message,) = messages(api, "launcher")
@@ -129,18 +129,27 @@ async def test_one_claim_does_not_serve_two_interfaces_of_a_pod() -> None:
     api = MemoryApi()
     api.put(NADS, persistent())
     api.put(IPAMCLAIMS, claim())
-    api.put(PODS, world.pod("launcher", WISH * 2))
+    api.put(PODS, world.pod("launcher", REQUEST * 2))
     await manage(api)
     assert not allocations(api, "launcher")
     assert "is used by another interface" in messages(api, "launcher")[0]
 
 
-async def test_where_addresses_do_not_persist_a_claim_means_nothing() -> None:
+@pytest.mark.parametrize("persists", [True, False])
+async def test_only_where_addresses_persist_a_claim_holds_one(persists: bool) -> None:
     api = MemoryApi()
-    api.put(NADS, world.nad("blue"))
-    api.put(PODS, world.pod("launcher", WISH))
-    await manage(api)
-    assert address(api, "launcher")
+    api.put(NADS, world.nad("blue", allowPersistentIPs=persists))
+    api.put(IPAMCLAIMS, claim())
+    api.put(PODS, world.pod("launcher", REQUEST))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        given = address(api, "launcher")
+        assert given
+        assert kept(api) == ([given] if persists else [])
+        api.remove(PODS, "default/launcher")
+        api.put(PODS, world.pod("rival", [{"name": "blue", "ips": [given]}]))
+        await settled(api, manager)
+        assert bool(allocations(api, "rival")) is not persists
 
 
 def condition(api: MemoryApi, name: str = "vm.net1") -> tuple[str, str, str]:
@@ -155,7 +164,7 @@ async def test_a_claim_says_that_the_subnet_is_exhausted_until_it_is_not() -> No
     async with managed(api) as manager:
         await settled(api, manager)
         api.put(IPAMCLAIMS, claim())
-        api.put(PODS, world.pod("launcher", WISH))
+        api.put(PODS, world.pod("launcher", REQUEST))
         await settled(api, manager)
         status, reason, message = condition(api)
         assert (status, reason) == ("False", "SubnetExhausted")
@@ -175,7 +184,7 @@ async def test_a_claim_says_that_a_mac_is_taken() -> None:
     async with managed(api) as manager:
         api.put(PODS, world.pod("one", [{"name": "blue", "mac": mac}]))
         await settled(api, manager)
-        api.put(PODS, world.pod("launcher", [{**WISH[0], "mac": mac}]))
+        api.put(PODS, world.pod("launcher", [{**REQUEST[0], "mac": mac}]))
         await settled(api, manager)
         status, reason, message = condition(api)
         assert (status, reason) == ("False", "MACAddressConflict")
@@ -188,11 +197,11 @@ async def test_a_refused_mac_costs_a_claim_none_of_its_addresses() -> None:
     api.put(IPAMCLAIMS, claim())
     mac = "02:00:00:00:00:01"
     async with managed(api) as manager:
-        api.put(PODS, world.pod("launcher-1", WISH))
+        api.put(PODS, world.pod("launcher-1", REQUEST))
         api.put(PODS, world.pod("one", [{"name": "blue", "mac": mac}]))
         await settled(api, manager)
         api.remove(PODS, "default/launcher-1")
-        api.put(PODS, world.pod("launcher-2", [{**WISH[0], "mac": mac}]))
+        api.put(PODS, world.pod("launcher-2", [{**REQUEST[0], "mac": mac}]))
         await settled(api, manager)
         assert not allocations(api, "launcher-2")
         assert condition(api)[:2] == ("False", "MACAddressConflict")
@@ -207,10 +216,10 @@ async def test_a_second_pod_of_a_vm_does_not_change_the_mac_of_the_first() -> No
     api.put(NADS, persistent())
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
-        api.put(PODS, world.pod("source", WISH))
+        api.put(PODS, world.pod("source", REQUEST))
         await settled(api, manager)
         before = allocations(api, "source")
-        api.put(PODS, world.pod("target", [{**WISH[0], "mac": "02:00:00:00:00:01"}]))
+        api.put(PODS, world.pod("target", [{**REQUEST[0], "mac": "02:00:00:00:00:01"}]))
         await settled(api, manager)
         assert allocations(api, "target") == allocations(api, "source") == before != {}
 
@@ -220,11 +229,11 @@ async def test_two_claims_of_one_address_keep_it_for_the_first() -> None:
     api.put(NADS, persistent())
     api.put(IPAMCLAIMS, claim())
     async with managed(api) as manager:
-        api.put(PODS, world.pod("launcher", WISH))
+        api.put(PODS, world.pod("launcher", REQUEST))
         await settled(api, manager)
         before = allocations(api, "launcher")
         api.put(IPAMCLAIMS, {**claim("rival.net1"), "status": {"ips": kept(api)}})
-        api.put(PODS, world.pod("rival", [{**WISH[0], "ipam-claim-reference": "rival.net1"}]))
+        api.put(PODS, world.pod("rival", [{**REQUEST[0], "ipam-claim-reference": "rival.net1"}]))
         await settled(api, manager)
         assert not allocations(api, "rival")
         status, reason, message = condition(api, "rival.net1")
@@ -249,7 +258,7 @@ async def test_a_claim_whose_address_somebody_has_says_so() -> None:
         assert "is held by Pod default/one" in message
         assert kept(api) == [address(api, "one")]  # what was promised is not taken back
         api.remove(PODS, "default/one")
-        api.put(PODS, world.pod("launcher", WISH))
+        api.put(PODS, world.pod("launcher", REQUEST))
         await settled(api, manager)
         assert condition(api)[:2] == ("True", "SuccessfulAllocation")
         assert [address(api, "launcher")] == kept(api)

@@ -33,7 +33,8 @@ def test_a_nad_is_replaced_under_traffic(labs: LabHouse) -> None:
     again = f"--for=jsonpath={{.metadata.annotations.{path}}}={before[names.NETWORK_ID]}"
     with pinging(labs, "p1", kubectl.address("p2", "net1")) as counted:
         for _ in range(5):
-            kubectl("replace", "-f", "-", stdin=json.dumps(flat))
+            stored = json.loads(kubectl("replace", "-f", "-", "-o", "json", stdin=json.dumps(flat)))
+            assert before.keys().isdisjoint(stored["metadata"].get("annotations", {}))
             kubectl("wait", again, "net-attach-def/flat", f"--timeout={PATIENCE:g}s")
     assert notes() == before
     assert counted.sent > 10

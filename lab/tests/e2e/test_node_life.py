@@ -42,6 +42,7 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
         for interface in ("eth0", "net1", "net2"):
             for one, other in (("p1", "p4"), ("p4", "p2")):
                 labs.reach(f"default/{one}", kubectl.address(other, interface))
+        assert "node4" in rows(labs, "node1", "ovn-nbctl", "Logical_Switch_Port", "name")
 
         labs.weft("lab", "reboot", "node2", "--name", "life")
         again = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1"
