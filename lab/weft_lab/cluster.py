@@ -44,7 +44,7 @@ async def _wait_ready(kubeconfig: str, nodes: tuple[str, ...], oldest: str) -> N
 
 
 def remove(kubeconfig: str, nodes: Iterable[str]) -> None:
-    """Delete Nodes that are no more, and their pods: a cluster's own controllers would."""
+    """Delete the Nodes that have gone, and their pods, as a cluster's own controllers do."""
     asyncio.run(_remove(kubeconfig, tuple(nodes)))
 
 
@@ -72,7 +72,7 @@ def is_ready(node: dict[str, Any], oldest: str = "") -> bool:
 
 
 def faults(node: dict[str, Any]) -> str:
-    """What the node's agent says of its OVN: nothing where no fault of it is known."""
+    """What the node's agent reports of its OVN; empty if it has no known fault."""
     conditions = (node.get("status") or {}).get("conditions") or []
     message = (
         str(one.get("message", ""))

@@ -1,6 +1,6 @@
 """Checks whether this machine can run a lab: kernel, devices, disk, Python, Debian's archive.
 
-`look` collects facts; `judge`, which is pure, makes findings and remedies of them.
+`read_facts` collects facts; `judge`, which is pure, makes findings and remedies of them.
 """
 
 from __future__ import annotations

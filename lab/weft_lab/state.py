@@ -1,4 +1,4 @@
-"""Reads and writes what a lab keeps on disk, and tells whether it runs.
+"""Reads and writes what a lab keeps on disk, and finds out whether it runs.
 
 One folder for each lab, only for its user: its spec, the API's store and kubeconfig, logs, and
 the socket on which a running supervisor listens. A lab runs if its supervisor answers there; a
@@ -31,7 +31,7 @@ def home() -> Path:
 
 
 def folders() -> list[Folder]:
-    """Those of all labs, by name; whatever else lies beside them is none."""
+    """The folders of all labs, by name, without other files beside them."""
     try:
         found = sorted(path for path in home().iterdir() if path.is_dir())
     except OSError:
@@ -171,7 +171,7 @@ class Peer:
         return merged
 
     def answers(self) -> Iterator[dict[str, object]]:
-        """Until the supervisor has said all, or is gone."""
+        """Until the supervisor has sent its whole answer, or is gone."""
         with contextlib.suppress(ConnectionResetError):
             for line in self._lines:
                 yield json.loads(line)

@@ -19,7 +19,7 @@ PAST = 4096  # bytes: about what a screen holds
 
 
 def past(log: Path) -> bytes:
-    """The end of what a console said so far, from the beginning of a line; none without a log."""
+    """The end of a console's output so far, from the beginning of a line; empty without a log."""
     try:
         with open(log, "rb", opener=files.regular_file) as file:
             size = file.seek(0, os.SEEK_END)

@@ -122,7 +122,7 @@ def down(name: str) -> bool:
 
 
 def reboot(name: str, node: str, *, progress: Progress = lambda _: None) -> dict[str, Any]:
-    """Take a node down as if it had lost its power, and start it anew; the lab's status."""
+    """Power a node off without a shutdown, and start it again; returns the lab's status."""
     folder = state.Folder.of(name)
     with folder.lock():
         running(name).close()

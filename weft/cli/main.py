@@ -74,7 +74,7 @@ def application(argv: Sequence[str]) -> typer.Typer:
 
 
 def _known(command: str) -> Mapping[str, tuple[str, str]]:
-    """All commands; those of other packages only if `wanted` is none of weft's own."""
+    """All commands; those of other packages only if `command` is not weft's own."""
     if command in COMMANDS:
         return COMMANDS
     known = {**COMMANDS, **labs.commands()}

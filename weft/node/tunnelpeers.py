@@ -39,8 +39,8 @@ class TunnelPeers:
 
     @property
     def trouble(self) -> str:
-        """Which endpoints have not been asked yet; else empty. Who does not answer is no trouble:
-        a node that is down makes no other one unready."""
+        """Which endpoints have not been asked yet; else empty. One that does not answer does not
+        count: a node that is down makes no other one unready."""
         if not self._is_userspace:
             return ""
         return self._queue.trouble or _listed("not asked yet", self._all() - self._asked)

@@ -112,7 +112,7 @@ class Tunnels:
             self._transport.sendto(answer, (address, self._number))
 
     def _compare(self) -> None:
-        """Tells what has changed since the last round."""
+        """Reports what has changed since the last round."""
         states, before = self._probes.states(), self._said
         if states == before:
             return
@@ -159,7 +159,7 @@ class Tunnels:
 
     @property
     def trouble(self) -> str:
-        """Why the Node's condition cannot be written; a dead tunnel is none."""
+        """Why the Node's condition cannot be written; a dead tunnel does not count."""
         return self._queue.trouble
 
     def figures(self) -> Figures:

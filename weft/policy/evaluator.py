@@ -34,7 +34,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policies at both ends say of a connection."""
+    """The verdict of the policies at both ends on a connection."""
 
     egress: Judgement
     ingress: Judgement

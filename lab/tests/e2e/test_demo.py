@@ -16,7 +16,7 @@ def test_the_demo_holds_and_leaves_its_lab_running(labs: support.LabHouse) -> No
     assert not failed
     assert shown["holds"]
     claims = {check["claim"] for check in shown["checks"]}
-    assert claims >= {"leased by DHCP", "ping", "curl", "curl outside", "forged sender unheard"}
+    assert claims >= {"leased by DHCP", "ping", "curl", "curl outside", "forged sender dropped"}
     nodes = {machine["name"]: machine["node"] for machine in shown["machines"]}
     assert len({nodes[name] for name in ("client", "web1", "web2")}) == 3
     assert labs.json("lab", "status", "--name", "demo")["running"]

@@ -1,4 +1,4 @@
-"""Tells to which requests admission policies and webhooks apply. Pure.
+"""Decides which requests admission policies and webhooks apply to. Pure.
 
 The rules are those of admissionregistration.k8s.io/v1.
 """

@@ -1,4 +1,4 @@
-"""Tells who sends a request: the owner of a bearer token, or nobody in particular.
+"""Identifies the sender of a request: the owner of a bearer token, or anonymous.
 
 A file has one `token[,user[,uid[,"group,group"]]]` a line, as the reference server's static
 token file. Service accounts have tokens that this server signs (`tokens`).

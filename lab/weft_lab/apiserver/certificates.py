@@ -31,7 +31,7 @@ def authority(folder: Path) -> bytes:
 
 
 def ensure(folder: Path, names: Iterable[str] = ()) -> None:
-    """Make what is missing; a certificate that lacks a name is made anew under the same CA."""
+    """Make what is missing; a certificate that lacks a name is reissued by the same CA."""
     hosts = sorted({*DEFAULT_NAMES, *names})
     listed = folder / "server.names"
     files = [folder / name for name in ("ca.crt", "ca.key", "server.crt", "server.key")]

@@ -1,4 +1,4 @@
-"""Tells the time as the API writes it; this package reads the wall clock nowhere else."""
+"""Returns the time as the API writes it; this package reads the wall clock nowhere else."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def _discovered(registry: Registry, group: str) -> dict[str, Any]:
 def _nested(
     entries: list[dict[str, Any]], group: str, version: str, *, custom: bool
 ) -> list[dict[str, Any]]:
-    """Subresources lie below their resource, and kinds say of which group they are."""
+    """Subresources follow their resource, and kinds name their group."""
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         kind = {"group": entry.get("group", ""), "version": entry.get("version", "")}

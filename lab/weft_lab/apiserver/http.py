@@ -335,7 +335,7 @@ _STREAMS = {
 
 
 def _unknown(cluster: Cluster, route: request.Route) -> status.ApiError:
-    """Of a type that is not served; in a group of definitions nobody knows the path."""
+    """The error for a type that is not served; in a group of CRDs the path is unknown."""
     offered = cluster.registry.of(route.group, route.version)
     if any(not resource.custom for resource, _ in offered):
         return status.no_such_resource()

@@ -186,7 +186,7 @@ def _start_of_last(file: BinaryIO, size: int, lines: int) -> int:
 
 
 def _rest(file: BinaryIO) -> ByteRange:
-    """What came since; all of it where the file was begun anew."""
+    """What came since; all of it if the file was started again."""
     here, size = file.tell(), file.seek(0, io.SEEK_END)
     return ByteRange(here if here <= size else 0, size, size)
 

@@ -192,7 +192,7 @@ def _check_owners(meta: Object) -> list[status.Cause]:
 
 
 def drop_duplicates(meta: Object) -> list[str]:
-    """Of owners with one uid the first stays; tells of it in a warning."""
+    """Keeps the first of the owners with one uid, and adds a warning about the others."""
     seen: dict[str, Object] = {}
     duplicates = []
     for owner in meta.get("ownerReferences") or ():

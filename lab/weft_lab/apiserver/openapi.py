@@ -192,7 +192,7 @@ _V2_KEYS = frozenset(("type", "format", "description", "required", "enum"))
 
 
 def to_v2(schema: Mapping[str, Any]) -> Schema:
-    """What OpenAPI v2 can say of a v3 schema; what it cannot is left open."""
+    """The part of a v3 schema that OpenAPI v2 can express; the rest is left open."""
     reference = schema.get("$ref")
     if reference is None and "$ref" in (schema.get("allOf") or [{}])[0]:
         reference = schema["allOf"][0]["$ref"]

@@ -118,7 +118,7 @@ class Pages:
 
 
 def read_number(query: Mapping[str, str], name: str) -> int:
-    """0 where there is none."""
+    """A number of the query; 0 if it is absent."""
     text = query.get(name, "")
     if not text:
         return 0

@@ -54,13 +54,13 @@ _OF_NAMESPACE = {"status", "finalize"}
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Whatever is said is a yes, unless it is one of two words; so Kubernetes reads it."""
+    """Whether a flag is set: any value but two words sets it, as in Kubernetes."""
     return name in query and query[name] not in _FALSE
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a client sent, and what strict decoding has to say of keys that stand twice in it."""
+    """What a client sent, and the keys that are in it twice, which strict decoding reports."""
 
     value: Any = None
     duplicates: tuple[str, ...] = ()

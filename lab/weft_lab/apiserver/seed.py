@@ -18,7 +18,7 @@ _OPTIONS = writes.Options(manager="weft-lab", validation="Ignore")
 
 
 def types(cluster: Cluster) -> None:
-    """Serve the types whose definitions are stored."""
+    """Serve the types whose CRDs are stored."""
     for item in list(cluster.store.collection(_CRDS).items.values()):
         cluster.install(crd.to_resource(item.parse()))
 
@@ -93,7 +93,7 @@ def _documents(path: Path, text: bytes) -> list[dict[str, Any]]:
 
 
 def _install(cluster: Cluster, obj: dict[str, Any]) -> str:
-    """Make or replace an object; tells where it is."""
+    """Make or replace an object; returns where it is."""
     resource = cluster.registry.by_kind(obj["apiVersion"], obj["kind"])
     if resource is None:
         raise status.bad_request(f"{obj['apiVersion']} {obj['kind']} is not served here")

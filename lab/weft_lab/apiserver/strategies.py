@@ -74,7 +74,7 @@ _NODE_INFO = (
 
 
 def default_node(obj: Object) -> None:
-    """A node that has said nothing yet has an empty description."""
+    """A node that has reported nothing yet has an empty description."""
     spec = obj.setdefault("spec", {})
     if spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
         spec["podCIDRs"] = [spec["podCIDR"]]

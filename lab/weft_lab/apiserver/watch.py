@@ -1,4 +1,4 @@
-"""Tells watches of changes; each has a selector, a form, and a buffer until it is written.
+"""Sends changes to watches; each has a selector, a form, and a buffer until it is written.
 
 An event is encoded once for all watches of the same form. A watch whose client does not keep up is
 ended; the client then lists again, as after any end of a watch.

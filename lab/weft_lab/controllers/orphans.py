@@ -1,4 +1,4 @@
-"""Deletes pods that are to go and whose node is no longer there to end them.
+"""Deletes pods that are being deleted and whose node is no longer there to end them.
 
 A kubelet says when a pod's processes have ended. A node that is gone runs none.
 """

@@ -58,7 +58,7 @@ async def check(
         yield await _leaves(machine, gateways[machine.node], run)
     for peer in members:
         yield await _silent(vms[OUTSIDER], peer, run)
-    yield await _unheard(vms[MEMBERS[1]], vms[MEMBERS[0]], vms[MEMBERS[2]], run)
+    yield await _forged_sender(vms[MEMBERS[1]], vms[MEMBERS[0]], vms[MEMBERS[2]], run)
 
 
 def _pairs(members: Sequence[Machine]) -> list[tuple[Machine, Machine]]:
@@ -141,7 +141,7 @@ async def _silent(outsider: Machine, peer: Machine, run: Run) -> Verdict:
     )
 
 
-async def _unheard(liar: Machine, victim: Machine, witness: Machine, run: Run) -> Verdict:
+async def _forged_sender(liar: Machine, victim: Machine, witness: Machine, run: Run) -> Verdict:
     """`liar` sends with `victim`'s address; `witness` counts the echo requests it hears.
 
     The pings with its own address before are the control.
@@ -156,10 +156,10 @@ async def _unheard(liar: Machine, victim: Machine, witness: Machine, run: Run) -
         after = await _echoes(witness, run)
     finally:
         await run(liar, "ip", "addr", "del", f"{stolen}/32", "dev", device)
-    seen = f"{honest - before} of 2 honest heard, {after - honest} of 3 forged"
+    seen = f"{honest - before} of 2 true packets arrived, {after - honest} of 3 forged"
     holds = honest - before == 2 and after == honest
     return Verdict(
-        "forged sender unheard",
+        "forged sender dropped",
         _pair(liar, witness),
         holds,
         seen,

@@ -77,7 +77,7 @@ async def measure_network(
 ) -> Matrix:
     """The matrix of a network of the lab: expected and measured.
 
-    `wanted` is a network or a NAD as its user names it, and a namespace for the latter.
+    `chosen` is a network or a NAD as its user names it, and a namespace for the latter.
     A connection that was expected and did not come about is tried once more: packets get lost.
     """
     found = await objects.read(api)

@@ -49,7 +49,7 @@ def payload(version: int, packet: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The first packet of a flow, as a frame tells it."""
+    """The first packet of a flow, parsed from a frame."""
 
     source: str
     target: str

@@ -1,4 +1,4 @@
-"""Waits until a socket listens or a file is gone, as inotify(7) tells."""
+"""Waits until a socket listens or a file is gone, by inotify(7)."""
 
 from __future__ import annotations
 

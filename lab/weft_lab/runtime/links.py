@@ -152,7 +152,7 @@ class Links:
 
 
 class Watch:
-    """Tells which links appear in the network namespace in which it was made."""
+    """Reports the links that appear in the network namespace in which it was made."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(

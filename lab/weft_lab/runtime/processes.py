@@ -1,4 +1,4 @@
-"""Starts the lab's processes and tells when one has ended.
+"""Starts the lab's processes and reports when one has ended.
 
 `Processes` is for process 1 of a PID namespace: it also collects the orphans of everybody else.
 services.py decides what to start, when, and what follows an end.

@@ -148,7 +148,7 @@ def host_program(name: str) -> str | None:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """The first dotted number in what a program says of itself; () if there is none."""
+    """The first dotted number in the output of a program; () if there is none."""
     found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     return tuple(int(number) for number in found.groups() if number) if found else ()
 

@@ -121,7 +121,7 @@ class Agent:
 
 
 class _Limit:
-    """A deadline whose passing is an error that says who did not answer."""
+    """A deadline; when it passes, the error names what did not answer."""
 
     def __init__(self, seconds: float, path: Path) -> None:
         self._timeout = asyncio.timeout(seconds)

@@ -1,4 +1,4 @@
-"""Tells which fields of a virtual machine the lab follows, and which it ignores.
+"""Lists the fields of a virtual machine that the lab follows, and those that it ignores.
 
 Pure. Paths are those of a VirtualMachineInstance's spec, as KubeVirt names them; `[]` stands for
 any element of a list. A field that is in none of the tables is named in an Event of the machine.

@@ -178,7 +178,7 @@ async def _serve(settings: Path, tools: toolchain.Toolchain) -> None:
 
 
 def _keep_few_rights() -> None:
-    """In the server's process: it hears and answers one interface, and ends with its launcher."""
+    """In the server's process: answers requests on one interface, and ends with its launcher."""
     syscalls.set_capabilities((_NET_BIND_SERVICE, _NET_RAW))
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)

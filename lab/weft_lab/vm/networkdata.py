@@ -68,7 +68,7 @@ class Ethernet:
 
 @dataclass(frozen=True, slots=True)
 class NetworkData:
-    """The cards that the data configure, in order, and the keys that nobody follows."""
+    """The cards that the data configure, in order, and the keys that are ignored."""
 
     ethernets: tuple[Ethernet, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def _unknown(kind: str, entry: Mapping[str, Any], at: str) -> tuple[str, ...]:
 def assign(
     ethernets: Sequence[Ethernet], macs: Sequence[str]
 ) -> tuple[dict[int, Ethernet], tuple[str, ...]]:
-    """Which configuration is whose: by index of the card; and what is wrong with the others."""
+    """The configurations by index of their card, and what is wrong with the others."""
     found: dict[int, Ethernet] = {}
     lost = []
     for ethernet in ethernets:

@@ -1,4 +1,4 @@
-"""Commands a running QEMU and hears its events. (QMP)"""
+"""Sends commands to a running QEMU and receives its events (QMP)."""
 
 from __future__ import annotations
 

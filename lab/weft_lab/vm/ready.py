@@ -70,7 +70,7 @@ def find_tools() -> toolchain.Toolchain:
 
 
 async def prepare() -> None:
-    """`ensure` by a process of its own, which ends with this: nobody has to wait for either."""
+    """Runs `ensure` in a process of its own, which ends with this one; neither waits."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", __name__)
     try:
         await process.wait()

@@ -1,6 +1,6 @@
 """Holds KubeVirt's rules for texts in a virtual machine's fields, as patterns.
 
-Each is (pattern, rule): what must match as a whole, and how it is said.
+Each is (pattern, rule): what must match as a whole, and the rule in words.
 """
 
 from __future__ import annotations

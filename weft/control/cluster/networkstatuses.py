@@ -144,7 +144,7 @@ class NetworkStatuses:
         return Outcome((Patch(about, status=status, creates=there is None),))
 
     def find(self, name: str) -> NetworkFindings | None:
-        """Returns what there is to say of a network; None if there is none of this name."""
+        """Returns what a network's status is made from; None if there is no such network."""
         network = self._networks.get(name)
         keys = sorted(self._networks.nads_of(name) | self._invalid.of(name))
         if network is None and not keys:

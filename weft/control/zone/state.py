@@ -146,7 +146,7 @@ class Zone:
         self._place(key)
 
     def set_node(self, name: str, info: model.NodeInfo | None) -> None:
-        """Sets what a node says of itself; None: it is gone."""
+        """Stores what a node announces; None removes the node."""
         old = self._nodes.get(name)
         if old == info:
             return
@@ -256,7 +256,7 @@ class Zone:
         return found
 
     def node(self, name: str) -> model.NodeInfo | None:
-        """Returns what a node says of itself, as far as it could be parsed."""
+        """Returns what a node announces, as far as it could be parsed."""
         return self._nodes.get(name)
 
     def ports_on(self, network: str) -> Iterable[model.Port]:
