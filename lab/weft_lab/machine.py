@@ -22,7 +22,7 @@ from weft_lab import state
 from weft_lab.runtime import cache, debian, toolchain
 
 OLDEST_PYTHON = (3, 11)
-WANTED = 1_500_000_000  # bytes: programs, the image of the guests, and the disks of some machines
+NEEDED = 1_500_000_000  # bytes: programs, the image of the guests, and the disks of some machines
 PATIENCE = 10.0  # seconds
 TUN, KVM = Path("/dev/net/tun"), Path("/dev/kvm")
 _TRY = "from weft_lab.runtime import namespaces; namespaces.leave_host()"
@@ -94,9 +94,9 @@ def _finding(
 def _room(folder: str, free: int) -> Finding:
     variable = "WEFT_CACHE" if folder.startswith(str(cache.folder())) else "XDG_STATE_HOME"
     remedy = f"free some space, or set {variable} to a folder on another disk"
-    message = f"{free / 1e9:.1f} GB are free, {WANTED / 1e9:.1f} GB are wanted"
-    verdict = Verdict.WARN if free > WANTED / 5 else Verdict.FAIL
-    return _finding(f"disk of {folder}", free >= WANTED, message, remedy, otherwise=verdict)
+    message = f"{free / 1e9:.1f} GB are free, {NEEDED / 1e9:.1f} GB are needed"
+    verdict = Verdict.WARN if free > NEEDED / 5 else Verdict.FAIL
+    return _finding(f"disk of {folder}", free >= NEEDED, message, remedy, otherwise=verdict)
 
 
 def _archive(facts: Facts) -> Finding:

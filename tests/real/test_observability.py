@@ -45,9 +45,9 @@ async def attach(whole: Whole, api: Client, zone: Zone, obj: Object) -> tuple[st
     """Makes a pod with an interface; returns its uid and its address."""
     made = await api.create(resources.PODS, obj)
     await asyncio.to_thread(whole.make_sandbox, zone, obj["metadata"]["name"])
-    status, said = await asyncio.to_thread(whole.call, zone, "ADD", made, "net1", BLUE)
-    assert status == 0, said
-    return made["metadata"]["uid"], said["ips"][0]["address"].partition("/")[0]
+    status, result = await asyncio.to_thread(whole.call, zone, "ADD", made, "net1", BLUE)
+    assert status == 0, result
+    return made["metadata"]["uid"], result["ips"][0]["address"].partition("/")[0]
 
 
 def entries(whole: Whole, name: str, uid: str) -> list[str]:
@@ -97,8 +97,8 @@ async def test_what_policies_drop_is_a_metric(whole: Whole, api: Client, zone: Z
     async def ping(source: str, to: str, count: int = 1) -> bool:
         argv = ("busybox", "ping", "-c", str(count), "-i", "0.1", "-W", "1", addresses[to])
         inside = ("nsenter", f"--net=/run/netns/{source}")
-        said = await asyncio.to_thread(zone.run, *inside, *argv, check=False)
-        return " bytes from " in said
+        output = await asyncio.to_thread(zone.run, *inside, *argv, check=False)
+        return " bytes from " in output
 
     async def has_dropped(number: float) -> bool:
         return await dropped(zone.root) >= number

@@ -79,6 +79,6 @@ async def test_a_switch_that_does_not_answer_delays_nobody(
     found = PolicyDrops(a.nb, a.sb, "unix:/nowhere/db.sock")
     assert await counted(found) == {}
     assert await counted(found) == {}
-    said = [each for each in caplog.messages if "not counted for now" in each]
-    assert len(said) == 1
-    assert "/nowhere/br-int.mgmt" in said[0]
+    warnings = [each for each in caplog.messages if "not counted for now" in each]
+    assert len(warnings) == 1
+    assert "/nowhere/br-int.mgmt" in warnings[0]

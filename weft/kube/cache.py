@@ -110,7 +110,7 @@ class Informer(Generic[T]):
             res.plural, self._objects.get, self._pairs
         )
         self._waiting: dict[ObjectKey, set[asyncio.Future[T]]] = {}
-        self._wanted: dict[asyncio.Future[T], Predicate[T]] = {}
+        self._waiters: dict[asyncio.Future[T], Predicate[T]] = {}
         self._synced = asyncio.Event()
         self._reflector = reflector.Reflector(
             client,
@@ -181,7 +181,7 @@ class Informer(Generic[T]):
             return obj
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
-        self._wanted[future] = predicate
+        self._waiters[future] = predicate
         try:
             async with asyncio.timeout(timeout):
                 return await future
@@ -191,7 +191,7 @@ class Informer(Generic[T]):
                 f"still {state} after {timeout:g} s", where=f"{self.resource.kind} {key}"
             ) from None
         finally:
-            del self._wanted[future]
+            del self._waiters[future]
             waiting = self._waiting.get(key)
             if waiting is not None:
                 waiting.discard(future)
@@ -262,7 +262,7 @@ class Informer(Generic[T]):
             if future.done():
                 continue
             try:
-                if self._wanted[future](obj):
+                if self._waiters[future](obj):
                     future.set_result(obj)
             except Exception as error:  # raised to the waiter
                 future.set_exception(error)

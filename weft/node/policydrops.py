@@ -44,39 +44,39 @@ class PolicyDrops:
             async with self._reading, asyncio.timeout(PATIENCE):
                 await self._measure()
         except (errors.WeftError, TimeoutError) as error:
-            said = str(error) or f"no answer within {PATIENCE:g} s"
-            if said != self._failed:
-                log.warning("drops by policies are not counted for now: %s", said)
-            self._failed = said
+            reason = str(error) or f"no answer within {PATIENCE:g} s"
+            if reason != self._failed:
+                log.warning("drops by policies are not counted for now: %s", reason)
+            self._failed = reason
         else:
             self._failed = ""
 
     async def _measure(self) -> None:
-        wanted = policydrops.of_acls(self._nb.rows(acl.ACL))
-        if not wanted:
+        acls = policydrops.of_acls(self._nb.rows(acl.ACL))
+        if not acls:
             self._totals.add(())
             return
         session = await Session.connect(self._path, _unseen)
         try:
-            found = await self._count(session, wanted)
-            if any(not _has_flows(self._cookies.get(hint), found) for hint in wanted):
+            found = await self._count(session, acls)
+            if any(not _has_flows(self._cookies.get(hint), found) for hint in acls):
                 (result,) = await self._sb.transact([policydrops.request()])
                 self._cookies = policydrops.cookies(result)
-                found = await self._count(session, wanted)
+                found = await self._count(session, acls)
         finally:
             session.close()
         self._totals.add(
             (labels, cookie, found[cookie][1])
-            for hint, labels in wanted.items()
+            for hint, labels in acls.items()
             for cookie in self._cookies.get(hint, ())
         )
 
     async def _count(
-        self, session: Session, wanted: Mapping[str, policydrops.DropLabels]
+        self, session: Session, acls: Mapping[str, policydrops.DropLabels]
     ) -> dict[int, tuple[int, int]]:
         """Returns flows and packets of each known cookie."""
         return await session.count(
-            [cookie for hint in wanted for cookie in self._cookies.get(hint, ())]
+            [cookie for hint in acls for cookie in self._cookies.get(hint, ())]
         )
 
 

@@ -22,9 +22,9 @@ _NONCE = 16
 
 
 class State(StrEnum):
-    """How a peer is reached. UNHEARD: it has not answered since this agent began."""
+    """How a peer is reached. UNANSWERED: it has not answered since this agent began."""
 
-    UNHEARD = "unheard"
+    UNANSWERED = "unanswered"
     UP = "up"
     DOWN = "down"
 
@@ -32,7 +32,7 @@ class State(StrEnum):
 @dataclass(slots=True)
 class _Peer:
     address: str
-    state: State = State.UNHEARD
+    state: State = State.UNANSWERED
     nonce: bytes = b""  # of the probe on its way
     sent: float = 0.0
     misses: int = 0
@@ -75,7 +75,7 @@ class Probes:
             peer.nonce, peer.sent = self._chance(_NONCE), now
             yield peer.address, _FORMAT.pack(_MAGIC, _ASK, peer.nonce)
 
-    def heard(self, address: str, data: bytes, now: float) -> bytes:
+    def receive(self, address: str, data: bytes, now: float) -> bytes:
         """Takes in a packet from an address; returns what to answer, empty for nothing.
 
         Only peers are answered, and an answer is no longer than the probe.
@@ -92,7 +92,7 @@ class Probes:
             peer.nonce = b""
             peer.misses, peer.answers = 0, peer.answers + 1
             peer.round_trip = now - peer.sent
-            if peer.state is State.UNHEARD or peer.answers >= ANSWERS:
+            if peer.state is State.UNANSWERED or peer.answers >= ANSWERS:
                 peer.state = State.UP
         return b""
 

@@ -60,7 +60,7 @@ class Tunnels:
         self._client, self._own, self._own_node = client, own, own_node
         self._ovs, self._recorder, self._number = ovs, recorder, number
         self._probes = Probes(os.urandom)
-        self._said: Mapping[str, State] = {}
+        self._reported: Mapping[str, State] = {}
         self._queue = queue.Queue[str](resources.NODES.kind)
         self._transport: asyncio.DatagramTransport | None = None
         ovs.subscribe("Port", lambda *_: self._queue.add(own.name))
@@ -101,22 +101,22 @@ class Tunnels:
         local = (self._own.encap_ips[0], self._number)
         try:
             self._transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Receiver(self._heard), local_addr=local
+                lambda: _Receiver(self._receive), local_addr=local
             )
         except OSError as error:
             log.warning("cannot probe other nodes from %s port %d: %s", *local, error.strerror)
 
-    def _heard(self, data: bytes, address: str) -> None:
-        answer = self._probes.heard(address, data, _now())
+    def _receive(self, data: bytes, address: str) -> None:
+        answer = self._probes.receive(address, data, _now())
         if answer and self._transport is not None:
             self._transport.sendto(answer, (address, self._number))
 
     def _compare(self) -> None:
         """Reports what has changed since the last round."""
-        states, before = self._probes.states(), self._said
+        states, before = self._probes.states(), self._reported
         if states == before:
             return
-        self._said = states
+        self._reported = states
         lost = [name for name, state in states.items() if state is State.DOWN]
         lost = [name for name in lost if before.get(name) is not State.DOWN]
         back = [name for name, state in states.items() if state is State.UP]
@@ -154,7 +154,7 @@ class Tunnels:
 
     def check(self) -> None:
         """Has the Node's condition compared with what it should be."""
-        if self._number and self._said:
+        if self._number and self._reported:
             self._queue.add(self._own.name)
 
     @property
@@ -173,11 +173,11 @@ class Tunnels:
 
 
 class _Receiver(asyncio.DatagramProtocol):
-    def __init__(self, heard: Callable[[bytes, str], None]) -> None:
-        self._heard = heard
+    def __init__(self, receive: Callable[[bytes, str], None]) -> None:
+        self._receive = receive
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        self._heard(data, str(addr[0]))
+        self._receive(data, str(addr[0]))
 
     def error_received(self, exc: Exception) -> None:
         """A probe that cannot be sent is one without an answer."""
@@ -193,14 +193,14 @@ def condition(states: Mapping[str, State], before: Mapping[str, Any], now: str) 
     `before` is the present condition, `now` the time (RFC 3339).
     """
     down = [name for name, state in states.items() if state is State.DOWN]
-    unheard = [name for name, state in states.items() if state is State.UNHEARD]
+    unanswered = [name for name, state in states.items() if state is State.UNANSWERED]
     status, reason, message = "True", "AllAnswer", "all other nodes answer over the underlay"
     if down:
         status, reason = "False", "NodesUnreachable"
         message = f"{named(down)} not answering over the underlay"
-    elif unheard:
+    elif unanswered:
         status, reason = "Unknown", "NeverAnswered"
-        message = f"{named(unheard)} not answering yet: an older agent, or a firewall"
+        message = f"{named(unanswered)} not answering yet: an older agent, or a firewall"
     fields = (names.TUNNELS_CONDITION, status, reason, message)
     return conditions.of_node(fields, before, now)
 

@@ -85,15 +85,15 @@ class Session(asyncio.Protocol):
         """The flows of each cookie, and the packets that they have counted.
 
         Raises Unavailable."""
-        asked: dict[int, int] = {}
+        requested: dict[int, int] = {}
 
         def make(cookie: int, xid: int) -> bytes:
-            asked[xid] = cookie
+            requested[xid] = cookie
             return flows.aggregate(cookie, xid)
 
         self.send(functools.partial(make, cookie) for cookie in cookies)
         await self.barrier()  # the switch answers in order
-        return {cookie: self._counted.pop(xid, (0, 0)) for xid, cookie in asked.items()}
+        return {cookie: self._counted.pop(xid, (0, 0)) for xid, cookie in requested.items()}
 
     def close(self, why: str = "closed") -> None:
         """End the connection; `why` is the reason that others see."""

@@ -45,7 +45,7 @@ class Replica:
     ) -> None:
         self.address = address
         self.database = database
-        self._wanted = tuple(tables)
+        self._tables = tuple(tables)
         self._observed = tuple(observed)
         self._observers: list[Observer] = []
         self._probe = probe
@@ -244,7 +244,7 @@ class Replica:
         link = await session.Session.connect(self.address, self._notified, probe=self._probe)
         try:
             scheme = schema.Schema.parse(await link.call("get_schema", [self.database]))
-            fresh = contents.Contents(self._wanted, scheme)
+            fresh = contents.Contents(self._tables, scheme)
 
             def install(everything: Json) -> None:
                 fresh.patch(everything)

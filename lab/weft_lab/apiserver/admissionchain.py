@@ -53,14 +53,14 @@ class Chain:
         """
         if not target.is_repeated:
             return write(body)
-        said = list(target.warnings)
+        warnings = list(target.warnings)
         try:
             async with asyncio.timeout(_PATIENCE):
                 while True:
                     try:
                         return write(deepcopy(body))
                     except webhooks.Unanswered as pending:
-                        target.warnings[:] = said
+                        target.warnings[:] = warnings
                         await self.webhooks.ask(target, pending)
         except TimeoutError:
             raise status.too_late() from None

@@ -365,10 +365,10 @@ async def _body(http: web.BaseRequest) -> request.Body:
     return request.parse_body(data, media)
 
 
-def _object(said: Any) -> dict[str, Any]:
-    if not isinstance(said, dict):
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise status.bad_request("the body must be an object")
-    return said
+    return value
 
 
 def _agent(http: web.BaseRequest) -> str:

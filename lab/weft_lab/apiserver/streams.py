@@ -71,7 +71,7 @@ class _Bookmarks:
 
     def __init__(self, empty: Object, is_enabled: bool) -> None:
         self._empty = empty
-        self.wanted = is_enabled
+        self.is_enabled = is_enabled
 
     def line(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         meta: dict[str, object] = {"resourceVersion": str(revision)}
@@ -95,7 +95,7 @@ def _begin(
     if initial or ("sendInitialEvents" not in query and revision == 0):
         watcher.revision = cluster.store.revision
         lines = [watch.frame("ADDED", watcher.encode(item)) for item in chosen.choose(collection)]
-        if initial and bookmarks.wanted:
+        if initial and bookmarks.is_enabled:
             lines.append(bookmarks.line(watcher.revision, _INITIAL_END))
         return b"".join(lines)
     if revision == 0:
@@ -134,7 +134,7 @@ async def _pump(
         except TimeoutError:
             if loop.time() >= bookmark:
                 bookmark = _next_bookmark(loop.time(), end)
-                if bookmarks.wanted:
+                if bookmarks.is_enabled:
                     seen = max(cluster.hub.revision, watcher.revision)
                     await response.write(watcher.take() + bookmarks.line(seen))
             if loop.time() >= end:

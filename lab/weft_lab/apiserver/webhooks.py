@@ -238,9 +238,9 @@ def verdict(name: str, answer: bytes, uid: str) -> Verdict:
     return Verdict(_denied(name, response.get("status")), warnings)
 
 
-def _denied(name: str, said: Any) -> status.ApiError:
+def _denied(name: str, answer: Any) -> status.ApiError:
     """The refusal in the words of the webhook; what it leaves out is a bad request."""
-    found = said if isinstance(said, Mapping) else {}
+    found = answer if isinstance(answer, Mapping) else {}
     message, reason, code = (found.get(part) for part in ("message", "reason", "code"))
     refused = f'admission webhook "{name}" denied the request'
     text = next((f": {one}" for one in (message, reason) if isinstance(one, str) and one), None)

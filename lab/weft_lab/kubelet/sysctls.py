@@ -21,7 +21,7 @@ _LONGEST = 253
 
 def forbidden(pod: Object) -> str:
     """Why the pod may not run; empty if it may."""
-    for name, _ in _asked(pod):
+    for name, _ in _requested(pod):
         if len(name) > _LONGEST or not _NAME.fullmatch(name) or not _path(name).startswith("net/"):
             return f'forbidden sysctl: "{name[:_LONGEST]}" not allowlisted'
         if pod["spec"].get("hostNetwork"):
@@ -29,7 +29,7 @@ def forbidden(pod: Object) -> str:
     return ""
 
 
-def _asked(pod: Object) -> Sequence[tuple[str, str]]:
+def _requested(pod: Object) -> Sequence[tuple[str, str]]:
     listed = (pod["spec"].get("securityContext") or {}).get("sysctls") or ()
     return [(str(one.get("name", "")), str(one.get("value", ""))) for one in listed]
 
@@ -42,7 +42,7 @@ def _path(name: str) -> str:
 
 def of(pod: Object) -> dict[str, str]:
     """Paths below /proc/sys, in the order that they are set; of a pod that may run."""
-    return {_path(name): value for name, value in _asked(pod)}
+    return {_path(name): value for name, value in _requested(pod)}
 
 
 def write(values: Mapping[str, str]) -> None:

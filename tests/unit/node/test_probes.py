@@ -28,10 +28,10 @@ class Pair:
     def round(self) -> State:
         self.now += 1
         for _, probe in list(self.one.round(self.now)):
-            answer = b"" if self.cut else self.two.heard("10.0.0.1", probe, self.now)
+            answer = b"" if self.cut else self.two.receive("10.0.0.1", probe, self.now)
             if answer:
                 assert len(answer) <= len(probe)
-                assert self.one.heard("10.0.0.2", answer, self.now + 0.001) == b""
+                assert self.one.receive("10.0.0.2", answer, self.now + 0.001) == b""
         return self.one.states()["two"]
 
 
@@ -41,7 +41,7 @@ def pair() -> Pair:
 
 
 def test_a_peer_that_answers_is_up(pair: Pair) -> None:
-    assert pair.one.states() == {"two": State.UNHEARD}
+    assert pair.one.states() == {"two": State.UNANSWERED}
     assert pair.round() is State.UP
     assert pair.one.round_trips() == {"two": pytest.approx(0.001)}
 
@@ -68,28 +68,28 @@ def test_one_lost_probe_is_nothing(pair: Pair) -> None:
 def test_a_peer_that_never_answered_is_not_down(pair: Pair) -> None:
     """Its agent may be older than probes."""
     pair.cut = True
-    assert {pair.round() for _ in range(10)} == {State.UNHEARD}
+    assert {pair.round() for _ in range(10)} == {State.UNANSWERED}
 
 
 def test_strangers_and_forgers_change_nothing(pair: Pair) -> None:
     ((_, probe),) = pair.one.round(1.0)
-    answer = pair.two.heard("10.0.0.1", probe, 1.0)
-    assert pair.two.heard("10.0.0.9", probe, 1.0) == b"", "a stranger is not answered"
+    answer = pair.two.receive("10.0.0.1", probe, 1.0)
+    assert pair.two.receive("10.0.0.9", probe, 1.0) == b"", "a stranger is not answered"
     for forged in (answer[:-1] + b"x", b"x" * probes.SIZE, b"", answer + b"x", probe[:8]):
-        pair.one.heard("10.0.0.2", forged, 1.0)
-        assert pair.one.states() == {"two": State.UNHEARD}
-    pair.one.heard("10.0.0.9", answer, 1.0)
-    assert pair.one.states() == {"two": State.UNHEARD}
-    pair.one.heard("10.0.0.2", answer, 1.0)
+        pair.one.receive("10.0.0.2", forged, 1.0)
+        assert pair.one.states() == {"two": State.UNANSWERED}
+    pair.one.receive("10.0.0.9", answer, 1.0)
+    assert pair.one.states() == {"two": State.UNANSWERED}
+    pair.one.receive("10.0.0.2", answer, 1.0)
     assert pair.one.states() == {"two": State.UP}
 
 
 def test_an_old_answer_does_not_count(pair: Pair) -> None:
     ((_, probe),) = pair.one.round(1.0)
-    answer = pair.two.heard("10.0.0.1", probe, 1.0)
+    answer = pair.two.receive("10.0.0.1", probe, 1.0)
     list(pair.one.round(2.0))
-    pair.one.heard("10.0.0.2", answer, 2.0)
-    assert pair.one.states() == {"two": State.UNHEARD}
+    pair.one.receive("10.0.0.2", answer, 2.0)
+    assert pair.one.states() == {"two": State.UNANSWERED}
 
 
 def test_many_peers_are_probed_at_a_bounded_rate() -> None:

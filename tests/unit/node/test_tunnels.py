@@ -16,8 +16,18 @@ from weft.node.probes import State
     [
         ({}, "True", "AllAnswer", "all other nodes answer"),
         ({"b": State.UP}, "True", "AllAnswer", "all other nodes answer"),
-        ({"b": State.UNHEARD, "c": State.UP}, "Unknown", "NeverAnswered", "b is not answering yet"),
-        ({"b": State.UNHEARD, "c": State.DOWN}, "False", "NodesUnreachable", "c is not answering"),
+        (
+            {"b": State.UNANSWERED, "c": State.UP},
+            "Unknown",
+            "NeverAnswered",
+            "b is not answering yet",
+        ),
+        (
+            {"b": State.UNANSWERED, "c": State.DOWN},
+            "False",
+            "NodesUnreachable",
+            "c is not answering",
+        ),
     ],
 )
 def test_the_condition(states: dict[str, State], status: str, reason: str, message: str) -> None:

@@ -25,7 +25,7 @@ class NodeSubnets:
         self._allocations, self._nodes = allocations, nodes
         self._changed: dict[str, None] = {}
         self._pools: dict[str, SubnetPool] = {}  # by network, as all below
-        self._wanted: dict[str, set[str]] = {}  # nodes whose pods asked
+        self._requested: dict[str, set[str]] = {}  # nodes whose pods asked
         self._lacking: dict[str, dict[str, errors.Exhausted]] = {}  # nodes that go without
         self._awaiting: dict[str, dict[str, None]] = {}  # nodes for which some are taken back
         self._leaving: dict[str, set[str]] = {}  # nodes that give theirs back
@@ -57,13 +57,13 @@ class NodeSubnets:
     def networks(self, node: str) -> set[str]:
         """Returns the networks of which a node has or needs subnets."""
         held = {name for name, pool in self._pools.items() if pool.get(node)}
-        return held | {name for name, nodes in self._wanted.items() if node in nodes}
+        return held | {name for name, nodes in self._requested.items() if node in nodes}
 
     # What changes it
 
     def ask(self, node: str, network: str) -> None:
         """A pod of the node waits for subnets."""
-        self._wanted.setdefault(network, set()).add(node)
+        self._requested.setdefault(network, set()).add(node)
 
     def allocate(self, node: str, network: model.Network) -> tuple[model.Subnet, ...]:
         """Returns the subnets to annotate; none while its own, or another's, are taken back.
@@ -89,7 +89,7 @@ class NodeSubnets:
         annotated = {name for name, subnets in info.subnets if subnets}
         for name in annotated:
             if info.subnets_of(name) == self.known(info.name, name):
-                self._wanted.get(name, set()).discard(info.name)
+                self._requested.get(name, set()).discard(info.name)
         for name, nodes in list(self._leaving.items()):
             if info.name in nodes and name not in annotated:
                 nodes.discard(info.name)
@@ -98,7 +98,7 @@ class NodeSubnets:
 
     def forget(self, node: str) -> None:
         """Frees the subnets of a deleted Node that no pod uses."""
-        for table in (self._wanted, self._leaving):
+        for table in (self._requested, self._leaving):
             for nodes in table.values():
                 nodes.discard(node)
         for name in list(self._pools):
@@ -115,7 +115,7 @@ class NodeSubnets:
     def end(self, network: str) -> None:
         """Forgets a network that ended."""
         pool = self._pools.pop(network, None)
-        for table in (self._wanted, self._lacking, self._awaiting, self._leaving):
+        for table in (self._requested, self._lacking, self._awaiting, self._leaving):
             table.pop(network, None)
         for node in pool.nodes() if pool else ():
             self._wake(node)
@@ -129,7 +129,7 @@ class NodeSubnets:
         """Wakes the nodes without subnets; they ask again if their pods still need some."""
         waiting = {**self._awaiting.pop(network, {}), **self._lacking.pop(network, {})}
         for node in waiting:
-            self._wanted.get(network, set()).discard(node)
+            self._requested.get(network, set()).discard(node)
             self._wake(node)
 
     def _take_back(self, network: str, node: str) -> bool:
@@ -152,7 +152,7 @@ class NodeSubnets:
         """Yields nodes whose subnets no pod uses or asks for; never of the default network."""
         if network == names.DEFAULT_NETWORK:
             return
-        nodes = self._wanted.get(network, ())
+        nodes = self._requested.get(network, ())
         for node in self._pools[network].nodes():
             if node not in nodes and not self._allocations.is_held(model.Segment(network, node)):
                 yield node

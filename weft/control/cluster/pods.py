@@ -263,7 +263,7 @@ class Pods:
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
         missing = {key: allocation for key, allocation in given.items() if key not in decided}
         fresh: list[str] = []
-        for request in self._wanted(pod, decided.keys() | missing.keys()):
+        for request in self._requests(pod, decided.keys() | missing.keys()):
             key = request.attachment.key
             held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch failed, or has not come back yet
@@ -282,7 +282,7 @@ class Pods:
             fresh.append(key)
         return missing
 
-    def _wanted(self, pod: Pod, known: set[str]) -> list[AllocationRequest]:
+    def _requests(self, pod: Pod, known: set[str]) -> list[AllocationRequest]:
         """Returns the attachments that the pod asks for and that are not in `known`."""
         found = []
         for attachment in self._requested(pod):

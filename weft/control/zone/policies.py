@@ -263,7 +263,7 @@ class PolicyEnforcement:
         self._dirty |= self._rows.update(ports)
         regrouped, self._regrouped = self._regrouped, set()
         for port in ports | regrouped:
-            self._dirty |= self._groups.put(port, self._wanted(port))
+            self._dirty |= self._groups.put(port, self._groups_of(port))
         dirty, self._dirty = self._dirty, set()
         for owner in dirty:
             bound = owner.policy if isinstance(owner, groups.BoundPolicy) else None
@@ -276,7 +276,7 @@ class PolicyEnforcement:
                 for port in self._groups.ports(group):
                     self._groups.touch(port)  # the group had no row to hold it so far
 
-    def _wanted(self, key: str) -> frozenset[policy.Group]:
+    def _groups_of(self, key: str) -> frozenset[policy.Group]:
         """Returns the groups of a port: of each policy that selects it, and deny and audit groups.
 
         A port is audited only in directions in which no enforced policy isolates it.
