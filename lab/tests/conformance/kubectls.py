@@ -78,7 +78,7 @@ def _secure(api: Api) -> str:
     return str(found["clusters"][0]["cluster"]["server"])
 
 
-_AGE = re.compile(r"\b\d+m?\d*s\b")
+_AGE = re.compile(r"\b\d+(s|m(\d+s)?)\b")
 _TEMPORARY = re.compile(r"/tmp/[-A-Za-z0-9_./]+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000")
 
 

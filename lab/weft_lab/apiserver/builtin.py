@@ -193,7 +193,11 @@ def _other_groups() -> list[Resource]:
             versions=_version("io.k8s.api.coordination.v1.Lease", printers.LEASES),
             storage="v1",
             singular="lease",
-            strategy=Strategy(validate=strategies.validate_lease, unconditional_update=False),
+            strategy=Strategy(
+                strategies.default_lease,
+                validate=strategies.validate_lease,
+                unconditional_update=False,
+            ),
             create_on_update=True,
         ),
         Resource(

@@ -107,6 +107,10 @@ def validate_keys(obj: Object) -> list[status.Cause]:
         for key in obj.get(part) or {}:
             if _DATA_KEY.fullmatch(key) is None:
                 causes.append(status.wrong(f"{part}[{key}]", key, _DATA_KEY_RULE))
+    if obj.get("kind") == "ConfigMap":
+        for key in (obj.get("data") or {}).keys() & (obj.get("binaryData") or {}).keys():
+            why = "duplicate of key present in binaryData"
+            causes.append(status.wrong(f"data[{key}]", key, why))
     return causes
 
 
@@ -175,6 +179,10 @@ def validate_event(obj: Object) -> list[status.Cause]:
         why = "does not match event.namespace"
         return [status.wrong("involvedObject.namespace", namespace, why)]
     return []
+
+
+def default_lease(obj: Object) -> None:
+    obj.setdefault("spec", {})
 
 
 def validate_lease(obj: Object) -> list[status.Cause]:

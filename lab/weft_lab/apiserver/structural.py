@@ -177,21 +177,29 @@ _EMPTY: dict[str, Callable[[], Any]] = {"object": dict, "string": str}
 _META = frozenset({"apiVersion", "kind", "metadata"})
 
 
-def prune(node: Node, value: Any, path: str = "", found: list[str] | None = None) -> list[str]:
-    """Drop nulls and unknown fields, in place; returns the unknown fields."""
+def prune(
+    node: Node, value: Any, path: str = "", found: list[str] | None = None, typed: bool = False
+) -> list[str]:
+    """Drop nulls and unknown fields, in place; returns the unknown fields.
+
+    typed: whether a list or map is of a built-in type, where a null in it is an empty value; in a
+    custom one it stays in a list, and goes from a map.
+    """
     found = [] if found is None else found
     if isinstance(value, dict):
-        _prune_fields(node, value, path, found)
+        _prune_fields(node, value, path, found, typed or node.typed)
     elif isinstance(value, list) and node.items is not None:
         for place, below in enumerate(value):
             if isinstance(below, dict | list):
-                prune(node.items, below, f"{path}[{place}]", found)
-            elif below is None and not node.items.nullable and node.items.kind in _EMPTY:
+                prune(node.items, below, f"{path}[{place}]", found, typed)
+            elif below is None and typed and node.items.kind in _EMPTY:
                 value[place] = _EMPTY[node.items.kind]()
     return found
 
 
-def _prune_fields(node: Node, value: dict[str, Any], path: str, found: list[str]) -> None:
+def _prune_fields(
+    node: Node, value: dict[str, Any], path: str, found: list[str], typed: bool
+) -> None:
     properties, extra = node.properties, node.extra
     unknown: list[str] | None = None
     nulls: list[str] | None = None
@@ -201,11 +209,11 @@ def _prune_fields(node: Node, value: dict[str, Any], path: str, found: list[str]
             if not node.preserve and not (node.embedded and name in _META):
                 unknown = [*(unknown or ()), name]
         elif isinstance(below, dict | list):
-            prune(inner, below, f"{path}.{name}" if path else name, found)
+            prune(inner, below, f"{path}.{name}" if path else name, found, typed)
             if node.typed and not below and _is_left_out(node, name, inner):
                 nulls = [*(nulls or ()), name]
         elif below is None and not inner.nullable and inner.kind != "any":
-            if inner is extra and inner.kind in _EMPTY:
+            if typed and inner is extra and inner.kind in _EMPTY:
                 value[name] = _EMPTY[inner.kind]()
             else:
                 nulls = [*(nulls or ()), name]
@@ -239,7 +247,7 @@ def mistyped(node: Node, value: Any, path: str = "") -> str:
         return ""
     if not _fits(kind, value):
         return f"json: cannot unmarshal {shown(value)} into field {path or '.'} of type {kind}"
-    if node.timed and isinstance(value, str) and value and not _TIME.match(value):
+    if node.timed and not _TIME.match(value):
         return f"field {path}: {value[:40]!r} is no time in the form of RFC 3339"
     if node.encoded and (place := _broken_base64(value)) is not None:
         return f"illegal base64 data at input byte {place}"

@@ -86,3 +86,27 @@ def test_bytes_are_base64(text: str, place: int | None) -> None:
     node = structural.Node(kind="string", encoded=True)
     message = "" if place is None else f"illegal base64 data at input byte {place}"
     assert structural.mistyped(node, text) == message
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [(True, {"list": [{}], "map": {"a": ""}}), (False, {"list": [None], "map": {}})],
+)
+def test_a_null_is_empty_in_a_built_in_type_alone(typed: bool, wanted: Any) -> None:
+    node = structural.Node(
+        kind="object",
+        typed=typed,
+        properties={
+            "list": structural.Node(kind="array", items=structural.Node(kind="object")),
+            "map": structural.Node(kind="object", extra=structural.Node(kind="string")),
+        },
+    )
+    value: dict[str, Any] = {"list": [None], "map": {"a": None}}
+    assert structural.prune(node, value) == []
+    assert value == wanted
+
+
+def test_an_empty_text_is_no_time() -> None:
+    node = structural.Node(kind="string", timed=True)
+    assert "is no time" in structural.mistyped(node, "", ".renewTime")
+    assert structural.mistyped(node, "2026-01-01T00:00:00Z") == ""

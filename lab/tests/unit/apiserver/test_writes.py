@@ -276,3 +276,10 @@ async def test_strict_validation_knows_what_stands_twice(world: World) -> None:
     ignored = writes.Options(validation="Ignore", **twice)
     writes.create(world.cluster, target, config("d"), ignored)
     assert target.warnings == []
+
+
+async def test_a_key_of_a_config_map_is_of_text_or_of_bytes(world: World) -> None:
+    twice = {"metadata": {"name": "c"}, "data": {"a": "1"}, "binaryData": {"a": "MQ=="}}
+    with pytest.raises(status.ApiError) as caught:
+        world.create("configmaps", twice)
+    refused(caught, 422, "data[a]", "duplicate of key present in binaryData")
