@@ -84,13 +84,13 @@ class World(MemoryApi):
         self._count(verb, ref, before)
         return ref
 
-    def replace(self, wanted: Replacement) -> bool:
+    def replace(self, desired: Replacement) -> bool:
         """Whether the API server takes it; it does where the version is the present one."""
-        about = wanted.about
+        about = desired.about
         ref = Ref(about.resource, about.key)
         before = copy.deepcopy(self.objects.get(ref))
         meta = before["metadata"] if before is not None else {}
-        body = copy.deepcopy(dict(wanted.body))
+        body = copy.deepcopy(dict(desired.body))
         if about.uid != meta.get("uid", ""):
             return False
         if body["metadata"].get("resourceVersion") != meta.get("resourceVersion"):

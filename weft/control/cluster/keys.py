@@ -54,7 +54,7 @@ class SigningKeys:
     def set(self, published: TrustedKeys, *, has_endpoints: bool = False) -> bool:
         """Sets what the ConfigMap says; returns whether the trusted keys changed."""
         self._published, self._has_endpoints = published, has_endpoints
-        self._look()
+        self._check()
         trusted = published | TrustedKeys.parse({self.signer.id: self.signer.public})
         if trusted == self.decisions.trusted:
             return False
@@ -64,9 +64,9 @@ class SigningKeys:
     def publish_endpoints(self, *, are_written: bool) -> None:
         """Says in the ConfigMap whether all PodEndpoints are written; until then it stays."""
         self._are_endpoints_written = are_written
-        self._look()
+        self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._missing():
             self.due[self._ref(resources.CONFIGMAPS, names.SIGNING_KEYS)] = 0.0
 

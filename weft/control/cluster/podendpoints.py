@@ -86,23 +86,23 @@ class PodEndpoints:
 
     def decide(self, key: ObjectKey) -> Outcome:
         """Returns what to write of one endpoint."""
-        there, wanted = self._there.get(key), self._wanted(key)
-        if there == wanted:
+        there, desired = self._there.get(key), self._desired(key)
+        if there == desired:
             return NOTHING
         about = Subject(resources.PODENDPOINTS, key, there.uid if there is not None else "")
-        if wanted is None:
+        if desired is None:
             return Outcome((Patch(about, removes=True),))
         if there is not None:
-            wanted = replace(wanted, uid=there.uid, version=there.version)
-        return Outcome(replacements=(Replacement(about, podendpoint.render(wanted)),))
+            desired = replace(desired, uid=there.uid, version=there.version)
+        return Outcome(replacements=(Replacement(about, podendpoint.render(desired)),))
 
     def _all(self) -> set[ObjectKey]:
         return self._pods.keys() | self._there.keys()
 
     def _is_right(self, key: ObjectKey) -> bool:
-        return self._there.get(key) == self._wanted(key)
+        return self._there.get(key) == self._desired(key)
 
-    def _wanted(self, key: ObjectKey) -> PodEndpoint | None:
+    def _desired(self, key: ObjectKey) -> PodEndpoint | None:
         pod, there = self._pods.get(key), self._there.get(key)
         if pod is None or pod.is_completed or pod.host_network or not pod.node:
             self._annotated.pop(key, None)

@@ -133,14 +133,14 @@ class ApiWriter:
             if since is not None and outcome.patches:
                 self._allocating.observe(time.perf_counter() - since)
 
-    async def _replace(self, ref: Ref, wanted: Replacement) -> None:
+    async def _replace(self, ref: Ref, desired: Replacement) -> None:
         """Creates or replaces an object of weft's own.
 
         What the server answers counts at once: a change before its echo would else conflict.
         """
-        write = self._client.update if wanted.about.uid else self._client.create
+        write = self._client.update if desired.about.uid else self._client.create
         try:
-            kept = await write(ref.resource, wanted.as_object())
+            kept = await write(ref.resource, desired.as_object())
         except ApiError as error:
             if isinstance(error, NotFound | Terminating | Invalid | Forbidden) and not error.denial:
                 self._cluster.unstored(ref)
