@@ -29,13 +29,13 @@ def test_a_conflicting_nad_is_refused_at_the_door(labs: LabHouse) -> None:
 
     refusal = refused(labs, found["kubeconfig"], second)
     assert ASKED in refusal
-    said = refusal.partition(ASKED)[2].strip()
-    assert "blue" in said
+    message = refusal.partition(ASKED)[2].strip()
+    assert "blue" in message
     assert not kubectl("get", "network-attachment-definitions", "-n", "other", "-o", "name")
 
     kubectl("delete", weft)
     kubectl.apply(second)
-    assert kubectl.event("second", "InvalidConfig", "other").strip() == said
+    assert kubectl.event("second", "InvalidConfig", "other").strip() == message
 
 
 def refused(labs: LabHouse, kubeconfig: str, obj: objects.Object) -> str:

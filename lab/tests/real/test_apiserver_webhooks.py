@@ -68,8 +68,8 @@ async def test_a_refusal_has_the_words_of_the_webhook(
 ) -> None:
     await configure(api, webhook, "deny")
     code, found = await send(api, "POST", MAPS, config("m"))
-    said = 'admission webhook "a.example.com" denied the request: it may not be'
-    assert (code, found["reason"], found["message"]) == (422, "Invalid", said)
+    message = 'admission webhook "a.example.com" denied the request: it may not be'
+    assert (code, found["reason"], found["message"]) == (422, "Invalid", message)
     assert (await send(api, "GET", f"{MAPS}/m"))[0] == 404
     (asked,) = webhook.reviews()
     assert asked["request"]["object"]["metadata"]["name"] == "m"

@@ -275,11 +275,11 @@ class Api:
         if http.method not in ("PUT", "PATCH"):
             raise status.method_not_allowed()
 
-        def write(said: Any) -> tuple[store.Item, bool]:
+        def write(sent: Any) -> tuple[store.Item, bool]:
             if http.method == "PATCH":
-                return patches.patch(cluster, target, http.content_type, said, options)
+                return patches.patch(cluster, target, http.content_type, sent, options)
             is_new = (target.namespace, target.name) not in cluster.collection(resource).items
-            return writes.update(cluster, target, _object(said), options), is_new
+            return writes.update(cluster, target, _object(sent), options), is_new
 
         item, is_new = await self._chain.carry_out(target, write, body.value)
         await cluster.journal.durable()

@@ -83,5 +83,5 @@ def test_options_are_those_of_the_query() -> None:
     asked = {"fieldManager": "me", "fieldValidation": "Strict", "dryRun": "All", "pretty": "1"}
     found = {"apiVersion": "meta.k8s.io/v1", "dryRun": ["All"]}
     assert admissionchain.options("DELETE", asked) == {**found, "kind": "DeleteOptions"}
-    said = {"fieldManager": "me", "fieldValidation": "Strict"}
-    assert admissionchain.options("UPDATE", asked) == {**found, **said, "kind": "UpdateOptions"}
+    named = {"fieldManager": "me", "fieldValidation": "Strict"}
+    assert admissionchain.options("UPDATE", asked) == {**found, **named, "kind": "UpdateOptions"}

@@ -30,14 +30,14 @@ def test_what_is_allowed_may_come_with_warnings() -> None:
 
 def test_a_refusal_has_the_words_of_the_webhook() -> None:
     refused = 'admission webhook "w" denied the request'
-    said = {"code": 422, "reason": "Invalid", "message": "no"}
-    assert refusal(**said) == (422, "Invalid", f"{refused}: no")
+    answer = {"code": 422, "reason": "Invalid", "message": "no"}
+    assert refusal(**answer) == (422, "Invalid", f"{refused}: no")
     assert refusal(reason="Forbidden") == (400, "Forbidden", f"{refused}: Forbidden")
     assert refusal(code=200) == (400, "", f"{refused} without explanation")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"{", "unexpected end"),
         (b"[]", "webhook response was absent"),
@@ -47,7 +47,7 @@ def test_a_refusal_has_the_words_of_the_webhook() -> None:
         (answer(allowed=True).replace(b"/v1", b"/v9"), "got admission.k8s.io/v9"),
     ],
 )
-def test_an_answer_that_is_no_review_is_reported(text: bytes, said: str) -> None:
+def test_an_answer_that_is_no_review_is_reported(text: bytes, message: str) -> None:
     with pytest.raises(webhooks.Unusable) as caught:
         verdict("w", text, "u")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
