@@ -135,6 +135,7 @@ RETIRED_WORDS = {
     "heed": "apply",
     "holdings": "allocations",
     "noted": "annotated, or contents of an annotation",
+    "said": "message, output, response or event",
     "silence": "idle timeout, or close",
     "tell": "notify, report or emit",
     "teller": "descriptor",
@@ -143,6 +144,7 @@ RETIRED_WORDS = {
     "twins": "duplicates",
     "voice": "device",
     "voices": "devices",
+    "wanted": "desired, requested or expected",
     "wish": "request or desired",
     "wishes": "requests or desired",
 }

@@ -205,7 +205,7 @@ def play(steps: Iterable[Step]) -> state.Zone:
     return made
 
 
-def wanted(made: state.Zone) -> dict[rows.RowKey, rows.Row]:
+def desired(made: state.Zone) -> dict[rows.RowKey, rows.Row]:
     nb, sb = made.desired()
     return {(row.table, row.key): row for row in (*nb, *sb)}
 
@@ -224,16 +224,16 @@ def test_any_way_to_the_same_objects_ends_in_the_same_rows(
         STEPS[index][1](live)
         if flush:
             database.apply(live.changes())
-            assert database.rows == wanted(live)
+            assert database.rows == desired(live)
     database.apply(live.changes())
-    assert database.rows == wanted(live)
+    assert database.rows == desired(live)
 
     last = {STEPS[index][0]: STEPS[index][1] for index, _ in picks}
     others = list(last.values())
     random.shuffle(others)
     for order in (list(last.values()), list(reversed(last.values())), others):
         again = play(order)
-        assert wanted(again) == database.rows
+        assert desired(again) == database.rows
         assert again.advertised() == live.advertised()
 
 
