@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -161,7 +162,8 @@ def middle(runs: list[dict[str, float]], *, by: str) -> dict[str, float]:
 
 
 @contextmanager
-def process(*arguments: str, pass_fds: tuple[int, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
+def process(*arguments: str, logs: bytes = b"", pass_fds: tuple[int, ...] = ()) -> Iterator[int]:
+    """The pid of a process that has logged `logs`. The rest is read: a full pipe would stop it."""
     child = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         stdin=subprocess.DEVNULL,
@@ -169,11 +171,18 @@ def process(*arguments: str, pass_fds: tuple[int, ...] = ()) -> Iterator[subproc
         pass_fds=pass_fds,
         cwd=ROOT,
     )
+    assert child.stderr is not None
+    rest = threading.Thread(target=child.stderr.read)
     try:
-        yield child
+        while logs and logs not in child.stderr.readline():
+            assert child.poll() is None, f"{' '.join(arguments)} ended before it logged {logs!r}"
+        rest.start()
+        yield child.pid
     finally:
         child.send_signal(signal.SIGTERM)
-        child.communicate()
+        child.wait()
+        if rest.ident is not None:
+            rest.join()
 
 
 @contextmanager
@@ -193,12 +202,8 @@ def api_server(folder: Path) -> Iterator[Path]:
 def cluster_manager(kubeconfig: Path) -> Iterator[int]:
     """The pid of a cluster manager that is in charge."""
     arguments = ["cluster-manager", "--kubeconfig", str(kubeconfig)]
-    with process("weft.cli.main", *arguments) as child:
-        assert child.stderr is not None
-        for line in child.stderr:
-            if b"in charge" in line:
-                break
-        yield child.pid
+    with process("weft.cli.main", *arguments, logs=b"in charge") as pid:
+        yield pid
 
 
 def resident(pid: int) -> float:
