@@ -38,8 +38,9 @@ def defined(access: Access) -> Iterator[Access]:
         access.wait("condition=Established", f"crd/{crd(path)['metadata']['name']}")
     is_installed = chart.is_installed(access)
     yield access
-    for path in () if is_installed else MANIFESTS:
-        access.kubectl("delete", "--ignore-not-found", "-f", str(path))
+    if not is_installed:
+        for path in MANIFESTS:
+            access.kubectl("delete", "--ignore-not-found", "-f", str(path))
 
 
 @pytest.mark.parametrize("path", CRDS, ids=lambda path: path.stem)

@@ -5,35 +5,20 @@ tests/support/keptroutes.py says what each scenario does.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import scenario
+
 pytestmark = pytest.mark.real
-ROOT = Path(__file__).parents[2]
 BOTH = {"IPv4": ["net1", "net2"], "IPv6": ["net1", "net2"]}
 FIRST = {"IPv4": ["net1"], "IPv6": ["net1"]}
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    file = tmp_path_factory.mktemp("routes") / "seen.json"
-    namespaces = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
-    script = str(ROOT / "tests/support/keptroutes.py")
-    done = subprocess.run(
-        [*namespaces, sys.executable, script, str(file)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    return scenario.run("tests/support/keptroutes.py", tmp_path_factory.mktemp("routes"), 240)
 
 
 def test_a_device_that_is_made_again_takes_no_route_from_the_other(seen: dict[str, Any]) -> None:

@@ -366,6 +366,22 @@ async def test_without_the_kind_pods_get_their_networks_and_the_manager_says_wha
     assert endpoints(api) == whole(api)
 
 
+def refuse_endpoint_of_a(
+    api: MemoryApi, monkeypatch: pytest.MonkeyPatch, error: errors.ApiError
+) -> asyncio.Event:
+    """Has the server refuse to create pod a's endpoint; returns what is set when it does."""
+    refused = asyncio.Event()
+
+    async def create(res: Any, obj: Any) -> Any:
+        if res is PODENDPOINTS and obj["metadata"]["name"] == "a":
+            refused.set()
+            raise error
+        return await MemoryApi.create(api, res, obj)
+
+    monkeypatch.setattr(api, "create", create)
+    return refused
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -378,16 +394,9 @@ async def test_without_the_kind_pods_get_their_networks_and_the_manager_says_wha
 async def test_one_that_the_server_refuses_keeps_agents_waiting_for_no_other(
     monkeypatch: pytest.MonkeyPatch, error: errors.ApiError
 ) -> None:
-    api, refused = filled("a", "b"), asyncio.Event()
+    api = filled("a", "b")
     await objects_of.manage(api)
-
-    async def create(res: Any, obj: Any) -> Any:
-        if res is PODENDPOINTS and obj["metadata"]["name"] == "a":
-            refused.set()
-            raise error
-        return await MemoryApi.create(api, res, obj)
-
-    monkeypatch.setattr(api, "create", create)
+    refused = refuse_endpoint_of_a(api, monkeypatch, error)
     async with objects_of.managed(api, OPTIONS) as manager:
         async with asyncio.timeout(PATIENCE):
             await refused.wait()
@@ -401,17 +410,10 @@ async def test_one_that_the_server_refuses_keeps_agents_waiting_for_no_other(
 
 
 async def test_without_the_right_to_write_any_agents_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    api, refused = filled("a"), asyncio.Event()
+    api = filled("a")
     await objects_of.manage(api)
     text = 'podendpoints is forbidden: User "weft" cannot create resource "podendpoints"'
-
-    async def create(res: Any, obj: Any) -> Any:
-        if res is PODENDPOINTS:
-            refused.set()
-            raise errors.Forbidden(403, "Forbidden", text)
-        return await MemoryApi.create(api, res, obj)
-
-    monkeypatch.setattr(api, "create", create)
+    refused = refuse_endpoint_of_a(api, monkeypatch, errors.Forbidden(403, "Forbidden", text))
     async with objects_of.managed(api, OPTIONS) as manager:
         async with asyncio.timeout(PATIENCE):
             await refused.wait()

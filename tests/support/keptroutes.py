@@ -254,11 +254,11 @@ class Late:
         return found
 
 
-async def main() -> dict[str, Any]:
+async def main(folder: Path) -> dict[str, Any]:
     scenarios = (replaced, unplugged, deleted, busy, refused, own, vanished)
-    folder = Path(sys.argv[1]).parent
     return {each.__name__: await play(each, folder) for each in scenarios}
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps(asyncio.run(main())))
+    place = Path(sys.argv[1])
+    (place / "seen.json").write_text(json.dumps(asyncio.run(main(place))))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import scenario
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.real
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +18,7 @@ def seen(
     toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """What the scenario of lab/tests/support/guests.py saw in namespaces of its own."""
-    folder = tmp_path_factory.mktemp("guests")
-    namespaces = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--mount"]
-    namespaces += ["--mount-proc", "--fork", "--kill-child"]
-    script = str(ROOT / "lab/tests/support/guests.py")
-    done = subprocess.run(
-        [*namespaces, sys.executable, script, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads((folder / "seen.json").read_text())
-    return found
+    return scenario.run("lab/tests/support/guests.py", tmp_path_factory.mktemp("guests"), 600)
 
 
 def test_a_lease_brings_address_and_mtu_and_no_default_route(seen: dict[str, Any]) -> None:

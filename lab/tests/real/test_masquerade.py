@@ -5,19 +5,14 @@ Addresses 10.9.0.5 and 10.9.0.6 are those of pods; 10.9.0.1 is another's.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import scenario
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.real
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -26,19 +21,7 @@ def seen(
 ) -> dict[str, Any]:
     """What the scenario of lab/tests/support/masquerade.py saw in namespaces of its own."""
     folder = tmp_path_factory.mktemp("masquerade")
-    namespaces = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--mount"]
-    namespaces += ["--mount-proc", "--fork", "--kill-child"]
-    script = str(ROOT / "lab/tests/support/masquerade.py")
-    done = subprocess.run(
-        [*namespaces, sys.executable, script, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads((folder / "seen.json").read_text())
-    return found
+    return scenario.run("lab/tests/support/masquerade.py", folder, 240)
 
 
 def test_without_ports_every_port_is_the_guests(seen: dict[str, Any]) -> None:
