@@ -16,7 +16,7 @@ from typing import Any
 import typer.main
 
 from tools import annotationkeys
-from weft import reasons
+from weft import eventreasons, reasons
 from weft.api import netfields
 from weft.app import settings
 from weft.cli import main
@@ -135,7 +135,7 @@ def events_page() -> str:
             article = "an" if about[0] in "AEIOU" else "a"
             lines += ["", f"{'###' if part else '##'} At {article} {about}", ""]
             rows = (
-                (f"`{one}`" + ("" if one.type == reasons.WARNING else f" ({one.type})"), *case)
+                (f"`{one}`" + ("" if one.type == eventreasons.WARNING else f" ({one.type})"), *case)
                 for one in found
                 if one.about == about
                 for case in one.cases

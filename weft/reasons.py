@@ -6,35 +6,8 @@ so no Event lacks an explanation. In a message, "…" stands for what differs.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
-
-NORMAL, WARNING = "Normal", "Warning"
-
-NAD, POD, POLICY, NODE = "NetworkAttachmentDefinition", "Pod", "MultiNetworkPolicy", "Node"
-NAMESPACE = "Namespace"
-
-
-class EventReason(StrEnum):
-    """`about` is the kind of the object, `type` is Normal or Warning.
-
-    `cases` are what a message says, and as Markdown what that means and what to do.
-    `lasts`: it tells of a state; if the server has the Event already, its count stays.
-    """
-
-    about: str
-    type: str
-    cases: tuple[tuple[str, str], ...]
-
-    @property
-    def lasts(self) -> bool:
-        return False
-
-    def __new__(cls, name: str, about: str, type: str, *cases: tuple[str, str]) -> Self:
-        one = str.__new__(cls, name)
-        one._value_ = name
-        one.about, one.type, one.cases = about, type, cases
-        return one
+from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, WARNING
+from weft.eventreasons import EventReason as EventReason
 
 
 class Reason(EventReason):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.reasons import NORMAL, POD, WARNING, EventReason
+from weft.eventreasons import NORMAL, POD, WARNING, EventReason
 
 VM = "VirtualMachine"
 EITHER = "Pod and VirtualMachine"
