@@ -94,6 +94,10 @@ ALL = (
         "Multus: the interface, addresses and MAC of each attachment",
     ),
     Key(
+        *(names.CLAIM_VM, "IPAMClaim", OTHERS, "label: name of a virtual machine"),
+        "the virtual machine that it keeps addresses for",
+    ),
+    Key(
         *(names.VM_NAME, "Pod", OTHERS, "label"),
         "KubeVirt: the virtual machine of a virt-launcher pod",
     ),

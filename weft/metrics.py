@@ -81,6 +81,10 @@ class Metric(StrEnum):
         *("network_members", MANAGER, GAUGE, "Attachments of pods on a network."),
         "network",
     )
+    NETWORK_SIZE = (
+        *("network_addresses_size", MANAGER, GAUGE, "Addresses that pods get in turn, likewise."),
+        *("network", "subnet"),
+    )
     NETWORK_USED = (
         *("network_addresses_used", MANAGER, GAUGE, "Addresses in use, by family's subnets."),
         *("network", "subnet"),
@@ -88,6 +92,17 @@ class Metric(StrEnum):
     NETWORK_FREE = (
         *("network_addresses_free", MANAGER, GAUGE, "Addresses that are free, likewise."),
         *("network", "subnet"),
+    )
+    NETWORK_LASTS = (
+        *("network_addresses_last_seconds", MANAGER, GAUGE),
+        "Seconds until no address is free, at the earliest, at the rate of the last seven days; "
+        "absent if no more are in use than before.",
+        "network",
+    )
+    NETWORK_UNUSED = (
+        *("network_claims_unused", MANAGER, GAUGE),
+        "IPAMClaims that keep addresses that no pod uses.",
+        "network",
     )
     NETWORK_CONDITION = (
         *("network_condition", MANAGER, GAUGE, "1: a condition of a network is true, 0: false."),

@@ -30,6 +30,8 @@ SIGNING_KEY = "weft-pod-networks-key"
 SIGNING_KEYS = "weft-pod-networks-keys"
 # KubeVirt's label on a virt-launcher pod; its value is the virtual machine's name.
 VM_NAME = "vm.kubevirt.io/name"
+# Label of KubeVirt's IPAM controller on an IPAMClaim; its value is the virtual machine's name.
+CLAIM_VM = "kubevirt.io/vm"
 # weft's annotation on a NAD: the configuration that was accepted last. Zones read this one, so an
 # edit that breaks a NAD does not break running pods.
 ACCEPTED_CONFIG = "weft/accepted-config"

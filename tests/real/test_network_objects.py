@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,6 +33,18 @@ class User:
     async def make(self, res: resources.Resource, obj: dict[str, Any]) -> None:
         del obj["metadata"]["uid"]
         await self.api.create(res, {**obj, "apiVersion": res.api_version, "kind": res.kind})
+
+    async def weft(self, *arguments: str, ok: bool = True) -> str:
+        """Runs a command of weft; returns its output and complaints."""
+        done = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "weft.cli.main", *arguments),
+            *("--kubeconfig", str(self.kubectl.kubeconfig)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await done.communicate()
+        assert (done.returncode == 0) is ok, output.decode()
+        return output.decode()
 
     async def shows(self, path: str, value: object) -> None:
         """Returns when the object of network blue shows this value."""
@@ -77,23 +90,15 @@ async def test_the_table(user: User) -> None:
 
 async def test_the_command_lists_the_same(user: User) -> None:
     await user.shows("freeAddresses", 6)
-    argv = ("networks", "--kubeconfig", str(user.kubectl.kubeconfig))
-    done = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "weft.cli.main", *argv), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await done.communicate()
-    assert done.returncode == 0
-    head, row = output.decode().splitlines()
+    head, row = (await user.weft("networks")).splitlines()
     assert head.split()[0] == "NETWORK"
     assert row.split() == [
         "blue",
         "layer2",
         "10.1.0.0/29",
         "default/blue",
-        "0",
-        "0",
-        "0",
-        "6",
+        *("0", "0"),
+        *("6", "0", "6", "-"),
         "ok",
     ]
 
@@ -141,3 +146,35 @@ async def test_a_nad_that_was_never_valid_says_why_in_an_object(user: User) -> N
     await user.kubectl("delete", "net-attach-def", "bad", "worse")
     for name in ("red", own):
         await user.kubectl("wait", f"wnet/{name}", "--for=delete", "--timeout=60s")
+
+
+async def test_the_command_lists_who_holds_addresses(user: User) -> None:
+    """But of a namespace that holds none it lists none, and of a network that is not there it says
+    so."""
+    await user.make(resources.PODS, cluster_world.pod("one"))
+    await user.shows("usedAddresses", 1)
+    head, row, *more = (await user.weft("ip", "--network", "blue")).splitlines()
+    assert head.split() == [
+        "NETWORK",
+        "ADDRESS",
+        "MAC",
+        "HOLDER",
+        "CLAIM",
+        "NODE",
+        "SINCE",
+        "UNUSED",
+    ]
+    assert row.split()[:6] == [
+        *("blue", "10.1.0.1/29", "0a:58:0a:01:00:01"),
+        *("Pod:default/one", "-", "node1"),
+    ]
+    assert row.split()[7] == "-"
+    assert not more
+    (one,) = json.loads(await user.weft("ip", "-o", "json"))
+    assert (one["held_by"], one["address"], one["unused"]) == ("Pod default/one", "10.1.0.1/29", "")
+    assert await user.weft("ip", "-n", "elsewhere") == "No address is held.\n"
+    assert "networks: blue" in await user.weft("ip", "--network", "red", ok=False)
+    await user.api.delete(resources.NODES, "node1")
+    (one,) = json.loads(await user.weft("ip", "--unused", "-o", "json"))
+    assert one["unused"] == "NodeGone"
+    assert "kubectl delete pod one -n default --force" in one["message"]

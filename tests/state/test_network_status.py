@@ -11,7 +11,7 @@ from tests.support.manager_state import NOW, Manager, World
 from weft import names
 from weft.control.cluster import networkstatuses
 from weft.control.cluster.outcome import Ref
-from weft.kube.resources import NADS, NETWORKS, NODES, PODS
+from weft.kube.resources import IPAMCLAIMS, NADS, NETWORKS, NODES, PODS
 from weft.metrics import Metric
 from weft.model import ObjectKey
 from weft.reasons import Reason
@@ -148,7 +148,7 @@ def test_a_nad_that_is_invalid_from_its_birth(life: Life) -> None:
     (nad,) = life.status("red")["networkAttachmentDefinitions"]
     assert (nad["name"], nad["accepted"]) == ("default/bad", False)
     assert "10.9.0.0/33" in nad["message"]
-    figures = life.manager.cluster.figures()[Metric.NETWORK_CONDITION]
+    figures = life.manager.cluster.figures(NOW)[Metric.NETWORK_CONDITION]
     assert isinstance(figures, dict)
     assert {at: value for at, value in figures.items() if at[0] == "red"} == {
         ("red", "Accepted"): 0.0
@@ -293,3 +293,59 @@ def test_a_network_goes_with_a_nad_that_became_invalid_while_no_manager_ran(life
     life.world.remove(NADS, "default/blue")
     life.hears(Ref(NADS, ObjectKey.parse("default/blue")))
     assert life.world.all(NETWORKS) == {}
+
+
+def claim(*ips: str, created: str = "2026-01-30T08:00:00Z") -> dict[str, Any]:
+    meta = {"name": "vm.blue", "namespace": "default", "uid": "c", "creationTimestamp": created}
+    spec = {"network": "blue", "interface": "net1"}
+    return {"metadata": meta, "spec": spec, "status": {"ips": list(ips)}}
+
+
+def made_on(day: str, name: str, networks: object = "blue") -> dict[str, Any]:
+    made = objects_of.pod(name, networks)
+    made["metadata"]["creationTimestamp"] = f"{day}T08:00:00Z"
+    return made
+
+
+def test_allocations_are_counted_by_the_day_of_their_holders(life: Life) -> None:
+    life.edit("default/blue", subnets="10.1.0.0/29", allowPersistentIPs=True)
+    life.hears(life.world.put(PODS, made_on("2026-01-01", "old")))
+    life.hears(life.world.put(PODS, made_on("2026-01-31", "young")))
+    life.hears(life.world.put(IPAMCLAIMS, claim("10.1.0.6/29")))
+    requested = [{"name": "blue", "ipam-claim-reference": "vm.blue"}]
+    life.hears(life.world.put(PODS, made_on("2026-02-01", "launcher", requested)))
+    assert life.status()["allocationsByDay"] == [
+        {"day": "2026-01-01", "allocations": 1},
+        {"day": "2026-01-30", "allocations": 1},  # of the claim, whatever pod uses it
+        {"day": "2026-01-31", "allocations": 1},
+    ]
+    assert (life.status()["sizeAddresses"], life.status()["usedAddresses"]) == (6, 3)
+    life.world.remove(PODS, "default/young")
+    life.hears(Ref(PODS, ObjectKey.parse("default/young")))
+    life.world.remove(IPAMCLAIMS, "default/vm.blue")
+    life.hears(Ref(IPAMCLAIMS, ObjectKey.parse("default/vm.blue")))
+    assert life.status()["allocationsByDay"] == [{"day": "2026-01-01", "allocations": 1}]
+
+
+def test_metrics_say_how_long_the_addresses_last(life: Life) -> None:
+    assert Metric.NETWORK_LASTS in life.manager.cluster.figures(NOW)
+    assert life.manager.cluster.figures(NOW)[Metric.NETWORK_LASTS] == {}
+    for number in range(2):
+        life.hears(life.world.put(PODS, made_on("2026-01-31", f"pod{number}")))
+    figures = life.manager.cluster.figures(NOW)
+    assert figures[Metric.NETWORK_SIZE] == {("blue", "10.1.0.0/29"): 6}
+    assert figures[Metric.NETWORK_LASTS] == {("blue",): 4 * 86400}, "four are free, one a day"
+    later = life.manager.cluster.figures("2026-03-01T00:00:00Z")
+    assert later[Metric.NETWORK_LASTS] == {}, "nothing was added for a week"
+
+
+def test_metrics_count_claims_that_no_pod_uses(life: Life) -> None:
+    life.edit("default/blue", subnets="10.1.0.0/29", allowPersistentIPs=True)
+    life.hears(life.world.put(IPAMCLAIMS, claim("10.1.0.6/29")))
+    assert life.manager.cluster.figures(NOW)[Metric.NETWORK_UNUSED] == {("blue",): 1}
+    requested = [{"name": "blue", "ipam-claim-reference": "vm.blue"}]
+    life.hears(life.world.put(PODS, made_on("2026-02-01", "launcher", requested)))
+    assert life.manager.cluster.figures(NOW)[Metric.NETWORK_UNUSED] == {("blue",): 0}
+    life.world.remove(PODS, "default/launcher")
+    life.hears(Ref(PODS, ObjectKey.parse("default/launcher")))
+    assert life.manager.cluster.figures(NOW)[Metric.NETWORK_UNUSED] == {("blue",): 1}

@@ -15,7 +15,7 @@ What others than the owner declare never makes a condition false:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -58,7 +58,8 @@ Condition = kubernetes.Condition[NetworkReason]
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """How full the subnets of one family are; `free` counts addresses that are allocated in turn.
+    """How full the subnets of one family are; `size` and `free` count addresses that are allocated
+    in turn.
 
     `subnet` is a list with commas, as a NAD has it.
     """
@@ -66,6 +67,7 @@ class Subnet:
     subnet: str
     used: int
     free: int
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class NetworkFindings:
     """What the status of a network is made from.
 
     `network`: None if no valid NAD declares it, or no id is free. `problem` says which, or what is
-    wrong with the NAD that owns it.
+    wrong with the NAD that owns it. `days`: its allocations by the day on which their holders were
+    created, the latest days (`alloc.forecast`).
     """
 
     name: str
@@ -124,6 +127,7 @@ class NetworkFindings:
     nads: tuple[NadStatus, ...] = ()
     nodes: tuple[Node, ...] = ()
     usage: tuple[Subnet, ...] = ()
+    days: Mapping[str, int] = field(default_factory=dict)
     edits: tuple[Edit, ...] = ()
 
     @property
@@ -222,6 +226,10 @@ def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
         "servingNodes": sum(1 for each in found.nodes if not each.problem),
         "usedAddresses": scarce.used if scarce is not None else 0,
         "freeAddresses": scarce.free if scarce is not None else 0,
+        "sizeAddresses": scarce.size if scarce is not None else 0,
+        "allocationsByDay": [
+            {"day": day, "allocations": number} for day, number in found.days.items()
+        ],
         "addresses": [_usage(each) for each in found.usage],
         "networkAttachmentDefinitions": [_nad(each) for each in found.nads[:MAX_LISTED]],
         "nodes": [_node(each) for each in found.nodes[:MAX_NODES]],
@@ -231,7 +239,7 @@ def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
 
 
 def _usage(each: Subnet) -> dict[str, object]:
-    return {"subnet": each.subnet, "used": each.used, "free": each.free}
+    return {"subnet": each.subnet, "size": each.size, "used": each.used, "free": each.free}
 
 
 def _nad(each: NadStatus) -> dict[str, object]:
@@ -279,3 +287,9 @@ def _few(items: list[str]) -> Iterator[str]:
 def network_of(status: Mapping[str, Any]) -> str:
     """Returns the name of the network that a status is about, "" if it does not say."""
     return str(status.get("network") or "")
+
+
+def allocations_by_day(status: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the present allocations by the day on which their holders were created."""
+    listed = status.get("allocationsByDay") or ()
+    return {str(each.get("day")): int(each.get("allocations", 0)) for each in listed}

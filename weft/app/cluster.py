@@ -119,7 +119,7 @@ class Manager:
             Metric.NODES: len(self._informers.nodes),
             Metric.PODS: len(self._informers.pods),
             **self.writer.figures(),
-            **self.cluster.figures(),
+            **self.cluster.figures(events.now()),
         }
 
 

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("weft.cli.check", "Find what is wrong in manifests before you apply them."),
     "matrix": ("weft.cli.matrix", "Show which pods reach which on a network."),
     "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),
+    "ip": ("weft.cli.ip", "List addresses and who holds them; reserve and release them."),
     "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),
     "doctor": ("weft.cli.doctor", "Check whether this machine and the cluster are ready."),
     "support-bundle": (

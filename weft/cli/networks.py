@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
 
 from weft import errors
-from weft.cli import clusters, columns, output
-from weft.kube import resources
+from weft.cli import clusters, columns
+from weft.cli import output as views
+from weft.kube import events, resources
 from weft.kube.client import NotFound
 from weft.observe import networkobjects
 
 
 def command(
+    networks: views.Networks = None,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",
-    form: output.Option = output.Output.text,
+    form: views.Option = views.Output.text,
 ) -> None:
     """List networks: their addresses, members and nodes, and what is wrong with each.
+
+    SIZE, USED and FREE count addresses of the family that has fewest left. LASTS is the time until
+    no address is free, at the earliest, at the rate of the last seven days.
 
     It shows what the cluster manager writes to the Network objects: kubectl get wnet.
     """
     cluster = clusters.choose(kubeconfig, context, lab)
-    found = asyncio.run(_read(cluster))
-    output.emit(form, found, lambda: _show(found))
+    today = events.now()[: len("YYYY-MM-DD")]
+    found = networkobjects.chosen(asyncio.run(_read(cluster)), networks or (), "weft networks")
+    data = networkobjects.with_forecasts(found, today)
+    views.emit(form, data, lambda: _show(found, today))
 
 
 async def _read(cluster: clusters.Cluster) -> list[dict[str, Any]]:
@@ -40,11 +47,11 @@ async def _read(cluster: clusters.Cluster) -> list[dict[str, Any]]:
             raise errors.Unavailable(what, where=cluster.kubeconfig, hint=hint) from None
 
 
-def _show(found: Sequence[dict[str, Any]]) -> None:
+def _show(found: Sequence[Mapping[str, Any]], today: str) -> None:
     if not found:
         typer.echo("There are no networks: create a NetworkAttachmentDefinition.")
         return
-    for line in columns.aligned([networkobjects.HEADS, *networkobjects.rows(found)]):
+    for line in columns.aligned([networkobjects.HEADS, *networkobjects.rows(found, today)]):
         typer.echo(line)
     for number, (network, trouble) in enumerate(networkobjects.troubles(found)):
         typer.echo(("" if number else "\n") + f"{network}: {trouble}")

@@ -58,6 +58,15 @@ Option = Annotated[
     Output, typer.Option("--output", "-o", help="Text for people; JSON or YAML for scripts.")
 ]
 
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--network", metavar="NAME", help="Only this network. May be repeated."),
+]
+Namespaces = Annotated[
+    list[str] | None,
+    typer.Option("--namespace", "-n", help="Only pods of this namespace. May be repeated."),
+]
+
 # (what is being done, fraction done, or None if the total is unknown)
 Report = Callable[[str, float | None], None]
 

@@ -66,14 +66,8 @@ class Selection:
 
 
 def command(
-    networks: Annotated[
-        list[str] | None,
-        typer.Option("--network", metavar="NAME", help="Only this network. May be repeated."),
-    ] = None,
-    namespaces: Annotated[
-        list[str] | None,
-        typer.Option("--namespace", "-n", help="Only pods of this namespace. May be repeated."),
-    ] = None,
+    networks: views.Networks = None,
+    namespaces: views.Namespaces = None,
     switches: Annotated[
         bool, typer.Option("--logical", help="OVN's switches and routers, zone by zone.")
     ] = False,

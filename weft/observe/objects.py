@@ -1,6 +1,6 @@
-"""Reads the members of networks and their policies from the Kubernetes API.
+"""Reads the members of networks, their policies and addresses from the Kubernetes API.
 
-One list for each kind, all at the same time; `members` parses the objects.
+One list for each kind, all at the same time; `members` and `addresses` parse the objects.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from weft.kube import resources
 from weft.kube.client import ApiError, Client, Forbidden, NotFound
+from weft.observe import addresses
 from weft.observe.members import Object, Objects
 
 
@@ -41,9 +42,68 @@ async def read(api: Client) -> Objects:
 
 
 async def _listed(
-    api: Client, kind: resources.Resource, absent: tuple[type[ApiError], ...] = (NotFound,)
+    api: Client,
+    kind: resources.Resource,
+    absent: tuple[type[ApiError], ...] = (NotFound,),
+    *,
+    namespace: str = "",
 ) -> Sequence[Object]:
     try:
-        return await api.list(kind)
+        return await api.list(kind, namespace)
     except absent:
         return ()
+
+
+async def read_holders(
+    api: Client, namespaces: Sequence[str] = ()
+) -> tuple[addresses.Objects, list[str]]:
+    """List what says who holds addresses, of these namespaces or of all; and what is not judged.
+
+    NADs of other namespaces are read where the user may. Raise ApiError if pods, IPAMClaims or NADs
+    may not be listed at all.
+    """
+    try:
+        pods, claims, nads = await asyncio.gather(
+            _of_namespaces(api, resources.PODS, namespaces),
+            _of_namespaces(api, resources.IPAMCLAIMS, namespaces),
+            _everywhere(api, resources.NADS, namespaces),
+        )
+    except Forbidden as error:
+        if not namespaces:
+            error.hint = "name a namespace that you may read: weft ip -n NAMESPACE"
+        raise
+    warnings: list[str] = []
+
+    async def judged_by(kind: resources.Resource, what: str) -> Sequence[Object] | None:
+        try:
+            return await _of_namespaces(api, kind, namespaces if kind.namespaced else ())
+        except Forbidden as error:
+            warnings.append(f"{what}: {error}")
+            return None
+
+    nodes, machines = await asyncio.gather(
+        judged_by(resources.NODES, "addresses on nodes that are gone are not named"),
+        judged_by(resources.VMS, "virtual machines that are gone are taken for stopped ones"),
+    )
+    return addresses.Objects(pods, claims, nads, nodes, machines), sorted(warnings)
+
+
+async def _everywhere(
+    api: Client, kind: resources.Resource, namespaces: Sequence[str]
+) -> Sequence[Object]:
+    """The objects of all namespaces, or of these if the user may not list all."""
+    try:
+        return await _listed(api, kind)
+    except Forbidden:
+        if not namespaces:
+            raise
+        return await _of_namespaces(api, kind, namespaces)
+
+
+async def _of_namespaces(
+    api: Client, kind: resources.Resource, namespaces: Sequence[str]
+) -> Sequence[Object]:
+    if not namespaces:
+        return await _listed(api, kind)
+    found = await asyncio.gather(*(_listed(api, kind, namespace=each) for each in namespaces))
+    return list(itertools.chain(*found))

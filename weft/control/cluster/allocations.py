@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from weft import errors, model
@@ -22,6 +22,7 @@ from weft.alloc import ledger, macs, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
+from weft.control.cluster.claimuse import ClaimUse, claim_label, claim_owner
 from weft.model import ObjectKey
 
 
@@ -38,15 +39,6 @@ class AllocationRequest(NamedTuple):
         return model.Segment(self.network.name, self.subnets.node if self.subnets else "")
 
 
-@dataclass(slots=True)
-class _ClaimUse:
-    """Whether an IPAMClaim exists, and which attachments use it."""
-
-    network: str
-    is_there: bool = False
-    users: set[tuple[str, str]] = field(default_factory=set)  # pod uid, attachment key
-
-
 class Allocations:
     """All allocations. `uid` is a pod's; `label` is its name in messages: "Pod default/web1"."""
 
@@ -59,7 +51,7 @@ class Allocations:
         self._labels: dict[
             AllocationOwner, str
         ] = {}  # by owner, to carry them over to another ledger
-        self._claims: dict[AllocationOwner, _ClaimUse] = {}  # by owner
+        self._claims: dict[AllocationOwner, ClaimUse] = {}  # by owner
         self._users: dict[ObjectKey | None, dict[str, str]] = {}  # by NAD: pod uid: label
         self._changed: set[ObjectKey | None] = set()  # NADs for `take_changed`
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
@@ -178,7 +170,7 @@ class Allocations:
             known = book.get(owner)
             if known is not None and not known.tunnel_id:
                 book.release(owner)  # only its addresses were known; now its MAC and key are, too
-            label = _claim_label(claim)
+            label = claim_label(claim)
             try:
                 book.reserve(owner, allocation, label=label)
             except errors.WeftError:
@@ -206,7 +198,7 @@ class Allocations:
             owner = AllocationOwner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)
         else:
-            owner, label = self._enter(network, claim, uid, attachment.key), _claim_label(claim)
+            owner, label = self._enter(network, claim, uid, attachment.key), claim_label(claim)
             allocation = self._claimed(book, owner, attachment, claim)
         self._note(_segment(book), uid, attachment.key, owner, label)
         self._use(uid, attachment.key, pod)
@@ -256,21 +248,33 @@ class Allocations:
 
         Raises Conflict or InvalidInput if they cannot be reserved.
         """
-        owner = _claim_owner(claim)
-        self._claims.setdefault(owner, _ClaimUse(network.name)).is_there = True
+        owner = claim_owner(claim)
+        self._claims.setdefault(owner, ClaimUse(network.name)).is_there = True
         book = self._ledger(network)
         if book.get(owner) is None and claim.addresses:
             mac = next(iter(macs.candidates(claim.addresses, str(owner))))
-            book.reserve(owner, model.Allocation(mac, claim.addresses), label=_claim_label(claim))
-            self._labels[owner] = _claim_label(claim)
+            book.reserve(owner, model.Allocation(mac, claim.addresses), label=claim_label(claim))
+            self._labels[owner] = claim_label(claim)
             self._changed_networks.add(network.name)
 
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
         """Returns what the claim holds, if it holds anything."""
-        owner = _claim_owner(claim)
+        owner = claim_owner(claim)
         there = self._claims.get(owner)
         book = self._ledgers.get(model.Segment(there.network)) if there else None
         return book.get(owner) if book else None
+
+    def unused_claims(self) -> Counter[str]:
+        """Returns by network how many claims keep addresses that no pod uses."""
+        return Counter(
+            use.network
+            for owner, use in self._claims.items()
+            if not use.users and self._holds(owner, use)
+        )
+
+    def _holds(self, owner: AllocationOwner, use: ClaimUse) -> bool:
+        book = self._ledgers.get(model.Segment(use.network))
+        return book is not None and book.get(owner) is not None
 
     def end_claim(self, key: ObjectKey) -> list[model.Segment]:
         """Frees what a deleted claim held, unless a pod still uses it; returns the segments."""
@@ -288,12 +292,12 @@ class Allocations:
     def _enter(
         self, network: model.Network, claim: model.IpamClaim, uid: str, key: str
     ) -> AllocationOwner:
-        owner = _claim_owner(claim)
-        users = self._claims.setdefault(owner, _ClaimUse(network.name)).users
+        owner = claim_owner(claim)
+        users = self._claims.setdefault(owner, ClaimUse(network.name)).users
         if any(pod == uid and other != key for pod, other in users):
             rule = "is used by another interface of the same pod already"
             raise errors.InvalidInput(
-                _claim_label(claim),
+                claim_label(claim),
                 "name",
                 claim.key.name,
                 rule,
@@ -308,7 +312,7 @@ class Allocations:
         attachment: model.Attachment,
         claim: model.IpamClaim,
     ) -> model.Allocation:
-        known, label = book.get(owner), _claim_label(claim)
+        known, label = book.get(owner), claim_label(claim)
         in_use = bool(self._claims[owner].users)
         if known is not None and (
             in_use or (known.tunnel_id and attachment.mac in ("", known.mac))
@@ -324,7 +328,7 @@ class Allocations:
                 book.reserve(owner, known, label=label)
             raise
 
-    def _is_over(self, owner: AllocationOwner, claim: _ClaimUse) -> bool:
+    def _is_over(self, owner: AllocationOwner, claim: ClaimUse) -> bool:
         if claim.is_there or claim.users:
             return False
         del self._claims[owner]
@@ -386,11 +390,3 @@ def _segment(book: ledger.Ledger) -> model.Segment:
 
 def _are_same(one: model.Network, other: model.Network) -> bool:
     return one.spec is other.spec or one.spec == other.spec
-
-
-def _claim_owner(claim: model.IpamClaim) -> AllocationOwner:
-    return AllocationOwner(claim=claim.key)
-
-
-def _claim_label(claim: model.IpamClaim) -> str:
-    return f"IPAMClaim {claim.key}"

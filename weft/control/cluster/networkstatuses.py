@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from weft import model, names
+from weft.alloc import forecast
 from weft.api import nad as reading
 from weft.api import networkstatus
 from weft.api.conditions import FALSE, TRUE
 from weft.api.networkstatus import Change, Edit, NadStatus, NetworkFindings, NetworkReason, Subnet
 from weft.api.pod import Pod
 from weft.control.cluster import nads
+from weft.control.cluster.allocationdays import AllocationDays
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.invalidnads import InvalidNads
 from weft.control.cluster.membercounts import MemberCounts
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes
-from weft.control.cluster.objects import NetworkObject
+from weft.control.cluster.objects import IpamClaim, NetworkObject
 from weft.control.cluster.outcome import NOTHING, Outcome, Patch, Subject
 from weft.kube import resources
 from weft.metrics import Figures, Labels, Metric
@@ -32,6 +34,7 @@ from weft.model import ObjectKey
 QUIET = 1.0
 # Seconds between attempts where the cluster does not have the kind.
 UNSERVED = 60.0
+_SECONDS_OF_A_DAY = 86400
 
 
 class NetworkStatuses:
@@ -40,6 +43,7 @@ class NetworkStatuses:
     def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
         self._members, self._invalid = MemberCounts(), InvalidNads()
+        self._days = AllocationDays()
         self._objects: dict[str, NetworkObject] = {}
         self._names: dict[str, str] = {}  # the network of each object's name
         self._is_served = True
@@ -56,8 +60,14 @@ class NetworkStatuses:
 
     def set_pod(self, old: Pod | None, new: Pod | None) -> None:
         """Counts a pod that is new, changed, or gone (None)."""
+        self._days.set_pod(old, new)
         for nad in self._members.set_pod(old, new):
             self.use_nad(nad)
+
+    def set_claim(self, key: ObjectKey, new: IpamClaim | None) -> None:
+        """Counts an IPAMClaim that is new, changed, or gone (None)."""
+        for network in self._days.set_claim(key, new):
+            self.touch(network)
 
     def use_nad(self, key: ObjectKey) -> None:
         """What a NAD declares, or whether that counts, may be different now."""
@@ -104,17 +114,24 @@ class NetworkStatuses:
     def _wake(self, name: str) -> None:
         self.due.setdefault(ObjectKey("", name), QUIET if self._is_served else UNSERVED)
 
-    def figures(self) -> Figures:
-        """Returns what the stored statuses say."""
+    def figures(self, now: str) -> Figures:
+        """Returns what the stored statuses say, and what follows at the time `now` (RFC 3339)."""
         members: dict[Labels, float] = {}
+        size: dict[Labels, float] = {}
         used: dict[Labels, float] = {}
         free: dict[Labels, float] = {}
+        lasts: dict[Labels, float] = {}
         holds: dict[Labels, float] = {}
         for name, network in self._names.items():
             there = self._objects.get(name)
             status = (there.status if there is not None else None) or {}
             members[network,] = status.get("members", 0)
+            days = networkstatus.allocations_by_day(status)
+            left = forecast.days_left(status.get("freeAddresses", 0), days, now[:10])
+            if left is not None and status.get("addresses"):
+                lasts[network,] = left * _SECONDS_OF_A_DAY
             for each in status.get("addresses", ()):
+                size[network, each["subnet"]] = each.get("size", 0)
                 used[network, each["subnet"]] = each["used"]
                 free[network, each["subnet"]] = each["free"]
             for each in status.get("conditions", ()):
@@ -122,10 +139,18 @@ class NetworkStatuses:
                     holds[network, each["type"]] = float(each["status"] == TRUE)
         return {
             Metric.NETWORK_MEMBERS: members,
+            Metric.NETWORK_SIZE: size,
             Metric.NETWORK_USED: used,
             Metric.NETWORK_FREE: free,
+            Metric.NETWORK_LASTS: lasts,
+            Metric.NETWORK_UNUSED: self._unused(),
             Metric.NETWORK_CONDITION: holds,
         }
+
+    def _unused(self) -> dict[Labels, float]:
+        """Returns by network how many IPAMClaims keep addresses that no pod uses."""
+        unused = self._allocations.unused_claims()
+        return {(name,): unused[name] for name in self._names.values()}
 
     # Decisions out
 
@@ -162,6 +187,7 @@ class NetworkStatuses:
                 for node in sorted(counts)
             ),
             usage=tuple(self._usage(network)) if network is not None else (),
+            days=self._days.of(name, keys),
             edits=tuple(self._edits(network)) if network is not None else (),
         )
 
@@ -182,7 +208,7 @@ class NetworkStatuses:
     def _usage(self, network: model.Network) -> Iterator[Subnet]:
         for each in self._allocations.usage(network):
             family = (one for one in network.spec.subnets if one.version == each.subnet.version)
-            yield Subnet(",".join(map(str, family)), each.used, each.free)
+            yield Subnet(",".join(map(str, family)), each.used, each.free, each.total)
 
     def _nads(self, name: str, keys: list[ObjectKey]) -> Iterator[NadStatus]:
         """Yields the NADs of a network: the accepted ones first."""

@@ -105,15 +105,18 @@ class IpamClaim(ObservedObject):
     claim: model.IpamClaim | None
     condition: tuple[str, str, str] = ("", "", "")
     problem: errors.InvalidInput | None = None
+    created: str = ""
 
 
 def ipam_claim(obj: Object) -> IpamClaim:
     """Parses an IPAMClaim; an error becomes its `problem`."""
     seen = _seen(resources.IPAMCLAIMS, obj)
+    created = obj["metadata"].get("creationTimestamp") or ""
     try:
-        return IpamClaim(*seen, ipamclaim.parse(obj), ipamclaim.condition(obj))
+        claim = ipamclaim.parse(obj)
+        return IpamClaim(*seen, claim, ipamclaim.condition(obj), created=created)
     except errors.InvalidInput as error:
-        return IpamClaim(*seen, None, problem=error)
+        return IpamClaim(*seen, None, problem=error, created=created)
 
 
 @dataclass(frozen=True, slots=True)

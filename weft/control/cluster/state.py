@@ -118,9 +118,10 @@ class Cluster:
         """How many networks there are."""
         return len(self._networks)
 
-    def figures(self) -> Figures:
+    def figures(self, now: str) -> Figures:
+        """Returns the metrics of the state at the time `now` (RFC 3339)."""
         found = {Metric.NETWORKS: len(self._networks), Metric.POLICIES: len(self._policies)}
-        return {**found, **self._pods.figures(), **self._statuses.figures()}
+        return {**found, **self._pods.figures(), **self._statuses.figures(now)}
 
     # Objects in
 
@@ -165,6 +166,7 @@ class Cluster:
             return
         was_there = key in self._claims
         freed = self._claims.set(key, new)
+        self._statuses.set_claim(key, new)
         if new is None or not was_there:
             self._pods.use_claim(key, freed)
         for segment in freed:
@@ -220,6 +222,7 @@ class Cluster:
         self._nodes.take_changed()
         for key, claim in sorted(early.claims.items()):
             self._claims.set(key, claim)
+            self._statuses.set_claim(key, claim)
         self._pods.begin()
         self._carry()
         for key, policy in sorted(early.policies.items()):
