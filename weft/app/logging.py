@@ -2,12 +2,16 @@
 
 The process sets it up once; other modules only call `logging.getLogger(__name__)`. Log calls name
 objects and errors, never tokens, keys or whole manifests: nothing filters them afterwards.
+The entries of a burst are written together, each a moment later (see `Batching`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -22,6 +26,8 @@ LEVELS = {
     "error": logging.ERROR,
 }
 FORMATS = ("text", "json")
+
+PAUSE = 0.05  # seconds between two writes of entries that can wait
 
 
 class Json(logging.Formatter):
@@ -53,6 +59,61 @@ class Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
+class Batching(logging.StreamHandler[TextIO]):
+    """Writes at once what comes after a PAUSE, and what comes earlier together, at the PAUSE's end.
+
+    To write each entry of a burst of pods costs a fifth of the cluster manager's time. A warning
+    waits for nothing, nor does an entry where no event loop runs, which could write it later.
+    `logging.shutdown` writes the rest when the process exits, after SIGTERM or an error. Only what
+    ends an interpreter at once, as SIGKILL does, loses what waits.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+        self._written = 0.0  # when the last write was
+        self._timed: asyncio.AbstractEventLoop | None = None  # which loop will end the PAUSE
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.append(self.format(record) + self.terminator)
+            if record.levelno >= logging.WARNING or not self._can_wait():
+                self.flush()
+        except RecursionError:
+            raise
+        except Exception:
+            self.handleError(record)
+
+    def _can_wait(self) -> bool:
+        if time.monotonic() - self._written >= PAUSE:
+            return False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if loop is not self._timed:
+            self._timed = loop
+            loop.call_later(PAUSE, self._end_pause)
+        return True
+
+    def _end_pause(self) -> None:
+        self._timed = None
+        with suppress(OSError, ValueError):  # a stream that is gone, as in `logging.shutdown`
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        self.acquire()
+        try:
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self._written = time.monotonic()
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
+
+
 def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
     """Sets the root logger's level and format; raises InvalidInput for unknown ones."""
     if level not in LEVELS:
@@ -63,7 +124,7 @@ def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
         raise errors.InvalidInput(
             "weft", "--log-format", format, f"must be one of {', '.join(FORMATS)}"
         )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = Batching(stream or sys.stderr)
     handler.setFormatter(Json() if format == "json" else Text())
     root = logging.getLogger()
     root.handlers[:] = [handler]

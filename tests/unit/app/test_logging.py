@@ -4,6 +4,10 @@ import asyncio
 import io
 import json
 import logging as stdlib
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +56,103 @@ def test_entries_of_one_pod_have_one_id() -> None:
     log.info("after the call")
     told = [json.loads(line).get("id") for line in stream.getvalue().splitlines()]
     assert told == [None, "uid-1", "uid-2", None]
+
+
+class Stream(io.StringIO):
+    """Keeps what each write wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append(text)
+        return super().write(text)
+
+
+def written(stream: Stream) -> list[list[str]]:
+    """The messages of each write."""
+    return [[json.loads(line)["message"] for line in text.splitlines()] for text in stream.writes]
+
+
+@pytest.fixture
+def stream() -> Stream:
+    """The stream of the process's log."""
+    stream = Stream()
+    logging.set_up("info", "json", stream)
+    return stream
+
+
+async def log_pods(count: int) -> None:
+    for number in range(count):
+        stdlib.getLogger("weft.x").info("pod %s", number)
+
+
+def test_a_burst_of_entries_is_written_together_and_in_order(stream: Stream) -> None:
+    async def burst() -> None:
+        await log_pods(100)
+        assert written(stream) == [["pod 0"]], "the first entry after a pause waits for nothing"
+        await asyncio.sleep(2 * logging.PAUSE)
+        stdlib.getLogger("weft.x").info("later")
+
+    asyncio.run(burst())
+    first, together, later = written(stream)
+    assert (first, later) == (["pod 0"], ["later"])
+    assert together == [f"pod {number}" for number in range(1, 100)]
+
+
+def test_a_warning_is_written_at_once_with_what_waits(stream: Stream) -> None:
+    async def burst() -> None:
+        await log_pods(2)
+        stdlib.getLogger("weft.x").warning("careful")
+        assert written(stream) == [["pod 0"], ["pod 1", "careful"]]
+
+    asyncio.run(burst())
+
+
+def test_an_entry_after_the_loop_is_written_at_once_with_what_waits(stream: Stream) -> None:
+    asyncio.run(log_pods(2))
+    stdlib.getLogger("weft.x").info("the end")
+    assert written(stream) == [["pod 0"], ["pod 1", "the end"]]
+
+
+BURST = """
+    import asyncio, logging, os, signal
+    from weft.app import logging as logs
+    from weft.control import loop
+
+    logs.set_up("info", "json")
+
+    async def burst():
+        for number in range(100):
+            logging.getLogger("weft.x").info("pod %s", number)
+        {end}
+        await asyncio.sleep(60)
+
+    loop.run(burst)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "logged"),
+    [
+        ("raise KeyError('a bug')", 1, 100),
+        ("raise SystemExit(3)", 3, 100),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 0, 101),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL, 1),
+    ],
+)
+def test_a_process_that_ends_in_a_burst_has_written_all(end: str, status: int, logged: int) -> None:
+    code = textwrap.dedent(BURST).format(end=end)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == status
+    lines = [line for line in done.stderr.splitlines() if line.startswith("{")]
+    assert [json.loads(line)["message"] for line in lines[:100]] == [
+        f"pod {number}" for number in range(min(logged, 100))
+    ]
+    assert len(lines) == logged
 
 
 def test_a_text_line_names_level_and_place() -> None:
