@@ -74,6 +74,8 @@ class NetworkSpec:
     nobody.
     `host_prefix` (layer3 only): prefix length of a node subnet, in the order of `subnets`.
     `mtu` is in bytes, as the guest sees it.
+    `physical_network` (localnet only) is a name in nodes' bridge mappings.
+    `vlan_id` None: untagged.
     `routers`: pods and virtual machines that may act as routers.
     """
 

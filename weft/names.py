@@ -100,7 +100,7 @@ TUNNEL_STATE = "weft/tunnel"
 _BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
 
 # Tunnel keys. Datapath keys come from the range that northd never allocates by itself; port keys
-# below FIRST_POD_TUNNEL_KEY belong to weft (router and advertiser ports).
+# below FIRST_POD_TUNNEL_KEY belong to weft (router, advertiser and localnet ports).
 FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
 LAST_TUNNEL_KEY = 32767
@@ -119,6 +119,7 @@ _TOWARDS = {
     "external switch": ("gateway router", "physical network"),
 }
 ADVERTISER_TUNNEL_KEY = 1
+LOCALNET_TUNNEL_KEY = 3
 # OVN's limit on the length of an ACL's name. The ACL log identifies an ACL by this name only.
 _ACL_NAME = 63
 # Names that Kubernetes takes for an object, and those that `network_object` makes of others.
@@ -190,6 +191,21 @@ def network_object(network: str) -> str:
 
 def layer2_switch(network: str) -> str:
     return f"{prefix(network)}ovn_layer2_switch"
+
+
+def localnet_switch(network: str) -> str:
+    """A zone's own switch of a localnet network; each zone has one under the same name."""
+    return f"{prefix(network)}ovn_localnet_switch"
+
+
+def localnet_switch_port(network: str) -> str:
+    """The port that leads from it to the physical network."""
+    return f"{prefix(network)}ovn_localnet_port"
+
+
+def patch_port(localnet_port: str) -> str:
+    """The OVS port by which ovn-controller joins a localnet port to the mapping's bridge."""
+    return f"patch-{localnet_port}-to-br-int"
 
 
 def node_switch(network: str, node: str) -> str:

@@ -148,6 +148,19 @@ class Reason(EventReason):
             "weft allocates nothing for the pod.",
         ),
     )
+    NO_BRIDGE_MAPPING = (
+        *("NoBridgeMapping", POD, WARNING),
+        (
+            "… of the node's Open vSwitch lacks physical network …",
+            "The pod is on a localnet, and its node does not say which bridge leads to the "
+            "physical network. Add the mapping to the node, or [keep the pod off such "
+            "nodes](../how-to/join-a-physical-network.md). The pod goes on by itself.",
+        ),
+        (
+            "… of the node's Open vSwitch leads to bridge …, which does not exist",
+            "Make the bridge in the node's Open vSwitch, or correct the mapping.",
+        ),
+    )
     OUTSIDE_NODE_SUBNET = (
         *("OutsideNodeSubnet", POD, WARNING),
         (

@@ -36,8 +36,12 @@ def network(
     *subnets: str,
     mtu: int = 1300,
     topology: model.Topology = model.Topology.LAYER2,
+    vlan: int | None = None,
 ) -> state.DeclaredNetwork:
-    spec = model.NetworkSpec(name, topology, mtu, tuple(ip_network(subnet) for subnet in subnets))
+    """`vlan` is of a localnet, which is on physical network physnet."""
+    physical = "physnet" if topology is model.Topology.LOCALNET else ""
+    ranges_ = tuple(ip_network(subnet) for subnet in subnets)
+    spec = model.NetworkSpec(name, topology, mtu, ranges_, vlan_id=vlan, physical_network=physical)
     return state.DeclaredNetwork(model.Network(spec, number))
 
 

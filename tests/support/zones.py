@@ -155,12 +155,23 @@ class Zone:
 
     def guest(self, port: str, mac: str, *, version: str = "") -> Guest:
         """A new guest behind logical port `port`, its interface up and without an IPv4 address."""
-        device = f"g{len(self.guests)}"
         ids = [f"external_ids:iface-id={port}"]
         ids += [f"external_ids:iface-id-ver={version}"] if version else []
+        return self._plugged("br-int", port, mac, *ids)
+
+    def host(self, name: str, mac: str, *, vlan: int | None = None) -> Guest:
+        """A machine on the node's physical bridge: untagged, or an access port of a VLAN."""
+        tag = [] if vlan is None else [f"tag={vlan}"]
+        return self._plugged("br-phy", name, mac, port_settings=tag)
+
+    def _plugged(
+        self, bridge: str, port: str, mac: str, *settings: str, port_settings: Sequence[str] = ()
+    ) -> Guest:
+        """A namespace whose `eth0` is a new port of a bridge."""
+        device = f"g{len(self.guests)}"
         self.run(
-            *("ovs-vsctl", "--", "add-port", "br-int", device, "--"),
-            *("set", "Interface", device, "type=internal", *ids),
+            *("ovs-vsctl", "--", "add-port", bridge, device, *port_settings, "--"),
+            *("set", "Interface", device, "type=internal", *settings),
         )
         space = self.space.fork("--net")
         ip = ("busybox", "ip", "link", "set", "dev")

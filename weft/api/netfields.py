@@ -31,14 +31,14 @@ USED: Mapping[str, Field] = {
         str,
         "required",
         "`layer2`: one segment over all nodes; `layer3`: a subnet for each node, routed. "
-        "`localnet` is refused: weft does not serve it yet",
+        "`localnet`: [a physical network](../how-to/join-a-physical-network.md)",
     ),
     "role": Field(str, "`secondary`", "`secondary`"),
     "mtu": Field(
         int,
         "`--default-mtu`",
         "576 to 65535, from 1280 with an IPv6 subnet; at most the underlay's less 58 (78 over "
-        "IPv6)",
+        "IPv6). `localnet`: 100 more by default, at most the underlay's",
     ),
     "subnets": Field(
         str,
@@ -48,7 +48,9 @@ USED: Mapping[str, Field] = {
         "does not): `10.64.0.0/16/24`",
     ),
     "excludeSubnets": Field(
-        str, "none", "comma list of ranges within `subnets` that pods never get; `layer2`"
+        str,
+        "none",
+        "comma list of ranges within `subnets` that pods never get; `layer2`, `localnet`",
     ),
     "reservedSubnets": Field(
         str,
@@ -56,7 +58,7 @@ USED: Mapping[str, Field] = {
         "comma list of ranges that only pods get that ask for an address in them; `layer2`",
     ),
     "infrastructureSubnets": Field(str, "none", "the same as `reservedSubnets`"),
-    "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; `layer2`"),
+    "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; not `layer3`"),
     "vlanID": Field(int, "none", "1 to 4094; `localnet`"),
     "physicalNetworkName": Field(
         str, "`name`", "at most 253 characters, no `,` or `:`; `localnet`"

@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from weft import errors, model, rows
 from weft.api import nodeinfo
-from weft.nic import port
+from weft.nic import bridgemappings, port
+from weft.nic.bridgemappings import setting
 from weft.ovsdb import replica
 
 TUNNEL = "geneve"
@@ -21,11 +22,6 @@ class Moved(errors.WeftError):
     """The node's chassis name or tunnel endpoint changed: the process must restart."""
 
     retry = True
-
-
-def setting(ids: Mapping[str, rows.Atom], key: str) -> str:
-    """Returns the value of a key as ovn-controller(8) reads it: "<key>-<system-id>" comes first."""
-    return str(ids.get(f"{key}-{ids.get('system-id', '')}", ids.get(key, "")))
 
 
 def own_info(node: str, columns: rows.Columns) -> model.NodeInfo:
@@ -90,9 +86,9 @@ def _faults(needed: Needs, ids: Mapping[str, rows.Atom]) -> Iterator[str]:
     remote = setting(ids, "ovn-remote")
     if remote and needed.remote not in ("", remote):
         yield f"ovn-remote is {remote}, and was {needed.remote} (restart the agent if intended)"
-    known = {each.partition(":")[0] for each in _listed(setting(ids, "ovn-bridge-mappings"))}
+    known = bridgemappings.parse(ids)
     if needed.physical_network and needed.physical_network not in known:
-        yield f"ovn-bridge-mappings lacks {needed.physical_network}"
+        yield f"{bridgemappings.KEY} lacks {needed.physical_network}"
 
 
 async def await_own(ovs: replica.Replica, node: str) -> model.NodeInfo:

@@ -69,6 +69,14 @@ def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
     return sock
 
 
+def send(device: str, frames: Iterable[bytes]) -> None:
+    """Send frames out of a device of this thread's namespace; raises OSError."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind((device, 0))
+        for each in frames:
+            sock.send(each)
+
+
 def filter(sock: socket.socket, accept: Iterable[Instruction]) -> None:
     """Replace the filter; raises OSError, and then the old filter stays."""
     program = b"".join(struct.pack("=HBBI", *each) for each in accept)

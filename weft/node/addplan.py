@@ -17,10 +17,11 @@ from weft.node.dependencies import Dependencies
 
 @dataclass(frozen=True, slots=True)
 class AddPlan:
-    """The interface that an ADD makes, and its owner."""
+    """The interface that an ADD makes, its owner and its network."""
 
     nic: plan.Nic
     owner: port.PortOwner
+    spec: model.NetworkSpec
 
 
 async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
@@ -53,7 +54,7 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
         nad=str(cni_call.nad or names.DEFAULT_NETWORK),
         proof=deps.decided(pod).prove(),
     )
-    return AddPlan(nic, owner)
+    return AddPlan(nic, owner, spec)
 
 
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:

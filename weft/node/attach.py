@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from weft import errors, names, rows
+from weft import errors, model, names, rows
 from weft.host import uninterrupted
 from weft.nic import plan, port, record, result
-from weft.node import addplan, call, links
+from weft.node import addplan, call, links, localnets
 from weft.node.dependencies import Dependencies
+from weft.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ async def add(cni_call: call.Call, deps: Dependencies) -> result.Result:
             # Runs to its end even if cancelled again: no other call removes the rest.
             await uninterrupted.finish(undo(progress.nic, cni_call.netns, deps))
         if isinstance(error, TimeoutError):
-            why = addplan.held_up_by(cni_call, deps) if progress.nic is None else ""
+            why = progress.why
+            if not why and progress.nic is None:
+                why = addplan.held_up_by(cni_call, deps)
             raise progress.overdue(deps.settings.patience, why) from None
         raise
     return result.render(nic, cni_call.netns, cni_call.version, cni_call.previous)
@@ -61,6 +64,7 @@ class Progress:
     nic: plan.Nic | None = None
     where: str = ""
     hint: str = ""
+    why: str = ""
 
     def overdue(self, patience: float, why: str) -> errors.NotReady:
         what = f"is not ready after {patience:g} s" + (f": {why}" if why else "")
@@ -74,6 +78,7 @@ async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> p
     timed = partial(deps.steps.timed, time.perf_counter)
     with timed("allocation"):
         add_plan = await addplan.find(cni_call, deps)
+    await _await_mapping(add_plan, deps, progress)
     nic = progress.nic = add_plan.nic
     if nic.kind is plan.NicKind.VETH:
         with timed("device"):
@@ -89,9 +94,22 @@ async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> p
     progress.hint = "is ovn-controller running, and does its zone have the pod's logical port?"
     with timed("flows"):
         await wait_for_port(nic, deps, port.installed)
+        await localnets.joined(add_plan.spec, deps)
     with timed("record"):
         await deps.records.put(record.Record(nic, add_plan.owner))
+    if add_plan.spec.topology is model.Topology.LOCALNET:
+        await localnets.announce(nic, cni_call.netns)
     return nic
+
+
+async def _await_mapping(add_plan: addplan.AddPlan, deps: Dependencies, progress: Progress) -> None:
+    """Waits for the bridge mapping of a localnet; a pod that waits gets an Event."""
+    fault = localnets.missing(add_plan.spec, deps)
+    if fault is not None:
+        progress.where, progress.hint, progress.why = fault.where, fault.hint, fault.what
+        deps.warn(add_plan.owner.pod, Reason.NO_BRIDGE_MAPPING, fault.in_full())
+        await localnets.mapped(add_plan.spec, deps)
+        progress.why = ""
 
 
 async def write_port(add_plan: addplan.AddPlan, deps: Dependencies) -> None:
@@ -189,7 +207,8 @@ async def check(cni_call: call.Call, deps: Dependencies) -> None:
     if pod is None or not addplan.is_decided(pod, cni_call, deps):
         what = "is not there, or has no allocation for this attachment"
         raise call.Refused(call.Code.CONTAINER, what, where=f"Pod {cni_call.pod}")
-    nic = (await addplan.find(cni_call, deps)).nic
+    add_plan = await addplan.find(cni_call, deps)
+    nic = add_plan.nic
     found = plan.differences(
         nic,
         mac=link.mac,
@@ -202,6 +221,8 @@ async def check(cni_call: call.Call, deps: Dependencies) -> None:
         cni_call.previous, cni_call.interface, cni_call.netns, link.addresses
     )
     found += _check_ovs(nic, deps)
+    if (unmapped := localnets.missing(add_plan.spec, deps)) is not None:
+        found.append(str(unmapped))
     if found:
         hint = "delete the pod, so that it is wired anew"
         raise call.Refused(call.Code.CHANGED, "; ".join(found), where=where, hint=hint)

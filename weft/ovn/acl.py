@@ -85,13 +85,21 @@ def meter() -> tuple[rows.Row, ...]:
     )
 
 
-def drop(of: str, owner: RowOwner, key: str, priority: int, match: str) -> rows.Row:
+def drop(
+    of: str,
+    owner: RowOwner,
+    key: str,
+    priority: int,
+    match: str,
+    *,
+    direction: str = "from-lport",
+) -> rows.Row:
     """An ACL by which a switch drops packets that match."""
     return rows.Row(
         ACL,
         key,
         {
-            "direction": "from-lport",
+            "direction": direction,
             "priority": priority,
             "match": match,
             "action": "drop",

@@ -63,8 +63,7 @@ class Solicitation:
 def has_advertiser(network: model.Network) -> bool:
     """Whether guests need advertisements: those with DHCPv6 learn the prefix from them only."""
     spec = network.spec
-    is_served = spec.topology is not model.Topology.LOCALNET and spec.dhcp.enabled
-    return is_served and any(subnet.version == 6 for subnet in spec.subnets)
+    return spec.dhcp.enabled and any(subnet.version == 6 for subnet in spec.subnets)
 
 
 def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:

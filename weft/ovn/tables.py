@@ -36,6 +36,8 @@ NB = (
             "options",
             "dhcpv4_options",
             "dhcpv6_options",
+            "tag",
+            "tag_request",
             "external_ids",
         ),
         report_inserts=False,

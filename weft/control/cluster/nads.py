@@ -20,8 +20,6 @@ from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
 
-SERVED = (model.Topology.LAYER2, model.Topology.LAYER3)
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -155,10 +153,6 @@ def _spec(obj: Mapping[str, Any], rules: Rules) -> tuple[model.NetworkSpec | Non
         return None, "; ".join(
             each.in_full(named=False) for each in reading.problems(obj, **options)
         )
-    if spec is not None and spec.topology not in SERVED:
-        rule = f"is not served yet: weft attaches pods to {' and '.join(SERVED)} networks"
-        problem = errors.InvalidInput("", "spec.config.topology", str(spec.topology), rule)
-        return None, problem.in_full()
     return spec, ""
 
 

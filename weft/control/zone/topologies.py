@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from weft import model, names, rows
-from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, ports, transit
+from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, localnet, ports, transit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Here:
 class Topology(Protocol):
     """What a topology must answer, in O(1) each, about networks that the zone has.
 
-    `has_remote_pods`: pods of other zones are remote ports here. Otherwise routes lead to their
-    nodes.
+    `has_remote_pods`: pods of other zones are remote ports here. Otherwise routes or the physical
+    network lead to them.
     """
 
     @property
@@ -64,9 +64,7 @@ class Layer2:
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
     ) -> advertisement.Advertisement | None:
-        if not advertisement.has_advertiser(network):
-            return None
-        return advertisement.of_network(network, guests)
+        return _of_flat(network, guests)
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
@@ -82,6 +80,40 @@ class Layer2:
         if info is None or not info.chassis:
             return None
         return layer2.remote_port(network, port, info.chassis, here.remote_ports)
+
+
+class Localnet:
+    """A switch for each zone, with the zone's own pods; the physical network joins them."""
+
+    has_remote_pods = False
+
+    def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
+        port = advertisement.port(network, names.localnet_switch(network.name))
+        return (*localnet.own(network), *dhcp.options(network), *port)
+
+    def of_node(
+        self, network: model.Network, node: model.NodeInfo, here: Here
+    ) -> tuple[rows.Row, ...]:
+        return ()
+
+    def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
+        if port.node != here.node:
+            return None
+        return localnet.pod_port(network, port, here.chassis)
+
+    def of_guests(
+        self, network: model.Network, guests: Iterable[model.Allocation], here: Here
+    ) -> advertisement.Advertisement | None:
+        return _of_flat(network, guests)
+
+
+def _of_flat(
+    network: model.Network, guests: Iterable[model.Allocation]
+) -> advertisement.Advertisement | None:
+    """The advertisement on a network whose subnets are the same on all nodes."""
+    if not advertisement.has_advertiser(network):
+        return None
+    return advertisement.of_network(network, guests)
 
 
 class Layer3:
@@ -134,4 +166,5 @@ class Layer3:
 KNOWN: Mapping[model.Topology, Topology] = {
     model.Topology.LAYER2: Layer2(),
     model.Topology.LAYER3: Layer3(),
+    model.Topology.LOCALNET: Localnet(),
 }

@@ -54,7 +54,7 @@ CASES = {
     "no JSON": (raw_nad("red", "{"), ()),
     "no subnet": (nad("red", subnets="10.1.0.0"), ()),
     "two mistakes": (nad("red", subnets="x", mtu=-1), ()),
-    "not served": (nad("red", topology="localnet", subnets=None), ()),
+    "a localnet": (nad("red", topology="localnet", vlanID=20), ()),
     "a key that nobody reads": (nad("red", subnet="10.2.0.0/24"), ()),
     "another's network": (nad("mine", "blue", namespace="tenant"), (OWNED,)),
     "another's, let in": (
@@ -80,7 +80,7 @@ def test_some_are_refused_and_some_are_not() -> None:
     """Else the test above would compare nothing with nothing."""
     judged = {case: judge(made_later(new), *there) for case, (new, there) in CASES.items()}
     assert {case for case, verdict in judged.items() if verdict.refusal} == {
-        *("no JSON", "no subnet", "two mistakes", "not served"),
+        *("no JSON", "no subnet", "two mistakes"),
         *("another's network", "other subnets"),
     }
 

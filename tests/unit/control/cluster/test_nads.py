@@ -108,11 +108,10 @@ def test_all_that_is_wrong_is_said_at_once_and_once() -> None:
     assert "NetworkAttachmentDefinition" not in problem
 
 
-@pytest.mark.parametrize("topology", ["localnet"])
-def test_what_is_not_served_is_said_and_gets_no_network(topology: str) -> None:
+@pytest.mark.parametrize("topology", model.Topology)
+def test_every_topology_is_served(topology: str) -> None:
     found = read(nad("a", topology=topology, subnets="10.0.0.0/16"))
-    assert found.spec is None
-    assert f'topology "{topology}": is not served' in found.problem
+    assert (found.problem, found.spec and found.spec.topology) == ("", topology)
 
 
 def test_a_range_of_the_clusters_own_is_refused_but_for_who_has_it_already() -> None:

@@ -1,0 +1,70 @@
+"""Renders the Northbound rows of a localnet network in one zone: its switch and its ports.
+
+Each zone has a switch of its own, which a localnet port joins to the physical network: the bridge
+that `ovn-bridge-mappings` names for it. The wire joins the zones, without tunnels, so pods of other
+nodes are hosts on the wire and have no rows here (ADR 0103).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from weft import model, names, rows
+from weft.ovn import acl, dhcp, ports, switches
+
+_GENEVE = 6081  # UDP port of tunnels between chassis
+# Above those of policies, which also are on this switch.
+_GUARD_PRIORITY = 2000
+
+
+def own(network: model.Network) -> tuple[rows.Row, ...]:
+    """The switch, its port to the physical network, and the guard of the tunnels.
+
+    A chassis trusts tunnelled packets: the sender names the network and the port that they come
+    from. No pod may reach the nodes' tunnel endpoints on the wire.
+    """
+    owner, name = switches.RowOwner(network.name), names.localnet_switch(network.name)
+    config: dict[str, rows.Atom] = {"requested-tnl-key": str(names.datapath_key(network.id))}
+    guarded = f'outport == "{names.localnet_switch_port(network.name)}" && udp.dst == {_GENEVE}'
+    return (
+        switches.row(name, owner, config, network.spec.subnets),
+        _to_physical(network, owner),
+        acl.drop(
+            name,
+            owner,
+            names.row_id("guard", "tunnels", network.name),
+            _GUARD_PRIORITY,
+            guarded,
+            direction="to-lport",
+        ),
+    )
+
+
+def _to_physical(network: model.Network, owner: switches.RowOwner) -> rows.Row:
+    """The localnet port; what goes to MACs that no port here has leaves by it."""
+    spec = network.spec
+    row = switches.port(
+        names.localnet_switch_port(network.name),
+        names.localnet_switch(network.name),
+        owner,
+        type="localnet",
+        addresses="unknown",
+        options={
+            "network_name": spec.physical_network,
+            "requested-tnl-key": str(names.LOCALNET_TUNNEL_KEY),
+        },
+    )
+    tag: rows.Value = frozenset() if spec.vlan_id is None else spec.vlan_id
+    # northd copies `tag_request` to `tag`; if that were not desired, weft would remove it.
+    return replace(row, columns={**row.columns, "tag_request": tag, "tag": tag})
+
+
+def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
+    """The port of a pod on this node; DHCP is served where the network has subnets."""
+    return ports.row(
+        names.localnet_switch(network.name),
+        port,
+        type="",
+        options=ports.local_options(port, chassis),
+        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation),
+    )
