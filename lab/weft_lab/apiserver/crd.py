@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from weft_lab.apiserver import clock, crdrules, crdschema, jsonpath, metadata, printers, status
+from weft_lab.apiserver import (
+    clock,
+    crdexpressions,
+    crdrules,
+    crdschema,
+    jsonpath,
+    metadata,
+    printers,
+    status,
+)
 from weft_lab.apiserver.resources import Column, Object, Resource, Strategy, Version, version_rank
 from weft_lab.apiserver.schemas import definitions
 
@@ -20,7 +29,8 @@ def to_resource(crd: Object) -> Resource:
     spec, names = crd["spec"], crd["spec"]["names"]
     storage = next(one for one in spec["versions"] if one["storage"])
     served = sorted(spec["versions"], key=lambda one: version_rank(one["name"]))
-    check = crdrules.checker((storage.get("schema") or {}).get("openAPIV3Schema") or {})
+    schema = (storage.get("schema") or {}).get("openAPIV3Schema") or {}
+    check, rules = crdrules.checker(schema), crdexpressions.SchemaRules(schema)
     return Resource(
         group=spec["group"],
         plural=names["plural"],
@@ -32,7 +42,7 @@ def to_resource(crd: Object) -> Resource:
         list_kind=names.get("listKind") or f"{names['kind']}List",
         short=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
-        strategy=Strategy(validate=check, unconditional_update=False),
+        strategy=Strategy(validate=check, rules=rules.check, unconditional_update=False),
         selectable=_selectable(storage),
         custom=True,
         counted=True,
@@ -189,7 +199,8 @@ def _check_versions(versions: list[Object]) -> list[status.Cause]:
         schema = (version.get("schema") or {}).get("openAPIV3Schema")
         where = f"{field}.schema.openAPIV3Schema"
         if schema:
-            causes += crdschema.broken(schema, where)
+            shape = crdschema.broken(schema, where)
+            causes += shape or list(crdexpressions.broken(schema, where))
         else:
             causes.append(status.required(where, "schemas are required"))
         for number, column in enumerate(version.get("additionalPrinterColumns") or ()):

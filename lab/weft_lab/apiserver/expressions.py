@@ -1,4 +1,4 @@
-"""Compiles and evaluates expressions in CEL, the language of admission policies.
+"""Compiles and evaluates expressions in CEL, the language of admission policies and schemas.
 
 The library is Google's own (cel-expr-python). It is loaded with the first expression.
 """
@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
+from weft_lab.apiserver import networkfunctions
+
+# Of admission policies and webhooks, and of the rules in schemas of custom resources.
 VARIABLES = ("object", "oldObject", "request", "namespaceObject", "variables")
+SELF = ("self", "oldSelf")
 _NOT_FOUND = 'NOT_FOUND: Key not found in map : "'
 
 
@@ -18,13 +22,13 @@ class Faulty(ValueError):
 
 
 class Expression:
-    """A compiled expression over `VARIABLES`."""
+    """A compiled expression over `variables`."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, variables: tuple[str, ...] = VARIABLES) -> None:
         """Raises Faulty where the text is not CEL, or names what the lab does not offer."""
         self.text = text
         try:
-            self._program = _environment().compile(text)
+            self._program = _environment(variables).compile(text)
         except RuntimeError as error:
             reason = (
                 str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
@@ -52,16 +56,18 @@ def _as_kubernetes_says(text: str) -> str:
 
 
 @lru_cache(maxsize=1000)
-def known(text: str) -> Expression:
+def known(text: str, variables: tuple[str, ...] = VARIABLES) -> Expression:
     """The expression, compiled once. Raises Faulty."""
-    return Expression(text)
+    return Expression(text, variables)
 
 
 @cache
-def _environment() -> Any:
+def _environment(variables: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_optional, ext_strings
 
-    declared = dict.fromkeys(VARIABLES, cel.Type.DYN)
-    extensions = [ext_optional.ExtOptional(), ext_strings.ExtStrings()]
-    return cel.NewEnv(variables=declared, extensions=extensions)
+    return cel.NewEnv(
+        variables=dict.fromkeys(variables, cel.Type.DYN),
+        extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
+        functions=networkfunctions.declarations(cel),
+    )

@@ -56,19 +56,27 @@ def _no_causes(_: Object) -> list[status.Cause]:
     return []
 
 
+def _no_rules(_new: Object, _old: Object | None, _before: list[status.Cause]) -> list[status.Cause]:
+    return []
+
+
 def _no_change_rules(_new: Object, _old: Object) -> list[status.Cause]:
     return []
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """What is particular to a type: its defaults and its rules. Every function is pure."""
+    """What is particular to a type: its defaults and its rules. Every function is pure.
+
+    `rules` gets a new object, the one before or None, and what is wrong with the new one already.
+    """
 
     default: Callable[[Object], None] = _nothing
     create: Callable[[Object], None] = _nothing
     change: Callable[[Object, Object], None] = _no_change
     validate: Callable[[Object], list[status.Cause]] = _no_causes
     validate_change: Callable[[Object, Object], list[status.Cause]] = _no_change_rules
+    rules: Callable[[Object, Object | None, list[status.Cause]], list[status.Cause]] = _no_rules
     unconditional_update: bool = True
     grace: bool = False
 

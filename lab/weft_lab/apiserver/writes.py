@@ -176,7 +176,7 @@ def replace(
     if new != old or altered:
         for guard in target.guards:
             guard(new, old)
-        causes = altered + validate(target, new) + metadata.validate_update(new, old)
+        causes = altered + validate(target, new, old) + metadata.validate_update(new, old)
         causes += resource.strategy.validate_change(new, old)
         _refuse(resource, new, causes)
     target.admit(new, old)
@@ -281,9 +281,11 @@ def _unhandled(target: Target) -> str:
     return f'{kind} in version "{target.version.name}" cannot be handled as a {kind}'
 
 
-def validate(target: Target, obj: Object) -> list[status.Cause]:
-    """Every rule about a whole object, in its stored form."""
-    return metadata.validate(target.resource, obj) + target.resource.strategy.validate(obj)
+def validate(target: Target, obj: Object, old: Object | None = None) -> list[status.Cause]:
+    """Every rule about a whole object, in its stored form; `old` is what it was."""
+    strategy = target.resource.strategy
+    causes = metadata.validate(target.resource, obj) + strategy.validate(obj)
+    return causes + strategy.rules(obj, old, causes)
 
 
 def _refuse(resource: Resource, obj: Object, causes: list[status.Cause]) -> None:
