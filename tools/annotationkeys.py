@@ -67,6 +67,14 @@ ALL = (
         "keeps the NAD while pods use it",
     ),
     Key(
+        *(names.UDN_LABEL, "NAD", MANAGER, "label, empty"),
+        "the NAD is [rendered from a UserDefinedNetwork](userdefinednetwork.md)",
+    ),
+    Key(
+        *(names.UDN_PROTECTION, "UserDefinedNetwork, ClusterUserDefinedNetwork, NAD", MANAGER),
+        *("finalizer", "keeps them until no pod uses the network"),
+    ),
+    Key(
         *(names.ACCEPTED_POLICY, "MultiNetworkPolicy", MANAGER, "JSON"),
         "the rules that are in force",
     ),

@@ -12,6 +12,8 @@ NORMAL, WARNING = "Normal", "Warning"
 
 NAD, POD, POLICY, NODE = "NetworkAttachmentDefinition", "Pod", "MultiNetworkPolicy", "Node"
 NAMESPACE = "Namespace"
+# Events at ClusterUserDefinedNetworks have the same reasons.
+UDN = "UserDefinedNetwork"
 
 
 class EventReason(StrEnum):

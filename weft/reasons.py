@@ -6,7 +6,7 @@ so no Event lacks an explanation. In a message, "…" stands for what differs.
 
 from __future__ import annotations
 
-from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, WARNING
+from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, UDN, WARNING
 from weft.eventreasons import EventReason as EventReason
 
 
@@ -92,6 +92,23 @@ class Reason(EventReason):
         (
             "is being deleted …",
             "The NAD is removed when the named pods are gone. Until then no new pod can use it.",
+        ),
+    )
+
+    DELETION_WAITS = (
+        *("DeletionWaits", UDN, WARNING),
+        (
+            "is being deleted …",
+            "Its NADs go, and then the object, when the named pods are gone. No new pod can use "
+            "the network.",
+        ),
+    )
+    NETWORK_ALLOCATION_FAILED = (
+        *("NetworkAllocationFailed", UDN, WARNING),
+        (
+            "no … subnet is free for another node",
+            "Pods of this node get no addresses. The spec cannot be changed: make a network with "
+            "more `subnets`, or a longer `hostSubnet`.",
         ),
     )
 

@@ -56,7 +56,8 @@ def test_what_weft_alone_writes_is_guarded() -> None:
         for one in annotationkeys.ALL
         if one.by in annotationkeys.WEFT and one.on in ("Pod", "Node", "NAD")
     ]
-    assert [key for key in guarded if f"'{key}'" not in policy] == [names.NETWORK_IN_USE]
+    open_to_others = [names.NETWORK_IN_USE, names.UDN_LABEL]  # nothing is believed of them
+    assert [key for key in guarded if f"'{key}'" not in policy] == open_to_others
 
 
 def _constants(path: Path) -> Iterator[str]:

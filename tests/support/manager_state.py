@@ -19,11 +19,12 @@ from tests.support.objects import Object
 from weft import model
 from weft.api import pod, podendpoint, podsignature
 from weft.control import endpointsmark
-from weft.control.cluster import nads, objects, outcome, state
+from weft.control.cluster import nads, objects, outcome, state, udns
 from weft.control.cluster.keys import Held
 from weft.control.cluster.outcome import Patch, Ref, Replacement
 from weft.kube import errors
 from weft.kube.resources import (
+    CUDNS,
     IPAMCLAIMS,
     MULTINETWORKPOLICIES,
     NADS,
@@ -32,6 +33,7 @@ from weft.kube.resources import (
     NODES,
     PODENDPOINTS,
     PODS,
+    UDNS,
     Resource,
 )
 
@@ -46,6 +48,7 @@ READERS: dict[Resource, Callable[[Object], Any]] = {
     MULTINETWORKPOLICIES: objects.multi_network_policy,
     NETWORKS: objects.network_object,
     PODENDPOINTS: podendpoint.read,
+    **{res: partial(udns.read, resource=res, rules=RULES) for res in (UDNS, CUDNS)},
 }
 
 
@@ -119,7 +122,7 @@ class World(MemoryApi):
     def _write(self, ref: Ref, patch: Patch) -> bool:
         """Whether it changed anything."""
         if patch.removes:
-            self.remove(ref.resource, str(ref.key))
+            self.delete_kept(ref.resource, str(ref.key))
             return True
         if ref.resource is NETWORKS and ref not in self.objects:
             assert patch.creates, f"{ref.key} does not exist"
@@ -168,6 +171,8 @@ class Manager:
             MULTINETWORKPOLICIES: self.cluster.set_policy,
             NETWORKS: lambda key, new: self.cluster.set_network(key.name, new),
             PODENDPOINTS: self.cluster.set_endpoint,
+            UDNS: lambda key, new: self.cluster.set_udn(Ref(UDNS, key), new),
+            CUDNS: lambda key, new: self.cluster.set_udn(Ref(CUDNS, key), new),
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid

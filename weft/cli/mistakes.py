@@ -14,7 +14,7 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nad, objects, policy, policystatus, selection
 from weft.cli import labs
-from weft.control.cluster import nads
+from weft.control.cluster import nads, settlements
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy import access
@@ -190,24 +190,26 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
         yield Mistake(file, f"{subject}: {policystatus.skipped_text(part)}", is_error=False)
 
 
-def _owned(read: list[tuple[str, nads.Nad]], rule: access.AccessRule) -> dict[str, nads.Settlement]:
+def _owned(
+    read: list[tuple[str, nads.Nad]], rule: access.AccessRule
+) -> dict[str, settlements.Settlement]:
     """By network: which NADs are accepted, and which are refused.
 
     The network's owner is the NAD that is annotated as such, else the first in the files.
     """
-    by_network: dict[str, list[nads.Declaration]] = {}
-    for member in nads.as_declared(declared for _, declared in read):
+    by_network: dict[str, list[settlements.Declaration]] = {}
+    for member in settlements.as_declared(declared for _, declared in read):
         by_network.setdefault(member.spec.name, []).append(member)
     found = {}
     for name, members in by_network.items():
         owners = [m.nad.key for m in members if m.nad.annotated_owner == m.nad.key]
         first = (*owners, members[0].nad.key)[0]
-        found[name] = nads.settle(members, rule, first)
+        found[name] = settlements.settle(members, rule, first)
     return found
 
 
 def _nads(
-    read: list[tuple[str, nads.Nad]], owned: Mapping[str, nads.Settlement]
+    read: list[tuple[str, nads.Nad]], owned: Mapping[str, settlements.Settlement]
 ) -> Iterator[Mistake]:
     """The mistakes of each NAD, then those of NADs that disagree on one network."""
     files = {declared.key: file for file, declared in read}
@@ -223,7 +225,7 @@ def _nads(
 
 
 def _refused_networks(
-    obj: Object, owned: Mapping[str, nads.Settlement], rule: access.AccessRule
+    obj: Object, owned: Mapping[str, settlements.Settlement], rule: access.AccessRule
 ) -> Iterator[str]:
     """The errors for networks that an object requests and that its namespace may not use.
 

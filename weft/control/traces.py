@@ -17,14 +17,16 @@ from weft.model import ObjectKey
 
 Object = Mapping[str, Any]
 
+_FINALIZERS = (names.NETWORK_IN_USE, names.UDN_PROTECTION)
+
 
 @dataclass(frozen=True, slots=True)
 class Traces:
     """`proof`: the annotation that only weft writes; `keys`: the others that it writes with it."""
 
     resource: Resource
-    proof: str
-    keys: tuple[str, ...]
+    proof: str = ""
+    keys: tuple[str, ...] = ()
 
 
 ALL = (
@@ -42,7 +44,9 @@ ALL = (
         names.NETWORK_OWNER,
         (names.NETWORK_NAME, names.NETWORK_ID, names.ACCEPTED_CONFIG),
     ),
-    Traces(resources.MULTINETWORKPOLICIES, names.ACCEPTED_POLICY, ()),
+    Traces(resources.MULTINETWORKPOLICIES, names.ACCEPTED_POLICY),
+    Traces(resources.UDNS),
+    Traces(resources.CUDNS),
 )
 
 
@@ -55,8 +59,9 @@ def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
     if traces.proof in annotations:
         known = {traces.proof, *traces.keys} & set(annotations)
         patch["annotations"] = dict.fromkeys(sorted(known))
-    if names.NETWORK_IN_USE in finalizers:
-        patch["finalizers"] = [each for each in finalizers if each != names.NETWORK_IN_USE]
+    others = [each for each in finalizers if each not in _FINALIZERS]
+    if others != finalizers:
+        patch["finalizers"] = others
         patch["resourceVersion"] = meta.get("resourceVersion")
     return {"metadata": patch} if patch else None
 

@@ -14,7 +14,7 @@ from typing import Any
 from weft import model
 from weft.api import policy as policies
 from weft.api import policystatus
-from weft.control.cluster import nads
+from weft.control.cluster import nads, settlements
 from weft.control.cluster.nads import Nad
 from weft.kube import resources
 from weft.policy import access
@@ -89,18 +89,18 @@ def _nad_refusal(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> st
     return _settled(nad, rivals, rule).refused.get(nad.key, "")
 
 
-def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> nads.Settlement:
+def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> settlements.Settlement:
     """Returns the settlement of the network that the NAD declares."""
     if nad.spec is None:
-        return nads.Settlement()
+        return settlements.Settlement()
     # A NAD that is not stored yet comes after all others, whatever creation time its author sent.
     created = nad.created if nad.annotated_name == nad.spec.name else "~"
-    members = [nads.Declaration(replace(nad, created=created), nad.spec)]
+    members = [settlements.Declaration(replace(nad, created=created), nad.spec)]
     for each in rivals:
         standing = each.accepted or each.spec
         if standing is not None and standing.name == nad.spec.name:
-            members.append(nads.Declaration(each, standing))
-    return nads.settle(members, rule)
+            members.append(settlements.Declaration(each, standing))
+    return settlements.settle(members, rule)
 
 
 def _joined(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:

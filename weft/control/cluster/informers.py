@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from weft.api import pod, podendpoint
-from weft.control.cluster import nads, objects
+from weft.control.cluster import nads, objects, udns
 from weft.control.cluster.outcome import Ref
 from weft.control.cluster.state import Cluster
 from weft.control.cluster.writer import ApiWriter
@@ -67,6 +67,10 @@ class Informers:
         self.policies = follow(
             resources.MULTINETWORKPOLICIES, objects.multi_network_policy, may_be_unknown=True
         )
+        self.udns, self.cudns = (
+            follow(kind, partial(udns.read, resource=kind, rules=rules), may_be_unknown=True)
+            for kind in (resources.UDNS, resources.CUDNS)
+        )
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
         self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
 
@@ -78,7 +82,7 @@ class Informers:
     def declared(self) -> tuple[cache.Informer[Any], ...]:
         """Returns the informers of what allocations depend on, and of their networks' statuses."""
         declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
-        return (*declared, self.pods, self.networks)
+        return (*declared, self.pods, self.networks, self.udns, self.cudns)
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""
@@ -99,6 +103,8 @@ class Informers:
         self._subscribe(self.pods, cluster.set_pod, writer)
         self._subscribe(self.policies, cluster.set_policy, writer)
         self._subscribe(self.networks, set_network, writer)
+        for each in (self.udns, self.cudns):
+            self._subscribe(each, partial(_set_udn, cluster, each.resource), writer)
         if self.endpoints is not None:
             self._subscribe(self.endpoints, cluster.set_endpoint, writer)
 
@@ -116,3 +122,9 @@ class Informers:
             writer.wake(ref, new.version if new is not None else "")
 
         informer.subscribe(changed)
+
+
+def _set_udn(
+    cluster: Cluster, resource: resources.Resource, key: ObjectKey, new: udns.Udn | None
+) -> None:
+    cluster.set_udn(Ref(resource, key), new)

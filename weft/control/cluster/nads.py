@@ -1,24 +1,25 @@
-"""Parses NADs for the cluster manager, and decides which count when several declare one network.
+"""Parses NADs for the cluster manager, and decides what is written to each.
 
-Pure. The decision depends on the NADs and their creation times, not on the order of events, so that
-a restart has the same result. The oldest valid NAD leads and owns the network; a NAD that may not
-join it, or disagrees with it, is refused with an Event. `edits.py` decides about edits under
-running pods.
+Pure. `settlements.py` decides which count when several declare one network, `edits.py` about edits
+under running pods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad as reading
+from weft.api import userdefined
 from weft.control.cluster.outcome import Subject
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
+
+_RENDERERS = {(each.group, each.kind) for each in (resources.UDNS, resources.CUDNS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,18 @@ class Rules:
     underlay_mtu: int = 0
     reserved: tuple[tuple[str, model.Subnet], ...] = ()
     global_namespaces: frozenset[str] = access.GLOBAL_NAMESPACES
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The UserDefinedNetwork or ClusterUserDefinedNetwork that a NAD names as its controller, and
+    the labels and annotations that are carried from it."""
+
+    kind: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,7 @@ class Nad:
     generation: int = 0
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
+    rendering: Rendering | None = None
 
     @property
     def subject(self) -> Subject:
@@ -78,19 +92,6 @@ class Nad:
     def is_held(self) -> bool:
         """Whether it has weft's finalizer."""
         return names.NETWORK_IN_USE in self.finalizers
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """Which NADs of one network are accepted, and why others are refused, by key.
-
-    `lead` is the NAD that owns the network and defines it as `spec`.
-    """
-
-    spec: model.NetworkSpec | None = None
-    lead: ObjectKey | None = None
-    accepted: frozenset[ObjectKey] = frozenset()
-    refused: Mapping[ObjectKey, str] = field(default_factory=dict)
 
 
 def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
@@ -126,7 +127,19 @@ def read(obj: Mapping[str, Any], rules: Rules) -> Nad:
         generation=meta.get("generation", 0),
         finalizers=tuple(meta.get("finalizers") or ()),
         is_deleting="deletionTimestamp" in meta,
+        rendering=_rendering(meta),
     )
+
+
+def _rendering(meta: Mapping[str, Any]) -> Rendering | None:
+    for owner in meta.get("ownerReferences") or ():
+        kind = owner.get("kind", "")
+        group = owner.get("apiVersion", "").partition("/")[0]
+        if owner.get("controller") and (group, kind) in _RENDERERS:
+            labels, notes = meta.get("labels") or {}, meta.get("annotations")
+            own = labels, userdefined.carried_annotations(notes)
+            return Rendering(kind, owner.get("name", ""), owner.get("uid", ""), *own)
+    return None
 
 
 def _owner(annotations: Mapping[str, Any]) -> ObjectKey | None:
@@ -172,79 +185,13 @@ def _warnings(
         yield Reason.NOT_SERVED, near
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A NAD with the network that it stands for now: its own, or the one accepted last."""
-
-    nad: Nad
-    spec: model.NetworkSpec
-
-    @property
-    def declared(self) -> model.NetworkSpec:
-        """What it is compared by: its own spec, if that is of the same network."""
-        declared = self.nad.spec
-        return declared if declared is not None and declared.name == self.spec.name else self.spec
-
-
-def settle(
-    members: Iterable[Declaration], rule: access.AccessRule, lead: ObjectKey | None = None
-) -> Settlement:
-    """Decides which NAD of one network leads, and which others are accepted or refused.
-
-    The former `lead` stays. After a restart, the NAD that is annotated as the owner leads; of
-    others, an accepted NAD comes before one that is not, and then the oldest.
-    """
-    ordered = sorted(members, key=lambda each: (each.nad.key != lead, *_age(each)))
-    if not ordered:
-        return Settlement()
-    first = ordered[0]
-    network = model.Network(first.spec, 0, first.nad.key)
-    accepted, refused = {first.nad.key}, {}
-    for member in ordered[1:]:
-        key = member.nad.key
-        if not rule.may_join(network, key):
-            refused[key] = rule.nad_refusal(network, key)
-            continue
-        differing = reading.difference(first.spec, member.declared)
-        # Both may be edited, one after the other, while pods keep the edit waiting.
-        if differing is None or reading.difference(first.declared, member.declared) is None:
-            accepted.add(key)
-        else:
-            refused[key] = _disagreement(first, member, differing)
-    return Settlement(first.spec, first.nad.key, frozenset(accepted), refused)
-
-
-def as_declared(nads: Iterable[Nad]) -> list[Declaration]:
-    """Returns each valid NAD with its own spec, as where no pod runs yet."""
-    return [Declaration(each, each.spec) for each in nads if each.spec is not None]
-
-
 def owners_first(nads: Iterable[Nad]) -> list[Nad]:
-    """Sorts NADs as a new manager takes them in: owners first, as in `settle`."""
+    """Sorts NADs as a new manager takes them in: owners first, as in `settlements.settle`."""
 
     def age(nad: Nad) -> tuple[bool, bool, str, ObjectKey]:
         return nad.annotated_owner != nad.key, not nad.annotated_name, nad.created, nad.key
 
     return sorted(nads, key=age)
-
-
-def _age(member: Declaration) -> tuple[bool, bool, str, ObjectKey]:
-    """A sort key: the owner first, then accepted NADs, then the oldest."""
-    nad = member.nad
-    is_annotated = nad.annotated_name == member.spec.name
-    is_owner = is_annotated and nad.annotated_owner == nad.key
-    return not is_owner, not is_annotated, nad.created, nad.key
-
-
-def _disagreement(lead: Declaration, newcomer: Declaration, differing: str) -> str:
-    theirs = reading.value_of(lead.spec, differing)
-    own = reading.value_of(newcomer.declared, differing)
-    return (
-        f"NetworkAttachmentDefinition {newcomer.nad.key} declares network "
-        f"{errors.as_written(lead.spec.name)} with {differing} {own}, but "
-        f"NetworkAttachmentDefinition {lead.nad.key}, which was first, with {theirs} "
-        f"(make {differing} the same in both, or choose another network name)"
-    )
 
 
 def annotated_ids(nads: Iterable[Nad]) -> dict[str, int]:
@@ -295,3 +242,14 @@ def desired_finalizers(nad: Nad, *, used: bool) -> tuple[str, ...] | None:
         return None
     others = [each for each in nad.finalizers if each != names.NETWORK_IN_USE]
     return (*others, names.NETWORK_IN_USE) if used else tuple(others)
+
+
+def alike(before: Nad | None, after: Nad | None) -> bool:
+    """Whether the network of a NAD depends on nothing that changed in it."""
+    if before is None or after is None:
+        return before is after
+    return (before.spec, before.problem, before.is_deleting) == (
+        after.spec,
+        after.problem,
+        after.is_deleting,
+    )

@@ -20,6 +20,7 @@ from weft.control.cluster.nads import Nad
 from weft.control.cluster.objects import Namespace
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.register import Register, Settled
+from weft.control.cluster.settlements import NetworkOf, by_hand
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy import access
@@ -46,12 +47,16 @@ class Networks:
     """All networks. `due`: the NADs to decide, and after how many seconds."""
 
     def __init__(
-        self, allocations: Allocations, rules: nads.Rules, primary: model.Network | None = None
+        self,
+        allocations: Allocations,
+        rules: nads.Rules,
+        primary: model.Network | None = None,
+        network_of: NetworkOf = by_hand,
     ) -> None:
         self._allocations = allocations
         self._namespaces: dict[str, Namespace] = {}
         self._access = access.AccessRule(rules.global_namespaces, self._labels)
-        self._register = Register(self._access, allocations)
+        self._register = Register(self._access, allocations, network_of)
         self.primary = primary
         self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
@@ -259,10 +264,14 @@ class Networks:
         if after is not None and after.accepted and after.accepted.name not in self._networks:
             # Invalid now, but accepted before: pods may run with that.
             self._remember(after.accepted)
-        if key not in touched and not _alike(before, after):
+        if key not in touched and not nads.alike(before, after):
             self.affected.nads[key] = None
         if self.is_held(key) and not was_held:
             self.affected.held[key] = None
+
+    def use_renderers(self, keys: Iterable[ObjectKey]) -> None:
+        """What these NADs are rendered from may be another object now, or none."""
+        self._apply(self._register.settle_again(keys))
 
     def use(self, key: ObjectKey) -> None:
         """A NAD gained its first pod, or lost one."""
@@ -282,6 +291,7 @@ class Networks:
             now, before = self._register.settlement(name), self._networks.get(name)
             if now.spec is None:
                 self.release(name)
+                touched |= self._register.declaring(name) if now != earlier else set()
                 continue
             self._remember(now.spec, now.lead)
             if now != earlier or before != self._networks.get(name):
@@ -387,14 +397,3 @@ class Networks:
             message = edits.excluded(after, pods.values(), len(pods))
             event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, message)
             self._excluded.setdefault(after.key, []).append(event)
-
-
-def _alike(before: Nad | None, after: Nad | None) -> bool:
-    """Whether `lookup` depends on nothing that changed in the NAD."""
-    if before is None or after is None:
-        return before is after
-    return (before.spec, before.problem, before.is_deleting) == (
-        after.spec,
-        after.problem,
-        after.is_deleting,
-    )

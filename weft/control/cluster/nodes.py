@@ -105,6 +105,11 @@ class Nodes:
             return "is not ready"
         return "" if node.is_announced else "has not been announced by its agent"
 
+    def lacking(self, network: str) -> list[str]:
+        """Returns which nodes have no subnets of a network, and why."""
+        found = self._subnets.all_lacking(network)
+        return [f"Node {name}: {error.in_full()}" for name, error in sorted(found.items())]
+
     # Objects in
 
     def reserve_ids(self, found: Iterable[Node]) -> None:

@@ -54,6 +54,10 @@ class NodeSubnets:
         """Returns why a node has no subnets of a network; None if it has, or needs none."""
         return self._lacking.get(network, {}).get(node)
 
+    def all_lacking(self, network: str) -> Mapping[str, errors.Exhausted]:
+        """Returns why nodes have no subnets of a network, by node."""
+        return self._lacking.get(network, {})
+
     def networks(self, node: str) -> set[str]:
         """Returns the networks of which a node has or needs subnets."""
         held = {name for name, pool in self._pools.items() if pool.get(node)}

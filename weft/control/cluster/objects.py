@@ -86,13 +86,15 @@ class Namespace(ObservedObject):
 
     labels: Mapping[str, str]
     problems: tuple[str, ...] = ()
+    is_deleting: bool = False
 
 
 def namespace(obj: Object) -> Namespace:
     """Parses a Namespace."""
     problems = tuple(error.in_full(named=False) for error in policy.logging_problems(obj))
     labels = obj["metadata"].get("labels") or {}
-    return Namespace(*_seen(resources.NAMESPACES, obj), labels, problems)
+    is_deleting = "deletionTimestamp" in obj["metadata"]
+    return Namespace(*_seen(resources.NAMESPACES, obj), labels, problems, is_deleting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A merge patch (RFC 7386) of one incarnation; None removes an annotation or a key of `data`.
+    """A merge patch (RFC 7386) of one incarnation; None removes an annotation, label or key of
+    `data`.
 
     `version`: the API server takes it for this resourceVersion only ("": any). A `status` goes to
     the subresource, alone. `creates`: the object is created if it does not exist. `removes`: the
@@ -63,6 +64,8 @@ class Patch:
     finalizers: tuple[str, ...] | None = None
     status: Mapping[str, Any] | None = None
     data: Mapping[str, str | None] | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    spec: Mapping[str, Any] | None = None
     version: str = ""
     creates: bool = False
     removes: bool = False
@@ -78,9 +81,11 @@ class Patch:
         meta = {name: value for name, value in meta.items() if value}
         if self.annotations:
             meta["annotations"] = dict(self.annotations)
+        if self.labels:
+            meta["labels"] = dict(self.labels)
         if self.finalizers is not None:
             meta["finalizers"] = list(self.finalizers)
-        fields = {"status": self.status, "data": self.data}
+        fields = {"status": self.status, "data": self.data, "spec": self.spec}
         return {"metadata": meta, **{name: value for name, value in fields.items() if value}}
 
 

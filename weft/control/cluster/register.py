@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from weft import model
-from weft.control.cluster import edits, nads
+from weft import model, names
+from weft.control.cluster import edits, settlements
 from weft.control.cluster.allocations import Allocations
-from weft.control.cluster.nads import Nad, Settlement
+from weft.control.cluster.nads import Nad
+from weft.control.cluster.settlements import Settlement
 from weft.model import ObjectKey
 from weft.policy import access
 
@@ -20,10 +21,19 @@ Settled = dict[str, Settlement]  # by network: its settlement before
 
 
 class Register:
-    """All NADs by key; `allocations` says whether pods hold something through a NAD."""
+    """All NADs by key.
 
-    def __init__(self, rule: access.AccessRule, allocations: Allocations) -> None:
-        self._rule, self._allocations = rule, allocations
+    `allocations` says whether pods hold something through a NAD, `network_of` for which network a
+    NAD is rendered.
+    """
+
+    def __init__(
+        self,
+        rule: access.AccessRule,
+        allocations: Allocations,
+        network_of: settlements.NetworkOf = settlements.by_hand,
+    ) -> None:
+        self._rule, self._allocations, self._network_of = rule, allocations, network_of
         self._nads: dict[ObjectKey, Nad] = {}
         self._standing: dict[ObjectKey, model.NetworkSpec] = {}
         self._declaring: dict[str, set[ObjectKey]] = {}  # network: the NADs that stand for it
@@ -102,11 +112,18 @@ class Register:
         return self._stand(self._recount(nad))
 
     def join(self, namespace: str) -> Settled:
-        """Settles the networks of a namespace's NADs again, after its labels changed."""
-        found = {
-            self._standing[k].name for k in self.of_namespace(namespace) if k in self._standing
-        }
-        return self._settle(found)
+        """Settles again, after a namespace's labels changed, or it came or went: the networks of
+        its NADs, and those with names of its UserDefinedNetworks."""
+        prefix = names.udn_network(namespace, "")
+        named = (each for each in self._declaring if each.startswith(prefix))
+        return self._settle({*self._names(self.of_namespace(namespace)), *named})
+
+    def settle_again(self, keys: Iterable[ObjectKey]) -> Settled:
+        """Settles the networks of some NADs again."""
+        return self._settle(self._names(keys))
+
+    def _names(self, keys: Iterable[ObjectKey]) -> set[str]:
+        return {self._standing[key].name for key in keys if key in self._standing}
 
     def forget(self, network: str) -> None:
         """Forgets a network of which nothing is held and which no NAD declares."""
@@ -162,8 +179,8 @@ class Register:
         for name in sorted(networks):
             keys = self._declaring.get(name, set())
             before[name] = earlier = self.settlement(name)
-            members = [nads.Declaration(self._nads[k], self._standing[k]) for k in keys]
-            settled = nads.settle(members, self._rule, earlier.lead)
+            members = [settlements.Declaration(self._nads[k], self._standing[k]) for k in keys]
+            settled = settlements.settle(members, self._rule, earlier.lead, self._network_of)
             if not members:
                 self._declaring.pop(name, None)
                 self._settlements.pop(name, None)

@@ -37,6 +37,8 @@ from weft.control.cluster.podendpoints import PodEndpoints
 from weft.control.cluster.pods import Pods
 from weft.control.cluster.podtable import PodTable
 from weft.control.cluster.policies import PolicyStatuses
+from weft.control.cluster.udns import Udn, UdnTable
+from weft.control.cluster.userdefined import UserDefinedNetworks
 from weft.kube import resources
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Metric
@@ -53,6 +55,7 @@ class _Early:
     keys: TrustedKeys = field(default_factory=TrustedKeys)
     has_endpoints: bool = False
     namespaces: dict[str, Namespace] = field(default_factory=dict)
+    udns: dict[Ref, Udn] = field(default_factory=dict)
     nads: dict[ObjectKey, Nad] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     claims: dict[ObjectKey, IpamClaim] = field(default_factory=dict)
@@ -74,8 +77,14 @@ class Cluster:
         self._early: _Early | None = _Early()
         self._allocations, self._table = Allocations(), PodTable()
         self._keys = SigningKeys(keys)
-        self._networks = networks.Networks(self._allocations, rules or nads.Rules(), primary)
+        self._udn_table = UdnTable()
+        self._networks = networks.Networks(
+            self._allocations, rules or nads.Rules(), primary, self._udn_table.network_of
+        )
         self._nodes = Nodes(self._networks, self._allocations)
+        self._udns = UserDefinedNetworks(
+            self._udn_table, self._networks, self._nodes, self._allocations
+        )
         self._claims = IpamClaims(self._networks, self._allocations)
         self._pods = Pods(
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
@@ -92,9 +101,12 @@ class Cluster:
             resources.MULTINETWORKPOLICIES: self._policies.due,
             resources.NETWORKS: self._statuses.due,
             resources.PODENDPOINTS: self._endpoints.due,
+            **self._udns.due,
         }
         self._deciders: dict[Resource, Callable[[ObjectKey, str], Outcome]] = {
-            resources.NADS: lambda key, _: self._networks.decide(key),
+            resources.NADS: self._decide_nad,
+            resources.UDNS: lambda key, now: self._udns.decide(Ref(resources.UDNS, key), now),
+            resources.CUDNS: lambda key, now: self._udns.decide(Ref(resources.CUDNS, key), now),
             resources.NODES: lambda key, _: self._nodes.decide(key.name),
             resources.IPAMCLAIMS: self._claims.decide,
             resources.PODS: lambda key, _: self._pods.decide(key),
@@ -139,6 +151,7 @@ class Cluster:
             _put(self._early.namespaces, name, new)
             return
         self._networks.set_namespace(name, new)
+        self._udns.set_namespace(name, new)
         if events := self._policies.set_namespace(name, new):
             self._of_namespaces[name] = events
         self._carry()
@@ -148,8 +161,18 @@ class Cluster:
             _put(self._early.nads, key, new)
             return
         self._statuses.use_nad(key)
+        self._udn_table.set_nad(key, new)
         self._networks.set_nad(key, new)
         self._statuses.use_nad(key)
+        self._udns.use_nad(key)
+        self._carry()
+
+    def set_udn(self, ref: Ref, new: Udn | None) -> None:
+        """Sets a UserDefinedNetwork or ClusterUserDefinedNetwork; None: it is gone."""
+        if self._early is not None:
+            _put(self._early.udns, ref, new)
+            return
+        self._udns.set(ref, new)
         self._carry()
 
     def set_node(self, name: str, new: Node | None) -> None:
@@ -213,6 +236,10 @@ class Cluster:
             self._statuses.set_pod(None, pod)
         for name, namespace in sorted(early.namespaces.items()):
             self.set_namespace(name, namespace)
+        for nad in early.nads.values():
+            self._udn_table.set_nad(nad.key, nad)
+        for ref, udn in sorted(early.udns.items(), key=lambda each: each[1].subject.key):
+            self._udns.set(ref, udn)
         for nad in nads.owners_first(early.nads.values()):
             self._networks.set_nad(nad.key, nad, is_early=True)
         for node in eldest_first(early.nodes.values()):
@@ -220,6 +247,8 @@ class Cluster:
         # All pods and claims are decided now, so these notes are not needed.
         self._networks.take_affected()
         self._nodes.take_changed()
+        for key in early.nads:
+            self._udns.use_nad(key)
         for key, claim in sorted(early.claims.items()):
             self._claims.set(key, claim)
             self._statuses.set_claim(key, claim)
@@ -264,6 +293,12 @@ class Cluster:
         ]
         return found
 
+    def _decide_nad(self, key: ObjectKey, now: str) -> Outcome:
+        """What is rendered is written first; its echo has the NAD decided again."""
+        rendered = self._udns.decide_nad(key)
+        is_written = rendered.patches or rendered.replacements
+        return rendered if is_written else self._networks.decide(key)
+
     def decide(self, ref: Ref, now: str) -> Outcome:
         """Returns what to write to an object, and its Events; `now` is the time (RFC 3339)."""
         outcome = self._deciders[ref.resource](ref.key, now)
@@ -301,15 +336,20 @@ class Cluster:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
 
-    def unstored(self, ref: Ref) -> None:
+    def unstored(self, ref: Ref, error: errors.WeftError) -> None:
         """Call when the API server refuses a replacement for a reason of this object alone."""
-        assert ref.resource is resources.PODENDPOINTS, ref
-        self._endpoints.skip(ref.key)
+        if ref.resource is resources.NADS:
+            self._udns.skip_nad(ref.key, error.in_full())
+        else:
+            self._endpoints.skip(ref.key)
 
     def stored(self, ref: Ref, kept: Object) -> None:
-        """Call with a replaced object as the API server stored it."""
-        assert ref.resource is resources.PODENDPOINTS, ref
-        self.set_endpoint(ref.key, podendpoint.read(kept))
+        """Call with a replaced object as the API server stored it.
+
+        Of a NAD others may have written a newer version, so it counts when the watch brings it.
+        """
+        if ref.resource is resources.PODENDPOINTS:
+            self.set_endpoint(ref.key, podendpoint.read(kept))
 
     def _carry(self) -> None:
         """Passes the notes of each part to the parts after it, until there are none."""
@@ -318,8 +358,10 @@ class Cluster:
             is_quiet = True
             for nad in sorted(filter(None, self._allocations.take_changed())):
                 self._networks.use(nad)
+                self._udns.use_nad(nad)
             for name in self._allocations.take_changed_networks():
                 self._statuses.touch(name)
+                self._udns.use_network(name)
             if self._networks.affected:
                 is_quiet = False
                 self._carry_networks(self._networks.take_affected())
@@ -331,12 +373,14 @@ class Cluster:
         for name in affected.ended:
             self._nodes.end_network(name)
             self._statuses.end_network(name)
+            self._udns.use_network(name)
         for nad in affected.nads:
             if (network := self._networks.find(nad)) is not None:
                 self._claims.use_network(network.name)
         for nad in affected.nads:
             self._pods.use_nad(nad)
             self._statuses.use_nad(nad)
+            self._udns.use_nad(nad)
         if affected.nads:
             self._policies.use_nad()
         for namespace in affected.namespaces:

@@ -36,6 +36,8 @@ _WORKERS = {
     resources.CONFIGMAPS: 1,
     resources.SECRETS: 1,
     resources.PODENDPOINTS: 16,
+    resources.UDNS: 2,
+    resources.CUDNS: 2,
 }
 
 
@@ -143,7 +145,7 @@ class ApiWriter:
             kept = await write(ref.resource, desired.as_object())
         except ApiError as error:
             if isinstance(error, NotFound | Terminating | Invalid | Forbidden) and not error.denial:
-                self._cluster.unstored(ref)
+                self._cluster.unstored(ref, error)
                 self.wake()
             if not isinstance(error, NotFound | Terminating):  # the object, its namespace, its kind
                 raise

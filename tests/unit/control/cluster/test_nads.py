@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weft import model, names
-from weft.control.cluster import nads
+from weft.control.cluster import nads, settlements
 from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
@@ -40,8 +40,8 @@ def read(obj: dict[str, Any], underlay_mtu: int = 1500) -> nads.Nad:
 
 def settle(
     read: Iterable[nads.Nad], lead: ObjectKey | None = None, rule: access.AccessRule | None = None
-) -> nads.Settlement:
-    return nads.settle(nads.as_declared(read), rule or access.AccessRule(), lead)
+) -> settlements.Settlement:
+    return settlements.settle(settlements.as_declared(read), rule or access.AccessRule(), lead)
 
 
 def test_the_oldest_leads_in_whatever_order_they_are_seen() -> None:
@@ -147,7 +147,7 @@ def test_another_plugins_nad_is_none_of_ours() -> None:
     found = read(obj)
     assert found.spec is None
     assert not found.problem
-    assert settle([found]) == nads.Settlement()
+    assert settle([found]) == settlements.Settlement()
 
 
 def test_an_mtu_that_the_underlay_cannot_carry_is_warned_of_with_both_numbers() -> None:
