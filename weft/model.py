@@ -51,6 +51,33 @@ class Dhcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """A limit on traffic: `rate` in bits per second, `burst` in bits (0: one second's traffic)."""
+
+    rate: int
+    burst: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """The limits of a NIC: `ingress` to the pod, `egress` from it; None: nothing is said."""
+
+    ingress: Rate | None = None
+    egress: Rate | None = None
+
+    def over(self, other: Bandwidth) -> Bandwidth:
+        """These limits, and the `other`'s where they say nothing."""
+        return Bandwidth(self.ingress or other.ingress, self.egress or other.egress)
+
+
+@dataclass(frozen=True, slots=True)
+class NicOptions:
+    """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind."""
+
+    bandwidth: Bandwidth = field(default_factory=Bandwidth)
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """The namespaces that may use a network beside its owner's; None: the NAD does not say."""
 
@@ -77,6 +104,7 @@ class NetworkSpec:
     `physical_network` (localnet only) is a name in nodes' bridge mappings.
     `vlan_id` None: untagged.
     `routers`: pods and virtual machines that may act as routers.
+    `nic`: what each NIC has that does not ask for anything else.
     """
 
     name: str
@@ -93,6 +121,7 @@ class NetworkSpec:
     dhcp: Dhcp = field(default_factory=Dhcp)
     routers: tuple[ObjectKey, ...] = ()
     access: Access = field(default_factory=Access)
+    nic: NicOptions = field(default_factory=NicOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +207,7 @@ class Attachment:
     default_route: tuple[Address, ...] = ()
     ipam_claim: str = ""
     identity: str = ""
+    nic: NicOptions = field(default_factory=NicOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +223,7 @@ class Allocation:
     """What the cluster manager allocated to one attachment: one entry of the annotation.
 
     `mac` is in lower case with colons. `tunnel_id` is the port's key on the network's datapath
-    (1..32767), the same in every zone.
+    (1..32767), the same in every zone. `nic` is what the pod asked for and may have.
     """
 
     mac: str
@@ -202,6 +232,7 @@ class Allocation:
     gateways: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     role: str = "secondary"
+    nic: NicOptions = field(default_factory=NicOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
+# Kubernetes' own, for each NIC of a pod: limits on what it receives and sends.
+POD_BANDWIDTHS = ("kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth")
 # weft's annotation beside it: the cluster manager's signature. Allocations without it do not count.
 POD_NETWORKS_SIGNATURE = "weft/pod-networks-signature"
 NETWORK_NAME = "k8s.ovn.org/network-name"
@@ -315,6 +317,11 @@ def advertiser_port(network: str) -> str:
 def advertiser_device(network_id: int) -> str:
     """Name of the advertiser port's OVS port."""
     return f"wra{network_id}"
+
+
+def qos_rule(logical_port: str, direction: str) -> str:
+    """ROW_ID of the QoS row that limits a pod's port in a direction."""
+    return f"{logical_port}/{direction}"
 
 
 def dhcp_options(network: str, family: int) -> str:

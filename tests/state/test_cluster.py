@@ -18,6 +18,7 @@ from weft.kube.resources import NADS, PODS, Resource
 
 Step = Callable[[MemoryApi], object]
 
+LIMITS = {"egressRate": 10_000_000, "egressBurst": 20_000_000}
 BLUE_IN_OTHER = world.nad("blue", namespace="other")
 STEPS: list[Step] = [
     lambda api: api.put(NADS, world.nad("blue")),
@@ -25,7 +26,9 @@ STEPS: list[Step] = [
     lambda api: api.put(NADS, world.nad("plain", subnets=None)),
     lambda api: api.put(PODS, world.pod("one")),
     lambda api: api.put(PODS, world.pod("two", "blue, other/blue, plain")),
-    lambda api: api.put(PODS, world.pod("three", [{"name": "blue", "ips": ["10.1.0.77"]}])),
+    lambda api: api.put(
+        PODS, world.pod("three", [{"name": "blue", "ips": ["10.1.0.77"], "bandwidth": LIMITS}])
+    ),
     lambda api: api.put(PODS, world.pod("four", [{"name": "blue"}, {"name": "blue"}])),
 ]
 EXPECTED = {
@@ -48,6 +51,8 @@ def check_whole(api: MemoryApi) -> None:
     assert {name: set(allocations(api, name)) for name in EXPECTED} == EXPECTED
     check_unique(api)
     assert allocations(api, "three")["default/blue"]["ip_addresses"] == ["10.1.0.77/24"]
+    assert allocations(api, "three")["default/blue"]["bandwidth"] == LIMITS
+    assert "bandwidth" not in allocations(api, "one")["default/blue"]
     assert allocations(api, "two")["default/plain"]["ip_addresses"] is None
     ids = {
         obj["metadata"]["annotations"][names.NETWORK_ID]

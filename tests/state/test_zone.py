@@ -70,6 +70,12 @@ def pod(
     return allocated_pod(model.PodRef(model.ObjectKey("default", name), uid), node, made)
 
 
+def limited(held: AllocatedPod, ingress: int) -> AllocatedPod:
+    nic = model.NicOptions(model.Bandwidth(model.Rate(ingress)))
+    made = {key: replace(each, nic=nic) for key, each in held.allocations.items()}
+    return replace(held, allocations=made)
+
+
 def node(name: str, chassis: str, *encaps: str) -> model.NodeInfo:
     return model.NodeInfo(name, chassis, encaps)
 
@@ -98,6 +104,10 @@ def routed(
 
 BLUE = network("blue", 1, "10.1.0.0/24")
 BLUE6 = network("blue", 1, "10.1.0.0/24", "fd00:1::/64")
+RATE = model.NicOptions(model.Bandwidth(egress=model.Rate(1_000_000)))
+BLUE_LIMITED = replace(
+    BLUE, network=replace(BLUE.network, spec=replace(BLUE.network.spec, nic=RATE))
+)
 BLUE_NEW_ID = network("blue", 7, "10.1.0.0/24")
 BLUE6_OLDER = network("blue", 1, "fd00:9::/64", age="1")
 RED = network("red", 2)
@@ -113,7 +123,7 @@ L3 = layer3("red", 2)
 OWN_NET = layer3("default", 0, "primary")
 
 DECLARED_NADS: dict[str, list[state.DeclaredNetwork | None]] = {
-    "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, None],
+    "default/blue": [BLUE, BLUE6, BLUE_NEW_ID, BLUE_LIMITED, None],
     "other/blue": [BLUE, BLUE6_OLDER, RED, None],
     "default/red": [RED, L3, BLUE, None],
     "default": [OWN_NET, None],
@@ -123,6 +133,7 @@ PODS: dict[str, list[AllocatedPod | None]] = {
         None,
         pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}),
         pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}, uid="u2"),
+        limited(pod("a", OWN, {"default/blue": (11, "10.1.0.11/24")}), ingress=2_000_000),
         pod("a", "node2", {"default/blue": (11, "10.1.0.11/24")}, uid="u3"),
         pod(
             "a", OWN, {"default/blue": (11, "10.1.0.11/24"), "default/blue/1": (12, "10.1.0.12/24")}
@@ -137,6 +148,8 @@ PODS: dict[str, list[AllocatedPod | None]] = {
         None,
         pod("c", "node3", {"default/blue": (31, "fd00:1::31/64")}),
         pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}),
+        limited(pod("c", OWN, {"default/red": (31, "10.9.0.3/24")}), ingress=1000),
+        limited(pod("c", "node2", {"default/red": (31, "10.9.0.3/24")}), ingress=1000),
         pod("c", OWN, {"default/red": (31, "10.9.0.3/24"), "default": (0, "10.128.2.5/24")}),
         pod("c", "node2", {"default/red": (31, "10.9.0.3/24"), "default": (0, "10.128.3.5/24")}),
     ],
@@ -261,6 +274,22 @@ def scene() -> state.Zone:
 
 def keys(found: Iterable[rows.Row]) -> list[str]:
     return sorted(f"{row.table} {row.key}" for row in found)
+
+
+def test_a_limit_has_a_row_beside_the_port_for_as_long_as_it_is_set() -> None:
+    made = scene()
+    near = pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
+    made.set_pod(ObjectKey("default", "near"), limited(near, ingress=1000))
+    port, row = "default.blue_default_near", "default.blue_default_near/ingress"
+    assert f"QoS {row}" in keys(made.changes().nb)
+    owner = "Pod/default/near"
+    assert made.is_desired("QoS", row, "blue", owner)
+    assert not made.is_desired("QoS", f"{port}/egress", "blue", owner)
+    made.touch("QoS", row, "blue", owner)
+    assert keys(made.changes().nb) == [f"Logical_Switch_Port {port}", f"QoS {row}"]
+    made.set_pod(ObjectKey("default", "near"), near)
+    assert made.changes().nb_gone == (("QoS", row),)
+    assert not made.is_desired("QoS", row, "blue", owner)
 
 
 def test_a_network_without_a_local_pod_has_no_rows() -> None:

@@ -198,6 +198,12 @@ class Cluster:
         await self.update(lambda zone: zone.set_pod(ref.key, pod))
         return model.Port(ref, key, ObjectKey.parse(key), "", node.zone.name, allocation)
 
+    async def options(self, port: model.Port, nic: model.NicOptions) -> None:
+        """The pod again, which may have these from now on."""
+        allocations = {port.key: replace(port.allocation, nic=nic)}
+        pod = allocated_pod(port.pod, port.node, allocations)
+        await self.update(lambda zone: zone.set_pod(port.pod.key, pod))
+
     async def gone(self, name: str) -> None:
         await self.update(lambda zone: zone.set_pod(ObjectKey("default", name), None))
 

@@ -17,7 +17,7 @@ import difflib
 from collections.abc import Mapping
 
 from weft import errors, model, names
-from weft.api import cidrs, fields, netconf, objects
+from weft.api import bandwidth, cidrs, fields, netconf, objects
 
 KIND = "NetworkAttachmentDefinition"
 _CONFIG = "spec.config"
@@ -41,6 +41,7 @@ _KEYS = {
     "vlan_id": "vlanID",
     "physical_network": "physicalNetworkName",
 }
+_NIC_KEYS = {"bandwidth": "bandwidth"}
 _DHCP_KEYS = {
     "enabled": "dhcp.enabled",
     "lease_seconds": "dhcp.leaseSeconds",
@@ -154,6 +155,11 @@ def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, 
         for attribute, key in _DHCP_KEYS.items()
         if getattr(one.dhcp, attribute) != getattr(other.dhcp, attribute)
     ]
+    found += [
+        key
+        for attribute, key in _NIC_KEYS.items()
+        if getattr(one.nic, attribute) != getattr(other.nic, attribute)
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -161,8 +167,11 @@ def value_of(spec: model.NetworkSpec, key: str) -> str:
     """The value that a NAD has for a key from `difference`, as text for a message."""
     attributes = {other: attribute for attribute, other in reversed(_KEYS.items())}
     attributes |= {other: attribute for attribute, other in _DHCP_KEYS.items()}
-    owner = spec.dhcp if key in _DHCP_KEYS.values() else spec
-    value = getattr(owner, attributes[key])
+    attributes |= {other: attribute for attribute, other in _NIC_KEYS.items()}
+    owner: object = spec.dhcp if key in _DHCP_KEYS.values() else spec
+    value = getattr(spec.nic if key in _NIC_KEYS.values() else owner, attributes[key])
+    if isinstance(value, model.Bandwidth):
+        value = bandwidth.render(value) or None
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
     return "none" if value is None or value == "" else errors.as_written(value)

@@ -11,7 +11,7 @@ import difflib
 import re
 
 from weft import model, names
-from weft.api import cidrs, netfields, notation, selectors
+from weft.api import bandwidth, cidrs, netfields, notation, selectors
 from weft.api.fields import Fields
 from weft.model import ObjectKey
 
@@ -69,6 +69,7 @@ def read(
         dhcp=_dhcp(fields, subnets),
         routers=_guests(fields, "routers"),
         access=_access(fields),
+        nic=model.NicOptions(bandwidth.read(fields)),
     )
     _refuse_full_exclusion(fields, spec)
     return spec

@@ -72,6 +72,12 @@ USED: Mapping[str, Field] = {
         "[guests that may be routers](../how-to/run-a-router-or-dhcp-server.md), "
         "`<namespace>/<name>`",
     ),
+    "bandwidth": Field(
+        dict,
+        "none",
+        "[limits of each NIC](../how-to/limit-bandwidth.md) that has none of its own: "
+        "`ingressRate`, `ingressBurst`, `egressRate`, `egressBurst`",
+    ),
     "allowedNamespaces": Field(
         list, "its own", "[namespaces that may use the network](../how-to/share-a-network.md)"
     ),

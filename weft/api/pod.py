@@ -30,6 +30,8 @@ _MAX_ENTRIES = selection.MAX_ATTACHMENTS + 1
 _LONGEST_ENTRY = 512
 _MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
+# The annotations that a pod's request is read from.
+_OF_REQUESTS = (names.NETWORKS, names.CHOSEN_DEFAULT, *names.POD_BANDWIDTHS)
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
 
@@ -227,11 +229,11 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
 
 
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
-    networks, chosen = annotations.get(names.NETWORKS), annotations.get(names.CHOSEN_DEFAULT)
+    texts = tuple(map(annotations.get, _OF_REQUESTS))
     try:
-        if len(networks or "") + len(chosen or "") > _LONGEST_SHARED:
+        if sum(len(text or "") for text in texts) > _LONGEST_SHARED:
             return Request(selection.parse(pod, primary=primary))  # no template's: shared by nobody
-        return _parsed(pod["metadata"]["namespace"], networks, chosen, primary)
+        return _parsed(pod["metadata"]["namespace"], texts, primary)
     except (errors.InvalidInput, TypeError):
         pass
     try:
@@ -241,9 +243,9 @@ def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(namespace: str, networks: object, chosen: object, primary: bool) -> Request:
+def _parsed(namespace: str, texts: tuple[object, ...], primary: bool) -> Request:
     """The attachments of a selection; pods of one template share one result."""
-    annotations = {names.NETWORKS: networks, names.CHOSEN_DEFAULT: chosen}
+    annotations = dict(zip(_OF_REQUESTS, texts, strict=True))
     meta = {"namespace": namespace, "name": "", "annotations": annotations}
     return Request(selection.parse({"metadata": meta}, primary=primary))
 

@@ -2,7 +2,8 @@
 
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
-The format is that of ovn-kubernetes: each reads the other's pods. The entry
+The format is that of ovn-kubernetes: each reads the other's pods. weft adds what a NIC asked for
+and may have (`bandwidth`). The entry
 `default` is the default network's: if weft does not serve that, it neither reads nor changes it.
 """
 
@@ -15,7 +16,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import orjson
 
 from weft import errors, model, names
-from weft.api import fields, notation, objects
+from weft.api import bandwidth, fields, notation, objects
 from weft.model import ObjectKey
 
 KIND = "Pod"
@@ -84,6 +85,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         gateways=tuple(reader.each(reader.strings("gateway_ips"), ip_address)),
         routes=tuple(_routes(reader)),
         role=reader.text("role") or "secondary",
+        nic=model.NicOptions(bandwidth.read(reader)),
     )
 
 
@@ -164,6 +166,7 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         "gateway_ip": gateways[0] if len(gateways) == 1 else "",
         "tunnel_id": allocation.tunnel_id,
         "role": allocation.role,
+        "bandwidth": bandwidth.render(allocation.nic.bandwidth),
     }
     kept = ("ip_addresses", "mac_address")
     return {name: value for name, value in entry.items() if value or name in kept}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from weft import errors, model, names
-from weft.api import notation, objects
+from weft.api import bandwidth, notation, objects
 from weft.api.fields import Fields, decode, kind_of
 from weft.model import ObjectKey
 
@@ -33,7 +33,6 @@ _OWN = model.Attachment(nad=None, key=names.DEFAULT_NETWORK, interface=names.DEF
 # More NICs than a VM has slots. Without a limit one pod could take all addresses of a network.
 MAX_ATTACHMENTS = 32
 MAX_ADDRESSES = 32
-_RATES = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
 
 
 def parse(pod: object, *, primary: bool = False) -> tuple[model.Attachment, ...]:
@@ -67,7 +66,26 @@ def _read(
     _refuse_duplicates(elements, requests)
     _refuse_many_default_routes(elements, requests)
     own = [_OWN] if primary else []
-    return _keyed([*([_first(chosen)] if chosen else own), *requests]), found
+    asked = _keyed([*([_first(chosen)] if chosen else own), *requests])
+    return _with_pods_bandwidth(pod, asked, found), found
+
+
+def _with_pods_bandwidth(
+    pod: object, requests: tuple[model.Attachment, ...], found: list[errors.InvalidInput]
+) -> tuple[model.Attachment, ...]:
+    """The attachments with the pod's own bandwidth where theirs says nothing."""
+    try:
+        annotations = {name: objects.annotation(KIND, pod, name) for name in names.POD_BANDWIDTHS}
+        of_pod = bandwidth.of_pod(objects.subject(KIND, pod), annotations)
+    except errors.InvalidInput as error:
+        found.append(error)
+        return requests
+    if of_pod == model.Bandwidth():
+        return requests
+    return tuple(
+        replace(each, nic=replace(each.nic, bandwidth=each.nic.bandwidth.over(of_pod)))
+        for each in requests
+    )
 
 
 def _first(chosen: list[Fields]) -> model.Attachment:
@@ -151,6 +169,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
         addresses=addresses,
         default_route=_gateways(fields),
         ipam_claim=claim,
+        nic=model.NicOptions(bandwidth.read(fields)),
     )
 
 
@@ -237,12 +256,6 @@ def _gateways(fields: Fields) -> tuple[model.Address, ...]:
 def _check_unused(fields: Fields) -> None:
     """Check the types of fields for other programs, whose errors would come later."""
     fields.expect({"infiniband-guid": str, "deviceID": str, "portMappings": list, "cni-args": dict})
-    bandwidth = fields.nested("bandwidth")
-    for name in _RATES if bandwidth else ():
-        assert bandwidth is not None
-        rate = bandwidth.number(name)
-        if rate is not None and rate < 0:
-            bandwidth.refuse(name, rate, "must not be negative")
 
 
 def _refuse_duplicates(elements: list[Fields], requests: list[model.Attachment]) -> None:

@@ -23,8 +23,8 @@ NB = (
     rows.Table("NB_Global", ("options", "ipsec"), rows.SINGLE_ROW),
     rows.Table(
         "Logical_Switch",
-        ("name", "other_config", "external_ids", "ports", "acls"),
-        kept_empty=("qos_rules", "dns_records", "forwarding_groups", *_BALANCERS),
+        ("name", "other_config", "external_ids", "ports", "acls", "qos_rules"),
+        kept_empty=("dns_records", "forwarding_groups", *_BALANCERS),
     ),
     rows.Table(
         "Logical_Switch_Port",
@@ -115,6 +115,11 @@ NB = (
             *("sample_new", "sample_est", "options"),
         ),
     ),
+    rows.Table(
+        "QoS",
+        ("direction", "priority", "match", "action", "bandwidth", "external_ids"),
+        BY_ID,
+    ),
     rows.Table("Port_Group", ("name", "ports", "acls", "external_ids")),
     rows.Table("Address_Set", ("name", "addresses", "external_ids")),
     rows.Table("Meter", ("name", "unit", "fair", "bands", "external_ids")),
@@ -141,6 +146,7 @@ MEMBER_COLUMNS = {"Port_Group": "ports", "Address_Set": "addresses"}
 CHILD_TABLES: Mapping[tuple[str, str], str] = {
     ("Logical_Switch", "ports"): "Logical_Switch_Port",
     ("Logical_Switch", "acls"): "ACL",
+    ("Logical_Switch", "qos_rules"): "QoS",
     ("Logical_Router", "ports"): "Logical_Router_Port",
     ("Logical_Router", "static_routes"): "Logical_Router_Static_Route",
     ("Logical_Router", "nat"): "NAT",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from weft_lab.vm import quantity
+from weft.decode import quantity
 
 DISK_ANNOTATION = "lab.weft/disk-image"
 BUILT_IN_MODEL = "virtio"

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from weft.decode import quantity
 from weft.errors import InvalidInput
-from weft_lab.vm import disks, fields, machine, quantity, requested, schema
+from weft_lab.vm import disks, fields, machine, requested, schema
 
 STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once")
 BINDINGS = ("bridge", "masquerade", "slirp", "passt")

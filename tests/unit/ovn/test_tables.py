@@ -15,6 +15,7 @@ from weft.ovn import (
     layer3,
     policy,
     ports,
+    qos,
     sets,
     tables,
     transit,
@@ -33,7 +34,10 @@ PORT = model.Port(
     model.ObjectKey("default", "blue"),
     "blue",
     "node1",
-    model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
+    model.Allocation(
+        *("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 11),
+        nic=model.NicOptions(model.Bandwidth(egress=model.Rate(1_000_000))),
+    ),
 )
 GROUP = policy.Group(policy.GroupKind.DENY, "blue", "default", netpolicy.Direction.INGRESS)
 
@@ -55,6 +59,7 @@ def test_each_written_column_is_followed_and_each_key_read_back(
         *policy.isolation_rows(GROUP, NETWORK),
         *sets.rows_of(sets.AddressSet("blue", netpolicy.PodSelector()), NETWORK),
         *acl.meter(),
+        *qos.of_port(NETWORK.spec, PORT, rows.Ref("Logical_Switch", "blue_ovn_layer2_switch")),
     )
     for row in written:
         table = known[row.table]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
@@ -161,7 +162,7 @@ class Pods:
         for attachment in (*requested, *unrequested(requested, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
-                    self._reserve(pod, attachment, allocation)
+                    self._reserve(pod, attachment, replace(allocation, nic=model.NicOptions()))
                 except errors.WeftError as error:
                     self._queue_event(pod, error)
 
@@ -261,16 +262,21 @@ class Pods:
         # A running pod keeps its allocations, whatever was written to it since.
         decided = self._annotations.decided(pod)
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
-        missing = {key: allocation for key, allocation in given.items() if key not in decided}
+        asked = {each.key: each.nic for each in pod.request.attachments}
+        missing = {
+            key: replace(allocation, nic=asked.get(key, allocation.nic))
+            for key, allocation in given.items()
+            if key not in decided
+        }
         fresh: list[str] = []
         for request in self._requests(pod, decided.keys() | missing.keys()):
             key = request.attachment.key
             held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch failed, or has not come back yet
-                missing[key] = held
+                missing[key] = replace(held, nic=request.attachment.nic)
                 continue
             try:
-                missing[key] = self._give(pod, request)
+                missing[key] = replace(self._give(pod, request), nic=request.attachment.nic)
             except errors.WeftError as error:
                 self._take_back(pod.uid, fresh)
                 if request.claim is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import duplicates, policies, topologies
+from weft.control.zone import duplicates, policies, portrows, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
@@ -76,7 +76,7 @@ class Zone:
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
         self._chassis_nodes: dict[str, set[str]] = {}  # chassis id -> nodes that claim it
         self._last_keys: dict[RowOwner, frozenset[rows.RowKey]] = {}  # of the last `changes`
-        self._dirty = _Dirty()
+        self._beside, self._dirty = portrows.RowsBeside(), _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
         self.policies = policies.PolicyEnforcement(node, self._pods, self._realised)
 
@@ -182,8 +182,8 @@ class Zone:
             self._dirty.owners.add(row_owner)
             if table in _PARENTS:
                 self._touch_network(network, remote=self._has_remote_pods(network))
-        elif table == ports.PORT and key in self._ports.get(network, ()):
-            self._dirty.ports[key] = network
+        elif (port := portrows.port_of(table, key)) in self._ports.get(network, ()):
+            self._dirty.ports[port] = network
 
     def is_desired(self, table: str, key: str, network: str, owner: str) -> bool:
         """Whether the last `changes` desired a row with our external_ids."""
@@ -191,9 +191,8 @@ class Zone:
             return key in self._chassis_nodes
         if table == ports.PORT and key in self._ports.get(network, ()):
             return True
-        if (table, key) in self._last_keys.get(_row_owner(network, owner), ()):
-            return True
-        return self.policies.is_desired(table, key)
+        is_owned = (table, key) in self._last_keys.get(_row_owner(network, owner), ())
+        return is_owned or self._beside.has(table, key) or self.policies.is_desired(table, key)
 
     # Rows out
 
@@ -206,12 +205,10 @@ class Zone:
         nb += policy_rows.made
         gone += policy_rows.gone
         for key, name in sorted({**dirty.ports, **policy_rows.ports}.items()):
-            port = self._ports.get(name, {}).get(key)
-            row = self._port_row(port) if port is not None else None
-            if row is not None:
-                nb += (row, *policy_rows.members.get(key, ()))
-            else:
-                gone.append((ports.PORT, key))
+            made = self._port_rows(key, name)
+            gone += self._beside.note(key, made)
+            nb += (*made, *policy_rows.members.get(key, ())) if made else ()
+            gone += [] if made else [(ports.PORT, key)]
         sb: list[rows.Row] = []
         sb_gone: list[rows.RowKey] = []
         for chassis in sorted(dirty.chassis):
@@ -226,6 +223,8 @@ class Zone:
         self._changed_rows(self._dirty.owners)
         self._look_at_networks(self._dirty.networks)
         self.policies.changes(())
+        for key, name in self._dirty.ports.items():
+            self._beside.note(key, self._port_rows(key, name))
         self._dirty = _Dirty()
 
     def desired(self) -> tuple[tuple[rows.Row, ...], tuple[rows.Row, ...]]:
@@ -238,9 +237,9 @@ class Zone:
         policy_rows = self.policies.desired(on_networks)
         nb += policy_rows.made
         for name in present:
-            for key, port in sorted(self._ports.get(name, {}).items()):
-                if row := self._port_row(port):
-                    nb += (row, *policy_rows.members.get(key, ()))
+            for key in sorted(self._ports.get(name, ())):
+                if made := self._port_rows(key, name):
+                    nb += (*made, *policy_rows.members.get(key, ()))
         sb = [row for chassis in sorted(self._chassis_nodes) for row in self._chassis_rows(chassis)]
         return tuple(nb), tuple(sb)
 
@@ -380,11 +379,11 @@ class Zone:
         info = self._nodes.get(node)
         return topology.of_node(network, info, self._here) if info is not None else ()
 
-    def _port_row(self, port: model.Port) -> rows.Row | None:
-        network = self.network(port.network)
-        if network is None or not self.realised(port.network):
-            return None
-        return topologies.KNOWN[network.spec.topology].of_pod(network, port, self._here)
+    def _port_rows(self, key: str, name: str) -> tuple[rows.Row, ...]:
+        port, network = self._ports.get(name, {}).get(key), self.network(name)
+        if port is None or network is None or not self.realised(name):
+            return ()
+        return portrows.of_port(network, port, self._here)
 
     def _chassis_rows(self, chassis: str) -> tuple[rows.Row, ...]:
         """Of several nodes that claim one chassis (a cloned disk), the first by name counts."""

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from lab.tests.unit.vm import manifests
 from weft import names
+from weft.decode import quantity
 from weft_lab.vm import (
     guest,
     launcherpod,
     links,
     machine,
     qemu,
-    quantity,
     specwarnings,
     status,
     validation,

@@ -1,4 +1,4 @@
-"""Parses Kubernetes quantities of bytes: "1024M", "1Gi", "0.5Gi", "128974848"."""
+"""Parses Kubernetes quantities, of bytes or bits: "1024M", "1Gi", "0.5Gi", "128974848"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 64  # characters
 
 
 def parse(value: object) -> int:
-    """Bytes, rounded up. Raises ValueError for what is not a quantity."""
+    """The number, rounded up. Raises ValueError for what is not a quantity."""
     text = str(value).strip()
     found = FORM.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None or isinstance(value, bool):
@@ -27,5 +27,5 @@ def parse(value: object) -> int:
     scale = Decimal(10) ** int(exponent) if exponent else UNITS[unit or ""]
     amount = math.ceil(Decimal(number) * scale)
     if amount > LARGEST:
-        raise ValueError(f"{text!r} is more than {LARGEST} bytes")
+        raise ValueError(f"{text!r} is more than {LARGEST}")
     return amount

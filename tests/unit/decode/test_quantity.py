@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft_lab.vm import quantity
+from weft.decode import quantity
 
 
 def test_amounts() -> None:
