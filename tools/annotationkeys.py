@@ -102,6 +102,10 @@ ALL = (
         "Multus: the interface, addresses and MAC of each attachment",
     ),
     Key(
+        *(names.IP_RESERVATION, "IPAMClaim", YOU, "JSON: an object with `ips` and `mac`, or `{}`"),
+        "addresses to [reserve](../how-to/reserve-an-address.md) before a pod uses the claim",
+    ),
+    Key(
         *(names.CLAIM_VM, "IPAMClaim", OTHERS, "label: name of a virtual machine"),
         "the virtual machine that it keeps addresses for",
     ),

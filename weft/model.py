@@ -236,10 +236,19 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an IPAMClaim asks for: at most one address of each family, and a MAC; else any."""
+
+    addresses: tuple[Interface | Address, ...] = ()
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IpamClaim:
     """An IPAMClaim: it keeps a VM's addresses on one network beyond the life of a pod.
 
     `network` is the network's name, `addresses` what it holds, `owner_pod` the pod that uses it.
+    `reservation`: it asks for addresses before a pod uses it.
     """
 
     key: ObjectKey
@@ -247,6 +256,7 @@ class IpamClaim:
     interface: str
     addresses: tuple[Interface, ...] = ()
     owner_pod: str = ""
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)

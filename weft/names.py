@@ -66,6 +66,9 @@ ACL_LOGGING = "k8s.ovn.org/acl-logging"
 POLICY_MODE = "weft/policy-mode"
 ACCEPTED_POLICY = "weft/accepted-policy"
 
+# weft's annotation on an IPAMClaim: it asks for addresses before a pod uses it.
+IP_RESERVATION = "weft/ip-reservation"
+
 # Finalizer on a NAD while pods have an allocation on it.
 NETWORK_IN_USE = "weft/network-in-use"
 # Finalizer on a UDN or CUDN and on the NADs that are rendered from it, and the label of those.

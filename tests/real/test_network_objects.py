@@ -178,3 +178,55 @@ async def test_the_command_lists_who_holds_addresses(user: User) -> None:
     (one,) = json.loads(await user.weft("ip", "--unused", "-o", "json"))
     assert one["unused"] == "NodeGone"
     assert "kubectl delete pod one -n default --force" in one["message"]
+
+
+async def test_an_address_is_reserved_and_released(user: User) -> None:
+    nad = cluster_world.nad("red", subnets="10.2.0.0/29", allowPersistentIPs=True)
+    await user.make(resources.NADS, nad)
+    await asyncio.wait_for(_exists(user.api, name="red"), 60)
+    await user.make(resources.PODS, cluster_world.pod("one", "red"))
+    await user.kubectl(*("wait", "wnet/red", "--for=jsonpath={.status.members}=1", "--timeout=60s"))
+    on = ("--network", "red", "--mac", "02:00:00:00:00:05", "--address", "10.2.0.5")
+    output = await user.weft("ip", "reserve", "vm.red", *on)
+    assert "Reserved 10.2.0.5/29 of network red for IPAMClaim default/vm.red" in output
+    assert "with MAC 02:00:00:00:00:05" in output
+    (row,) = json.loads(await user.weft("ip", "--unused", "-o", "json"))
+    assert (row["address"], row["claim"], row["unused"]) == (
+        *("10.2.0.5/29", "default/vm.red"),
+        "Reserved",
+    )
+    # What cannot be had leaves no claim behind, and names who has it.
+    for refused, named in (
+        (("--address", "10.2.0.1"), "Pod default/one"),
+        (("--address", "10.2.0.5"), "IPAMClaim default/vm.red"),
+        (("--mac", "02:00:00:00:00:05"), "IPAMClaim default/vm.red"),
+        (("--address", "fd00::1"), "is IPv6, but the network has only 10.2.0.0/29"),
+        (("--address", "10.2.0.x"), "10.2.0.x"),
+    ):
+        assert named in await user.weft(
+            *("ip", "reserve", "other", "--network", "red"), *refused, ok=False
+        )
+    assert "allowPersistentIPs" in await user.weft(
+        *("ip", "reserve", "other", "--network", "blue"), ok=False
+    )
+    listed = await user.api.list(resources.IPAMCLAIMS)
+    assert [each["metadata"]["name"] for each in listed] == ["vm.red"]
+    again = await user.weft("ip", "reserve", "vm.red", "--network", "red", ok=False)
+    assert "exists already, and keeps 10.2.0.5/29" in again
+    # The pod that names the claim has what was reserved; while it uses the claim, nobody else may.
+    requested = [{"name": "red", "ipam-claim-reference": "vm.red"}]
+    await user.make(resources.PODS, cluster_world.pod("launcher", requested))
+    await user.kubectl(*("wait", "wnet/red", "--for=jsonpath={.status.members}=2", "--timeout=60s"))
+    found = json.loads(await user.weft("ip", "-o", "json", "--network", "red"))
+    (row,) = [each for each in found if each["claim"]]
+    assert (row["address"], row["mac"], row["held_by"], row["unused"]) == (
+        *("10.2.0.5/29", "02:00:00:00:00:05"),
+        *("Pod default/launcher", ""),
+    )
+    assert "is used by Pod default/launcher" in await user.weft("ip", "release", "vm.red", ok=False)
+    await user.api.delete(resources.PODS, "launcher", "default", grace=0)
+    assert "Released 10.2.0.5/29." in await user.weft("ip", "release", "vm.red")
+    assert "Reserved 10.2.0.5/29" in await user.weft(
+        *("ip", "reserve", "next", "--network", "red", "--address", "10.2.0.5")
+    )
+    assert "does not exist" in await user.weft("ip", "release", "vm.red", ok=False)

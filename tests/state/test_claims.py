@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, manage, managed, messages, settled
 from tests.support.memory_api import MemoryApi
+from weft import names
 from weft.api import ipamclaim
 from weft.kube.resources import IPAMCLAIMS, NADS, PODS, Resource
 
@@ -262,3 +264,126 @@ async def test_a_claim_whose_address_somebody_has_says_so() -> None:
         await settled(api, manager)
         assert condition(api)[:2] == ("True", "SuccessfulAllocation")
         assert [address(api, "launcher")] == kept(api)
+
+
+def reservation(name: str = "vm.net1", **requested: Any) -> dict[str, Any]:
+    made = claim(name)
+    made["metadata"]["annotations"] = {names.IP_RESERVATION: json.dumps(requested)}
+    return made
+
+
+async def test_an_address_is_reserved_before_there_is_a_pod() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29"))
+    api.put(IPAMCLAIMS, reservation(ips=["10.1.0.5"], mac="02:00:00:00:00:05"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert kept(api) == ["10.1.0.5/29"]
+        assert condition(api) == (
+            *("True", ipamclaim.SUCCESS),
+            "addresses are kept, with MAC 02:00:00:00:00:05",
+        )
+        api.put(PODS, world.pod("thief", [{"name": "blue", "ips": ["10.1.0.5"]}]))
+        api.put(PODS, world.pod("double", [{"name": "blue", "mac": "02:00:00:00:00:05"}]))
+        await settled(api, manager)
+        for name in ("thief", "double"):
+            assert not allocations(api, name)
+            assert "IPAMClaim default/vm.net1" in messages(api, name)[0]
+    async with managed(api) as manager:  # nothing but the claim remembers
+        api.put(PODS, world.pod("launcher", REQUEST))
+        await settled(api, manager)
+        given = allocations(api, "launcher")["default/blue"]
+        assert given["ip_addresses"] == ["10.1.0.5/29"]
+        assert given["mac_address"] == "02:00:00:00:00:05"
+
+
+async def test_any_address_of_both_families_is_reserved() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29,fd00::/64"))
+    api.put(IPAMCLAIMS, reservation(ips=["fd00::77"]))
+    await manage(api)
+    assert kept(api) == ["10.1.0.1/29", "fd00::77/64"]
+
+
+async def test_a_reservation_does_not_take_what_a_running_pod_holds() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29"))
+    api.put(PODS, world.pod("web"))
+    await manage(api)
+    held = address(api, "web").partition("/")[0]
+    api.put(IPAMCLAIMS, reservation(ips=[held]))
+    async with managed(api) as manager:  # a manager that begins with both
+        await settled(api, manager)
+        status, reason, message = condition(api)
+        assert (status, reason, kept(api)) == ("False", "IPAddressConflict", [])
+        assert "Pod default/web" in message
+        api.remove(PODS, "default/web")
+        await settled(api, manager)
+        assert condition(api)[0] == "True"
+        assert kept(api) == [f"{held}/29"]
+
+
+@pytest.mark.parametrize(
+    ("requested", "config", "reason", "named"),
+    [
+        ({"mac": "0a:58:0a:01:00:01"}, {}, "MACAddressConflict", "Pod default/web"),
+        ({"ips": ["10.2.0.1"]}, {}, "InternalError", "lies outside of subnet 10.1.0.0/29"),
+        ({"ips": ["fd00::1"]}, {}, "InternalError", "is IPv6, but the network has only"),
+        ({"ips": ["10.1.0.300"]}, {}, "InternalError", "10.1.0.300"),
+        ({"ip": "10.1.0.3"}, {}, "InternalError", "did you mean ips?"),
+        ({}, {"allowPersistentIPs": False}, "InternalError", "allowPersistentIPs"),
+        ({}, {"subnets": ""}, "InternalError", "assigns no addresses"),
+    ],
+)
+async def test_a_reservation_that_cannot_be_had(
+    requested: dict[str, Any], config: dict[str, Any], reason: str, named: str
+) -> None:
+    api = MemoryApi()
+    config = {"subnets": "10.1.0.0/29", "allowPersistentIPs": True, **config}
+    api.put(NADS, world.nad("blue", **config))
+    api.put(PODS, world.pod("web"))
+    await manage(api)
+    api.put(IPAMCLAIMS, reservation(**requested))
+    await manage(api)
+    assert condition(api)[:2] == ("False", reason)
+    assert named in condition(api)[2]
+    assert kept(api) == []
+
+
+async def test_a_reservation_waits_for_its_network() -> None:
+    api = MemoryApi()
+    api.put(IPAMCLAIMS, reservation())
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert "network blue: does not exist" in condition(api)[2]
+        api.put(NADS, persistent(subnets="10.1.0.0/29"))
+        await settled(api, manager)
+        assert kept(api) == ["10.1.0.1/29"]
+
+
+async def test_a_released_reservation_frees_its_address() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/30"))
+    for name in ("one", "two"):
+        api.put(IPAMCLAIMS, reservation(name))
+    api.put(IPAMCLAIMS, reservation("vm.net1"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert condition(api)[:2] == ("False", "SubnetExhausted")
+        api.remove(IPAMCLAIMS, "default/two")
+        await settled(api, manager)
+        assert len(kept(api)) == 1
+
+
+async def test_an_edit_of_a_reservation_changes_nothing_and_says_so() -> None:
+    api = MemoryApi()
+    api.put(NADS, persistent(subnets="10.1.0.0/29"))
+    api.put(IPAMCLAIMS, reservation())
+    async with managed(api) as manager:
+        await settled(api, manager)
+        before = kept(api)
+        notes = {names.IP_RESERVATION: '{"ips": ["10.1.0.6"]}'}
+        api.change(IPAMCLAIMS, "default/vm.net1", {"metadata": {"annotations": notes}})
+        await settled(api, manager)
+        assert kept(api) == before
+        assert "to have 10.1.0.6 instead, delete the claim" in condition(api)[2]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from weft import errors, model
-from weft.api import fields, notation, objects
+from weft import errors, model, names
+from weft.api import fields, notation, objects, selection
 
 KIND = "IPAMClaim"
 ALLOCATED = "IPsAllocated"
@@ -16,7 +16,7 @@ SUCCESS = "SuccessfulAllocation"
 
 
 def parse(claim: object) -> model.IpamClaim:
-    """The claim, with the addresses in its status."""
+    """The claim, with the addresses in its status; `reservation` reads what it asks for."""
     found: list[errors.InvalidInput] = []
     raw = claim if isinstance(claim, Mapping) else {}
     reader = fields.Fields(objects.subject(KIND, claim), "", raw, found)
@@ -38,6 +38,23 @@ def parse(claim: object) -> model.IpamClaim:
         addresses=addresses,
         owner_pod=pod,
     )
+
+
+def reservation(claim: object) -> model.Reservation | None:
+    """What the claim asks for before a pod uses it; None if it does not. Raises InvalidInput."""
+    text = objects.annotation(KIND, claim, names.IP_RESERVATION).strip()
+    if not text:
+        return None
+    subject, found = objects.subject(KIND, claim), list[errors.InvalidInput]()
+    raw = fields.as_object(
+        subject, names.IP_RESERVATION, fields.decode(subject, names.IP_RESERVATION, text)
+    )
+    reader = fields.Fields(subject, names.IP_RESERVATION, raw, found)
+    reader.only("ips", "mac")
+    addresses, mac = selection.requested_addresses(reader), selection.requested_mac(reader)
+    if found:
+        raise found[0]
+    return model.Reservation(addresses, mac)
 
 
 def reason_of(error: errors.WeftError) -> str:

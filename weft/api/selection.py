@@ -154,7 +154,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
     """One attachment; its interface is `interface` by default, its key still the NAD's name."""
     nad = ObjectKey(_namespace(fields, pod_namespace), _nad_name(fields))
     claim = fields.text("ipam-claim-reference")
-    addresses = _addresses(fields)
+    addresses = requested_addresses(fields)
     if claim and addresses:
         rule = "is set beside ips; a claim has its own addresses"
         fields.refuse("ipam-claim-reference", claim, rule, hint="remove one of the two")
@@ -165,7 +165,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
         nad=nad,
         key=str(nad),
         interface=_interface(fields) or interface,
-        mac=_mac(fields),
+        mac=requested_mac(fields),
         addresses=addresses,
         default_route=_gateways(fields),
         ipam_claim=claim,
@@ -213,7 +213,8 @@ def _interface(fields: Fields) -> str:
     return name
 
 
-def _mac(fields: Fields) -> str:
+def requested_mac(fields: Fields) -> str:
+    """The MAC that an element requests, "" if none; a problem is added to those of `fields`."""
     text = fields.text("mac")
     if not text:
         return ""
@@ -224,7 +225,8 @@ def _mac(fields: Fields) -> str:
         return ""
 
 
-def _addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
+def requested_addresses(fields: Fields) -> tuple[model.Interface | model.Address, ...]:
+    """The addresses that an element requests; problems are added to those of `fields`."""
     found: dict[model.Address, model.Interface | model.Address] = {}
     requested = list(fields.strings("ips"))
     if len(requested) > MAX_ADDRESSES:

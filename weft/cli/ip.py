@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from weft.cli import clusters, columns
+from weft.cli import clusters, columns, ipreservations
 from weft.cli import output as views
 from weft.observe import addresses, members, networkobjects, objects
 from weft.observe.addresses import HeldAddress
@@ -17,6 +17,8 @@ from weft.observe.addresses import HeldAddress
 HEADS = ("NETWORK", "ADDRESS", "MAC", "HOLDER", "CLAIM", "NODE", "SINCE", "UNUSED")
 
 app = typer.Typer(invoke_without_command=True)
+app.command("reserve")(ipreservations.reserve)
+app.command("release")(ipreservations.release)
 
 
 @app.callback()

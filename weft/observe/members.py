@@ -50,7 +50,14 @@ def networks(objects: Objects) -> dict[ObjectKey, str]:
     return found
 
 
-def choose(text: str, namespace: str, known: Mapping[ObjectKey, str]) -> str:
+def choose(
+    text: str,
+    namespace: str,
+    known: Mapping[ObjectKey, str],
+    *,
+    command: str = "weft matrix",
+    field: str = "NETWORK",
+) -> str:
     """Resolve a network given by its own name, or by a NAD of it ("[<namespace>/]<name>").
 
     Raise InvalidInput, with the networks that exist, if there is no such network.
@@ -62,8 +69,8 @@ def choose(text: str, namespace: str, known: Mapping[ObjectKey, str]) -> str:
         return known[key]
     listed = ", ".join(sorted(set(known.values()), key=natural_key)) or "none"
     raise errors.InvalidInput(
-        "weft matrix",
-        "NETWORK",
+        command,
+        field,
         text,
         f"must be a network, or a NAD of one as NAMESPACE/NAME; networks: {listed}",
         hint="kubectl get net-attach-def -A lists them",

@@ -63,10 +63,10 @@ async def read_holders(
     may not be listed at all.
     """
     try:
-        pods, claims, nads = await asyncio.gather(
+        pods, claims, (nads, _) = await asyncio.gather(
             _of_namespaces(api, resources.PODS, namespaces),
             _of_namespaces(api, resources.IPAMCLAIMS, namespaces),
-            _everywhere(api, resources.NADS, namespaces),
+            read_nads(api, namespaces),
         )
     except Forbidden as error:
         if not namespaces:
@@ -88,16 +88,14 @@ async def read_holders(
     return addresses.Objects(pods, claims, nads, nodes, machines), sorted(warnings)
 
 
-async def _everywhere(
-    api: Client, kind: resources.Resource, namespaces: Sequence[str]
-) -> Sequence[Object]:
-    """The objects of all namespaces, or of these if the user may not list all."""
+async def read_nads(api: Client, namespaces: Sequence[str]) -> tuple[Sequence[Object], bool]:
+    """List the NADs, and whether they are all: of these namespaces if the user may not list all."""
     try:
-        return await _listed(api, kind)
+        return await _listed(api, resources.NADS), True
     except Forbidden:
         if not namespaces:
             raise
-        return await _of_namespaces(api, kind, namespaces)
+        return await _of_namespaces(api, resources.NADS, namespaces), False
 
 
 async def _of_namespaces(

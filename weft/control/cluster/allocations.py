@@ -15,28 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from weft import errors, model
 from weft.alloc import ledger, macs, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
-from weft.control.cluster.claimuse import ClaimUse, claim_label, claim_owner
+from weft.control.cluster.claimuse import ClaimUse, claim_label, claim_mac, claim_owner, reserving
 from weft.model import ObjectKey
-
-
-class AllocationRequest(NamedTuple):
-    """An attachment to allocate for, and what that depends on."""
-
-    network: model.Network
-    attachment: model.Attachment
-    claim: model.IpamClaim | None
-    subnets: NodeSubnets | None
-
-    @property
-    def segment(self) -> model.Segment:
-        return model.Segment(self.network.name, self.subnets.node if self.subnets else "")
 
 
 class Allocations:
@@ -252,10 +238,23 @@ class Allocations:
         self._claims.setdefault(owner, ClaimUse(network.name)).is_there = True
         book = self._ledger(network)
         if book.get(owner) is None and claim.addresses:
-            mac = next(iter(macs.candidates(claim.addresses, str(owner))))
+            mac = claim_mac(claim) or next(iter(macs.candidates(claim.addresses, str(owner))))
             book.reserve(owner, model.Allocation(mac, claim.addresses), label=claim_label(claim))
             self._labels[owner] = claim_label(claim)
             self._changed_networks.add(network.name)
+
+    def choose(self, network: model.Network, claim: model.IpamClaim) -> None:
+        """Keeps what a claim's reservation asks for; raises as `allocate`.
+
+        The port key is chosen with the first pod.
+        """
+        assert claim.reservation is not None
+        book, owner = self._ledger(network), claim_owner(claim)
+        requested = reserving(claim, claim.reservation)
+        chosen = book.allocate(owner, requested, label=claim_label(claim))
+        book.release(owner)
+        reservation = replace(claim.reservation, mac=chosen.mac)
+        self.keep(network, replace(claim, addresses=chosen.addresses, reservation=reservation))
 
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
         """Returns what the claim holds, if it holds anything."""
@@ -322,7 +321,9 @@ class Allocations:
             book.release(owner)  # only its addresses were kept, or the VM has another MAC now
         addresses = known.addresses if known is not None else claim.addresses
         try:
-            return book.allocate(owner, replace(attachment, addresses=addresses), label=label)
+            mac = attachment.mac or claim_mac(claim)
+            requested = replace(attachment, addresses=addresses, mac=mac)
+            return book.allocate(owner, requested, label=label)
         except errors.WeftError:
             if known is not None:
                 book.reserve(owner, known, label=label)

@@ -7,7 +7,7 @@ NADs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import errors, model, names
@@ -101,13 +101,15 @@ def namespace(obj: Object) -> Namespace:
 class IpamClaim(ObservedObject):
     """An IPAMClaim. `claim` is None if it is invalid; then `problem` says why.
 
-    `condition` is that of its status: status, reason and message.
+    `condition` is that of its status: status, reason and message. `misread`: what is wrong with
+    its reservation.
     """
 
     claim: model.IpamClaim | None
     condition: tuple[str, str, str] = ("", "", "")
     problem: errors.InvalidInput | None = None
     created: str = ""
+    misread: errors.InvalidInput | None = None
 
 
 def ipam_claim(obj: Object) -> IpamClaim:
@@ -116,9 +118,14 @@ def ipam_claim(obj: Object) -> IpamClaim:
     created = obj["metadata"].get("creationTimestamp") or ""
     try:
         claim = ipamclaim.parse(obj)
-        return IpamClaim(*seen, claim, ipamclaim.condition(obj), created=created)
     except errors.InvalidInput as error:
         return IpamClaim(*seen, None, problem=error, created=created)
+    condition = ipamclaim.condition(obj)
+    try:
+        claim = replace(claim, reservation=ipamclaim.reservation(obj))
+    except errors.InvalidInput as error:
+        return IpamClaim(*seen, claim, condition, created=created, misread=error)
+    return IpamClaim(*seen, claim, condition, created=created)
 
 
 @dataclass(frozen=True, slots=True)

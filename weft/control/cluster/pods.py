@@ -16,7 +16,8 @@ from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
 from weft.api.pod import Pod, unrequested
 from weft.control.cluster import podwarnings
-from weft.control.cluster.allocations import AllocationRequest, Allocations
+from weft.control.cluster.allocationrequest import AllocationRequest
+from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
@@ -207,6 +208,7 @@ class Pods:
             self._wake(self._pending.freed(segment))
             self._nodes.let_go(segment)
             self._networks.release(segment.network)
+            self._claims.retry(segment.network)
 
     def _wake(self, keys: Iterable[model.ObjectKey]) -> None:
         self.due |= dict.fromkeys(keys, 0.0)
@@ -324,6 +326,7 @@ class Pods:
         for attachment in attachments:
             for segment in self._allocations.release(uid, attachment):
                 self._wake(self._pending.freed(segment))
+                self._claims.retry(segment.network)
 
     def _chose_first(self, pod: Pod) -> bool:
         """Whether a pod holds a first network that its request does not name any more."""

@@ -108,7 +108,9 @@ class Cluster:
             resources.UDNS: lambda key, now: self._udns.decide(Ref(resources.UDNS, key), now),
             resources.CUDNS: lambda key, now: self._udns.decide(Ref(resources.CUDNS, key), now),
             resources.NODES: lambda key, _: self._nodes.decide(key.name),
-            resources.IPAMCLAIMS: self._claims.decide,
+            resources.IPAMCLAIMS: lambda key, now: self._claims.decide(
+                key, now, is_recovering=self._pods.is_recovering
+            ),
             resources.PODS: lambda key, _: self._pods.decide(key),
             resources.MULTINETWORKPOLICIES: self._policies.decide,
             resources.NETWORKS: lambda key, now: self._statuses.decide(key.name, now),
@@ -194,6 +196,7 @@ class Cluster:
             self._pods.use_claim(key, freed)
         for segment in freed:
             self._networks.release(segment.network)
+            self._claims.retry(segment.network)
         self._carry()
 
     def set_pod(self, key: ObjectKey, new: Pod | None) -> None:
@@ -273,6 +276,7 @@ class Cluster:
     def end_recovery(self) -> None:
         """Stops waiting for what running pods may hold."""
         self._pods.end_recovery()
+        self._claims.retry_all()
         self._carry()
 
     # Decisions out
