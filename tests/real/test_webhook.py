@@ -7,14 +7,19 @@ import base64
 import copy
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from tests.support import cluster_manager, kubernetes, objects
 from tests.support.kubernetes import NADS, Kubernetes, documents, free_port, needs_server
 from tests.support.patience import PATIENCE
+from weft.app import webhook
+from weft.control.cluster import nads
 from weft.kube import cache, resources
 from weft.kube.client import Client
 from weft.model import ObjectKey
@@ -29,8 +34,8 @@ PLACE = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 def configuration(port: int) -> Object:
     """That of deploy/, at a port of this machine: no Service leads anywhere here."""
     found = [x for x in documents("webhook.yaml") if x["kind"] == "ValidatingWebhookConfiguration"]
-    (webhook,) = found[0]["webhooks"]
-    webhook["clientConfig"] = {"url": f"https://127.0.0.1:{port}/admit"}
+    (called,) = found[0]["webhooks"]
+    called["clientConfig"] = {"url": f"https://127.0.0.1:{port}/admit"}
     return found[0]
 
 
@@ -128,6 +133,41 @@ async def test_two_copies_are_trusted_beside_each_other(tmp_path: Path) -> None:
             at["url"] = at["url"].replace(str(ports[0]), str(ports[1]))
             assert kube.api("PUT", f"{PLACE}/weft", both)[0] == 200
             assert "10.1.0.0" in await until_refused(kube, wrong)
+
+
+async def test_no_object_slips_through_while_certificates_are_renewed(tmp_path: Path) -> None:
+    """A server that does not trust a webhook asks it nothing: the policy for failures is Ignore."""
+    port = free_port()
+    wrong = objects.nad("red", "10.1.0.0")
+    renewal = webhook.Renewal(life=timedelta(seconds=15), spread=1.5, pause=0.5)
+    async with cluster(tmp_path) as (kube, found), AsyncExitStack() as stack:
+        assert kube.api.make(PLACE, configuration(port)) == 201
+        config = kube.kubeconfig(kube.token("weft-cluster-manager"))
+        client = await stack.enter_async_context(Client.from_kubeconfig(str(config)))
+        renewing = webhook.Webhook(client, f"127.0.0.1:{port}", nads.Rules(), renewal)
+        task = asyncio.create_task(renewing.run())
+        try:
+            await found.wait_for(WEFT, is_trusted, PATIENCE)
+            await until_refused(kube, wrong)
+            first = certificates(found)
+            async with asyncio.timeout(PATIENCE):
+                while certificates(found) & first:  # until the first one has expired and is gone
+                    code, message = await asyncio.to_thread(make, kube, wrong)
+                    assert (code, "10.1.0.0" in message) == (422, True), message
+            assert len(certificates(found)) <= 2, "the present one, and the next one perhaps"
+            assert "10.1.0.0" in (await asyncio.to_thread(make, kube, wrong))[1]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def certificates(found: cache.Cache) -> set[bytes]:
+    """Those that API servers trust."""
+    there = found.get(WEFT)
+    assert there is not None
+    pem = base64.b64decode(there["webhooks"][0]["clientConfig"]["caBundle"])
+    listed = x509.load_pem_x509_certificates(pem)
+    return {each.public_bytes(serialization.Encoding.DER) for each in listed}
 
 
 def count(configuration: Object) -> int:

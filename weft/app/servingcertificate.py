@@ -28,16 +28,17 @@ _PEM = serialization.Encoding.PEM
 @dataclass(frozen=True, slots=True)
 class ServingCertificate:
     """A certificate with its key. `names` are the DNS names and addresses in it; `pem` is
-    public."""
+    public. From `due` on it is time to make the next one."""
 
     names: tuple[str, ...]
     pem: bytes
     key: bytes
+    due: datetime
     until: datetime
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is time to make the next certificate."""
-        return now > self.until - LIFE / 3
+        return now > self.due
 
     def load(self, context: ssl.SSLContext) -> None:
         """Makes `context` serve new connections with it; the key is never written to a disk."""
@@ -49,15 +50,15 @@ class ServingCertificate:
             os.close(descriptor)
 
 
-def make(names: Iterable[str], now: datetime) -> ServingCertificate:
-    """Returns a new self-signed certificate for these DNS names and addresses, valid for LIFE."""
+def make(names: Iterable[str], now: datetime, life: timedelta = LIFE) -> ServingCertificate:
+    """Returns a new self-signed certificate for these DNS names and addresses, valid for `life`."""
     named = tuple(names)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named[0][:64])])
     made = (
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - _EARLY)
-        .not_valid_after(now + LIFE)
+        .not_valid_after(now + life)
         .add_extension(x509.SubjectAlternativeName(map(_general_name, named)), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
@@ -65,7 +66,9 @@ def make(names: Iterable[str], now: datetime) -> ServingCertificate:
     )
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return ServingCertificate(
-        named, made.public_bytes(_PEM), key.private_bytes(_PEM, form, plain), now + LIFE
+        *(named, made.public_bytes(_PEM), key.private_bytes(_PEM, form, plain)),
+        due=now + life * 2 / 3,
+        until=now + life,
     )
 
 

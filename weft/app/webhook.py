@@ -13,7 +13,8 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,15 +36,29 @@ NAME = "weft"  # of the ValidatingWebhookConfiguration
 _KEY = ObjectKey("", NAME)
 _LARGEST = 8 << 20  # bytes: two objects of the API server's largest size, and what JSON adds
 _BUDGET = budget.Budget(size=_LARGEST, values=500_000, depth=100)
-_SPREAD = 30.0  # seconds for API servers to read a new bundle before its certificate is served
-_LOOK = 3600.0  # seconds between two checks of the certificate's age
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """When a certificate follows another.
+
+    `life` of each; seconds for API servers to read a new bundle before its certificate is served
+    (`spread`), and between two checks of the certificate's age (`pause`).
+    """
+
+    life: timedelta = servingcertificate.LIFE
+    spread: float = 30.0
+    pause: float = 3600.0
 
 
 class Webhook:
     """One task of the process. `rules` are the cluster manager's for NADs."""
 
-    def __init__(self, client: Client, address: str, rules: nads.Rules) -> None:
+    def __init__(
+        self, client: Client, address: str, rules: nads.Rules, renewal: Renewal = Renewal()
+    ) -> None:
         self._client, self._address, self._rules = client, address, rules
+        self._renewal = renewal
         self._followed = informers.declarations(client, rules)
         self._configuration = cache.Cache(
             client,
@@ -85,11 +100,13 @@ class Webhook:
         if found is None:
             return
         names, now, clock = reached_by(found), datetime.now(UTC), asyncio.get_running_loop().time()
+        renewal = self._renewal
         if self._current is None or self._current.names != names:
-            self._current, self._next = servingcertificate.make(names, now), None
+            self._current, self._next = servingcertificate.make(names, now, renewal.life), None
             self._current.load(self._context)
         elif self._next is None and self._current.is_due(now):
-            self._next, self._next_from = servingcertificate.make(names, now), clock + _SPREAD
+            self._next = servingcertificate.make(names, now, renewal.life)
+            self._next_from = clock + renewal.spread
         elif self._next is not None and clock >= self._next_from:
             self._current, self._next = self._next, None
             self._current.load(self._context)
@@ -98,7 +115,7 @@ class Webhook:
         if (patch := trusting(found, own, now)) is not None:
             await self._client.patch(resources.WEBHOOKS, NAME, "", patch, type="strategic")
             log.info("the webhook's certificate is trusted by ValidatingWebhookConfiguration weft")
-        self._queue.add(_KEY, _LOOK if self._next is None else _SPREAD)
+        self._queue.add(_KEY, renewal.pause if self._next is None else renewal.spread)
 
     # Requests
 
