@@ -16,7 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests.support import cluster_manager, kubernetes, objects
-from tests.support.kubernetes import NADS, Kubernetes, documents, free_port, needs_server
+from tests.support.kubeapiserver import free_port
+from tests.support.kubernetes import NADS, Kubernetes, documents, needs_server
 from tests.support.patience import PATIENCE
 from weft.app import webhook
 from weft.control.cluster import nads

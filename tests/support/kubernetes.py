@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import time
@@ -21,9 +20,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.kubeapiserver import KubeApiServer
 from tests.support.patience import PATIENCE
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -150,48 +148,18 @@ class Kubernetes:
         return path
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @contextmanager
 def running(folder: Path, server: str = SERVER, etcd_server: str = ETCD) -> Iterator[Kubernetes]:
     """A server that answers and has the CRDs; nothing else is in it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    (folder / "sa.key").write_bytes(key.private_bytes(*pem, serialization.NoEncryption()))
     (folder / "tokens").write_text('admin,admin,0,"system:masters"\n')
-    client, peer, port = free_port(), free_port(), free_port()
-    etcd = f"http://127.0.0.1:{client}"
-    commands = (
-        [
-            *(etcd_server, "--data-dir", str(folder / "etcd"), "--listen-client-urls", etcd),
-            *("--advertise-client-urls", etcd),
-            *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
-        ],
-        [
-            *(server, "--etcd-servers", etcd, "--secure-port", str(port)),
-            *("--bind-address", "127.0.0.1", "--cert-dir", str(folder / "certs")),
-            *("--token-auth-file", str(folder / "tokens")),
-            *("--authorization-mode", "RBAC", "--service-account-issuer", "https://weft"),
-            *("--service-account-key-file", str(folder / "sa.key")),
-            *("--service-account-signing-key-file", str(folder / "sa.key")),
-            *("--service-cluster-ip-range", "10.96.0.0/16"),
-            *("--disable-admission-plugins", "ServiceAccount"),
-        ],
+    options = (
+        *(f"--token-auth-file={folder}/tokens", "--authorization-mode=RBAC"),
+        "--disable-admission-plugins=ServiceAccount",
     )
-    with (folder / "log").open("wb") as log:
-        children = [subprocess.Popen(each, stdout=log, stderr=log) for each in commands]
-        try:
-            made = Kubernetes(folder, f"https://127.0.0.1:{port}", children)
-            define(made.api)
-            yield made
-        finally:
-            for child in reversed(children):
-                child.terminate()
-                child.wait()
+    with KubeApiServer(folder, server, etcd_server, *options) as started:
+        made = Kubernetes(folder, started.url, started.children)
+        define(made.api)
+        yield made
 
 
 def define(api: Api) -> None:

@@ -6,20 +6,15 @@ import asyncio
 import http.client
 import os
 import ssl
-import subprocess
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from tests.cluster import debiantree, goparts, missing
 from tests.support import apiserver
-from tests.support.kubernetes import free_port
+from tests.support.kubeapiserver import KubeApiServer
 from tests.support.patience import PATIENCE
 
 SERVER, ETCD = os.environ.get("WEFT_KUBE_APISERVER", ""), os.environ.get("WEFT_ETCD", "")
@@ -91,47 +86,13 @@ def real(folder: Path) -> Iterator[Api]:
         return
     kube_apiserver, etcd_server = _programs()
     (folder / "tokens").write_text(TOKENS)
-    (folder / "sa.key").write_bytes(_key())
-    client, peer, port = free_port(), free_port(), free_port()
-    etcd = f"http://127.0.0.1:{client}"
-    with (folder / "log").open("wb") as log, _ended() as children:
-        children.append(
-            subprocess.Popen(
-                [
-                    *(
-                        etcd_server,
-                        "--data-dir",
-                        str(folder / "etcd"),
-                        "--listen-client-urls",
-                        etcd,
-                    ),
-                    *("--advertise-client-urls", etcd, "--unsafe-no-fsync"),
-                    *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        )
-        _until_ready(Api("etcd", etcd), "/health")
-        children.append(
-            subprocess.Popen(
-                [
-                    *(kube_apiserver, "--etcd-servers", etcd, "--secure-port", str(port)),
-                    *("--bind-address", "127.0.0.1", "--cert-dir", str(folder / "certs")),
-                    *("--token-auth-file", str(folder / "tokens")),
-                    *("--authorization-mode", "Node,RBAC", "--service-account-issuer", "https://x"),
-                    *("--service-account-key-file", str(folder / "sa.key")),
-                    *("--service-account-signing-key-file", str(folder / "sa.key")),
-                    *("--service-cluster-ip-range", "10.96.0.0/16"),
-                    *("--disable-admission-plugins", "ServiceAccount"),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        )
-        found = Api("real", f"https://127.0.0.1:{port}")
-        _until_ready(found, "/readyz")
-        yield found
+    options = (
+        *(f"--token-auth-file={folder}/tokens", "--authorization-mode=Node,RBAC"),
+        "--disable-admission-plugins=ServiceAccount",
+    )
+    with KubeApiServer(folder, kube_apiserver, etcd_server, *options) as started:
+        started.ready()
+        yield Api("real", started.url)
 
 
 async def ours(folder: Path) -> AsyncGenerator[Api, None]:
@@ -154,34 +115,3 @@ def lab(folder: Path) -> Iterator[Api]:
             yield runner.run(_first(running))
         finally:
             runner.run(running.aclose())
-
-
-@contextmanager
-def _ended() -> Iterator[list[subprocess.Popen[bytes]]]:
-    children: list[subprocess.Popen[bytes]] = []
-    try:
-        yield children
-    finally:
-        for child in reversed(children):
-            child.terminate()
-            child.wait()
-
-
-def _key() -> bytes:
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    form = serialization.PrivateFormat.PKCS8
-    return made.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def _until_ready(api: Api, path: str) -> None:
-    end = time.monotonic() + PATIENCE
-    response: object = None
-    while time.monotonic() < end:
-        try:
-            response = api.send("GET", path, None, {"Authorization": "Bearer admin"})
-            if response[0] == 200:
-                return
-        except OSError as error:
-            response = error
-        time.sleep(0.1)  # nobody tells when the server begins to listen
-    raise AssertionError(f"{api.url}{path}: {response}")
