@@ -32,7 +32,6 @@ _ISSUER = "each server issues tokens under a name of its own"
 
 _ACCOUNT = "this real server runs without that admission"
 _MANAGER = "made in each namespace by the controller manager, which is not there"
-_EXPLAINED = f"{_WORDS}, without the values of enums, and parts that no lab uses are one object"
 _NOT_READY = "taken off by the controller manager, which no lab has"
 _LATE = "the lab follows who owns a field from the first server-side apply on"
 _DIRECTIVE = "a faulty directive is the client's error: the lab answers 400, Kubernetes 500"
@@ -52,8 +51,8 @@ KUBECTL = (
     Known("kubectl-create/13/out", _ACCOUNT),
     Known("kubectl-create/10/out", _MANAGER),
     Known("kubectl-validation/1/err", _GO),
-    Known("kubectl-explain/[0-5]/out", _EXPLAINED),
-    Known("kubectl-explain/1[0-6]/out", _EXPLAINED),
+    Known("kubectl-explain/[0-5]/out", _WORDS),
+    Known("kubectl-explain/1[0-6]/out", _WORDS),
 )
 
 DIFFERENCES = (
@@ -75,6 +74,7 @@ DIFFERENCES = (
     Known("a-role/*/columnDefinitions/*/description", _WORDS),
     Known("watch-*/columnDefinitions/*/description", _WORDS),
     Known("policy-objects/*/columnDefinitions/*/description", _WORDS),
+    Known("*-nodes/*/spec/taints", _NOT_READY),
     Known("policy-objects/6/body/resources/*", "types that no part of a lab uses", absent=True),
     Known("watch-revisions/19/body/*", "protobuf and YAML are not written by the lab"),
     Known("watch-initial/13/body/2/*", "a bookmark in a table has a row of nothing"),
@@ -125,7 +125,6 @@ DIFFERENCES = (
     Known("apply-refused/12/body/message", _GO),
     Known("apply-refused/16/body/message", _GO),
     Known("apply-refused/19/headers/warning/0", _GO),
-    Known("apply-nodes/0/body/spec/taints", _NOT_READY),
     Known("patch-operations/22/*", _POINTER),
     Known("patch-operations/24/body/*message", _GO),
     Known("patch-operations/43/*", _GO),
@@ -151,6 +150,14 @@ DIFFERENCES = (
     Known("bodies/9/body/message", _GO),
     Known("bodies/10/body/message", "protobuf is read by the lab, and not advertised"),
     Known("bodies/19/*", _ETCD),
+)
+
+OPENAPI = (
+    Known("index/*", "documents of types that no lab uses, and of discovery itself", absent=True),
+    Known(
+        "*.DeleteOptions/x-kubernetes-group-version-kind",
+        "each group adds itself, those that no lab has, too",
+    ),
 )
 
 

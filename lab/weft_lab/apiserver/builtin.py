@@ -219,8 +219,8 @@ def _other_groups() -> list[Resource]:
 
 EVENTS_ALIAS = Version(
     "v1",
-    definitions.reference("io.k8s.api.events.v1.EventsEvent"),
-    "io.k8s.api.events.v1.EventsEvent",
+    definitions.reference("io.k8s.api.events.v1.Event"),
+    "io.k8s.api.events.v1.Event",
     printers.EVENTS,
     api_version="events.k8s.io/v1",
     to_storage=strategies.event_to_core,

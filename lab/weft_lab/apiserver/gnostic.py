@@ -6,6 +6,7 @@ OpenAPI v2 messages.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -58,28 +59,72 @@ def _extensions(field: int, found: Mapping[str, Any]) -> bytes:
 
 
 _OPERATIONS = {"get": 2, "put": 3, "post": 4, "delete": 5, "patch": 8}
+_PARAMETERS = 9  # of a whole path
 
 
 def _path(found: Mapping[str, Any]) -> bytes:
-    return b"".join(
-        _bytes(_OPERATIONS[verb], _operation(operation)) for verb, operation in found.items()
-    )
+    parts = [
+        _bytes(_OPERATIONS[verb], _operation(operation))
+        for verb, operation in found.items()
+        if verb in _OPERATIONS
+    ]
+    parts += [_bytes(_PARAMETERS, _parameter(one)) for one in found.get("parameters") or ()]
+    return b"".join(parts)
 
 
 def _operation(found: Mapping[str, Any]) -> bytes:
+    media = _texts(6, found.get("produces") or ()) + _texts(7, found.get("consumes") or ())
     parameters = b"".join(_bytes(8, _parameter(one)) for one in found["parameters"])
     responses = _bytes(9, _named(1, found["responses"], _response))
-    return parameters + responses + _extensions(13, found)
+    return media + parameters + responses + _extensions(13, found)
 
 
 def _parameter(found: Mapping[str, Any]) -> bytes:
-    """A query parameter, inside the three messages that say that it is one."""
-    query = _text(2, found["in"]) + _text(4, found["name"]) + _text(6, found["type"])
-    return _bytes(1, _bytes(2, _bytes(3, query)))
+    """A parameter, inside the messages that say of which sort it is."""
+    place, name = found["in"], found["name"]
+    if place == "body":
+        body = _text(2, name) + _text(3, place) + _flag(4, found)
+        return _bytes(1, _bytes(1, body + _bytes(5, _schema(found["schema"]))))
+    is_query = place == "query"
+    inner = _flag(1, found) + _text(2, place) + _text(4, name)
+    inner += _text(6 if is_query else 5, found["type"])
+    return _bytes(1, _bytes(2, _bytes(3 if is_query else 4, inner)))
+
+
+def _flag(field: int, found: Mapping[str, Any]) -> bytes:
+    return _varint(field << 3) + b"\x01" if found.get("required") else b""
 
 
 def _response(found: Mapping[str, Any]) -> bytes:
-    return _bytes(1, _text(1, found["description"]))
+    schema = _bytes(2, _bytes(1, _schema(found["schema"]))) if "schema" in found else b""
+    return _bytes(1, _text(1, found["description"]) + schema)
+
+
+_DOUBLES = {"multipleOf": 6, "maximum": 7, "minimum": 9}
+_FLAGS = {"exclusiveMaximum": 8, "exclusiveMinimum": 10, "uniqueItems": 16}
+_COUNTS = {
+    "maxLength": 11,
+    "minLength": 12,
+    "maxItems": 14,
+    "minItems": 15,
+    "maxProperties": 17,
+    "minProperties": 18,
+}
+
+
+def _bounds(found: Mapping[str, Any]) -> bytes:
+    parts = [
+        _varint(field << 3 | 1) + struct.pack("<d", found[name])
+        for name, field in _DOUBLES.items()
+        if found.get(name)
+    ]
+    parts += [_varint(field << 3) + b"\x01" for name, field in _FLAGS.items() if found.get(name)]
+    parts += [
+        _varint(field << 3) + _varint(found[name])
+        for name, field in _COUNTS.items()
+        if found.get(name)
+    ]
+    return b"".join(parts) + _text(13, found.get("pattern", ""))
 
 
 def _schema(found: Mapping[str, Any]) -> bytes:
@@ -87,6 +132,7 @@ def _schema(found: Mapping[str, Any]) -> bytes:
         _text(1, found.get("$ref", "")),
         _text(2, found.get("format", "")),
         _text(4, found.get("description", "")),
+        _bounds(found),
         *(_text(19, name) for name in found.get("required") or ()),
         *(_bytes(20, _any(value)) for value in found.get("enum") or ()),
     ]

@@ -22,7 +22,7 @@ DEFAULTS_LIMIT = 2 * MIB  # bytes that defaults add to one object
 
 @dataclass(slots=True)
 class Node:
-    """One place in a schema. `kind` is a JSON type, `any` or `int-or-string`."""
+    """One place in a schema. `kind` is a JSON type, `int32`, `any` or `int-or-string`."""
 
     kind: str = "any"
     properties: dict[str, Node] = field(default_factory=dict)
@@ -95,6 +95,8 @@ class Compiler:
     def _fill(self, node: Node, schema: Mapping[str, Any]) -> None:
         if schema.get("x-kubernetes-int-or-string") or schema.get("format") == "int-or-string":
             node.kind = "int-or-string"
+        elif schema.get("format") == "int32":
+            node.kind = "int32"
         else:
             node.kind = schema.get("type", "any")
         for name, inner in (schema.get("properties") or {}).items():
@@ -141,8 +143,11 @@ def _note_defaults(node: Node, seen: set[int]) -> bool:
     for below in (node.extra, node.items):
         if below is not None:
             _note_defaults(below, seen)
+    # What is absent of a built-in type, its strategy fills in.
     node.defaults = tuple(
-        (name, inner) for name, inner in node.properties.items() if inner.default is not UNSET
+        (name, inner)
+        for name, inner in node.properties.items()
+        if inner.default is not UNSET and not node.typed
     )
     below_any = [*node.properties.values(), node.extra, node.items]
     node.has_defaults = bool(node.defaults) or any(
@@ -285,6 +290,9 @@ def _broken_base64(text: str) -> int | None:
     return end if wrong == len(plain) else wrong
 
 
+_INT32 = 1 << 31
+
+
 def _fits(kind: str, value: Any) -> bool:
     if kind == "string":
         return isinstance(value, str)
@@ -296,6 +304,8 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, bool)
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "int32":
+        return isinstance(value, int) and not isinstance(value, bool) and -_INT32 <= value < _INT32
     if kind == "int-or-string":
         return isinstance(value, int | str | float) and not isinstance(value, bool)
     return isinstance(value, int | float) and not isinstance(value, bool)

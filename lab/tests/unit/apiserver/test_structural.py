@@ -62,6 +62,15 @@ def test_types_are_checked() -> None:
     assert "field .port" in structural.mistyped(NODE, {"port": []})
 
 
+def test_numbers_of_built_in_types_have_bounds() -> None:
+    port = {"type": "integer", "format": "int32"}
+    schema = {"type": "object", "properties": {"port": port}}
+    node = structural.Compiler(cluster.definition).compile(schema)
+    assert structural.mistyped(node, {"port": -(2**31)}) == ""
+    assert "of type int32" in structural.mistyped(node, {"port": 2**31})
+    assert "of type int32" in structural.mistyped(node, {"port": True})
+
+
 def test_schemas_may_contain_themselves() -> None:
     tree = {"type": "object", "properties": {"child": {"$ref": "#/x/tree"}}}
     node = structural.Compiler(lambda _: tree).compile({"$ref": "#/x/tree"})

@@ -6,24 +6,24 @@ MatchCondition | Admits a request where its expression is true, and where all ot
   name! string
   expression! string | In CEL.
 RuleWithOperations | Requests, by what they do to which resources.
-  operations [string] atomic | CREATE, UPDATE, DELETE, CONNECT or *.
+  operations [string] atomic enum=*,CONNECT,CREATE,DELETE,UPDATE
   apiGroups [string] atomic
   apiVersions [string] atomic
   resources [string] atomic | Plurals, plural/subresource, plural/*, */subresource or *.
-  scope string | Cluster, Namespaced or *.
+  scope string enum=*,Cluster,Namespaced | Cluster, Namespaced or *.
 NamedRuleWithOperations atomic | The same, of objects with certain names.
-  operations [string] atomic
+  operations [string] atomic enum=*,CONNECT,CREATE,DELETE,UPDATE
   apiGroups [string] atomic
   apiVersions [string] atomic
   resources [string] atomic
   resourceNames [string] atomic
-  scope string
+  scope string enum=*,Cluster,Namespaced
 MatchResources atomic | To which requests something applies.
   namespaceSelector LabelSelector
   objectSelector LabelSelector
   resourceRules [NamedRuleWithOperations] atomic
   excludeResourceRules [NamedRuleWithOperations] atomic
-  matchPolicy string | Exact or Equivalent.
+  matchPolicy string enum=Equivalent,Exact | Exact or Equivalent.
 ParamKind atomic | The type of a policy's parameters.
   apiVersion string
   kind string
@@ -47,13 +47,14 @@ ValidatingAdmissionPolicySpec
   paramKind ParamKind
   matchConstraints MatchResources
   validations [Validation] atomic
-  failurePolicy string | Fail or Ignore.
+  failurePolicy string enum=Fail,Ignore | Fail or Ignore.
   auditAnnotations [AuditAnnotation] atomic
   matchConditions [MatchCondition] key=name
   variables [Variable] key=name
 ValidatingAdmissionPolicyStatus
   observedGeneration int
   conditions [Condition] keys=type
+  typeChecking TypeChecking
 ValidatingAdmissionPolicy | Rules in CEL about what may be written.
   apiVersion string
   kind string
@@ -61,20 +62,20 @@ ValidatingAdmissionPolicy | Rules in CEL about what may be written.
   spec ValidatingAdmissionPolicySpec
   status ValidatingAdmissionPolicyStatus
 ValidatingAdmissionPolicyBindingSpec
-  policyName string
+  policyName! string
   paramRef ParamRef
   matchResources MatchResources
-  validationActions [string] set | Deny, Warn or Audit.
+  validationActions! [string] set enum=Audit,Deny,Warn | Deny, Warn or Audit.
 ValidatingAdmissionPolicyBinding | Puts a policy in force.
   apiVersion string
   kind string
   metadata ObjectMeta
-  spec ValidatingAdmissionPolicyBindingSpec
+  spec! ValidatingAdmissionPolicyBindingSpec
 ServiceReference
   namespace! string
   name! string
   path string
-  port int
+  port int32
 WebhookClientConfig | How a webhook is reached.
   url string
   service ServiceReference
@@ -83,12 +84,12 @@ ValidatingWebhook
   name! string
   clientConfig! WebhookClientConfig
   rules [RuleWithOperations] atomic
-  failurePolicy string | Ignore or Fail.
-  matchPolicy string | Exact or Equivalent.
+  failurePolicy string enum=Fail,Ignore | Ignore or Fail.
+  matchPolicy string enum=Equivalent,Exact | Exact or Equivalent.
   namespaceSelector LabelSelector
   objectSelector LabelSelector
-  sideEffects! string | None or NoneOnDryRun.
-  timeoutSeconds int
+  sideEffects! string enum=None,NoneOnDryRun,Some,Unknown | None or NoneOnDryRun.
+  timeoutSeconds int32
   admissionReviewVersions! [string] atomic
   matchConditions [MatchCondition] key=name
 MutatingWebhookConfiguration | Who may alter what is written.
@@ -100,13 +101,13 @@ MutatingWebhook
   name! string
   clientConfig! WebhookClientConfig
   rules [RuleWithOperations] atomic
-  failurePolicy string | Ignore or Fail.
-  matchPolicy string | Exact or Equivalent.
+  failurePolicy string enum=Fail,Ignore | Ignore or Fail.
+  matchPolicy string enum=Equivalent,Exact | Exact or Equivalent.
   namespaceSelector LabelSelector
   objectSelector LabelSelector
-  reinvocationPolicy string | Never or IfNeeded.
-  sideEffects! string | None or NoneOnDryRun.
-  timeoutSeconds int
+  reinvocationPolicy string enum=IfNeeded,Never | Never or IfNeeded.
+  sideEffects! string enum=None,NoneOnDryRun,Some,Unknown | None or NoneOnDryRun.
+  timeoutSeconds int32
   admissionReviewVersions! [string] atomic
   matchConditions [MatchCondition] key=name
 ValidatingWebhookConfiguration | Who is asked before something is written.
@@ -114,4 +115,9 @@ ValidatingWebhookConfiguration | Who is asked before something is written.
   kind string
   metadata ObjectMeta
   webhooks [ValidatingWebhook] key=name
+TypeChecking
+  expressionWarnings [ExpressionWarning] atomic
+ExpressionWarning
+  fieldRef! string
+  warning! string
 """

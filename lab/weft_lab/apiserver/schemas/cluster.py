@@ -1,4 +1,4 @@
-"""Defines namespaces, nodes, events, configuration, services, leases and reviews."""
+"""Defines namespaces, nodes, events, configuration and leases."""
 
 TEXT = """
 = io.k8s.api.core.v1
@@ -19,7 +19,7 @@ Namespace | A room for names.
 NamespaceSpec
   finalizers [string] atomic
 NamespaceStatus
-  phase string | Active or Terminating.
+  phase string enum=Active,Terminating | Active or Terminating.
   conditions [NamespaceCondition] key=type
 NamespaceCondition
   type! string
@@ -39,27 +39,28 @@ NodeSpec
   providerID string
   unschedulable bool | No new pods are placed here.
   taints [Taint] atomic
-  configSource any
+  configSource NodeConfigSource
   externalID string
 Taint | Keeps pods away that do not tolerate it.
   key! string
   value string
-  effect! string | NoSchedule, PreferNoSchedule or NoExecute.
+  effect! string enum=NoExecute,NoSchedule,PreferNoSchedule
   timeAdded Time
 NodeStatus
   capacity {Quantity}
   allocatable {Quantity}
-  phase string
+  phase string enum=Pending,Running,Terminated
   conditions [NodeCondition] key=type
   addresses [NodeAddress] key=type
-  daemonEndpoints any
+  daemonEndpoints NodeDaemonEndpoints
   nodeInfo NodeSystemInfo
   images [ContainerImage] atomic
   volumesInUse [string] atomic
-  volumesAttached [any] atomic
-  config any
-  runtimeHandlers [any] atomic
-  features any
+  volumesAttached [AttachedVolume] atomic
+  config NodeConfigStatus
+  runtimeHandlers [NodeRuntimeHandler] atomic
+  features NodeFeatures
+  declaredFeatures [string] atomic
 NodeCondition
   type! string
   status! string
@@ -81,10 +82,10 @@ NodeSystemInfo
   osImage! string
   containerRuntimeVersion! string
   kubeletVersion! string
-  kubeProxyVersion string
+  kubeProxyVersion! string
   operatingSystem! string
   architecture! string
-  swap any
+  swap NodeSwapStatus
 Event | Something that happened to an object.
   apiVersion string
   kind string
@@ -95,7 +96,7 @@ Event | Something that happened to an object.
   source EventSource
   firstTimestamp Time
   lastTimestamp Time
-  count int
+  count int32
   type string | Normal or Warning.
   eventTime MicroTime
   series EventSeries
@@ -107,7 +108,7 @@ EventSource
   component string
   host string
 EventSeries
-  count int
+  count int32
   lastObservedTime MicroTime
 ConfigMap | Configuration as text.
   apiVersion string
@@ -131,66 +132,43 @@ ServiceAccount | An identity for what runs in pods.
   secrets [ObjectReference] key=name
   imagePullSecrets [LocalObjectReference] atomic
   automountServiceAccountToken bool
-Service | One address for several pods.
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  spec ServiceSpec
-  status any
-ServiceSpec
-  ports [ServicePort] key=port keys=port,protocol
-  selector {string} atomicmap
-  clusterIP string
-  clusterIPs [string] atomic
-  type string
-  externalIPs [string] atomic
-  sessionAffinity string
-  loadBalancerIP string
-  loadBalancerSourceRanges [string] atomic
-  externalName string
-  externalTrafficPolicy string
-  healthCheckNodePort int
-  publishNotReadyAddresses bool
-  sessionAffinityConfig any
-  ipFamilies [string] atomic
-  ipFamilyPolicy string
-  allocateLoadBalancerNodePorts bool
-  loadBalancerClass string
-  internalTrafficPolicy string
-  trafficDistribution string
-ServicePort
+NodeConfigSource
+  configMap ConfigMapNodeConfigSource
+NodeConfigStatus
+  active NodeConfigSource
+  assigned NodeConfigSource
+  error string
+  lastKnownGood NodeConfigSource
+NodeDaemonEndpoints
+  kubeletEndpoint DaemonEndpoint
+NodeFeatures
+  supplementalGroupsPolicy bool
+NodeRuntimeHandler
+  features NodeRuntimeHandlerFeatures
   name string
-  protocol string
-  appProtocol string
-  port! int
-  targetPort IntOrString
-  nodePort int
-Endpoints | Where a service's pods listen.
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  subsets [EndpointSubset] atomic
-EndpointSubset
-  addresses [EndpointAddress] atomic
-  notReadyAddresses [EndpointAddress] atomic
-  ports [EndpointPort] atomic
-EndpointAddress atomic
-  ip! string
-  hostname string
-  nodeName string
-  targetRef ObjectReference
-EndpointPort atomic
-  name string
-  port! int
-  protocol string
-  appProtocol string
+AttachedVolume
+  devicePath! string
+  name! string
+NodeSwapStatus
+  capacity int
+ConfigMapNodeConfigSource
+  kubeletConfigKey! string
+  name! string
+  namespace! string
+  resourceVersion string
+  uid string
+DaemonEndpoint
+  Port! int32
+NodeRuntimeHandlerFeatures
+  recursiveReadOnlyMounts bool
+  userNamespaces bool
 
 = io.k8s.api.events.v1
-EventsEvent | Something that happened to an object, in the newer form.
+Event | Something that happened to an object, in the newer form.
   apiVersion string
   kind string
   metadata ObjectMeta
-  eventTime MicroTime
+  eventTime! MicroTime
   series EventSeries
   reportingController string
   reportingInstance string
@@ -203,7 +181,10 @@ EventsEvent | Something that happened to an object, in the newer form.
   deprecatedSource EventSource
   deprecatedFirstTimestamp Time
   deprecatedLastTimestamp Time
-  deprecatedCount int
+  deprecatedCount int32
+EventSeries
+  count! int32
+  lastObservedTime! MicroTime
 
 = io.k8s.api.coordination.v1
 Lease | Who leads, or who is alive, and until when.
@@ -213,38 +194,10 @@ Lease | Who leads, or who is alive, and until when.
   spec LeaseSpec
 LeaseSpec
   holderIdentity string
-  leaseDurationSeconds int
+  leaseDurationSeconds int32
   acquireTime MicroTime
   renewTime MicroTime
-  leaseTransitions int
+  leaseTransitions int32
   strategy string
   preferredHolder string
-
-= io.k8s.api.authorization.v1
-SelfSubjectAccessReview | May I?
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  spec! any
-  status any
-SelfSubjectRulesReview | What may I?
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  spec! any
-  status any
-
-= io.k8s.api.authentication.v1
-SelfSubjectReview | Who am I?
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  status any
-
-= io.k8s.api.policy.v1
-Eviction | Asks for the deletion of a pod.
-  apiVersion string
-  kind string
-  metadata ObjectMeta
-  deleteOptions DeleteOptions
 """

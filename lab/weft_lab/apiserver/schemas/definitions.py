@@ -7,12 +7,16 @@ from functools import cache
 from weft_lab.apiserver.schemas import (
     admission,
     cluster,
+    container,
     extensions,
     meta,
     notation,
     pod,
     rbac,
+    reviews,
+    services,
     volume,
+    volumesources,
 )
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
@@ -25,8 +29,9 @@ EXTENSIONS = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 @cache
 def builtin() -> dict[str, notation.Schema]:
     """OpenAPI schemas by full name, shared: callers must not change them."""
-    texts = (meta, pod, volume, cluster, rbac, admission, extensions)
-    return notation.read(*(part.TEXT for part in texts))
+    pods = (meta, pod, container, volume, volumesources)
+    others = (cluster, services, reviews, rbac, admission, extensions)
+    return notation.read(*(part.TEXT for part in (*pods, *others)))
 
 
 def reference(name: str) -> notation.Schema:

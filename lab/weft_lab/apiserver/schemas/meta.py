@@ -47,6 +47,7 @@ ListMeta | What all lists have.
   resourceVersion string
   continue string | Send it back for the next part of the list.
   remainingItemCount int
+  shardInfo ShardInfo
 LabelSelector atomic | Chooses objects by their labels; all parts must hold.
   matchLabels {string}
   matchExpressions [LabelSelectorRequirement] atomic
@@ -80,7 +81,59 @@ Status | The answer to a request that returns no object.
   status string
   message string
   reason string
-  details any
-  code int
+  details StatusDetails
+  code int32
 Patch any | A patch in the language that the content type names.
+WatchEvent
+  object! RawExtension
+  type! string
+APIResourceList
+  apiVersion string
+  groupVersion! string
+  kind string
+  resources! [APIResource] atomic
+APIGroup
+  apiVersion string
+  kind string
+  name! string
+  preferredVersion GroupVersionForDiscovery
+  serverAddressByClientCIDRs [ServerAddressByClientCIDR] atomic
+  versions! [GroupVersionForDiscovery] atomic
+ShardInfo
+  selector! string
+StatusDetails
+  causes [StatusCause] atomic
+  group string
+  kind string
+  name string
+  retryAfterSeconds int32
+  uid string
+APIResource
+  categories [string] atomic
+  group string
+  kind! string
+  name! string
+  namespaced! bool
+  shortNames [string] atomic
+  singularName! string
+  storageVersionHash string
+  verbs! [string]
+  version string
+GroupVersionForDiscovery
+  groupVersion! string
+  version! string
+ServerAddressByClientCIDR
+  clientCIDR! string
+  serverAddress! string
+StatusCause
+  field string
+  message string
+  reason string
+FieldSelectorRequirement
+  key! string
+  operator! string
+  values [string] atomic
+
+= io.k8s.apimachinery.pkg.runtime
+RawExtension any
 """

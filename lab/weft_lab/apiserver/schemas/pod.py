@@ -1,4 +1,4 @@
-"""Defines Pod: containers, volumes, placement and status."""
+"""Defines Pod: placement and status."""
 
 TEXT = """
 = io.k8s.api.core.v1
@@ -13,10 +13,10 @@ PodSpec | What a pod is to run, and where.
   initContainers [Container] key=name | Run one after the other, to their end, before the rest.
   containers! [Container] key=name | At least one; cannot be added or removed later.
   ephemeralContainers [EphemeralContainer] key=name | Added to a running pod to look into it.
-  restartPolicy string | Always, OnFailure or Never.
+  restartPolicy string enum=Always,Never,OnFailure | Always, OnFailure or Never.
   terminationGracePeriodSeconds int | How long the pod may take to end by itself; default 30.
   activeDeadlineSeconds int | The pod fails when it ran longer.
-  dnsPolicy string
+  dnsPolicy string enum=ClusterFirst,ClusterFirstWithHostNet,Default,None
   nodeSelector {string} atomicmap | Labels that the node must have.
   serviceAccountName string
   serviceAccount string
@@ -38,18 +38,19 @@ PodSpec | What a pod is to run, and where.
   tolerations [Toleration] atomic
   hostAliases [HostAlias] key=ip
   priorityClassName string
-  priority int
+  priority int32
   dnsConfig PodDNSConfig
   readinessGates [PodReadinessGate] atomic
   runtimeClassName string
   enableServiceLinks bool
-  preemptionPolicy string
+  preemptionPolicy string enum=Never,PreemptLowerPriority
   overhead {Quantity}
-  topologySpreadConstraints [SpreadConstraint] key=topologyKey keys=topologyKey,whenUnsatisfiable
+  topologySpreadConstraints [TopologySpreadConstraint] key=topologyKey and=whenUnsatisfiable
   os PodOS
   schedulingGates [PodSchedulingGate] key=name
   resourceClaims [PodResourceClaim] key=name retain
   resources ResourceRequirements
+  schedulingGroup PodSchedulingGroup
 PodDNSConfig
   nameservers [string] atomic
   searches [string] atomic
@@ -57,7 +58,7 @@ PodDNSConfig
 PodDNSConfigOption
   name string
   value string
-PodOS atomic
+PodOS
   name! string
 PodSchedulingGate
   name! string
@@ -74,23 +75,23 @@ LocalObjectReference atomic
   name string
 Toleration | Lets the pod run on a node in spite of a taint.
   key string
-  operator string
+  operator string enum=Equal,Exists,Gt,Lt
   value string
-  effect string
+  effect string enum=NoExecute,NoSchedule,PreferNoSchedule
   tolerationSeconds int
-SpreadConstraint
-  maxSkew! int
+TopologySpreadConstraint
+  maxSkew! int32
   topologyKey! string
-  whenUnsatisfiable! string
+  whenUnsatisfiable! string enum=DoNotSchedule,ScheduleAnyway
   labelSelector LabelSelector
-  minDomains int
-  nodeAffinityPolicy string
-  nodeTaintsPolicy string
+  minDomains int32
+  nodeAffinityPolicy string enum=Honor,Ignore
+  nodeTaintsPolicy string enum=Honor,Ignore
   matchLabelKeys [string] atomic
 Affinity | Rules about which node, beside which pods.
   nodeAffinity NodeAffinity
   podAffinity PodAffinity
-  podAntiAffinity PodAffinity
+  podAntiAffinity PodAntiAffinity
 NodeAffinity
   requiredDuringSchedulingIgnoredDuringExecution NodeSelector
   preferredDuringSchedulingIgnoredDuringExecution [PreferredSchedulingTerm] atomic
@@ -101,16 +102,16 @@ NodeSelectorTerm atomic
   matchFields [NodeSelectorRequirement] atomic
 NodeSelectorRequirement
   key! string
-  operator! string
+  operator! string enum=DoesNotExist,Exists,Gt,In,Lt,NotIn
   values [string] atomic
 PreferredSchedulingTerm
-  weight! int
+  weight! int32
   preference! NodeSelectorTerm
 PodAffinity
   requiredDuringSchedulingIgnoredDuringExecution [PodAffinityTerm] atomic
   preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm] atomic
 WeightedPodAffinityTerm
-  weight! int
+  weight! int32
   podAffinityTerm! PodAffinityTerm
 PodAffinityTerm
   labelSelector LabelSelector
@@ -120,195 +121,44 @@ PodAffinityTerm
   matchLabelKeys [string] atomic
   mismatchLabelKeys [string] atomic
 PodSecurityContext
-  seLinuxOptions any
-  windowsOptions any
+  seLinuxOptions SELinuxOptions
+  windowsOptions WindowsSecurityContextOptions
   runAsUser int
   runAsGroup int
   runAsNonRoot bool
   supplementalGroups [int] atomic
-  supplementalGroupsPolicy string
+  supplementalGroupsPolicy string enum=Merge,Strict
   fsGroup int
   sysctls [Sysctl] atomic
-  fsGroupChangePolicy string
-  seccompProfile any
-  appArmorProfile any
+  fsGroupChangePolicy string enum=Always,OnRootMismatch
+  seccompProfile SeccompProfile
+  appArmorProfile AppArmorProfile
   seLinuxChangePolicy string
 Sysctl
   name! string
   value! string
-Container | One program of a pod.
-  name! string | Unique within the pod.
-  image string | What to run.
-  command [string] atomic | Instead of the image's own entry point.
-  args [string] atomic
-  workingDir string
-  ports [ContainerPort] key=containerPort keys=containerPort,protocol
-  envFrom [EnvFromSource] atomic
-  env [EnvVar] key=name
-  resources ResourceRequirements
-  resizePolicy [ContainerResizePolicy] atomic
-  restartPolicy string
-  volumeMounts [VolumeMount] key=mountPath
-  volumeDevices [VolumeDevice] key=devicePath
-  livenessProbe Probe
-  readinessProbe Probe
-  startupProbe Probe
-  lifecycle Lifecycle
-  terminationMessagePath string
-  terminationMessagePolicy string
-  imagePullPolicy string | Always, Never or IfNotPresent.
-  securityContext SecurityContext
-  stdin bool
-  stdinOnce bool
-  tty bool
-EphemeralContainer
-  name! string
-  image string
-  command [string] atomic
-  args [string] atomic
-  workingDir string
-  ports [ContainerPort] key=containerPort keys=containerPort,protocol
-  envFrom [EnvFromSource] atomic
-  env [EnvVar] key=name
-  resources ResourceRequirements
-  resizePolicy [ContainerResizePolicy] atomic
-  restartPolicy string
-  volumeMounts [VolumeMount] key=mountPath
-  volumeDevices [VolumeDevice] key=devicePath
-  livenessProbe Probe
-  readinessProbe Probe
-  startupProbe Probe
-  lifecycle Lifecycle
-  terminationMessagePath string
-  terminationMessagePolicy string
-  imagePullPolicy string
-  securityContext SecurityContext
-  stdin bool
-  stdinOnce bool
-  tty bool
-  targetContainerName string
-ContainerResizePolicy
-  resourceName! string
-  restartPolicy! string
-ContainerPort
-  name string
-  hostPort int
-  containerPort! int
-  protocol string | TCP, UDP or SCTP.
-  hostIP string
-EnvFromSource
-  prefix string
-  configMapRef EnvSource
-  secretRef EnvSource
-EnvSource
-  name string
-  optional bool
-EnvVar
-  name! string
-  value string
-  valueFrom EnvVarSource
-EnvVarSource
-  fieldRef ObjectFieldSelector
-  resourceFieldRef ResourceFieldSelector
-  configMapKeyRef KeySelector
-  secretKeyRef KeySelector
-ObjectFieldSelector atomic
-  apiVersion string
-  fieldPath! string
-ResourceFieldSelector atomic
-  containerName string
-  resource! string
-  divisor Quantity
-KeySelector atomic
-  name string
-  key! string
-  optional bool
-ResourceRequirements
-  limits {Quantity}
-  requests {Quantity}
-  claims [ResourceClaimName] keys=name
-ResourceClaimName
-  name! string
-  request string
-VolumeMount
-  name! string
-  readOnly bool
-  recursiveReadOnly string
-  mountPath! string
-  subPath string
-  mountPropagation string
-  subPathExpr string
-VolumeDevice
-  name! string
-  devicePath! string
-Probe
-  exec ExecAction
-  httpGet HTTPGetAction
-  tcpSocket TCPSocketAction
-  grpc any
-  initialDelaySeconds int
-  timeoutSeconds int
-  periodSeconds int
-  successThreshold int
-  failureThreshold int
-  terminationGracePeriodSeconds int
-ExecAction
-  command [string] atomic
-HTTPGetAction
-  path string
-  port! IntOrString
-  host string
-  scheme string
-  httpHeaders [HTTPHeader] atomic
-HTTPHeader
-  name! string
-  value! string
-TCPSocketAction
-  port! IntOrString
-  host string
-Lifecycle
-  postStart LifecycleHandler
-  preStop LifecycleHandler
-  stopSignal string
-LifecycleHandler
-  exec ExecAction
-  httpGet HTTPGetAction
-  tcpSocket TCPSocketAction
-  sleep any
-SecurityContext
-  capabilities Capabilities
-  privileged bool
-  seLinuxOptions any
-  windowsOptions any
-  runAsUser int
-  runAsGroup int
-  runAsNonRoot bool
-  readOnlyRootFilesystem bool
-  allowPrivilegeEscalation bool
-  procMount string
-  seccompProfile any
-  appArmorProfile any
-Capabilities
-  add [string] atomic
-  drop [string] atomic
 PodStatus
   observedGeneration int
-  phase string | Pending, Running, Succeeded, Failed or Unknown.
+  phase string enum=Failed,Pending,Running,Succeeded,Unknown
   conditions [PodCondition] key=type
   message string
   reason string
   nominatedNodeName string
   hostIP string
-  hostIPs [HostIP] key=ip
+  hostIPs [HostIP] mergekey=ip atomic
   podIP string
   podIPs [PodIP] key=ip
   startTime Time
   initContainerStatuses [ContainerStatus] atomic
   containerStatuses [ContainerStatus] atomic
-  qosClass string
+  qosClass string enum=BestEffort,Burstable,Guaranteed
   ephemeralContainerStatuses [ContainerStatus] atomic
   resize string
-  resourceClaimStatuses [any] atomic
+  resourceClaimStatuses [PodResourceClaimStatus] key=name retain
+  allocatedResources {Quantity}
+  extendedResourceClaimStatus PodExtendedResourceClaimStatus
+  nodeAllocatableResourceClaimStatuses [NodeAllocatableResourceClaimStatus] atomic
+  resources ResourceRequirements
 PodCondition
   type! string
   observedGeneration int
@@ -326,17 +176,17 @@ ContainerStatus
   state ContainerState
   lastState ContainerState
   ready! bool
-  restartCount! int
+  restartCount! int32
   image! string
   imageID! string
   containerID string
   started bool
   allocatedResources {Quantity}
   resources ResourceRequirements
-  volumeMounts [any] atomic
-  user any
-  allocatedResourcesStatus [any] atomic
-  stopSignal string
+  volumeMounts [VolumeMountStatus] key=mountPath
+  user ContainerUser
+  allocatedResourcesStatus [ResourceStatus] key=name
+  stopSignal signal
 ContainerState
   waiting ContainerStateWaiting
   running ContainerStateRunning
@@ -347,8 +197,8 @@ ContainerStateWaiting
 ContainerStateRunning
   startedAt Time
 ContainerStateTerminated
-  exitCode! int
-  signal int
+  exitCode! int32
+  signal int32
   reason string
   message string
   startedAt Time
@@ -359,4 +209,62 @@ Binding | Puts a pod on a node.
   kind string
   metadata ObjectMeta
   target! ObjectReference
+PodSchedulingGroup union=:podGroupName=PodGroupName
+  podGroupName string
+PodAntiAffinity
+  preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm] atomic
+  requiredDuringSchedulingIgnoredDuringExecution [PodAffinityTerm] atomic
+AppArmorProfile union=type:localhostProfile=LocalhostProfile
+  localhostProfile string
+  type! string enum=Localhost,RuntimeDefault,Unconfined
+SELinuxOptions
+  level string
+  role string
+  type string
+  user string
+SeccompProfile union=type:localhostProfile=LocalhostProfile
+  localhostProfile string
+  type! string enum=Localhost,RuntimeDefault,Unconfined
+WindowsSecurityContextOptions
+  gmsaCredentialSpec string
+  gmsaCredentialSpecName string
+  hostProcess bool
+  runAsUserName string
+PodExtendedResourceClaimStatus
+  requestMappings! [ContainerExtendedResourceRequest] atomic
+  resourceClaimName! string
+NodeAllocatableResourceClaimStatus
+  containers [string] set
+  resourceClaimName! string
+  resources! {Quantity}
+PodResourceClaimStatus
+  name! string
+  resourceClaimName string
+ResourceStatus
+  name! string
+  resources [ResourceHealth] keys=resourceID
+ContainerUser
+  linux LinuxContainerUser
+VolumeMountStatus
+  mountPath! string
+  name! string
+  readOnly bool
+  recursiveReadOnly string
+  volumeStatus VolumeStatus
+ContainerExtendedResourceRequest
+  containerName! string
+  requestName! string
+  resourceName! string
+ResourceHealth
+  health string
+  message string
+  resourceID! string
+LinuxContainerUser
+  gid! int
+  supplementalGroups [int] atomic
+  uid! int
+VolumeStatus
+  image ImageVolumeStatus
+ImageVolumeStatus
+  imageRef! string
 """

@@ -6,54 +6,54 @@ Volume | A folder that containers of a pod can mount; one source of these.
   name! string
   hostPath HostPathVolumeSource
   emptyDir EmptyDirVolumeSource
-  gcePersistentDisk any
-  awsElasticBlockStore any
-  gitRepo any
+  gcePersistentDisk GCEPersistentDiskVolumeSource
+  awsElasticBlockStore AWSElasticBlockStoreVolumeSource
+  gitRepo GitRepoVolumeSource
   secret SecretVolumeSource
   nfs NFSVolumeSource
-  iscsi any
-  glusterfs any
+  iscsi ISCSIVolumeSource
+  glusterfs GlusterfsVolumeSource
   persistentVolumeClaim PersistentVolumeClaimVolumeSource
-  rbd any
-  flexVolume any
-  cinder any
-  cephfs any
-  flocker any
+  rbd RBDVolumeSource
+  flexVolume FlexVolumeSource
+  cinder CinderVolumeSource
+  cephfs CephFSVolumeSource
+  flocker FlockerVolumeSource
   downwardAPI DownwardAPIVolumeSource
-  fc any
-  azureFile any
+  fc FCVolumeSource
+  azureFile AzureFileVolumeSource
   configMap ConfigMapVolumeSource
-  vsphereVolume any
-  quobyte any
-  azureDisk any
-  photonPersistentDisk any
+  vsphereVolume VsphereVirtualDiskVolumeSource
+  quobyte QuobyteVolumeSource
+  azureDisk AzureDiskVolumeSource
+  photonPersistentDisk PhotonPersistentDiskVolumeSource
   projected ProjectedVolumeSource
-  portworxVolume any
-  scaleIO any
-  storageos any
+  portworxVolume PortworxVolumeSource
+  scaleIO ScaleIOVolumeSource
+  storageos StorageOSVolumeSource
   csi CSIVolumeSource
-  ephemeral any
-  image any
+  ephemeral EphemeralVolumeSource
+  image ImageVolumeSource
 HostPathVolumeSource
   path! string
-  type string
+  type string enum=,BlockDevice,CharDevice,Directory,DirectoryOrCreate,File,FileOrCreate,Socket
 EmptyDirVolumeSource
   medium string
   sizeLimit Quantity
 SecretVolumeSource
   secretName string
   items [KeyToPath] atomic
-  defaultMode int
+  defaultMode int32
   optional bool
 ConfigMapVolumeSource
   name string
   items [KeyToPath] atomic
-  defaultMode int
+  defaultMode int32
   optional bool
 KeyToPath
   key! string
   path! string
-  mode int
+  mode int32
 NFSVolumeSource
   server! string
   path! string
@@ -69,22 +69,22 @@ CSIVolumeSource
   nodePublishSecretRef LocalObjectReference
 DownwardAPIVolumeSource
   items [DownwardAPIVolumeFile] atomic
-  defaultMode int
+  defaultMode int32
 DownwardAPIVolumeFile
   path! string
   fieldRef ObjectFieldSelector
   resourceFieldRef ResourceFieldSelector
-  mode int
+  mode int32
 ProjectedVolumeSource
   sources [VolumeProjection] atomic
-  defaultMode int
+  defaultMode int32
 VolumeProjection
   secret SecretProjection
-  downwardAPI DownwardAPIVolumeSource
-  configMap SecretProjection
-  serviceAccountToken any
-  clusterTrustBundle any
-  podCertificate any
+  downwardAPI DownwardAPIProjection
+  configMap ConfigMapProjection
+  serviceAccountToken ServiceAccountTokenProjection
+  clusterTrustBundle ClusterTrustBundleProjection
+  podCertificate PodCertificateProjection
 SecretProjection
   name string
   items [KeyToPath] atomic
