@@ -132,7 +132,7 @@ def events_page() -> str:
         lines += ["", f"## {part}"] if part else []
         found = list(registry)
         for about in dict.fromkeys(one.about for one in found):
-            article = "an" if about[0] in "AEIOU" else "a"
+            article = "an" if about[0] in "AEIOU" and not about.startswith("User") else "a"
             lines += ["", f"{'###' if part else '##'} At {article} {about}", ""]
             rows = (
                 (f"`{one}`" + ("" if one.type == eventreasons.WARNING else f" ({one.type})"), *case)

@@ -156,6 +156,9 @@ class Webhook:
         kind = review["resource"]["resource"]
         if kind == resources.MULTINETWORKPOLICIES.plural:
             return admission.judge_policy(new, old)
+        for each in (resources.UDNS, resources.CUDNS):
+            if kind == each.plural:
+                return admission.judge_udn(new, each, self._rules)
         if kind != resources.NADS.plural:
             return admission.Verdict()
         followed, namespaces = self._followed

@@ -14,7 +14,7 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nad, objects, policy, policystatus, selection
 from weft.cli import labs
-from weft.control.cluster import nads, settlements
+from weft.control.cluster import nads, settlements, udns
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy import access
@@ -31,6 +31,8 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     resources.VMIS.kind: (resources.VMIS.api_version, "kubevirt.io/v1alpha3"),
     selection.KIND: ("v1",),
     resources.NAMESPACES.kind: ("v1",),
+    resources.UDNS.kind: (resources.UDNS.api_version,),
+    resources.CUDNS.kind: (resources.CUDNS.api_version,),
 }
 # A hint names a known kind for a misspelt one whose length differs by at most so many characters.
 MAX_LENGTH_DIFFERENCE = 2
@@ -82,6 +84,8 @@ def find(
             read.append((file, nads.read(obj, rules)))
         elif obj["kind"] == policy.KIND:
             yield from _policy(file, obj)
+        elif obj["kind"] in (resources.UDNS.kind, resources.CUDNS.kind):
+            yield from _user_defined(file, obj, rules)
         else:
             asking.append((file, obj))
             if obj["kind"] == resources.NAMESPACES.kind:
@@ -188,6 +192,16 @@ def _policy(file: str, obj: Object) -> Iterator[Mistake]:
     subject = objects.subject(policy.KIND, obj)
     for part in () if found else policy.parse(obj).skipped:
         yield Mistake(file, f"{subject}: {policystatus.skipped_text(part)}", is_error=False)
+
+
+def _user_defined(file: str, obj: Object, rules: nads.Rules) -> Iterator[Mistake]:
+    """The error of a UserDefinedNetwork or ClusterUserDefinedNetwork."""
+    kind, meta = resources.UDNS, obj["metadata"]
+    if obj["kind"] != kind.kind:
+        kind, meta = resources.CUDNS, {**meta, "namespace": ""}
+    found = udns.read({**obj, "metadata": meta}, kind, rules)
+    if found.problem:
+        yield Mistake(file, f"{kind.kind} {found.subject.key}: {found.problem}")
 
 
 def _owned(

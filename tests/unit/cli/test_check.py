@@ -186,9 +186,9 @@ spec:
     ports: [{protocol: TCP, port: 6379}]
     ports: [{protocol: TCP, port: 8080}]
 """
-UDN = """\
+OTHER = """\
 apiVersion: k8s.ovn.org/v1
-kind: UserDefinedNetwork
+kind: EgressIP
 metadata: {name: blue, namespace: default}
 """
 
@@ -197,15 +197,15 @@ def test_there_are_three_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "f.yaml"
-    file.write_text(f"{UDN}---\n{json.dumps(nad('good'))}\n")
+    file.write_text(f"{OTHER}---\n{json.dumps(nad('good'))}\n")
     assert run(monkeypatch, str(file)) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
-        f"{file}: not checked: UserDefinedNetwork default/blue: weft does not read this kind"
+        f"{file}: not checked: EgressIP default/blue: weft does not read this kind"
         " of k8s.ovn.org/v1",
         "2 objects: 0 errors, 0 warnings, 1 not checked.",
     ]
-    file.write_text(f"{UDN}---\n{TWICE}")
+    file.write_text(f"{OTHER}---\n{TWICE}")
     assert run(monkeypatch, str(file)) == 1
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == (
@@ -332,3 +332,28 @@ def test_what_only_a_cluster_knows_of_a_namespace_is_not_called_wrong() -> None:
     known = {"kind": "Namespace", "metadata": {"name": "tc", "labels": {"x": "z"}}}
     told = mistakes.find([*chosen, ("n.yaml", known)], RULES, "default")
     assert {one.file for one in told} == {"c.yaml", "d.yaml"}
+
+
+def user_defined(kind: str, spec: object) -> str:
+    obj = {"apiVersion": "k8s.ovn.org/v1", "kind": kind, "metadata": {"name": "n"}, "spec": spec}
+    return json.dumps(obj)
+
+
+def test_user_defined_networks_are_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    flat = {"topology": "Layer2", "layer2": {"role": "Secondary", "subnets": ["10.9.0.0/24"]}}
+    primary = {"topology": "Layer2", "layer2": {"role": "Primary", "subnets": ["10.9.0.0/24"]}}
+    shared = {"namespaceSelector": {"matchLabels": {"team": 1}}, "network": flat}
+    file = tmp_path / "f.yaml"
+    listed = [
+        user_defined("UserDefinedNetwork", flat),
+        user_defined("UserDefinedNetwork", primary),
+        user_defined("ClusterUserDefinedNetwork", shared),
+    ]
+    file.write_text("\n---\n".join(listed))
+    assert run(monkeypatch, str(file)) == 1
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert 'UserDefinedNetwork default/n: spec.layer2.role "Primary": is not served' in first
+    assert "ClusterUserDefinedNetwork n: spec.namespaceSelector.matchLabels.team 1" in second
+    assert last == "3 objects: 2 errors, 0 warnings, 0 not checked."

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weft import model
+from weft import model, names
 from weft.api import policy as policies
 from weft.api import policystatus
-from weft.control.cluster import nads, settlements
+from weft.control.cluster import nads, settlements, udns
 from weft.control.cluster.nads import Nad
 from weft.kube import resources
+from weft.kube.resources import Resource
 from weft.policy import access
 
 Object = Mapping[str, Any]
@@ -70,10 +71,20 @@ def judge_policy(new: Object, old: Object | None) -> Verdict:
     )
 
 
+def judge_udn(new: Object, resource: Resource, rules: nads.Rules) -> Verdict:
+    """Warns of a UserDefinedNetwork that will not be served; the API server knows the schema."""
+    declared = udns.read(new, resource, rules)
+    if not declared.problem:
+        return Verdict()
+    name = f"{resource.kind} {declared.subject.key}"
+    return Verdict(warnings=(f"{name}: {declared.problem}"[:_LONGEST],))
+
+
 def _as_stored(declared: Nad, before: Nad | None) -> Nad:
     """Returns the NAD with weft's stored annotations in place of those that its author sent."""
     return replace(
         declared,
+        rendering=before.rendering if before else None,
         annotated_name=before.annotated_name if before else "",
         annotated_id=before.annotated_id if before else "",
         annotated_config=before.annotated_config if before else "",
@@ -100,7 +111,19 @@ def _settled(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> settle
         standing = each.accepted or each.spec
         if standing is not None and standing.name == nad.spec.name:
             members.append(settlements.Declaration(each, standing))
-    return settlements.settle(members, rule)
+    return settlements.settle(members, rule, network_of=_network_of)
+
+
+def _network_of(nad: Nad) -> str:
+    """Returns the network that a NAD is rendered for, by the controller that it names.
+
+    That may be forged: what is stored is judged again with what there is.
+    """
+    made = nad.rendering
+    if made is None:
+        return ""
+    namespace = nad.key.namespace if made.kind == resources.UDNS.kind else ""
+    return names.udn_network(namespace, made.name)
 
 
 def _joined(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:

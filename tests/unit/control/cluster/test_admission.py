@@ -148,3 +148,36 @@ def test_a_part_that_is_skipped_is_a_warning() -> None:
     (warning,) = verdict.warnings
     assert warning.startswith("MultiNetworkPolicy a/p: ")
     assert "10.0.0.0/99" in warning
+
+
+def test_a_user_defined_network_that_is_not_served_is_stored_with_a_warning() -> None:
+    layer2 = {"role": "Primary", "subnets": ["10.9.0.0/24"]}
+    made = objects.named(resources.UDNS, "db", "red")
+    made["spec"] = {"topology": "Layer2", "layer2": layer2}
+    verdict = admission.judge_udn(made, resources.UDNS, RULES)
+    assert not verdict.refusal
+    (warning,) = verdict.warnings
+    assert warning.startswith(
+        'UserDefinedNetwork red/db: spec.layer2.role "Primary": is not served'
+    )
+    made["spec"]["layer2"] = {**layer2, "role": "Secondary"}
+    assert admission.judge_udn(made, resources.UDNS, RULES) == admission.Verdict()
+
+
+def test_names_of_user_defined_networks_are_refused_by_hand() -> None:
+    squatter = nad("x", "cluster_udn_pay", namespace="shop")
+    assert "belongs to ClusterUserDefinedNetwork pay" in judge(squatter).refusal
+    owner = {"apiVersion": "k8s.ovn.org/v1", "kind": "ClusterUserDefinedNetwork", "name": "pay"}
+    forged = copy.deepcopy(squatter)
+    forged["metadata"]["ownerReferences"] = [{**owner, "uid": "u", "controller": True}]
+    assert judge(forged).refusal == judge(squatter).refusal
+    # One that is rendered may be labelled by anybody.
+    assert not judge(forged, forged, old=forged).refusal
+
+
+def test_a_nad_by_hand_does_not_join_a_user_defined_network() -> None:
+    rendered = nad("db", "shop_db", namespace="shop")
+    owner = {"apiVersion": "k8s.ovn.org/v1", "kind": "UserDefinedNetwork", "name": "db"}
+    rendered["metadata"]["ownerReferences"] = [{**owner, "uid": "u", "controller": True}]
+    verdict = judge(made_later(nad("x", "shop_db", namespace="shop")), rendered)
+    assert "is rendered from another object" in verdict.refusal
