@@ -94,6 +94,12 @@ ALL = (
         "its gateway on the physical network",
     ),
     Key(
+        *(names.NODE_BRIDGE_MAPPINGS, "Node", AGENT, 'JSON: `{"rack": "br-rack"}`'),
+        "the bridge of each physical network that it leads to; a label "
+        '`physical-network.weft/<name>: "true"` says the same [for '
+        "scheduling](../how-to/join-a-physical-network.md)",
+    ),
+    Key(
         *(names.VERSION, "Node", AGENT, "text"),
         "the version of the agent; on the cluster manager's Lease, of the manager",
     ),

@@ -45,6 +45,10 @@ NODE_ID = "k8s.ovn.org/node-id"
 NODE_SUBNETS = "k8s.ovn.org/node-subnets"
 NODE_TRANSIT = "k8s.ovn.org/node-transit-switch-port-ifaddr"
 NODE_GATEWAY = "k8s.ovn.org/l3-gateway-config"
+# weft's annotation on a Node: the physical networks that it leads to, with their bridges; and its
+# label for each of them, before the physical network's name.
+NODE_BRIDGE_MAPPINGS = "weft/bridge-mappings"
+PHYSICAL_NETWORK_LABEL = "physical-network.weft/"
 # weft's annotation on a Node and on the cluster manager's Lease: the version that runs there.
 VERSION = "weft/version"
 # weft's condition on a Node: whether its OVN version has known faults.

@@ -61,6 +61,7 @@ def test_the_policies_name_what_weft_writes() -> None:
         names.NODE_CHASSIS_ID,
         names.NODE_ENCAP_IPS,
         names.NODE_GATEWAY,
+        names.NODE_BRIDGE_MAPPINGS,
         names.VERSION,
     }
     assert listed(variables("weft-definitions")["keys"]) == {
@@ -255,6 +256,30 @@ def test_a_node_is_what_its_agent_and_the_manager_say(api: Api) -> None:
     ):
         for way in ("", "/status"):
             assert api.annotate(path + way, notes, **who) == 403, (path, notes, who)
+
+
+def test_labels_of_physical_networks_are_the_agents_of_that_node(api: Api) -> None:
+    agent = {"user": AGENT, "node": "node1"}
+    own, other = "/api/v1/nodes/node1", "/api/v1/nodes/node2"
+    rack, free = names.PHYSICAL_NETWORK_LABEL + "rack", "example.org/rack"
+
+    def label(path: str, key: str, value: str | None, **who: str) -> int:
+        return api.patch(path, {"metadata": {"labels": {key: value}}}, **who)
+
+    assert label(own, free, "1", user="tenant") == 200
+    assert label(own, rack, "true", **agent) == 200
+    for path, key, value, who in (
+        (own, rack, "false", {"user": "tenant"}),
+        (own, rack, None, {"user": "system:node:node1"}),
+        (own, rack, None, {"user": MANAGER}),
+        (other, rack, "true", {"user": "tenant"}),
+        (other, rack, "true", agent),
+        (own, free, None, agent),
+        (own, free, "2", agent),
+    ):
+        for way in ("", "/status"):
+            assert label(path + way, key, value, **who) == 403, (path, key, value, who)
+    assert label(own, rack, None, **agent) == 200
 
 
 def test_a_nad_has_wefts_notes_whole_or_none(api: Api) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from tests.support import frames
-from tests.support.objects import nad, node, pod
+from tests.support.objects import Object, nad, node, pod
 from tests.support.patience import PATIENCE
+from tests.support.realised import alongside
 from tests.support.whole import Whole
+from weft import names
 from weft.kube import cache, resources
 from weft.kube.client import Client
+from weft.model import ObjectKey
 from weft.ovn import announcement
 from weft_lab.runtime import inotify
 
@@ -34,13 +37,20 @@ async def event_of(api: Client, reason: str) -> str:
     events.subscribe(
         lambda _, __, new: found.set_result(new["message"]) if new and not found.done() else None
     )
-    task = asyncio.create_task(events.run())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            return await found
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async with alongside(events.run()), asyncio.timeout(PATIENCE):
+        return await found
+
+
+async def has_label(api: Client, node: str, label: str) -> Object:
+    """The Node once it has the label."""
+    nodes = cache.Cache(api, resources.NODES)
+    async with alongside(nodes.run()):
+        await nodes.synced()
+        return await nodes.wait_for(
+            ObjectKey("", node),
+            lambda each: label in each["metadata"].get("labels", {}),
+            PATIENCE,
+        )
 
 
 async def test_an_add_waits_for_the_mapping_and_announces_the_nic(
@@ -76,6 +86,10 @@ async def test_an_add_waits_for_the_mapping_and_announces_the_nic(
     ]
     with frames.capture(hosts[0].space) as red, frames.capture(hosts[1].space) as bare:
         zone.run("ovs-vsctl", "set", "Open_vSwitch", ".", both)
+        meta = (await has_label(api, zone.name, f"{names.PHYSICAL_NETWORK_LABEL}rack"))["metadata"]
+        assert meta["labels"][f"{names.PHYSICAL_NETWORK_LABEL}physnet"] == "true"
+        noted = meta["annotations"][names.NODE_BRIDGE_MAPPINGS]
+        assert noted == '{"physnet":"br-phy","rack":"br-phy"}'
         status, given = await first
         assert status == 0, given
         addresses = [each["address"] for each in given["ips"]]

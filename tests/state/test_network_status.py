@@ -349,3 +349,27 @@ def test_metrics_count_claims_that_no_pod_uses(life: Life) -> None:
     life.world.remove(PODS, "default/launcher")
     life.hears(Ref(PODS, ObjectKey.parse("default/launcher")))
     assert life.manager.cluster.figures(NOW)[Metric.NETWORK_UNUSED] == {("blue",): 1}
+
+
+def test_a_localnet_says_which_nodes_lead_to_its_physical_network(life: Life) -> None:
+    """From what their agents write, as it comes and goes, also under a running pod."""
+    mappings = {names.NODE_BRIDGE_MAPPINGS: '{"rack": "br-rack"}'}
+    config = {"topology": "localnet", "physicalNetworkName": "rack", "subnets": "10.2.0.0/24"}
+    life.hears(life.world.put(NADS, objects_of.nad("vlan20", **config)))
+    assert life.status("vlan20")["eligibleNodes"] == []
+    assert life.condition("Served", "vlan20") == ("False", "NoBridgeMapping")
+    for node in ("node2", "node1"):
+        made = objects_of.node(node, **CHASSIS)
+        made["metadata"]["annotations"] |= mappings
+        life.hears(life.world.put(NODES, made))
+    assert life.status("vlan20")["eligibleNodes"] == ["node1", "node2"]
+    assert life.condition("Served", "vlan20") == ("True", "NoMembers")
+    assert life.status()["eligibleNodes"] == [], "other topologies run everywhere"
+    life.hears(life.world.put(PODS, objects_of.pod("web", "vlan20", node="node1")))
+    assert life.condition("Served", "vlan20") == ("True", "Served")
+    gone = {"metadata": {"annotations": {names.NODE_BRIDGE_MAPPINGS: None}}}
+    life.hears(life.world.change(NODES, "/node1", gone))
+    assert life.status("vlan20")["eligibleNodes"] == ["node2"]
+    assert life.condition("Served", "vlan20") == ("False", "NodesNotReady")
+    (node,) = life.status("vlan20")["nodes"]
+    assert node["message"] == "lacks physical network rack in its ovn-bridge-mappings"

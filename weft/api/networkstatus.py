@@ -43,6 +43,7 @@ class NetworkReason(StrEnum):
     SERVED = "Served"
     NO_MEMBERS = "NoMembers"
     NODES_NOT_READY = "NodesNotReady"
+    NO_BRIDGE_MAPPING = "NoBridgeMapping"
 
     FREE = "Free"
     NO_SUBNETS = "NoSubnets"
@@ -118,6 +119,7 @@ class NetworkFindings:
     `network`: None if no valid NAD declares it, or no id is free. `problem` says which, or what is
     wrong with the NAD that owns it. `days`: its allocations by the day on which their holders were
     created, the latest days (`alloc.forecast`).
+    `eligible`: the nodes that its pods can run on, None for all.
     """
 
     name: str
@@ -129,6 +131,7 @@ class NetworkFindings:
     usage: tuple[Subnet, ...] = ()
     days: Mapping[str, int] = field(default_factory=dict)
     edits: tuple[Edit, ...] = ()
+    eligible: tuple[str, ...] | None = None
 
     @property
     def members(self) -> int:
@@ -171,6 +174,13 @@ def _served(found: NetworkFindings) -> Condition:
     failing = [f"{each.name} {each.problem}" for each in found.nodes if each.problem]
     if failing:
         return Condition("Served", FALSE, NetworkReason.NODES_NOT_READY, _listed(failing))
+    if found.eligible == () and found.network is not None:
+        physical = found.network.spec.physical_network
+        message = (
+            f"no node leads to physical network {physical}: add {physical}:<bridge> to "
+            "external_ids:ovn-bridge-mappings of Open vSwitch on the nodes that do"
+        )
+        return Condition("Served", FALSE, NetworkReason.NO_BRIDGE_MAPPING, message)
     if not found.nodes:
         return Condition(
             "Served", TRUE, NetworkReason.NO_MEMBERS, "no pod uses it, so no node needs it"
@@ -233,6 +243,7 @@ def render(found: NetworkFindings, before: object, now: str) -> dict[str, Any]:
         "addresses": [_usage(each) for each in found.usage],
         "networkAttachmentDefinitions": [_nad(each) for each in found.nads[:MAX_LISTED]],
         "nodes": [_node(each) for each in found.nodes[:MAX_NODES]],
+        "eligibleNodes": list((found.eligible or ())[:MAX_NODES]),
         "edits": [_edit(each) for each in found.edits[:MAX_LISTED]],
         "conditions": kubernetes.rendered(conditions(found), before, found.generation, now),
     }

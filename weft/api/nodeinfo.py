@@ -18,6 +18,7 @@ from weft.api import fields, notation, objects
 KIND = "Node"
 _CHASSIS = re.compile(r"[!-+\--~]{1,253}")
 _FAMILIES = ("ipv4", "ipv6")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _Read = TypeVar("_Read")
 
 
@@ -177,3 +178,27 @@ def render_subnets(subnets: Mapping[str, Iterable[model.Subnet]]) -> dict[str, s
     """The annotation with a node's layer3 subnets; None removes it if there are none."""
     entry = {name: [str(subnet) for subnet in subnets[name]] for name in sorted(subnets)}
     return {names.NODE_SUBNETS: orjson.dumps(entry).decode() if entry else None}
+
+
+def render_mappings(mappings: Mapping[str, str]) -> dict[str, str | None]:
+    """The annotation with a node's bridge by physical network; None removes it."""
+    entry = {name: mappings[name] for name in sorted(mappings)}
+    return {names.NODE_BRIDGE_MAPPINGS: orjson.dumps(entry).decode() if entry else None}
+
+
+def mapping_labels(mappings: Mapping[str, str]) -> dict[str, str]:
+    """A Node's labels for scheduling; a name that no label can have gets none."""
+    return {
+        names.PHYSICAL_NETWORK_LABEL + name: "true"
+        for name in sorted(mappings)
+        if _LABEL_NAME.fullmatch(name)
+    }
+
+
+def physical_networks(text: str) -> frozenset[str]:
+    """The physical networks in the annotation of bridge mappings; none if it is invalid."""
+    try:
+        entry = fields.as_object("", names.NODE_BRIDGE_MAPPINGS, fields.decode("", "", text))
+    except errors.InvalidInput:
+        return frozenset()
+    return frozenset(map(str, entry))

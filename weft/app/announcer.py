@@ -12,13 +12,15 @@ from weft.control.zone.objects import Node
 from weft.kube import cache, events, queue
 from weft.kube.client import Client
 from weft.model import ObjectKey
+from weft.nic import bridgemappings, port
 from weft.ovsdb import replica
 
 
 class Announcer:
     """One task of the agent. `own` is what it announces; `primary`: see `nodes.announcement`.
 
-    `version` are the parameters of `ovnversion.OvnVersion` before its callback.
+    The bridge mappings are those that Open vSwitch has at the time. `version` are the parameters of
+    `ovnversion.OvnVersion` before its callback.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class Announcer:
     ) -> None:
         self._client, self._nodes, self._own = client, followed, own
         self._key = ObjectKey("", own.name)
-        self._desired = nodes.announcement(own, primary=primary)
+        self._primary, self._ovs = primary, version[1]
         self._queue = queue.Queue[ObjectKey]("Node")
         self._version = ovnversion.OvnVersion(*version, self.check)
 
@@ -41,20 +43,26 @@ class Announcer:
         self._queue.add(self._key)
 
     async def run(self) -> None:
-        """Compares and writes after each `check`, until cancelled."""
+        """Compares and writes after each `check` and each change of mappings, until cancelled."""
+        self._ovs.subscribe("Open_vSwitch", lambda *_: self.check())
         self.check()
         await self._queue.run(self._announce)
 
     async def _announce(self, _: ObjectKey) -> None:
         node = self._nodes.get(self._key)
-        await nodes.announce(self._client, node, self._own, self._desired)
+        await nodes.announce(self._client, node, self._own, self._desired())
         if (node := self._nodes.get(self._key)) is not None:
             await self._version.announce(self._client, node)
+
+    def _desired(self) -> nodes.Announcement:
+        found = self._ovs.get("Open_vSwitch", "")
+        mappings = bridgemappings.parse(port.external_ids(found[1])) if found is not None else {}
+        return nodes.announcement(self._own, primary=self._primary, mappings=mappings)
 
     @property
     def trouble(self) -> str:
         """Why the Node lacks what it should contain; else empty."""
         if self._queue.trouble:
             return self._queue.trouble
-        lack = nodes.unannounced(self._nodes.get(self._key), self._own, self._desired)
+        lack = nodes.unannounced(self._nodes.get(self._key), self._own, self._desired())
         return lack.in_full() if lack else ""

@@ -53,5 +53,6 @@ def _show(found: Sequence[Mapping[str, Any]], today: str) -> None:
         return
     for line in columns.aligned([networkobjects.HEADS, *networkobjects.rows(found, today)]):
         typer.echo(line)
-    for number, (network, trouble) in enumerate(networkobjects.troubles(found)):
-        typer.echo(("" if number else "\n") + f"{network}: {trouble}")
+    notes = (*networkobjects.eligible(found), *networkobjects.troubles(found))
+    for number, (network, note) in enumerate(notes):
+        typer.echo(("" if number else "\n") + f"{network}: {note}")

@@ -117,6 +117,15 @@ def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
                 yield name, f"{nad.get('name')} does not count: {message}"
 
 
+def eligible(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each localnet, and the nodes that its pods can run on."""
+    for each in objects:
+        status = each.get("status") or {}
+        if found := status.get("eligibleNodes"):
+            listed = ", ".join(sorted(map(str, found), key=natural_key))
+            yield _name(each), f"runs on {listed}, which lead to its physical network"
+
+
 def reasons(objects: Iterable[Object]) -> dict[str, tuple[str, ...]]:
     """Returns the reasons of the false conditions of each network that has some."""
     found = {}

@@ -95,3 +95,13 @@ def test_a_network_that_is_not_there() -> None:
     assert networkobjects.chosen([obj], ("blue", "blue"), "weft networks") == [obj]
     with pytest.raises(errors.InvalidInput, match="networks: blue"):
         networkobjects.chosen([obj], ("red",), "weft networks")
+
+
+def test_a_localnet_lists_the_nodes_that_it_can_run_on() -> None:
+    found = [
+        {"metadata": {"name": "a"}, "status": {"network": "a", "eligibleNodes": []}},
+        {"metadata": {"name": "b"}, "status": {"network": "b", "eligibleNodes": ["n10", "n2"]}},
+    ]
+    assert list(networkobjects.eligible(found)) == [
+        ("b", "runs on n2, n10, which lead to its physical network")
+    ]

@@ -79,6 +79,11 @@ class NetworkStatuses:
         """A node may serve its pods' networks now, or not any more."""
         for nad in self._members.nads_on(name):
             self.use_nad(nad)
+        if remapped := self._nodes.physical.take_changed():
+            for each in self._networks.names():
+                network = self._networks.get(each)
+                if network is not None and network.spec.physical_network in remapped:
+                    self.touch(each)
 
     def touch(self, network: str) -> None:
         """Something of a network changed."""
@@ -183,12 +188,13 @@ class NetworkStatuses:
             problem=problem,
             nads=tuple(self._nads(name, keys)),
             nodes=tuple(
-                networkstatus.Node(node, counts[node], self._nodes.problem(node))
+                networkstatus.Node(node, counts[node], self._nodes.problem(node, network))
                 for node in sorted(counts)
             ),
             usage=tuple(self._usage(network)) if network is not None else (),
             days=self._days.of(name, keys),
             edits=tuple(self._edits(network)) if network is not None else (),
+            eligible=self._nodes.eligible(network) if network is not None else None,
         )
 
     def _problem(

@@ -18,6 +18,7 @@ from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodesubnets import NodeSubnets
 from weft.control.cluster.objects import Node, eldest_first
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
+from weft.control.cluster.physicalnetworks import PhysicalNetworks
 from weft.model import ObjectKey
 from weft.reasons import Reason
 
@@ -43,6 +44,7 @@ class Nodes:
         self._events: dict[str, list[Event]] = {}
         self.due: dict[ObjectKey, float] = {}
         self._changed: dict[str, None] = {}  # nodes whose subnets came or changed
+        self.physical = PhysicalNetworks()
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -96,14 +98,25 @@ class Nodes:
             self._subnets.forget(segment.node)
         self._subnets.let_go(segment.network)
 
-    def problem(self, name: str) -> str:
-        """Returns why a node does not serve its pods' networks, "" if it does."""
+    def eligible(self, network: model.Network) -> tuple[str, ...] | None:
+        """Returns the nodes that pods of a localnet can run on; None: all, it is no localnet."""
+        spec = network.spec
+        is_localnet = spec.topology is model.Topology.LOCALNET
+        return self.physical.nodes_of(spec.physical_network) if is_localnet else None
+
+    def problem(self, name: str, network: model.Network | None) -> str:
+        """Returns why a node does not serve its pods of a network, "" if it does."""
         node = self._nodes.get(name)
         if node is None:
             return "does not exist"
         if not node.is_ready:
             return "is not ready"
-        return "" if node.is_announced else "has not been announced by its agent"
+        if not node.is_announced:
+            return "has not been announced by its agent"
+        physical = network.spec.physical_network if network is not None else ""
+        if physical and not self.physical.leads_to(name, physical):
+            return f"lacks physical network {physical} in its ovn-bridge-mappings"
+        return ""
 
     def lacking(self, network: str) -> list[str]:
         """Returns which nodes have no subnets of a network, and why."""
@@ -121,6 +134,7 @@ class Nodes:
     def set(self, name: str, new: Node | None) -> None:
         """Sets a Node; None: it is gone."""
         old = self._nodes.get(name)
+        self.physical.set_node(name, new.physical_networks if new else frozenset())
         if new is None:
             if old is not None:
                 self._forget(name)

@@ -37,7 +37,7 @@ class Node(ObservedObject):
     """A Node. If its annotations are invalid, `info` has the name alone and `problem` says why.
 
     `is_announced`: an agent has written its chassis and tunnel address. `is_ready`: so the kubelet
-    says, or nobody.
+    says, or nobody. `physical_networks` are those that it has a bridge mapping for.
     """
 
     created: str
@@ -46,6 +46,7 @@ class Node(ObservedObject):
     problem: str = ""
     is_announced: bool = False
     is_ready: bool = True
+    physical_networks: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -65,7 +66,8 @@ def node(obj: Object) -> Node:
     created = meta.get("creationTimestamp", "")
     is_announced = all(notes.get(each) for each in (names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS))
     seen = _seen(resources.NODES, obj)
-    return Node(*seen, created, info, kept, problem, is_announced, _is_ready(obj))
+    physical = nodeinfo.physical_networks(notes.get(names.NODE_BRIDGE_MAPPINGS, "{}"))
+    return Node(*seen, created, info, kept, problem, is_announced, _is_ready(obj), physical)
 
 
 def _is_ready(obj: Object) -> bool:

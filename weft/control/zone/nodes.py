@@ -1,9 +1,10 @@
-"""Publishes this node's own annotations on its Node."""
+"""Publishes what this node's agent says of it on its Node: annotations and labels."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from weft import __version__, errors, model, names
 from weft.api import nodeinfo
@@ -14,26 +15,42 @@ from weft.kube.client import Client
 log = logging.getLogger(__name__)
 
 
-def announcement(own: model.NodeInfo, *, primary: bool) -> dict[str, str | None]:
-    """Returns the annotations that this node's agent keeps on its Node.
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The annotations that this node's agent keeps on its Node, and the labels that begin as those
+    for physical networks."""
 
-    Its chassis, tunnel endpoints and version; and its gateway where weft serves the `primary`
-    network, which otherwise another plugin writes.
+    annotations: Mapping[str, str | None]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def announcement(
+    own: model.NodeInfo, *, primary: bool, mappings: Mapping[str, str] | None = None
+) -> Announcement:
+    """Returns what this node's agent keeps on its Node.
+
+    Its chassis, tunnel endpoints and version; the bridge of each physical network in `mappings`;
+    and its gateway where weft serves the `primary` network, which otherwise another plugin writes.
     """
     desired: dict[str, str | None] = {**nodeinfo.render_zone(own.chassis, own.encap_ips)}
     desired[names.VERSION] = __version__
-    return desired | nodeinfo.render_gateway(own.gateway) if primary else desired
+    desired |= nodeinfo.render_mappings(mappings or {})
+    if primary:
+        desired |= nodeinfo.render_gateway(own.gateway)
+    return Announcement(desired, nodeinfo.mapping_labels(mappings or {}))
 
 
 def unannounced(
-    node: Node | None, own: model.NodeInfo, desired: Mapping[str, str | None]
+    node: Node | None, own: model.NodeInfo, desired: Announcement
 ) -> errors.NotReady | None:
-    """Returns why other nodes do not know this one; None when its Node has the annotations."""
+    """Returns why other nodes do not know this one; None when its Node says all that it should."""
     if node is None:
         return errors.NotReady(
             "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
         )
-    wrong = [key for key, value in desired.items() if node.annotations.get(key) != value]
+    wanted = desired.annotations
+    wrong = [key for key, value in wanted.items() if node.annotations.get(key) != value]
+    wrong += sorted(key for key, _ in desired.labels.items() ^ node.labels.items())
     if not wrong:
         return None
     return errors.NotReady(
@@ -43,13 +60,16 @@ def unannounced(
 
 
 async def announce(
-    client: Client, node: Node | None, own: model.NodeInfo, desired: Mapping[str, str | None]
+    client: Client, node: Node | None, own: model.NodeInfo, desired: Announcement
 ) -> None:
-    """Writes the annotations on this node's Node unless it has them; NotReady without a Node."""
+    """Writes what is desired to this node's Node unless it is there; NotReady without a Node."""
     lack = unannounced(node, own, desired)
     if lack is None:
         return
     if node is None:
         raise lack
-    await client.patch(resources.NODES, own.name, "", {"metadata": {"annotations": desired}})
+    meta: dict[str, object] = {"annotations": desired.annotations}
+    if labels := {**dict.fromkeys(node.labels), **desired.labels}:
+        meta["labels"] = labels
+    await client.patch(resources.NODES, own.name, "", {"metadata": meta})
     log.info("node %s announced as chassis %s", own.name, own.chassis)

@@ -26,7 +26,7 @@ _FIELDS = {
     names.NODE_SUBNETS: "subnets",
     names.NODE_GATEWAY: "gateway",
 }
-_ANNOTATIONS = (*_FIELDS, names.VERSION)
+_ANNOTATIONS = (*_FIELDS, names.VERSION, names.NODE_BRIDGE_MAPPINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class Node:
 
     `info` lacks the fields that could not be parsed: `broken` names them, `problems` say why.
     `condition` and `tunnels` are weft's own in the Node's status: OVNKnownFaults and TunnelsUp.
+    `labels` are those for physical networks alone.
     """
 
     info: model.NodeInfo
@@ -73,6 +74,7 @@ class Node:
     broken: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     tunnels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -109,7 +111,9 @@ def node(obj: Object) -> Node:
     broken = tuple(_FIELDS[key] for key in _FIELDS if key in kept and key not in readable)
     version = meta.get("resourceVersion", "")
     uid = meta.get("uid", "")
-    return Node(info, uid, version, kept, faults, broken, tuple(problems), tunnels)
+    every = meta.get("labels") or {}
+    labels = {key: every[key] for key in every if key.startswith(names.PHYSICAL_NETWORK_LABEL)}
+    return Node(info, uid, version, kept, faults, broken, tuple(problems), tunnels, labels)
 
 
 @dataclass(frozen=True, slots=True)
