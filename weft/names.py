@@ -112,27 +112,6 @@ TUNNEL_STATE = "weft/tunnel"
 # carries a hash.
 _BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
 
-# Tunnel keys. Datapath keys come from the range that northd never allocates by itself; port keys
-# below FIRST_POD_TUNNEL_KEY belong to weft (router, advertiser and localnet ports).
-FIRST_DATAPATH_KEY = 16711683
-FIRST_POD_TUNNEL_KEY = 10
-LAST_TUNNEL_KEY = 32767
-MAX_NETWORKS = 4096
-# Datapaths that exist in one zone only; each kind has room for all networks. Their keys are fixed
-# too: after a lost Southbound database, a packet in connection tracking continues in the datapath
-# that now has its key, which must be the same one and not one with other ACLs.
-FIRST_LOCAL_KEY = 1 << 20
-_LOCAL = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
-ROUTER_TUNNEL_KEY = 2
-# Port keys, likewise fixed, that lead from a datapath of one zone to its neighbours.
-_TOWARDS = {
-    "cluster router": ("node switch", "transit switch", "join switch"),
-    "join switch": ("cluster router", "gateway router"),
-    "gateway router": ("join switch", "external switch"),
-    "external switch": ("gateway router", "physical network"),
-}
-ADVERTISER_TUNNEL_KEY = 1
-LOCALNET_TUNNEL_KEY = 3
 # OVN's limit on the length of an ACL's name. The ACL log identifies an ACL by this name only.
 _ACL_NAME = 63
 # Names that Kubernetes takes for an object, and those that `network_object` makes of others.
@@ -334,21 +313,6 @@ def qos_rule(logical_port: str, direction: str) -> str:
 def dhcp_options(network: str, family: int) -> str:
     """ROW_ID of a network's DHCP options; `family` is 4 or 6."""
     return f"dhcp{family}/{network}"
-
-
-def datapath_key(network_id: int) -> int:
-    """24-bit tunnel key of a network's switch, the same in every zone."""
-    return FIRST_DATAPATH_KEY + network_id
-
-
-def local_datapath_key(kind: str, network_id: int) -> int:
-    """Tunnel key of a zone's own switch or router of this kind."""
-    return FIRST_LOCAL_KEY + _LOCAL.index(kind) * MAX_NETWORKS + network_id
-
-
-def local_port_key(kind: str, towards: str) -> int:
-    """Tunnel key of the port that leads from such a switch or router to its neighbour."""
-    return 1 + _TOWARDS[kind].index(towards)
 
 
 def host_device(sandbox: str, interface: str) -> str:

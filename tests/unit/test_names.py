@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from weft import names
+from weft import names, tunnelkeys
 
 LABEL = st.from_regex(r"[ab]([ab-]{0,2}[ab])?", fullmatch=True)
 NAD_NAME = st.from_regex(r"[ab]([ab.-]{0,2}[ab])?", fullmatch=True)
@@ -61,16 +61,16 @@ def test_owners_read_back() -> None:
 
 
 def test_datapath_keys_stay_in_northds_free_range() -> None:
-    assert names.datapath_key(0) == 16711683
-    assert names.datapath_key(names.MAX_NETWORKS - 1) < 2**24
+    assert tunnelkeys.datapath_key(0) == 16711683
+    assert tunnelkeys.datapath_key(tunnelkeys.MAX_NETWORKS - 1) < 2**24
 
 
 def test_no_two_datapaths_of_a_zone_have_one_key() -> None:
     kinds = ("node switch", "cluster router", "join switch", "gateway router", "external switch")
-    ends = (0, names.MAX_NETWORKS - 1)
-    keys = [names.local_datapath_key(kind, number) for kind in kinds for number in ends]
+    ends = (0, tunnelkeys.MAX_NETWORKS - 1)
+    keys = [tunnelkeys.local_datapath_key(kind, number) for kind in kinds for number in ends]
     assert sorted(set(keys)) == keys
-    assert keys[-1] < names.datapath_key(0)
+    assert keys[-1] < tunnelkeys.datapath_key(0)
 
 
 def test_the_default_networks_names_are_nobody_elses() -> None:

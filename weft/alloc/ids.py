@@ -5,7 +5,7 @@ Pure. Port keys are unique in one network, ids of networks and nodes in the clus
 
 from __future__ import annotations
 
-from weft import errors, names, ranges
+from weft import errors, names, ranges, tunnelkeys
 from weft.alloc import ring
 
 
@@ -36,7 +36,7 @@ class Ids:
 
 def port_keys() -> Ids:
     """Returns the tunnel keys for one network's pod ports, none taken."""
-    return Ids(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY)
+    return Ids(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY)
 
 
 class NamedIds:
@@ -112,7 +112,7 @@ class NetworkIds(NamedIds):
 
     kind = "network"
     annotation = names.NETWORK_ID
-    first, last = 1, names.MAX_NETWORKS - 1
+    first, last = 1, tunnelkeys.MAX_NETWORKS - 1
     remedy = "delete NetworkAttachmentDefinitions that no pod uses"
 
 

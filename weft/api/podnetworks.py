@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import orjson
 
-from weft import errors, model, names
+from weft import errors, model, names, tunnelkeys
 from weft.api import bandwidth, fields, notation, objects
 from weft.model import ObjectKey
 
@@ -74,8 +74,8 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
     if not listed and reader.text("ip_address"):
         listed = [("ip_address", reader.text("ip_address"))]
     tunnel_id = reader.number("tunnel_id") or 0
-    if not 0 <= tunnel_id <= names.LAST_TUNNEL_KEY:
-        rule = f"must be from 1 to {names.LAST_TUNNEL_KEY}"
+    if not 0 <= tunnel_id <= tunnelkeys.LAST_TUNNEL_KEY:
+        rule = f"must be from 1 to {tunnelkeys.LAST_TUNNEL_KEY}"
         reader.refuse("tunnel_id", tunnel_id, rule)
     mac = reader.text("mac_address")
     return model.Allocation(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 
-from weft import model, names, ranges, rows
+from weft import model, names, ranges, rows, tunnelkeys
 from weft.ovn import dhcp, dhcpv6, ipv6, router, switches
 
 ALL_NODES = IPv6Address("ff02::1")
@@ -80,7 +80,7 @@ def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
         switches.RowOwner(network.name),
         type="localport",
         addresses=f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}",
-        options={"requested-tnl-key": str(names.ADVERTISER_TUNNEL_KEY)},
+        options={"requested-tnl-key": str(tunnelkeys.ADVERTISER_TUNNEL_KEY)},
     )
     return (row,)
 

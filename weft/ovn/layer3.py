@@ -7,7 +7,7 @@ cost of a network grows with its nodes, not with its pods.
 
 from __future__ import annotations
 
-from weft import model, names, ranges, rows
+from weft import model, names, ranges, rows, tunnelkeys
 from weft.ovn import advertisement, dhcp, ports, router, switches
 
 
@@ -33,7 +33,7 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
             switch,
             owner,
             towards,
-            {"requested-tnl-key": str(names.ROUTER_TUNNEL_KEY)},
+            {"requested-tnl-key": str(tunnelkeys.ROUTER_TUNNEL_KEY)},
         ),
         *dhcp.options(network, node.subnets_of(network.name)),
         *advertisement.port(network, switch),
@@ -58,7 +58,7 @@ def _key(port: model.Port) -> dict[str, rows.Atom]:
     """The tunnel key, computed from the address, so that it survives a lost SB database."""
     for address in sorted(port.allocation.addresses, key=lambda address: address.version):
         number = int(address.ip) - int(address.network.network_address)
-        key = names.FIRST_POD_TUNNEL_KEY + number
-        if key <= names.LAST_TUNNEL_KEY:
+        key = tunnelkeys.FIRST_POD_TUNNEL_KEY + number
+        if key <= tunnelkeys.LAST_TUNNEL_KEY:
             return {"requested-tnl-key": str(key)}
     return {}

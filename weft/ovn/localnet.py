@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weft import model, names, rows
+from weft import model, names, rows, tunnelkeys
 from weft.ovn import acl, dhcp, ports, switches
 
 _GENEVE = 6081  # UDP port of tunnels between chassis
@@ -24,7 +24,7 @@ def own(network: model.Network) -> tuple[rows.Row, ...]:
     from. No pod may reach the nodes' tunnel endpoints on the wire.
     """
     owner, name = switches.RowOwner(network.name), names.localnet_switch(network.name)
-    config: dict[str, rows.Atom] = {"requested-tnl-key": str(names.datapath_key(network.id))}
+    config: dict[str, rows.Atom] = {"requested-tnl-key": str(tunnelkeys.datapath_key(network.id))}
     guarded = f'outport == "{names.localnet_switch_port(network.name)}" && udp.dst == {_GENEVE}'
     return (
         switches.row(name, owner, config, network.spec.subnets),
@@ -51,7 +51,7 @@ def _to_physical(network: model.Network, owner: switches.RowOwner) -> rows.Row:
         addresses="unknown",
         options={
             "network_name": spec.physical_network,
-            "requested-tnl-key": str(names.LOCALNET_TUNNEL_KEY),
+            "requested-tnl-key": str(tunnelkeys.LOCALNET_TUNNEL_KEY),
         },
     )
     tag: rows.Value = frozenset() if spec.vlan_id is None else spec.vlan_id

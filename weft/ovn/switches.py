@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from weft import model, names, rows
+from weft import model, names, rows, tunnelkeys
 from weft.ovn import ports
 
 
@@ -27,18 +27,18 @@ class RowOwner:
 
 
 def local_datapath(kind: str, network: model.Network) -> dict[str, rows.Atom]:
-    """The tunnel key of a datapath that only this zone has (`names.local_datapath_key`)."""
-    return {"requested-tnl-key": str(names.local_datapath_key(kind, network.id))}
+    """The tunnel key of a datapath that only this zone has (`tunnelkeys.local_datapath_key`)."""
+    return {"requested-tnl-key": str(tunnelkeys.local_datapath_key(kind, network.id))}
 
 
 def local_port(kind: str, towards: str) -> dict[str, rows.Atom]:
-    """The tunnel key of a port of such a datapath (`names.local_port_key`)."""
-    return {"requested-tnl-key": str(names.local_port_key(kind, towards))}
+    """The tunnel key of a port of such a datapath (`tunnelkeys.local_port_key`)."""
+    return {"requested-tnl-key": str(tunnelkeys.local_port_key(kind, towards))}
 
 
 def interconnected(name: str, network: model.Network) -> dict[str, rows.Atom]:
     """Options that make the switches of this name one in all zones: the same tunnel key."""
-    return {"interconn-ts": name, "requested-tnl-key": str(names.datapath_key(network.id))}
+    return {"interconn-ts": name, "requested-tnl-key": str(tunnelkeys.datapath_key(network.id))}
 
 
 def row(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from weft import errors, names
+from weft import errors, tunnelkeys
 from weft.alloc import ids
 
 
 def test_port_keys_leave_the_platforms_alone() -> None:
     keys = ids.port_keys()
-    assert keys.peek() == names.FIRST_POD_TUNNEL_KEY
-    for key in range(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY):
+    assert keys.peek() == tunnelkeys.FIRST_POD_TUNNEL_KEY
+    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY):
         keys.take(key)
-    assert keys.peek() == names.LAST_TUNNEL_KEY
-    keys.take(names.LAST_TUNNEL_KEY)
+    assert keys.peek() == tunnelkeys.LAST_TUNNEL_KEY
+    keys.take(tunnelkeys.LAST_TUNNEL_KEY)
     assert keys.peek() is None
     keys.take(1)
     keys.release(1)
@@ -46,7 +46,7 @@ def test_reserved_network_ids_are_not_given_again() -> None:
 
 def test_network_ids_run_out() -> None:
     networks = ids.NetworkIds()
-    for number in range(1, names.MAX_NETWORKS):
+    for number in range(1, tunnelkeys.MAX_NETWORKS):
         assert networks.allocate(f"n{number}") == number
     with pytest.raises(errors.Exhausted, match="network one-more: no network id is free"):
         networks.allocate("one-more")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weft import errors, model, names
+from weft import errors, model, names, tunnelkeys
 from weft.alloc import ledger
 
 BLUE = model.Attachment(model.ObjectKey("shop", "blue"), "shop/blue", "net1")
@@ -41,7 +41,7 @@ def shown(allocation: model.Allocation) -> list[str]:
 def test_first_come_first_served() -> None:
     book = ledger.Ledger(network("10.100.200.0/24"))
     assert book.allocate(nic("a"), BLUE) == model.Allocation(
-        "0a:58:0a:64:c8:01", (ip_interface("10.100.200.1/24"),), names.FIRST_POD_TUNNEL_KEY
+        "0a:58:0a:64:c8:01", (ip_interface("10.100.200.1/24"),), tunnelkeys.FIRST_POD_TUNNEL_KEY
     )
     assert shown(book.allocate(nic("b"), BLUE)) == ["10.100.200.2/24"]
     assert book.usage()[0].used == 2
@@ -78,7 +78,7 @@ def test_released_once() -> None:
 
 def test_mac_and_port_key_are_free_again() -> None:
     book = ledger.Ledger(network())
-    last = names.LAST_TUNNEL_KEY - names.FIRST_POD_TUNNEL_KEY
+    last = tunnelkeys.LAST_TUNNEL_KEY - tunnelkeys.FIRST_POD_TUNNEL_KEY
     for number in range(last + 1):
         book.allocate(
             nic(f"o{number}"), asking(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}")
@@ -296,7 +296,7 @@ def test_exhausted_by_exclusion() -> None:
 
 def test_exhausted_port_keys() -> None:
     book = ledger.Ledger(network())
-    for key in range(names.FIRST_POD_TUNNEL_KEY, names.LAST_TUNNEL_KEY + 1):
+    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY + 1):
         book.reserve(
             nic(f"o{key}"), model.Allocation(f"02:00:00:00:{key >> 8:02x}:{key & 255:02x}", (), key)
         )

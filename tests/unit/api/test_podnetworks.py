@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import errors, model, names
+from weft import errors, model, names, tunnelkeys
 from weft.api import podnetworks
 
 
@@ -147,7 +147,7 @@ ALLOCATIONS = st.builds(
     model.Allocation,
     mac=MACS,
     addresses=st.lists(INTERFACES, max_size=3).map(tuple),
-    tunnel_id=st.integers(0, names.LAST_TUNNEL_KEY),
+    tunnel_id=st.integers(0, tunnelkeys.LAST_TUNNEL_KEY),
     gateways=st.lists(st.ip_addresses(), max_size=2).map(tuple),
     routes=st.lists(
         st.builds(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from weft import model, names, rows
+from weft import model, names, rows, tunnelkeys
 from weft.metrics import Metric
 from weft.nic import port
 from weft.node import advertise
@@ -37,7 +37,7 @@ def test_the_port_is_bound_to_the_networks_advertiser_and_its_own_kind() -> None
 
 
 def test_the_longest_device_name_fits() -> None:
-    assert len(names.advertiser_device(names.MAX_NETWORKS)) <= 15
+    assert len(names.advertiser_device(tunnelkeys.MAX_NETWORKS)) <= 15
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.columns import mapping
-from weft import model, names, rows
+from weft import model, rows, tunnelkeys
 from weft.ovn import advertisement, dhcpv6
 
 NETWORK = model.Network(
@@ -117,7 +117,7 @@ def test_its_port_keeps_below_the_keys_of_pods() -> None:
         assert row.parent == rows.Ref("Logical_Switch", "switch")
         assert (
             int(str(mapping(row.columns["options"])["requested-tnl-key"]))
-            < names.FIRST_POD_TUNNEL_KEY
+            < tunnelkeys.FIRST_POD_TUNNEL_KEY
         )
     silent = replace(NETWORK, spec=replace(NETWORK.spec, dhcp=model.Dhcp(enabled=False)))
     assert advertisement.port(silent, "switch") == ()

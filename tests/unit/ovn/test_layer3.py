@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 from tests.support.columns import mapping
-from weft import model, names, rows
+from weft import model, rows, tunnelkeys
 from weft.ovn import layer3
 
 PREFIX = {"default": "", "blue": "blue_"}
@@ -41,7 +41,7 @@ def test_a_zones_own_switch_and_router_have_keys_of_their_own(
     found = {row.table: row for row in layer3.own(network, own)}
     switch = mapping(found["Logical_Switch"].columns["other_config"])["requested-tnl-key"]
     router = mapping(found["Logical_Router"].columns["options"])["requested-tnl-key"]
-    assert int(str(switch)) < int(str(router)) < names.datapath_key(0)
+    assert int(str(switch)) < int(str(router)) < tunnelkeys.datapath_key(0)
 
 
 def test_a_pods_key_follows_from_its_address(

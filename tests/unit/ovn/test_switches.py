@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft import model, names
+from weft import model, names, tunnelkeys
 from weft.ovn import switches
 
 BLUE = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 3)
@@ -14,14 +14,14 @@ def test_a_switch_does_not_snoop_whatever_else_is_said_of_it() -> None:
     )
     assert row.columns["other_config"] == {
         "mcast_snoop": "false",
-        "requested-tnl-key": str(names.local_datapath_key("node switch", 3)),
+        "requested-tnl-key": str(tunnelkeys.local_datapath_key("node switch", 3)),
     }
 
 
 def test_a_switch_of_all_zones_has_one_name_and_one_key() -> None:
     assert switches.interconnected("blue_sw", BLUE) == {
         "interconn-ts": "blue_sw",
-        "requested-tnl-key": str(names.datapath_key(3)),
+        "requested-tnl-key": str(tunnelkeys.datapath_key(3)),
     }
 
 

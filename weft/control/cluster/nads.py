@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weft import errors, model, names
+from weft import errors, model, names, tunnelkeys
 from weft.api import nad as reading
 from weft.api import userdefined
 from weft.control.cluster.outcome import Subject
@@ -208,7 +208,7 @@ def annotated_ids(nads: Iterable[Nad]) -> dict[str, int]:
         if nad.annotated_name not in own_names or not nad.annotated_id.isdecimal():
             continue
         name, number = nad.annotated_name, int(nad.annotated_id)
-        if 0 < number < names.MAX_NETWORKS and number not in taken and name not in ids:
+        if 0 < number < tunnelkeys.MAX_NETWORKS and number not in taken and name not in ids:
             ids[name] = number
             taken.add(number)
     return ids

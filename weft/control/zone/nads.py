@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from weft import errors, model, names
+from weft import errors, model, names, tunnelkeys
 from weft.api import nad, objects
 from weft.control.zone import state
 from weft.control.zone.networks import FOLLOWER, OWNER
@@ -84,7 +84,7 @@ def declared_network(seen: Nad) -> state.DeclaredNetwork | None:
     spec, number = seen.spec, seen.annotated_id
     if spec is None or seen.annotated_name != spec.name or not number.isdecimal():
         return None
-    if not 0 < int(number) < names.MAX_NETWORKS:
+    if not 0 < int(number) < tunnelkeys.MAX_NETWORKS:
         return None
     # Without an annotated owner, a NAD with an unaccepted edit does not lead an unchanged one.
     age = (

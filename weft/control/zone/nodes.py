@@ -48,8 +48,8 @@ def unannounced(
         return errors.NotReady(
             "does not exist yet", where=f"Node {own.name}", hint="is --node its exact name?"
         )
-    wanted = desired.annotations
-    wrong = [key for key, value in wanted.items() if node.annotations.get(key) != value]
+    notes = desired.annotations
+    wrong = [key for key, value in notes.items() if node.annotations.get(key) != value]
     wrong += sorted(key for key, _ in desired.labels.items() ^ node.labels.items())
     if not wrong:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from weft import errors, names
+from weft import errors, names, tunnelkeys
 from weft.control.zone import nads, state
 from weft.model import ObjectKey
 
@@ -111,7 +111,7 @@ def test_nothing_before_the_cluster_manager_has_spoken() -> None:
         {**NOTES, names.NETWORK_NAME: "other"},
         {**NOTES, names.NETWORK_ID: "x"},
         {**NOTES, names.NETWORK_ID: "0"},
-        {**NOTES, names.NETWORK_ID: str(names.MAX_NETWORKS)},
+        {**NOTES, names.NETWORK_ID: str(tunnelkeys.MAX_NETWORKS)},
     ):
         assert meaning(nad_object(CONFIG, **notes)) is None
 
