@@ -78,7 +78,6 @@ NETWORK_IN_USE = "weft/network-in-use"
 # Finalizer on a UDN or CUDN and on the NADs that are rendered from it, and the label of those.
 UDN_PROTECTION = "k8s.ovn.org/user-defined-network-protection"
 UDN_LABEL = "k8s.ovn.org/user-defined-network"
-_CUDN_NETWORK = "cluster_udn_"
 
 # external_ids of the rows that weft owns. OWNER is "<Kind>/<namespace>/<name>" of the Kubernetes
 # object that the row is made for; namespace is empty for cluster-wide objects.
@@ -166,19 +165,6 @@ def prefix(key: str) -> str:
     if not plain:
         folded += "." + hashlib.sha256(key.encode()).hexdigest()[:8]
     return folded + "_"
-
-
-def udn_network(namespace: str, name: str) -> str:
-    """The network of a UDN; with namespace "" that of a CUDN. No object's name has a `_`."""
-    return f"{namespace}_{name}" if namespace else f"{_CUDN_NETWORK}{name}"
-
-
-def udn_of(network: str) -> tuple[str, str] | None:
-    """(namespace, name) of the UDN that has a network of this name, namespace "" for a CUDN."""
-    if network.startswith(_CUDN_NETWORK):
-        return "", network.removeprefix(_CUDN_NETWORK)
-    namespace, underscore, name = network.partition("_")
-    return (namespace, name) if namespace and underscore and name and "_" not in name else None
 
 
 def network_object(network: str) -> str:

@@ -1,5 +1,6 @@
 """Parses UserDefinedNetworks and ClusterUserDefinedNetworks, and renders NADs from them.
 
+    network_name    the name of an object's network; `named_by` is the way back
     configuration   the NetConf of an object's network, and what is wrong with the object
     selector        the namespaces that a ClusterUserDefinedNetwork chooses
     manifest        the NAD of the network in one namespace
@@ -23,6 +24,7 @@ from weft.model import ObjectKey
 Object = Mapping[str, Any]
 Config = dict[str, Any]
 
+_CLUSTER_WIDE = "cluster_udn_"  # names of networks of CUDNs begin so
 _TOPOLOGIES = ("Layer2", "Layer3", "Localnet")
 _PRIMARY = "is not served: a pod's primary network belongs to the cluster's primary CNI"
 # Prefixes of annotations that are about the object itself, and are not carried to its NADs.
@@ -35,6 +37,20 @@ _FIELDS = {
         *("physicalNetworkName", "vlan"),
     ),
 }
+
+
+def network_name(namespace: str, name: str) -> str:
+    """The network of a UDN; with namespace "" that of a CUDN. No object's name has a `_`."""
+    return f"{namespace}_{name}" if namespace else f"{_CLUSTER_WIDE}{name}"
+
+
+def named_by(network: str) -> ObjectKey | None:
+    """The UDN that has a network of this name, or without a namespace the CUDN; None: neither."""
+    if network.startswith(_CLUSTER_WIDE):
+        return ObjectKey("", network.removeprefix(_CLUSTER_WIDE))
+    namespace, underscore, name = network.partition("_")
+    is_one = namespace and underscore and name and "_" not in name
+    return ObjectKey(namespace, name) if is_one else None
 
 
 def configuration(fields: Fields, network: str) -> Config:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weft import model, names
+from weft import model
 from weft.api import policy as policies
-from weft.api import policystatus
+from weft.api import policystatus, userdefined
 from weft.control.cluster import nads, settlements, udns
 from weft.control.cluster.nads import Nad
 from weft.kube import resources
@@ -123,7 +123,7 @@ def _network_of(nad: Nad) -> str:
     if made is None:
         return ""
     namespace = nad.key.namespace if made.kind == resources.UDNS.kind else ""
-    return names.udn_network(namespace, made.name)
+    return userdefined.network_name(namespace, made.name)
 
 
 def _joined(nad: Nad, rivals: Iterable[Nad], rule: access.AccessRule) -> str:

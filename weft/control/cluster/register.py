@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from weft import model, names
+from weft import model
+from weft.api import userdefined
 from weft.control.cluster import edits, settlements
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.nads import Nad
@@ -114,7 +115,7 @@ class Register:
     def join(self, namespace: str) -> Settled:
         """Settles again, after a namespace's labels changed, or it came or went: the networks of
         its NADs, and those with names of its UserDefinedNetworks."""
-        prefix = names.udn_network(namespace, "")
+        prefix = userdefined.network_name(namespace, "")
         named = (each for each in self._declaring if each.startswith(prefix))
         return self._settle({*self._names(self.of_namespace(namespace)), *named})
 

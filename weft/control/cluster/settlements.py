@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.api import nad as reading
+from weft.api import userdefined
 from weft.control.cluster.nads import Nad
 from weft.model import ObjectKey
 from weft.policy import access
@@ -102,7 +103,7 @@ def _reserved(
     UserDefinedNetworks is that namespace's, where there is one, but for who has it already.
     """
     nad, network = member.nad, member.spec.name
-    named = names.udn_of(network)
+    named = userdefined.named_by(network)
     if named is None or rendered == network:
         return ""
     namespace, name = named

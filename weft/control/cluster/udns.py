@@ -51,7 +51,7 @@ class Udn(ObservedObject):
 
     @property
     def network(self) -> str:
-        return names.udn_network(*self.subject.key)
+        return userdefined.network_name(*self.subject.key)
 
     @property
     def is_cluster_wide(self) -> bool:
@@ -109,7 +109,7 @@ def read(obj: Mapping[str, Any], resource: Resource, rules: Rules) -> Udn:
     if network is None:
         spec.refuse("network", None, "is missing; it must describe the network")
     else:
-        config = userdefined.configuration(network, names.udn_network(*key))
+        config = userdefined.configuration(network, userdefined.network_name(*key))
     if is_cluster_wide and config:
         # The NADs of a network let each other in.
         config["namespaceSelector"] = spec.value("namespaceSelector") or {}

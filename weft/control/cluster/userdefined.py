@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from weft import names
-from weft.api import udnstatus
+from weft.api import udnstatus, userdefined
 from weft.control.cluster import edits
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.nads import Nad
@@ -81,7 +81,7 @@ class UserDefinedNetworks:
 
     def use_network(self, network: str) -> None:
         """What nodes have of a network changed."""
-        if (named := names.udn_of(network)) is not None:
+        if (named := userdefined.named_by(network)) is not None:
             self._touch(_ref(*named))
 
     def skip_nad(self, key: ObjectKey, problem: str) -> None:
