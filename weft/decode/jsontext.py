@@ -15,6 +15,7 @@ import orjson
 from weft.decode import budget as budgets
 from weft.decode.budget import Budget, Duplicate, Malformed
 
+_NESTED = dict, list  # isinstance() is faster with a tuple than with `dict | list`
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:\n]')
 
@@ -57,10 +58,10 @@ def measure(value: Any, budget: Budget) -> Measure:
             if isinstance(one, dict):
                 keys += len(one)
                 values += len(one)
-                below += [each for each in one.values() if isinstance(each, dict | list)]
+                below += [each for each in one.values() if isinstance(each, _NESTED)]
             elif isinstance(one, list):
                 values += len(one)
-                below += [each for each in one if isinstance(each, dict | list)]
+                below += [each for each in one if isinstance(each, _NESTED)]
         if values > budget.values:
             raise budgets.too_many(budget)
         depth += 1

@@ -172,6 +172,8 @@ async def read_body(http: web.BaseRequest) -> bytes:
     encoding = http.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise status.unsupported_media(f"Content-Encoding: {encoding}", "application/json")
+    if http.content.is_eof():  # it is here: no timer is needed
+        return await http.read()
     protocol = http.protocol
     patience = protocol.limits.body if isinstance(protocol, Connection) else None
     try:

@@ -40,7 +40,8 @@ from weft_lab.apiserver import (
 from weft_lab.apiserver.cluster import Cluster
 
 _LOG = logging.getLogger(__name__)
-_HEALTH = {"/healthz", "/readyz", "/livez"}
+_HEALTH = ("/healthz", "/readyz", "/livez")
+_HEALTH_BELOW = tuple(f"{path}/" for path in _HEALTH)
 _OLD_WATCH = "/watch/"  # in a path: an old way to ask for a watch
 
 
@@ -75,7 +76,7 @@ class Api:
             route = request.parse_path(http.rel_url.raw_path)
             requested = access.attributes(http.method, http.path, route, http.query)
             self._access.check(user, requested)
-            if http.path in _HEALTH or http.path.startswith(tuple(f"{p}/" for p in _HEALTH)):
+            if http.path in _HEALTH or http.path.startswith(_HEALTH_BELOW):
                 return web.Response(text="ok", headers=answers.UNCACHED)
             if route is None:
                 return self._describe(http)

@@ -44,6 +44,7 @@ class Node:
     timed: bool = False
     encoded: bool = False  # bytes, in base64
     required: frozenset[str] = frozenset()
+    scalar: type | None = None  # every value of this type fits
 
     def child(self, name: str) -> Node:
         """The node of a property; an unknown one may hold anything."""
@@ -55,6 +56,8 @@ class Node:
         return self.items or ANYTHING
 
 
+_SCALARS = {"string": str, "boolean": bool, "integer": int, "number": int}
+_NESTED = dict, list  # isinstance() is faster with a tuple than with `dict | list`
 ANYTHING = Node(preserve=True)
 Resolve = Callable[[str], Mapping[str, Any]]
 
@@ -119,6 +122,7 @@ class Compiler:
         self._annotate(node, schema)
 
     def _annotate(self, node: Node, schema: Mapping[str, Any]) -> None:
+        node.scalar = None if node.timed or node.encoded else _SCALARS.get(node.kind)
         if schema.get("x-kubernetes-preserve-unknown-fields"):
             node.preserve = True
         node.embedded = bool(schema.get("x-kubernetes-embedded-resource")) or node.embedded
@@ -195,7 +199,7 @@ def prune(
         _prune_fields(node, value, path, found, typed or node.typed)
     elif isinstance(value, list) and node.items is not None:
         for place, below in enumerate(value):
-            if isinstance(below, dict | list):
+            if isinstance(below, _NESTED):
                 prune(node.items, below, f"{path}[{place}]", found, typed)
             elif below is None and typed and node.items.kind in _EMPTY:
                 value[place] = _EMPTY[node.items.kind]()
@@ -213,7 +217,7 @@ def _prune_fields(
         if inner is None:
             if not node.preserve and not (node.embedded and name in _META):
                 unknown = [*(unknown or ()), name]
-        elif isinstance(below, dict | list):
+        elif isinstance(below, _NESTED):
             prune(inner, below, f"{path}.{name}" if path else name, found, typed)
             if node.typed and not below and _is_left_out(node, name, inner):
                 nulls = [*(nulls or ()), name]
@@ -247,26 +251,45 @@ _SHOWN = {
 
 def mistyped(node: Node, value: Any, path: str = "") -> str:
     """The first place whose JSON type the built-in type cannot hold, worded; empty when none."""
+    found = _misfit(node, value)
+    if found is None:
+        return ""
+    below, node, value = found
+    path += below
+    if not _fits(node.kind, value):
+        return f"json: cannot unmarshal {shown(value)} into field {path or '.'} of type {node.kind}"
+    if node.encoded:
+        return f"illegal base64 data at input byte {_broken_base64(value)}"
+    return f"field {path}: {value[:40]!r} is no time in the form of RFC 3339"
+
+
+def _misfit(node: Node, value: Any) -> tuple[str, Node, Any] | None:
+    """The first value that its node cannot hold, with its path and node.
+
+    Paths are made only for a misfit: nearly every object has none.
+    """
     kind = node.kind
     if value is None or kind == "any":
-        return ""
-    if not _fits(kind, value):
-        return f"json: cannot unmarshal {shown(value)} into field {path or '.'} of type {kind}"
-    if node.timed and not _TIME.match(value):
-        return f"field {path}: {value[:40]!r} is no time in the form of RFC 3339"
-    if node.encoded and (place := _broken_base64(value)) is not None:
-        return f"illegal base64 data at input byte {place}"
-    if isinstance(value, dict):
+        return None
+    if (
+        not _fits(kind, value)
+        or (node.timed and not _TIME.match(value))
+        or (node.encoded and _broken_base64(value) is not None)
+    ):
+        return "", node, value
+    if kind == "object":
         properties, extra = node.properties, node.extra
         for name, below in value.items():
             inner = properties.get(name, extra)
-            if inner is not None and (why := mistyped(inner, below, f"{path}.{name}")):
-                return why
-    elif isinstance(value, list) and node.items is not None:
+            if inner is None or type(below) is inner.scalar:
+                continue
+            if (found := _misfit(inner, below)) is not None:
+                return f".{name}{found[0]}", found[1], found[2]
+    elif kind == "array" and node.items is not None:
         for place, below in enumerate(value):
-            if why := mistyped(node.items, below, f"{path}[{place}]"):
-                return why
-    return ""
+            if (found := _misfit(node.items, below)) is not None:
+                return f"[{place}]{found[0]}", found[1], found[2]
+    return None
 
 
 def shown(value: Any) -> str:

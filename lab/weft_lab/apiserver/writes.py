@@ -90,7 +90,7 @@ def create(
         raise status.ApiError(500, "", why)
     name = obj["metadata"].get("name") or obj["metadata"].get("generateName", "")
     check_namespace(cluster, target, name)
-    check_types(cluster, target, obj)
+    check_types(cluster, target, obj, options)
     target.warnings.extend(metadata.drop_duplicates(obj["metadata"]))
     metadata.prepare_create(resource, obj, target.namespace, *target.born())
     if target.version.has_status:
@@ -156,6 +156,7 @@ def replace(
     old = item.parse()
     _check_preconditions(target, obj, old)
     forget = obj["metadata"].get("managedFields") in _FORGET
+    check_types(cluster, target, obj, options)
     shape(cluster, target, obj, options)
     new = items.to_storage(resource, target.version, obj)
     altered = metadata.altered(new, old)
@@ -241,8 +242,7 @@ def _carry(into: Object, source: Object, name: str) -> None:
 
 
 def shape(cluster: Cluster, target: Target, obj: Object, options: Options) -> None:
-    """Types, unknown fields and defaults; what is unknown is dropped and reported."""
-    check_types(cluster, target, obj, options)
+    """Unknown fields and defaults; what is unknown is dropped and reported."""
     node = cluster.node(target.resource, target.version)
     unknown = structural.prune(node, obj)
     if target.resource.custom:
