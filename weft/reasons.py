@@ -21,8 +21,8 @@ class Reason(EventReason):
         *("InvalidConfig", NAD, WARNING),
         (
             "Failed to parse network config: …",
-            "weft does not use this configuration. The message lists all mistakes; correct "
-            "them. Running pods keep the configuration that was accepted before; new pods wait.",
+            "Correct the mistakes that the message lists. Running pods keep the configuration "
+            "that was accepted before; new pods wait.",
         ),
         (
             "declares network … with …, but …, which was first, with …",
@@ -44,9 +44,8 @@ class Reason(EventReason):
         *("MTUTooLarge", NAD, WARNING),
         (
             "is more than the underlay carries",
-            "weft serves the network, but large packets between nodes are lost. Set `mtu` as "
-            "the message says, or correct `--underlay-mtu` if the nodes' network has another "
-            "MTU.",
+            "Large packets between nodes are lost. Set `mtu` as the message says, or correct "
+            "`--underlay-mtu` if it is not that of the nodes' network.",
         ),
     )
     IGNORED_KEYS = (
@@ -54,6 +53,13 @@ class Reason(EventReason):
         (
             "is ignored; did you mean …",
             "weft does not know this key and serves the NAD without it. Correct or remove the key.",
+        ),
+    )
+    SHARED_VLAN = (
+        *("SharedVLAN", NAD, WARNING),
+        (
+            "network … shares … of physical network … with network …, and subnets … and … overlap",
+            "On the wire they are one segment. Exclude the other's range in each.",
         ),
     )
     NOT_SERVED = (
@@ -76,8 +82,7 @@ class Reason(EventReason):
         *("EditWaits", NAD, WARNING),
         (
             "an edit waits until no pod uses network …",
-            "Running pods cannot follow this edit. Delete all pods of the network at the same "
-            "time, or undo the edit.",
+            "Delete all pods of the network at the same time, or undo the edit.",
         ),
     )
     ADDRESSES_EXCLUDED = (
@@ -169,9 +174,8 @@ class Reason(EventReason):
         *("NoBridgeMapping", POD, WARNING),
         (
             "… of the node's Open vSwitch lacks physical network …",
-            "The pod is on a localnet, and its node does not say which bridge leads to the "
-            "physical network. Add the mapping to the node, or [keep the pod off such "
-            "nodes](../how-to/join-a-physical-network.md). The pod goes on by itself.",
+            "Add the mapping to the node, and the pod goes on by itself; or [keep the pod off such "
+            "nodes](../how-to/join-a-physical-network.md).",
         ),
         (
             "… of the node's Open vSwitch leads to bridge …, which does not exist",
@@ -291,8 +295,7 @@ class Reason(EventReason):
         *("NetworkMissing", POLICY, WARNING),
         (
             "does not exist",
-            "Create the NAD, or correct `policy-for`. If the NAD existed before, the policy "
-            "stays in force on its network.",
+            "Create the NAD, or correct `policy-for`. A policy that was in force stays in force.",
         ),
     )
     WOULD_DROP = (

@@ -373,3 +373,13 @@ def test_a_localnet_says_which_nodes_lead_to_its_physical_network(life: Life) ->
     assert life.condition("Served", "vlan20") == ("False", "NodesNotReady")
     (node,) = life.status("vlan20")["nodes"]
     assert node["message"] == "lacks physical network rack in its ovn-bridge-mappings"
+
+
+def test_two_localnets_on_one_vlan_are_told_apart_by_nobody(life: Life) -> None:
+    config: dict[str, Any] = {"topology": "localnet", "physicalNetworkName": "rack"}
+    for name in ("one", "two"):
+        made = objects_of.nad(name, subnets="10.2.0.0/24", vlanID=20, **config)
+        life.hears(life.world.put(NADS, made))
+    told = [event for event in life.manager.events if event.reason is Reason.SHARED_VLAN]
+    assert [event.about.name for event in told] == ["two"]
+    assert "network two shares VLAN 20 of physical network rack with network one" in told[0].message

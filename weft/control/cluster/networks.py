@@ -8,12 +8,12 @@ A NAD that pods use has a finalizer, and takes no new pods once it is deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 
 from weft import errors, model, names
 from weft.alloc import ids
 from weft.control.cluster import edits, nads
+from weft.control.cluster.affected import Affected as Affected
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.nadevents import Messages, NadEvents
 from weft.control.cluster.nads import Nad
@@ -21,26 +21,13 @@ from weft.control.cluster.objects import Namespace
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch
 from weft.control.cluster.register import Register, Settled
 from weft.control.cluster.settlements import NetworkOf, by_hand
+from weft.control.cluster.vlans import Vlans
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy import access
 from weft.reasons import Reason
 
 _KIND = resources.NADS.kind
-
-
-@dataclass(slots=True)
-class Affected:
-    """Changes for other parts of the state: NADs whose `lookup` may differ, ended networks,
-    namespaces that may use other networks, NADs that `is_held` is true for now."""
-
-    nads: dict[ObjectKey, None] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
-    namespaces: dict[str, None] = field(default_factory=dict)
-    held: dict[ObjectKey, None] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.nads or self.ended or self.namespaces or self.held)
 
 
 class Networks:
@@ -61,7 +48,7 @@ class Networks:
         self._networks = {primary.name: primary} if primary is not None else {}
         self._ids = ids.NetworkIds()
         self._no_id: dict[str, errors.Exhausted] = {}
-        self._events = NadEvents()
+        self._events, self._vlans = NadEvents(), Vlans()
         self._excluded: dict[ObjectKey, list[Event]] = {}
         self._let_go: dict[ObjectKey, str] = {}  # NAD: its version when its finalizer was taken off
         self.due: dict[ObjectKey, float] = {}
@@ -212,6 +199,7 @@ class Networks:
             self._networks.pop(name, None)
             self._allocations.drop(name)
             self._ids.release(name)
+            self._vlans.set(name, None)
             self._register.forget(name)
             self.affected.ended.append(name)
             for nad in self._register:
@@ -304,6 +292,7 @@ class Networks:
         try:
             number = self._ids.allocate(spec.name)
             self._networks[spec.name] = model.Network(spec, number, owner)
+            self._vlans.set(spec.name, spec)
         except errors.Exhausted as error:
             self._no_id[spec.name] = error
 
@@ -352,7 +341,8 @@ class Networks:
         elif network is not None and nad.annotated_owner != network.owner:
             guest = self._access.joined_notice(network, key)
             messages += [(Reason.FOREIGN_NETWORK, guest)] if guest else []
-        messages += [(reason, f"{_KIND} {key}: {warning}") for reason, warning in nad.warnings]
+        warnings = (*nad.warnings, *self._vlans.warnings(network))
+        messages += [(reason, f"{_KIND} {key}: {warning}") for reason, warning in warnings]
         return network, config, tuple(messages)
 
     def _finalizers(self, nad: Nad) -> tuple[str, ...] | None:
