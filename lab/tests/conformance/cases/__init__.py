@@ -16,6 +16,7 @@ from lab.tests.conformance.cases import (
     discovery,
     patches,
     reads,
+    userdefined,
     watches,
     writes,
 )
@@ -34,6 +35,7 @@ ALL: tuple[Case, ...] = (
     *watches.CASES,
     *admissions.CASES,
     *access.CASES,
+    *userdefined.CASES,
 )
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
 
