@@ -143,3 +143,22 @@ def test_no_right_is_for_all_verbs_or_kinds_or_secrets() -> None:
             assert "*" not in (*rule.get("verbs", ()), *rule.get("resources", ()))
             if "secrets" in rule["resources"] and set(rule["verbs"]) != {"create"}:
                 assert rule["resourceNames"], each["metadata"]["name"]
+
+
+def test_tenants_make_networks_of_their_namespace_and_administrators_those_of_all() -> None:
+    roles = {each["metadata"]["name"]: each for each in ALL if each["kind"] == "ClusterRole"}
+
+    def makers(resource: str) -> set[str]:
+        return {
+            name
+            for name, role in roles.items()
+            for rule in role["rules"]
+            if resource in rule["resources"] and "create" in rule["verbs"]
+        }
+
+    assert makers("userdefinednetworks") == {"weft-network-admin", "weft-tenant"}
+    assert makers("clusteruserdefinednetworks") == {"weft-network-admin"}
+    assert makers("network-attachment-definitions") == {
+        "weft-network-admin",
+        "weft-cluster-manager",
+    }

@@ -355,6 +355,39 @@ def test_of_two_that_ask_for_one_nad_the_older_has_it() -> None:
     assert "ClusterUserDefinedNetwork db" in condition(there, UDNS, "red/db")["message"]
 
 
+def copy_of(there: World) -> World:
+    """The same objects, for another manager."""
+    other = World()
+    for ref, obj in there.objects.items():
+        other.put(ref.resource, obj)
+    return other
+
+
+def test_nodes_without_a_subnet_are_named() -> None:
+    """The network has two subnets for nodes; pods of three ask for one."""
+    made = udn()
+    subnets = [{"cidr": "10.64.0.0/24", "hostSubnet": 25}]
+    made["spec"] = {"topology": "Layer3", "layer3": {"role": "Secondary", "subnets": subnets}}
+    there = world((UDNS, made))
+    manager = managed(there)
+    for number in (1, 2, 3):
+        name = f"node{number}"
+        manager.notify(there.put(NODES, objects_of.node(name)))
+        manager.notify(there.put(PODS, objects_of.pod(name, "db", namespace="red", nodeName=name)))
+        manager.settle()
+    found = condition(there, UDNS, "red/db", "NetworkAllocationSucceeded")
+    assert (found["status"], found["reason"]) == ("False", "InternalError")
+    assert "Node node3" in found["message"]
+    (event,) = [each for each in manager.events if each.reason == "NetworkAllocationFailed"]
+    assert "Node node3" in event.message
+    again = managed(copy_of(there))
+    assert condition(again.world, UDNS, "red/db", "NetworkAllocationSucceeded") == found
+    remove(manager, PODS, "red/node1")
+    found = condition(there, UDNS, "red/db", "NetworkAllocationSucceeded")
+    assert found["status"] == "True"
+    assert shown(there, UDNS, "red/db") == CREATED
+
+
 def test_conditions_of_others_stay() -> None:
     there = world((UDNS, udn()))
     other = {"type": "Other", "status": "True", "reason": "R", "message": "", "x": 1}

@@ -79,6 +79,7 @@ INVALID = {
     "role": (two(role="Third"), "spec.layer2.role"),
     "no subnets": (network("Layer2", {"role": "Secondary"}), "subnets are required unless"),
     "subnets without addresses": (two(ipam={"mode": "Disabled"}), "subnets must be absent"),
+    "no subnets listed": (two(subnets=[]), "should have at least 1 items"),
     "no subnet": (two(subnets=["10.9.0.0"]), "must be a subnet such as"),
     "three subnets": (two(subnets=[FOUR, SIX, "10.8.0.0/24"]), "must have at most 2 items"),
     "one family twice": (two(subnets=[FOUR, "10.8.0.0/24"]), "different address families"),

@@ -26,7 +26,10 @@ _NOT_CHECKED = (
 )
 # With these an object lacks the shape that rules rely on.
 _BLOCKING = frozenset(
-    {"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
+    {
+        *("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany"),
+        *("FieldValueTypeInvalid", "FieldValueNotSupported"),
+    }
 )
 
 
@@ -48,7 +51,6 @@ class _Rule:
 class _Node:
     """The rules of one place in a schema and of what is below it; None: there are none."""
 
-    type: str
     rules: tuple[_Rule, ...]
     properties: Mapping[str, _Node]
     extra: _Node | None
@@ -114,7 +116,7 @@ def _node(schema: Mapping[str, Any]) -> _Node | None:
         return None
     is_map = schema.get("x-kubernetes-list-type") == "map"
     keys = tuple(schema.get("x-kubernetes-list-map-keys") or ()) if is_map else ()
-    return _Node(schema.get("type") or "object", rules, properties, extra, items, keys)
+    return _Node(rules, properties, extra, items, keys)
 
 
 def _rule(rule: Mapping[str, Any]) -> _Rule:
@@ -137,7 +139,7 @@ def _causes(node: _Node, path: str, new: Any, old: Any) -> Iterator[status.Cause
             continue
         if not rule.is_about_change and old == new:
             continue
-        yield from _judged(node, rule, path, new, old)
+        yield from _judged(rule, path, new, old)
     if isinstance(new, dict):
         before = old if isinstance(old, dict) else {}
         for name, value in new.items():
@@ -159,7 +161,7 @@ def _same(node: _Node, value: Any, old: Any) -> Any:
     return next((each for each in old if [each.get(key) for key in node.keys] == named), None)
 
 
-def _judged(node: _Node, rule: _Rule, path: str, new: Any, old: Any) -> Iterator[status.Cause]:
+def _judged(rule: _Rule, path: str, new: Any, old: Any) -> Iterator[status.Cause]:
     given = {"self": new, "oldSelf": old}
     field = f"{path}{rule.place}" if path else rule.place.lstrip(".")
     try:
@@ -179,4 +181,8 @@ def _judged(node: _Node, rule: _Rule, path: str, new: Any, old: Any) -> Iterator
         "FieldValueRequired": status.required(field, message),
         "FieldValueDuplicate": status.duplicate(field, message),
     }
-    yield shown.get(rule.reason, status.wrong(field, node.type, message))
+    # A value that is no list or object is shown.
+    wrong = status.wrong(field, new, message)
+    if isinstance(new, dict | list):
+        wrong = status.Cause(field, f"Invalid value: {message}")
+    yield shown.get(rule.reason, wrong)

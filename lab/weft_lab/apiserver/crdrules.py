@@ -166,8 +166,9 @@ def _bound(path: str, rule: str, bound: Any, value: Any) -> status.Cause:
         how = {"oneOf": "one and only one schema", "anyOf": "at least one schema"}
         text = f'"{path}" must validate {how.get(rule, "the schema")} ({rule})'
         return status.Cause(path, f'Invalid value: "": {text}', "FieldValueInvalid")
+    shown = len(value) if rule in {"minItems", "minProperties"} else value
     return status.wrong(
-        path, value, f"{path} in body {messages.get(rule, f'breaks the rule {rule}')}"
+        path, shown, f"{path} in body {messages.get(rule, f'breaks the rule {rule}')}"
     )
 
 

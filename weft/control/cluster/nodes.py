@@ -118,6 +118,10 @@ class Nodes:
             return f"lacks physical network {physical} in its ovn-bridge-mappings"
         return ""
 
+    def networks(self, name: str) -> set[str]:
+        """Returns the networks of which a node has or needs subnets."""
+        return self._subnets.networks(name)
+
     def lacking(self, network: str) -> list[str]:
         """Returns which nodes have no subnets of a network, and why."""
         found = self._subnets.all_lacking(network)

@@ -300,8 +300,7 @@ class Cluster:
     def _decide_nad(self, key: ObjectKey, now: str) -> Outcome:
         """What is rendered is written first; its echo has the NAD decided again."""
         rendered = self._udns.decide_nad(key)
-        is_written = rendered.patches or rendered.replacements
-        return rendered if is_written else self._networks.decide(key)
+        return rendered if rendered != Outcome() else self._networks.decide(key)
 
     def decide(self, ref: Ref, now: str) -> Outcome:
         """Returns what to write to an object, and its Events; `now` is the time (RFC 3339)."""
@@ -372,6 +371,7 @@ class Cluster:
             for node in self._nodes.take_changed():
                 is_quiet = False
                 self._pods.use_node(node)
+                self._udns.use_node(node)
 
     def _carry_networks(self, affected: networks.Affected) -> None:
         for name in affected.ended:

@@ -84,6 +84,14 @@ class UserDefinedNetworks:
         if (named := userdefined.named_by(network)) is not None:
             self._touch(_ref(*named))
 
+    def use_node(self, node: str) -> None:
+        """What a node has, or lacks, of networks changed."""
+        for network in self._nodes.networks(node):
+            self.use_network(network)
+        for ref, lacking in self._failed.items():
+            if lacking:  # the node that lacks something may be this one, and be gone
+                self._touch(ref)
+
     def skip_nad(self, key: ObjectKey, problem: str) -> None:
         """The server refuses to store a NAD for a reason of its own."""
         self._unstored[key] = problem
