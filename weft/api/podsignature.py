@@ -65,9 +65,11 @@ class Signer:
         """The key in a text; raises ValueError if it is none."""
         return cls(Ed25519PrivateKey.from_private_bytes(_raw(secret)))
 
-    def sign(self, pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> str:
-        """The text of the signature annotation."""
-        signature = self._key.sign(_message(pod, allocations))
+    def sign(
+        self, pod: model.PodRef, allocations: Mapping[str, model.Allocation], text: str = ""
+    ) -> str:
+        """The text of the signature annotation; `text`: the allocations rendered, if they are."""
+        signature = self._key.sign(_message(pod, text or podnetworks.render(allocations)))
         entry = {
             "by": self.id,
             "of": sorted(allocations),
@@ -141,7 +143,9 @@ def verify(pod: model.PodRef, proof: SignedAnnotations, trusted: TrustedKeys) ->
     if by not in trusted:
         raise _refusal(pod, f"is signed with key {by!r}, which is not one of the cluster manager's")
     allocations = podnetworks.read(f"{podnetworks.KIND} {pod.key}", text, only=of)
-    if allocations.keys() != of or not trusted.verify(by, raw, _message(pod, allocations)):
+    if allocations.keys() != of or not trusted.verify(
+        by, raw, _message(pod, podnetworks.render(allocations))
+    ):
         raise _refusal(pod, "differs from what the cluster manager wrote for this pod")
     return SignedAllocations(allocations, by, text, signature)
 
@@ -157,8 +161,8 @@ def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes
         raise _refusal(pod, "has a signature that cannot be read") from None
 
 
-def _message(pod: model.PodRef, allocations: Mapping[str, model.Allocation]) -> bytes:
-    text = podnetworks.render(allocations)
+def _message(pod: model.PodRef, text: str) -> bytes:
+    """What is signed; `text`: the allocations rendered."""
     return orjson.dumps([_SUBJECT, pod.uid, pod.namespace, pod.name, text])
 
 

@@ -57,6 +57,14 @@ class Text(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._second, self._time = -1, ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Returns the local time; a second's entries share all but the milliseconds."""
+        if (second := int(record.created)) != self._second:
+            self._second = second
+            self._time = time.strftime(self.default_time_format, time.localtime(second))
+        return self.default_msec_format % (self._time, record.msecs)
 
 
 class Batching(logging.StreamHandler[TextIO]):
@@ -126,6 +134,8 @@ def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
         )
     handler = Batching(stream or sys.stderr)
     handler.setFormatter(Json() if format == "json" else Text())
+    # No format names threads and processes.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])

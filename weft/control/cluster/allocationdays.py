@@ -59,15 +59,15 @@ class AllocationDays:
         return forecast.latest(found)
 
 
-def _of_pod(pod: Pod | None) -> Counter[tuple[ObjectKey, str]]:
+def _of_pod(pod: Pod | None) -> Mapping[tuple[ObjectKey, str], int]:
     """Returns the pod's own allocations, by NAD and day."""
-    if pod is None or not pod.node or pod.is_completed:
-        return Counter()
-    claimed = Counter(each.nad for each in pod.request.attachments if each.ipam_claim)
-    own = Counter(pod.allocated)
-    day = pod.created[:_DAY]
-    left = {nad: number - claimed[nad] for nad, number in own.items()}
-    return Counter({(nad, day): number for nad, number in left.items() if number > 0})
+    if pod is None or not (pod.node and pod.allocated) or pod.is_completed:
+        return {}
+    own, day = Counter(pod.allocated), pod.created[:_DAY]
+    for each in pod.request.attachments:
+        if each.ipam_claim and each.nad is not None and each.nad in own:
+            own[each.nad] -= 1
+    return {(nad, day): number for nad, number in own.items() if number > 0}
 
 
 def _of_claim(claim: IpamClaim | None) -> tuple[str, str] | None:

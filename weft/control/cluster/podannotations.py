@@ -43,8 +43,10 @@ class PodAnnotations:
         others = podnetworks.without(pod.proof[0], self._own(pod))
         if not allocations:
             return others, ""
-        signature = signer.sign(pod.ref, allocations)
-        text = podnetworks.render(allocations, onto=others)
+        text = podnetworks.render(allocations)
+        signature = signer.sign(pod.ref, allocations, text)
+        if others:
+            text = podnetworks.render(allocations, onto=others)
         decided = SignedAllocations(dict(allocations), signer.id, text, signature)
         self._keys.decisions.note(pod.uid, decided)
         return text, signature
