@@ -101,6 +101,8 @@ class NetworkSpec:
     nobody.
     `host_prefix` (layer3 only): prefix length of a node subnet, in the order of `subnets`.
     `mtu` is in bytes, as the guest sees it.
+    `dns_records`: OVN answers for the names of its members; `dns_servers` are the addresses of the
+    server where the network names none in `dhcp.dns`.
     `physical_network` (localnet only) is a name in nodes' bridge mappings.
     `vlan_id` None: untagged.
     `routers`: pods and virtual machines that may act as routers.
@@ -118,6 +120,8 @@ class NetworkSpec:
     allow_persistent_ips: bool = False
     vlan_id: int | None = None
     physical_network: str = ""
+    dns_records: bool = False
+    dns_servers: tuple[Address, ...] = ()
     dhcp: Dhcp = field(default_factory=Dhcp)
     routers: tuple[ObjectKey, ...] = ()
     access: Access = field(default_factory=Access)

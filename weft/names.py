@@ -301,6 +301,11 @@ def dhcp_options(network: str, family: int) -> str:
     return f"dhcp{family}/{network}"
 
 
+def dns_records(network: str) -> str:
+    """ROW_ID of a network's DNS records."""
+    return f"dns/{network}"
+
+
 def host_device(sandbox: str, interface: str) -> str:
     """Name of the OVS port of a sandbox's interface, at most 15 characters (IFNAMSIZ).
 

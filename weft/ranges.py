@@ -6,6 +6,7 @@ that every zone knows it without asking. Addresses of pods and nodes' subnets do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
 from weft import model
@@ -38,3 +39,12 @@ def join(node_id: int) -> tuple[model.Interface, ...]:
 def router(subnet: model.Subnet) -> model.Interface:
     """The router's address in a node's subnet: its pods' gateway."""
     return numbered(subnet, 1)
+
+
+def dns_servers(subnets: Iterable[model.Subnet]) -> tuple[model.Address, ...]:
+    """The addresses of a network's DNS server where it names none: the last of each family."""
+    found: dict[int, model.Address] = {}
+    for subnet in subnets:
+        last = subnet.broadcast_address - (1 if subnet.version == 4 else 0)
+        found.setdefault(subnet.version, last)
+    return tuple(found.values())

@@ -52,7 +52,10 @@ class Ledger:
         self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}
         own = (*self._platform, names.SERVER_ADDRESS)
-        excluded = (*spec.exclude_subnets, *(ip_network(each) for each in own))
+        excluded = (
+            *spec.exclude_subnets,
+            *(ip_network(each) for each in (*own, *spec.dns_servers)),
+        )
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # Port keys on a node's own switch are used in its zone only, where OVN chooses them.
         self._keys = ids.port_keys() if node_subnets is None else None

@@ -40,6 +40,7 @@ _KEYS = {
     "allow_persistent_ips": "allowPersistentIPs",
     "vlan_id": "vlanID",
     "physical_network": "physicalNetworkName",
+    "dns_records": "dnsRecords",
 }
 _NIC_KEYS = {"bandwidth": "bandwidth"}
 _DHCP_KEYS = {

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 
-from weft import model, names
+from weft import model, names, ranges
 from weft.api import bandwidth, cidrs, netfields, notation, selectors
 from weft.api.fields import Fields
 from weft.model import ObjectKey
@@ -54,6 +55,8 @@ def read(
         # The physical network of a localnet may be the cluster's own: no overlap check.
         elsewhere = () if topology is model.Topology.LOCALNET else reserved
         subnets = cidrs.layer2_subnets(fields, elsewhere)
+    dhcp, has_names = _dhcp(fields, subnets), _dns_records(fields, topology, subnets)
+    servers = ranges.dns_servers(subnets) if has_names and not dhcp.dns else ()
     spec = model.NetworkSpec(
         name=name,
         topology=topology,
@@ -66,7 +69,9 @@ def read(
         allow_persistent_ips=_persistent(fields, topology),
         vlan_id=_vlan(fields, topology),
         physical_network=_physical(fields, topology),
-        dhcp=_dhcp(fields, subnets),
+        dns_records=has_names,
+        dns_servers=servers,
+        dhcp=_announcing(dhcp, servers, name) if has_names else dhcp,
         routers=_guests(fields, "routers"),
         access=_access(fields),
         nic=model.NicOptions(bandwidth.read(fields)),
@@ -267,6 +272,24 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
         domain=domain,
         servers=_guests(fields, "servers"),
     )
+
+
+def _dns_records(
+    fields: Fields, topology: model.Topology, subnets: tuple[model.Subnet, ...]
+) -> bool:
+    is_on = bool(fields.flag("dnsRecords"))
+    if is_on and topology is not model.Topology.LAYER2:
+        rule = f"is served on topology layer2, not on {topology}"
+        fields.refuse("dnsRecords", True, rule, hint="remove it")
+    elif is_on and not subnets:
+        fields.refuse("dnsRecords", True, "needs subnets", hint="add subnets, or remove it")
+    return is_on
+
+
+def _announcing(dhcp: model.Dhcp, servers: tuple[model.Address, ...], network: str) -> model.Dhcp:
+    """DHCP that also names the network's own DNS server, and its domain, unless it names some."""
+    domain = dhcp.domain or (network.lower() if _DOMAIN.fullmatch(network) else "")
+    return replace(dhcp, dns=dhcp.dns or servers, domain=domain)
 
 
 def _guests(fields: Fields, name: str) -> tuple[ObjectKey, ...]:

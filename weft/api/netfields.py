@@ -65,6 +65,12 @@ USED: Mapping[str, Field] = {
     ),
     "transport": Field(str, "`geneve`", "`geneve`"),
     "ipam": Field(dict, "none", "must be empty: weft assigns addresses itself"),
+    "dnsRecords": Field(
+        bool,
+        "false",
+        "OVN [answers for the names](../how-to/find-members-by-name.md) of the members; `layer2` "
+        "with `subnets`",
+    ),
     "dhcp": Field(dict, "served where there are subnets", "[what DHCP says](#dhcp)"),
     "routers": Field(
         list,

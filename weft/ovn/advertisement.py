@@ -69,17 +69,19 @@ def has_advertiser(network: model.Network) -> bool:
 def port(network: model.Network, switch: str) -> tuple[rows.Row, ...]:
     """The logical port through which the node agent sends, if the network needs advertisements.
 
+    OVN answers for its addresses, those of the network's DNS server among them.
     OVN never sends a frame from or to a `localport` through a tunnel, so each zone has its own port
     with the same key and addresses, and no zone receives another's frames.
     """
-    if not has_advertiser(network):
+    if not has_advertiser(network) and not network.spec.dns_servers:
         return ()
+    own = (names.SERVER_MAC, dhcp.SERVER_LINK_LOCAL, *map(str, network.spec.dns_servers))
     row = switches.port(
         names.advertiser_port(network.name),
         switch,
         switches.RowOwner(network.name),
         type="localport",
-        addresses=f"{names.SERVER_MAC} {dhcp.SERVER_LINK_LOCAL}",
+        addresses=" ".join(own),
         options={"requested-tnl-key": str(tunnelkeys.ADVERTISER_TUNNEL_KEY)},
     )
     return (row,)

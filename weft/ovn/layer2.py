@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from weft import model, names, rows
-from weft.ovn import dhcp, ports, switches
+from weft.ovn import dhcp, dns, ports, switches
 
 
 def switch(network: model.Network) -> rows.Row:
     """The network's switch; OVN joins it with those of other zones by its tunnel key."""
     name = names.layer2_switch(network.name)
     owner = switches.RowOwner(network.name)
-    return switches.row(name, owner, switches.interconnected(name, network), network.spec.subnets)
+    config = switches.interconnected(name, network)
+    return switches.row(name, owner, config, network.spec.subnets, dns.ref(network))
 
 
 def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:

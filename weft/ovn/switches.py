@@ -46,6 +46,7 @@ def row(
     owner: RowOwner,
     config: Mapping[str, rows.Atom],
     subnets: tuple[model.Subnet, ...] = (),
+    dns_records: rows.Value = frozenset(),
 ) -> rows.Row:
     """A switch without multicast snooping, for which each zone would choose keys of its own.
 
@@ -62,6 +63,7 @@ def row(
             "name": name,
             "other_config": other_config,
             "external_ids": {**owner.ids(), **extra_ids},
+            "dns_records": dns_records,
         },
     )
 

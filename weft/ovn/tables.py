@@ -23,8 +23,8 @@ NB = (
     rows.Table("NB_Global", ("options", "ipsec"), rows.SINGLE_ROW),
     rows.Table(
         "Logical_Switch",
-        ("name", "other_config", "external_ids", "ports", "acls", "qos_rules"),
-        kept_empty=("dns_records", "forwarding_groups", *_BALANCERS),
+        ("name", "other_config", "external_ids", "dns_records", "ports", "acls", "qos_rules"),
+        kept_empty=("forwarding_groups", *_BALANCERS),
     ),
     rows.Table(
         "Logical_Switch_Port",
@@ -120,6 +120,7 @@ NB = (
         ("direction", "priority", "match", "action", "bandwidth", "external_ids"),
         BY_ID,
     ),
+    rows.Table("DNS", ("records", "options", "external_ids"), BY_ID),
     rows.Table("Port_Group", ("name", "ports", "acls", "external_ids")),
     rows.Table("Address_Set", ("name", "addresses", "external_ids")),
     rows.Table("Meter", ("name", "unit", "fair", "bands", "external_ids")),

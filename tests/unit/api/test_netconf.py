@@ -220,3 +220,30 @@ def test_slips_of_keys_are_reported() -> None:
         "spec.config.subnet is ignored; did you mean subnets?"
     ]
     assert nad.ignored_keys(nad_object(GOOD, prevResult={}, mtu=1300)) == []
+
+
+def test_names_of_members_come_with_a_server_and_a_domain() -> None:
+    spec = parsed(subnets="10.9.0.0/24,fd00::/64", dnsRecords=True)
+    assert spec.dns_records
+    assert [str(each) for each in spec.dns_servers] == [
+        *("10.9.0.254", "fd00::ffff:ffff:ffff:ffff")
+    ]
+    assert (spec.dhcp.dns, spec.dhcp.domain) == (spec.dns_servers, "blue")
+    assert not parsed().dns_records
+    assert not parsed().dhcp.dns
+
+
+def test_the_networks_own_server_and_domain_count_before_weft_s() -> None:
+    dhcp = {"dns": ["10.9.0.53"], "domain": "example.org"}
+    spec = parsed(subnets="10.9.0.0/24", dnsRecords=True, dhcp=dhcp)
+    assert spec.dns_servers == ()
+    assert ([str(each) for each in spec.dhcp.dns], spec.dhcp.domain) == (
+        *(["10.9.0.53"], "example.org"),
+    )
+
+
+def test_where_names_are_not_served() -> None:
+    without = nad_object(GOOD, subnets=ABSENT, dnsRecords=True)
+    assert refused(without).field == "spec.config.dnsRecords"
+    routed = nad_object(GOOD, topology="layer3", subnets="10.9.0.0/16", dnsRecords=True)
+    assert "layer3" in refused(routed).rule

@@ -36,6 +36,8 @@ def held_back(accepted: model.NetworkSpec, declared: model.NetworkSpec) -> tuple
     """
     differing = reading.differences(accepted, declared)
     taken = {
+        # Some pod may have the server's address already.
+        "dnsRecords": declared.dns_records and not accepted.dns_records,
         "dhcp.enabled": accepted.dhcp.enabled and not declared.dhcp.enabled,
         "allowPersistentIPs": accepted.allow_persistent_ips and not declared.allow_persistent_ips,
     }

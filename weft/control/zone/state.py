@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import duplicates, policies, portrows, topologies
+from weft.control.zone import dnsrecords, duplicates, policies, portrows, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
+from weft.control.zone.rowchanges import RowChanges as RowChanges
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
@@ -26,16 +27,6 @@ from weft.policy import access
 RowOwner = tuple[str, str]
 # Tables whose rows refer to other rows of weft.
 _PARENTS = (ports.SWITCH, router.ROUTER)
-
-
-@dataclass(frozen=True, slots=True)
-class RowChanges:
-    """Rows to write and keys of rows to delete, Northbound (`nb`) and Southbound (`sb`)."""
-
-    nb: tuple[rows.Row, ...] = ()
-    nb_gone: tuple[rows.RowKey, ...] = ()
-    sb: tuple[rows.Row, ...] = ()
-    sb_gone: tuple[rows.RowKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,6 +70,7 @@ class Zone:
         self._beside, self._dirty = portrows.RowsBeside(), _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
         self.policies = policies.PolicyEnforcement(node, self._pods, self._realised)
+        self.dns = dnsrecords.DnsRecords(self._ports, self._pods, self.network)
 
     @property
     def name(self) -> str:
@@ -87,7 +79,7 @@ class Zone:
 
     def __len__(self) -> int:
         """How many things may have changed since the last `changes`."""
-        return len(self._dirty) + len(self.policies)
+        return len(self._dirty) + len(self.policies) + len(self.dns)
 
     # Objects in
 
@@ -180,6 +172,7 @@ class Zone:
                 self._dirty.chassis.add(key)
         elif (table, key) in self._last_keys.get(row_owner, ()):
             self._dirty.owners.add(row_owner)
+            self.dns.note(network)
             if table in _PARENTS:
                 self._touch_network(network, remote=self._has_remote_pods(network))
         elif (port := portrows.port_of(table, key)) in self._ports.get(network, ()):
@@ -202,7 +195,7 @@ class Zone:
         nb, gone = self._changed_rows(dirty.owners)
         self._look_at_networks(dirty.networks)
         policy_rows = self.policies.changes(dirty.ports)
-        nb += policy_rows.made
+        nb += (*policy_rows.made, *self.dns.changes(self.realised))
         gone += policy_rows.gone
         for key, name in sorted({**dirty.ports, **policy_rows.ports}.items()):
             made = self._port_rows(key, name)
@@ -223,6 +216,7 @@ class Zone:
         self._changed_rows(self._dirty.owners)
         self._look_at_networks(self._dirty.networks)
         self.policies.changes(())
+        self.dns.forget()
         for key, name in self._dirty.ports.items():
             self._beside.note(key, self._port_rows(key, name))
         self._dirty = _Dirty()
@@ -235,7 +229,7 @@ class Zone:
         self._look_at_networks(self._dirty.networks)
         on_networks = (key for name in present for key in self._ports.get(name, ()))
         policy_rows = self.policies.desired(on_networks)
-        nb += policy_rows.made
+        nb += (*policy_rows.made, *self.dns.desired(present))
         for name in present:
             for key in sorted(self._ports.get(name, ())):
                 if made := self._port_rows(key, name):
@@ -313,6 +307,7 @@ class Zone:
 
     def _remember(self, key: str, port: model.Port) -> None:
         self.policies.add_port(key, port)
+        self.dns.note(port.network)
         self._ports.setdefault(port.network, {})[key] = port
         self._ports_of_node.setdefault(port.node, {})[key] = port.network
         if port.node == self._here.node:
@@ -327,6 +322,7 @@ class Zone:
     def _forget(self, key: str, port: model.Port) -> None:
         """`_local` keeps an empty set until `_set_ports` ends: a port may come back at once."""
         self.policies.remove_port(key)
+        self.dns.note(port.network)
         index.drop(self._ports, port.network, key)
         index.drop(self._ports_of_node, port.node, key)
         if port.node == self._here.node:
@@ -341,6 +337,7 @@ class Zone:
         Not `remote`: only this node's pods have ports here, before and after.
         """
         self.policies.touch_network(name)
+        self.dns.note(name)
         self._dirty.networks.add(name)
         self._dirty.owners.update((name, node) for node in ("", *self._nodes))
         touched = self._ports.get(name, ()) if remote else self._local.get(name, ())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from weft import model, names, rows
-from weft.ovn import advertisement, dhcp, gateway, layer2, layer3, localnet, ports, transit
+from weft.ovn import advertisement, dhcp, dns, gateway, layer2, layer3, localnet, ports, transit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ class Layer2:
 
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
         port = advertisement.port(network, names.layer2_switch(network.name))
-        return (layer2.switch(network), *dhcp.options(network), *port)
+        own = (*dns.row(network), layer2.switch(network))
+        return (*own, *dhcp.options(network), *port)
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here

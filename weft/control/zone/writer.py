@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weft import errors, logid, model, names, rows
-from weft.control.zone import foreignrows, state
+from weft.control.zone import dnsrecords, foreignrows, state
 from weft.metrics import Histogram
 from weft.ovn import acl, interconnect, policy, ports, tables
 from weft.ovsdb import replica
@@ -68,6 +68,7 @@ class OvnWriter:
         self._foreign_rows = foreignrows.ForeignRows(zone, nb)
         self.figures = Figures()
         self._refusal = ""
+        self._release: asyncio.TimerHandle | None = None  # of DNS records
         self._reports = False
         self._noticed = ""  # foreign changes that are not repaired yet
         for database, followed in ((nb, tables.NB), (sb, tables.SB)):
@@ -115,7 +116,19 @@ class OvnWriter:
                     self._noticed = ""
                     self._settled.set()
             self._written = asyncio.get_running_loop().time()
+            self._collect_names()
             self._on_written()
+
+    def _collect_names(self) -> None:
+        """Schedules the DNS records that changed: no port waits for them."""
+        if self._zone.dns.is_collecting and self._release is None:
+            loop = asyncio.get_running_loop()
+            self._release = loop.call_later(dnsrecords.QUIET, self._release_names)
+
+    def _release_names(self) -> None:
+        self._release = None
+        self._zone.dns.release()
+        self.wake()
 
     async def _gather(self) -> None:
         """Collects changes: those of this turn of the loop, in a burst those of WINDOW."""

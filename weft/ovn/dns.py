@@ -1,0 +1,81 @@
+"""Renders the DNS row with which OVN answers for the names of a network's members (ADR 0109).
+
+OVN answers a query on the chassis of the guest that asks, whichever server it is sent to, if the
+server's MAC resolves. Where the network has no server of its own, weft's port answers for the
+server's address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from weft import model, names, rows
+
+DNS = "DNS"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMember:
+    """A member of a network by its name; `rank` decides who has a name that two of them want."""
+
+    name: str
+    namespace: str
+    addresses: tuple[model.Address, ...]
+    rank: tuple[object, ...]
+
+
+def row(network: model.Network) -> tuple[rows.Row, ...]:
+    """The row of a network with `dnsRecords`, without its records (`records_of`).
+
+    A query of another type for a name that is known is refused, and not passed on to nobody.
+    """
+    if not network.spec.dns_records:
+        return ()
+    key = names.dns_records(network.name)
+    ids = {
+        names.OWNER: names.network_owner(network.name),
+        names.NETWORK: network.name,
+        names.ROW_ID: key,
+    }
+    return (rows.Row(DNS, key, {"options": {"ovn-owned": "true"}, "external_ids": ids}),)
+
+
+def ref(network: model.Network) -> rows.Value:
+    """The `dns_records` of the network's switch."""
+    if not network.spec.dns_records:
+        return frozenset()
+    return frozenset({rows.Ref(DNS, names.dns_records(network.name))})
+
+
+def records_of(network: model.Network, members: Iterable[NamedMember]) -> rows.Row:
+    """The records of the network's row: all names of all members."""
+    named = (each for each in members if each.addresses)
+    columns = {"records": records(network.name, named)}
+    return rows.Row(DNS, names.dns_records(network.name), columns, is_part=True)
+
+
+def records(network: str, members: Iterable[NamedMember]) -> Mapping[str, rows.Atom]:
+    """Names and what they stand for, in lower case, as OVN compares them.
+
+    A member is NAME.NAMESPACE.NETWORK, which nobody else can be; NAME.NETWORK and NAME, if it is
+    the first by rank of those that are called so. Its addresses lead back to NAME.NETWORK. A bare
+    name has no dot, or a pod could be called as a host outside.
+    """
+    ranked = sorted(members, key=lambda each: each.rank)
+    found: dict[str, rows.Atom] = {}
+    for is_qualified in (True, False):
+        for each in ranked:
+            name = f"{each.name}.{each.namespace}" if is_qualified else each.name
+            found.setdefault(f"{name}.{network}".lower(), _text(each))
+    for each in ranked:
+        if "." not in each.name:
+            found.setdefault(each.name.lower(), _text(each))
+    for each in ranked:
+        for address in each.addresses:
+            found.setdefault(address.reverse_pointer, f"{each.name}.{network}".lower())
+    return found
+
+
+def _text(member: NamedMember) -> str:
+    return " ".join(map(str, member.addresses))
