@@ -1,8 +1,8 @@
-"""Makes objects and merge patches from a schema: mostly what it allows, now and then what not."""
+"""Makes objects and patches from a schema: mostly what it allows, now and then what not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -24,6 +24,38 @@ _DEEPEST = 5
 def objects(schema: Schema) -> SearchStrategy[dict[str, Any]]:
     """Of a schema of an object: never another type as a whole."""
     return _objects(schema, 0)
+
+
+def operations(schema: Schema) -> SearchStrategy[list[dict[str, Any]]]:
+    """A JSON patch of one or two operations on what the schema has."""
+    places = list(_places(schema, "", 0))
+
+    def one(place: tuple[str, Schema]) -> SearchStrategy[dict[str, Any]]:
+        path, below = place
+        return st.one_of(
+            st.fixed_dictionaries(
+                {"op": st.sampled_from(("add", "replace", "test")), "path": st.just(path)}
+                | {"value": values(below, 1)}
+            ),
+            st.just({"op": "remove", "path": path}),
+        )
+
+    return st.lists(st.sampled_from(places).flatmap(one), min_size=1, max_size=2)
+
+
+def _places(schema: Schema, path: str, deep: int) -> Iterator[tuple[str, Schema]]:
+    """The fields of a schema, with the first element of its lists, as JSON pointers."""
+    if deep >= _DEEPEST:
+        return
+    for name, below in (schema.get("properties") or {}).items():
+        here = f"{path}/{name}"
+        yield here, below
+        if below.get("type") == "array":
+            items = below.get("items") or {}
+            yield f"{here}/0", items
+            yield f"{here}/-", items
+            yield from _places(items, f"{here}/0", deep + 2)
+        yield from _places(below, here, deep + 1)
 
 
 def values(schema: Schema, deep: int = 0) -> SearchStrategy[Any]:

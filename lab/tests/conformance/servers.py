@@ -89,6 +89,7 @@ def real(folder: Path) -> Iterator[Api]:
     options = (
         *(f"--token-auth-file={folder}/tokens", "--authorization-mode=Node,RBAC"),
         "--disable-admission-plugins=ServiceAccount",
+        "--etcd-compaction-interval=0",  # cases ask for old revisions, however long they take
     )
     with KubeApiServer(folder, kube_apiserver, etcd_server, *options) as started:
         started.ready()

@@ -5,7 +5,7 @@ Keeps the compiled roles until one of them, or a binding, changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -125,10 +125,11 @@ class Access:
     def check(self, user: auth.User, request: Attributes) -> None:
         """Raises Forbidden, in the reference server's words, unless a role allows the request."""
         if self.grants.allows(user, request) is None:
-            raise refused(user, request)
+            raise refused(user, request, self.grants.absent(user, request.namespace))
 
 
-def refused(user: auth.User, request: Attributes) -> status.ApiError:
+def refused(user: auth.User, request: Attributes, absent: Sequence[str] = ()) -> status.ApiError:
+    """absent: what a search for the user's roles did not find."""
     who = f"User {status.quote(user.name)}"
     if request.path:
         message = f"forbidden: {who} cannot {request.verb} path {status.quote(request.path)}"
@@ -140,6 +141,9 @@ def refused(user: auth.User, request: Attributes) -> status.ApiError:
         f"{who} cannot {request.verb} resource {status.quote(request.full_resource)} in API group"
         f" {status.quote(request.group)} {where}"
     )
+    if absent:
+        listed = absent[0] if len(absent) == 1 else f"[{', '.join(absent)}]"
+        why += f": RBAC: {listed}"
     return status.forbidden(request.group, request.resource, request.name, why)
 
 

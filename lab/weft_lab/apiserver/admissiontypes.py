@@ -77,6 +77,7 @@ def _resource(kind: str, name: str, strategy: Strategy, *columns: Column) -> Res
         strategy=strategy,
         categories=("api-extensions",),
         counted=True,
+        status_alone=True,
     )
 
 

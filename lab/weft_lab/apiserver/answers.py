@@ -17,10 +17,12 @@ JSON = {"Content-Type": "application/json", **UNCACHED}
 
 
 def reply(body: bytes, code: int = 200, warnings: Iterable[str] = ()) -> web.Response:
-    return warn(web.Response(body=body, status=code, headers=JSON), warnings)
+    response = web.Response(body=body, status=code, headers=JSON)
+    warn(response, warnings)
+    return response
 
 
-def warn(response: web.Response, warnings: Iterable[str]) -> web.Response:
+def warn(response: web.StreamResponse, warnings: Iterable[str]) -> web.StreamResponse:
     for text in warnings:
         response.headers.add("Warning", f"299 - {orjson.dumps(text).decode()}")
     return response

@@ -170,6 +170,7 @@ def _configuration() -> list[Resource]:
             answers_deleted=True,
             create_on_update=True,
             name_rule="label",
+            selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
         ),
         _core(
             "Endpoints",

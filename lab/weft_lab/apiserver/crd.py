@@ -115,9 +115,25 @@ def create(crd: Object) -> None:
     """Accept a definition when it is created: no other controller does."""
     default(crd)
     meta = crd["metadata"]
-    meta["finalizers"] = list({**dict.fromkeys(meta.get("finalizers") or ()), CLEANUP: None})
     meta.setdefault("generation", 1)
     crd["status"] = accepted(crd, clock.now())
+
+
+def begin_deletion(crd: Object) -> None:
+    """A definition waits until its objects are gone, and says so."""
+    meta = crd["metadata"]
+    if "deletionTimestamp" in meta:
+        return
+    meta["finalizers"] = list({**dict.fromkeys(meta.get("finalizers") or ()), CLEANUP: None})
+    condition = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": clock.now(),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will"
+        " begin soon",
+    }
+    crd.setdefault("status", {}).setdefault("conditions", []).append(condition)
 
 
 def default(crd: Object) -> None:

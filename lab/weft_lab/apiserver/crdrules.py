@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from weft_lab.apiserver import patterns, status
+from weft_lab.apiserver import patterns, status, structural
 from weft_lab.apiserver.resources import Object
 
 _BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 _SIZES = {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
 _SHAPE = {"type", "properties", "additionalProperties", "items", "required"}
 _LOGIC = {"oneOf", "anyOf", "allOf", "not"}
-_KEYWORDS = _BOUNDS | _SIZES | _SHAPE | _LOGIC | {"enum", "pattern"}
+_KEYWORDS = _BOUNDS | _SIZES | _SHAPE | _LOGIC | {"enum", "format", "pattern"}
 _ALL_OF_THEM = ("oneOf", "anyOf", "allOf")
 STEPS = 300_000  # of validating one object: a thousand times what a usual one takes
 MOST = 50  # broken rules in the answer about one object
@@ -83,7 +83,11 @@ def _validator(schema: Mapping[str, Any], steps: _Steps) -> Any:
         if isinstance(value, str) and not patterns.matches(text, value):
             yield jsonschema.ValidationError("does not match")
 
-    known = {**jsonschema.Draft4Validator.VALIDATORS, "pattern": pattern}
+    def form(_: Any, name: str, value: Any, _within: Any) -> Iterator[Any]:
+        if name == "date-time" and isinstance(value, str) and not structural.is_time(value):
+            yield jsonschema.ValidationError("is no time")
+
+    known = {**jsonschema.Draft4Validator.VALIDATORS, "pattern": pattern, "format": form}
     counting = {name: counted(rule) for name, rule in known.items()}
     made: Any = jsonschema.validators
     return made.extend(jsonschema.Draft4Validator, counting)(schema)
@@ -132,6 +136,11 @@ def _causes(error: Any) -> Iterable[status.Cause]:
         kind = _json_type(value)
         text = f'Invalid value: "{kind}": {path} in body must be of type {parameter}: "{kind}"'
         yield status.Cause(path, text, "FieldValueTypeInvalid")
+    elif rule == "format":
+        text = f"{path} in body must be of type {parameter}: {status.quote(value)}"
+        yield status.Cause(
+            path, f"Invalid value: {status.quote(value)}: {text}", "FieldValueTypeInvalid"
+        )
     elif rule == "enum":
         yield status.unsupported(path, value, [str(one) for one in parameter])
     else:

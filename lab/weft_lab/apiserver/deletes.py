@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from weft_lab.apiserver import clock, deletion, items, status, store, writes
+from weft_lab.apiserver import clock, crd, deletion, items, status, store, writes
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.reads import Selection
 from weft_lab.apiserver.resources import Object, Resource
@@ -23,6 +23,8 @@ def delete(
     if resource.id == "namespaces":
         return _end_namespace(cluster, resource, item, obj, request)
     before = item.parse()
+    if resource.kind == "CustomResourceDefinition":
+        crd.begin_deletion(obj)
     decision = deletion.decide(resource, obj, request, time.time())
     if request.dry_run:
         marked = decision.marked

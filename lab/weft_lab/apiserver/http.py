@@ -167,7 +167,7 @@ class Api:
         if not resource.namespaced and route.namespace:
             raise _unknown(self._cluster, route)
         target = writes.Target(resource, version, route.namespace, route.name, route.subresource)
-        if version.warning:
+        if version.warning and (not route.subresource or _is_served(target)):
             target.warnings.append(version.warning)
         try:
             return await self._serve(http, route, target, user)
@@ -240,7 +240,7 @@ class Api:
         watched = request.flag(query, "watch") or _OLD_WATCH in http.path
         reads.check_options(query, watch=watched)
         if watched:
-            return await streams.serve(cluster, http, resource, version, chosen, form)
+            return await streams.serve(cluster, http, target, chosen, form)
         limit = reads.read_number(query, "limit")
         if token := query.get("continue", ""):
             page = self._pages.following(token, limit)
@@ -341,6 +341,11 @@ def _unknown(cluster: Cluster, route: request.Route) -> status.ApiError:
     if any(not resource.custom for resource, _ in offered):
         return status.no_such_resource()
     return status.NoSuchPath()
+
+
+def _is_served(target: writes.Target) -> bool:
+    below = target.subresource
+    return target.version.has_status if below == "status" else below in target.resource.subresources
 
 
 def _no_subresource(target: writes.Target) -> status.ApiError:

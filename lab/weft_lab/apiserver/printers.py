@@ -118,9 +118,11 @@ def _event_object(obj: Object) -> Any:
 
 
 def _event_source(obj: Object) -> Any:
-    source = obj.get("source") or {}
-    named = source.get("component") or obj.get("reportingComponent") or ""
-    return f"{named}, {source['host']}" if source.get("host") else named
+    source = obj.get("source") or obj.get("deprecatedSource") or {}
+    reporting = obj.get("reportingComponent") or obj.get("reportingController")
+    named = source.get("component") or reporting or ""
+    host = source.get("host") or obj.get("reportingInstance")
+    return f"{named}, {host}" if host else named
 
 
 EVENTS = (
@@ -148,7 +150,7 @@ SECRETS = (
     Column("Data", "string", _data_size),
     AGE,
 )
-ACCOUNTS = (NAME, Column("Secrets", "string", lambda o: str(len(o.get("secrets") or ()))), AGE)
+ACCOUNTS = (NAME, AGE)
 
 
 def _service_ports(obj: Object) -> Any:

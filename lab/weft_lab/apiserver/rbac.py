@@ -180,6 +180,17 @@ class Grants:
                 found += [each for each in other.get("rules") or () if each not in found]
         return found
 
+    def absent(self, user: User, namespace: str) -> list[str]:
+        """The roles that bindings of `user` name and that are not there, in words."""
+        found = []
+        for binding in (*self.cluster_bindings, *self.bindings.get(namespace, [])):
+            home, reference = binding["metadata"].get("namespace", ""), binding["roleRef"]
+            is_bound = any(_is_user(one, user, home) for one in _subjects(binding))
+            if is_bound and self.role(reference, home) is None:
+                kind, name = reference["kind"].lower(), _quote(reference["name"])
+                found.append(f"{kind}.{GROUP} {name} not found")
+        return found
+
     def role(self, reference: Object, namespace: str) -> Object | None:
         if reference.get("kind") == "Role":
             return self.roles.get((namespace, reference.get("name", "")))

@@ -51,7 +51,7 @@ def selection(resource: Resource, namespace: str, query: Mapping[str, str]) -> S
     return Selection(
         namespace,
         selectors.parse_labels(query.get("labelSelector", "")),
-        selectors.parse_fields(text, items.field_names(resource)),
+        selectors.parse_fields(text, items.field_names(resource), custom=resource.custom),
         (namespace, name) if whole and name is not None else None,
     )
 

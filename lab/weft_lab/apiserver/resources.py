@@ -103,6 +103,7 @@ class Resource:
     counted: bool = False  # metadata.generation counts the changes of spec
     answers_deleted: bool = False  # a deletion is answered with the object
     create_on_update: bool = False
+    status_alone: bool = False  # /status writes no metadata
     name_rule: str = "subdomain"
 
     @property

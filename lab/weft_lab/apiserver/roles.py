@@ -5,7 +5,7 @@ The types are those of rbac.authorization.k8s.io/v1.
 
 from __future__ import annotations
 
-from weft_lab.apiserver import auth, printers, rbac, status, writes
+from weft_lab.apiserver import auth, metadata, printers, rbac, status, writes
 from weft_lab.apiserver.rbac import Attributes, Grants, Rule
 from weft_lab.apiserver.resources import Object, Resource, Strategy, Version
 from weft_lab.apiserver.schemas import definitions
@@ -80,12 +80,15 @@ def _check_rules(obj: Object, *, namespaced: bool) -> list[status.Cause]:
 
 
 def default_binding(obj: Object) -> None:
-    reference = obj.get("roleRef")
-    if isinstance(reference, dict) and not reference.get("apiGroup"):
-        reference["apiGroup"] = rbac.GROUP
+    reference = obj.get("roleRef") or {}
+    reference["apiGroup"] = reference.get("apiGroup") or rbac.GROUP
+    obj["roleRef"] = reference
     for subject in obj.get("subjects") or ():
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject["apiGroup"] = rbac.GROUP
+        for name in ("apiGroup", "namespace"):
+            if not subject.get(name):
+                subject.pop(name, None)
 
 
 def validate_binding(obj: Object) -> list[status.Cause]:
@@ -116,6 +119,8 @@ def _check_subject(field: str, subject: Object, *, is_local: bool) -> list[statu
     if kind not in _KINDS:
         causes.append(status.unsupported(f"{field}.kind", kind, _KINDS))
     elif kind == "ServiceAccount":
+        if name := subject.get("name"):
+            causes += metadata.validate_name(name, "subdomain", f"{field}.name")
         if group:
             causes.append(status.unsupported(f"{field}.apiGroup", group, ("",)))
         if not subject.get("namespace") and not is_local:

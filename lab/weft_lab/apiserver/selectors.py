@@ -17,11 +17,11 @@ def parse_labels(text: str) -> Predicate | None:
     return _all_of(labelselectors.parse(text))
 
 
-def parse_fields(text: str, known: Iterable[str]) -> Predicate | None:
+def parse_fields(text: str, known: Iterable[str], *, custom: bool = False) -> Predicate | None:
     """Like labels, but only `=`, `==`, `!=`, and only over fields that the type offers."""
     offered = tuple(known)
     parts = [part for part in _split(text) if part not in ("", "=")]
-    terms = [_term(part, text, offered) for part in _few(parts)]
+    terms = [_term(part, text, offered, custom=custom) for part in _few(parts)]
     return _all_of(terms)
 
 
@@ -87,13 +87,13 @@ def _unescaped(value: str) -> str:
     return found
 
 
-def _term(part: str, whole: str, offered: tuple[str, ...]) -> Predicate:
+def _term(part: str, whole: str, offered: tuple[str, ...], *, custom: bool) -> Predicate:
     key, operator, value = _parts(part)
     if not operator:
         raise status.bad_request(f"invalid selector: '{whole}'; can't understand '{part}'")
     value = _unescaped(value)
     if key not in offered:
-        raise status.bad_request(_not_offered(key, offered))
+        raise status.bad_request(_not_offered(key, offered, custom=custom))
     if operator == "!=":
         return lambda fields: fields.get(key, "") != value
     return lambda fields: fields.get(key, "") == value
@@ -102,9 +102,9 @@ def _term(part: str, whole: str, offered: tuple[str, ...]) -> Predicate:
 _EVERYWHERE = ("metadata.name", "metadata.namespace")
 
 
-def _not_offered(key: str, offered: tuple[str, ...]) -> str:
-    """Types with fields of their own word it in another way than the others."""
-    if set(offered) <= set(_EVERYWHERE):
+def _not_offered(key: str, offered: tuple[str, ...], *, custom: bool) -> str:
+    """Custom types and those with fields of their own word it in another way than the others."""
+    if set(offered) <= set(_EVERYWHERE) and not custom:
         listed = ", ".join(f'"{name}"' for name in _EVERYWHERE)
         return f'"{key}" is not a known field selector: only {listed}'
     return f"field label not supported: {key}"

@@ -19,7 +19,8 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def create_namespace(obj: Object) -> None:
-    obj["spec"] = {"finalizers": ["kubernetes"]}
+    given = (obj.get("spec") or {}).get("finalizers") or []
+    obj["spec"] = {"finalizers": [*given, *(() if "kubernetes" in given else ("kubernetes",))]}
     obj["status"] = {"phase": "Active"}
     labels = obj["metadata"].get("labels") or {}
     name = obj["metadata"].get("name", "")
@@ -35,6 +36,17 @@ def change_namespace(new: Object, old: Object) -> None:
 
 
 def validate_namespace(obj: Object) -> list[status.Cause]:
+    causes = [
+        status.wrong(
+            "spec.finalizers",
+            name,
+            "name is neither a standard finalizer name nor is it fully qualified",
+        )
+        for name in (obj.get("spec") or {}).get("finalizers") or ()
+        if name != "kubernetes" and "/" not in name
+    ]
+    if causes:
+        return causes
     phase = (obj.get("status") or {}).get("phase")
     if "deletionTimestamp" in obj["metadata"] or phase == "Active":
         return []
@@ -90,7 +102,7 @@ def default_node(obj: Object) -> None:
 
 def default_secret(obj: Object) -> None:
     """`stringData` is a way to write: it is never stored."""
-    obj.setdefault("type", "Opaque")
+    obj["type"] = obj.get("type") or "Opaque"
     for key, value in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[key] = base64.b64encode(value.encode()).decode()
 
@@ -115,11 +127,14 @@ def validate_keys(obj: Object) -> list[status.Cause]:
 
 
 def validate_immutable(new: Object, old: Object) -> list[status.Cause]:
+    causes = []
+    if new.get("type") != old.get("type"):
+        causes.append(status.wrong("type", new.get("type"), "field is immutable"))
     if not old.get("immutable"):
-        return []
+        return causes
     if any(new.get(part) != old.get(part) for part in ("data", "binaryData", "immutable")):
-        return [status.barred("data", "field is immutable when `immutable` is set")]
-    return []
+        causes.append(status.barred("data", "field is immutable when `immutable` is set"))
+    return causes
 
 
 def default_service(obj: Object) -> None:

@@ -14,6 +14,7 @@ from aiohttp import web
 from weft_lab.apiserver import answers, reads, request, status, store, watch
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.resources import Object, Resource, Version
+from weft_lab.apiserver.writes import Target
 
 BOOKMARK_EVERY = 60.0
 LAST_BOOKMARK = 2.0  # seconds before the end, where a watch is longer
@@ -23,13 +24,12 @@ _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 async def serve(
     cluster: Cluster,
     http: web.BaseRequest,
-    resource: Resource,
-    version: Version,
+    target: Target,
     chosen: reads.Selection,
     form: request.Form,
 ) -> web.StreamResponse:
     """Answer a watch; returns when the client, the clock or the server ends it."""
-    query = http.query
+    query, resource, version = http.query, target.resource, target.version
     watcher = watch.Watcher(
         chosen.namespace,
         chosen.labels,
@@ -44,6 +44,7 @@ async def serve(
     cluster.hub.add(resource.id, watcher)  # before anything is awaited, so that nothing is missed
     try:
         response = web.StreamResponse(headers=answers.JSON)
+        answers.warn(response, target.warnings)
         response.enable_chunked_encoding()
         await response.prepare(http)
         await response.write(head)

@@ -68,6 +68,7 @@ class Compiler:
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._named: dict[str, Node] = {}
+        self._within = 0  # how many named schemas, which are those of built-in types
 
     def compile(self, schema: Mapping[str, Any]) -> Node:
         node = self._build(schema)
@@ -83,7 +84,9 @@ class Compiler:
             target = self._named.get(name)
             if target is None:
                 target = self._named[name] = Node()
+                self._within += 1
                 self._fill(target, self._resolve(name))
+                self._within -= 1
                 target.typed = True
             extras = {key for key in around if key.startswith("x-") or key == "default"}
             if not extras:
@@ -113,7 +116,8 @@ class Compiler:
             node.items = self._build(schema["items"])
         node.nullable = bool(schema.get("nullable"))
         node.required = frozenset(schema.get("required") or ())
-        node.timed = schema.get("format") == "date-time"
+        # A custom type takes any text here until its rules are asked (crdrules).
+        node.timed = schema.get("format") == "date-time" and bool(self._within)
         node.encoded = schema.get("format") == "byte"
         if node.kind == "object" and not node.properties and node.extra is None:
             node.preserve = node.preserve or (extra is None and "properties" not in schema)
@@ -249,6 +253,11 @@ _SHOWN = {
 }
 
 
+def is_time(text: str) -> bool:
+    """Whether it is a moment in the form of RFC 3339."""
+    return _TIME.match(text) is not None
+
+
 def mistyped(node: Node, value: Any, path: str = "") -> str:
     """The first place whose JSON type the built-in type cannot hold, worded; empty when none."""
     found = _misfit(node, value)
@@ -273,7 +282,7 @@ def _misfit(node: Node, value: Any) -> tuple[str, Node, Any] | None:
         return None
     if (
         not _fits(kind, value)
-        or (node.timed and not _TIME.match(value))
+        or (node.timed and not is_time(value))
         or (node.encoded and _broken_base64(value) is not None)
     ):
         return "", node, value

@@ -225,7 +225,7 @@ def _split_status(target: Target, new: Object, old: Object) -> Object:
         for part in ("managedFields",):
             if part in new["metadata"]:
                 kept["metadata"][part] = new["metadata"][part]
-        if not target.resource.custom:
+        if not (target.resource.custom or target.resource.status_alone):
             for part in ("labels", "annotations"):
                 _carry(kept["metadata"], new["metadata"], part)
         return kept

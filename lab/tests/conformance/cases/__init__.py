@@ -14,6 +14,7 @@ from lab.tests.conformance.cases import (
     admissions,
     applies,
     discovery,
+    kinds,
     patches,
     reads,
     userdefined,
@@ -36,6 +37,7 @@ ALL: tuple[Case, ...] = (
     *admissions.CASES,
     *access.CASES,
     *userdefined.CASES,
+    *kinds.CASES,
 )
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}
 

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -37,11 +38,23 @@ def test_a_crd_becomes_a_resource() -> None:
 def test_acceptance() -> None:
     found = definition()
     crd.create(found)
-    assert crd.CLEANUP in found["metadata"]["finalizers"]
     states = {one["type"]: one["status"] for one in found["status"]["conditions"]}
     assert states == {"NamesAccepted": "True", "Established": "True"}
     assert found["status"]["storedVersions"] == ["v1"]
     assert crd.validate(found) == []
+
+
+def test_a_definition_that_is_deleted_waits_for_its_objects() -> None:
+    found = definition()
+    crd.create(found)
+    assert "finalizers" not in found["metadata"]
+    crd.begin_deletion(found)
+    assert found["metadata"]["finalizers"] == [crd.CLEANUP]
+    assert found["status"]["conditions"][-1]["type"] == "Terminating"
+    before = deepcopy(found)
+    found["metadata"]["deletionTimestamp"] = before["metadata"]["deletionTimestamp"] = "2026"
+    crd.begin_deletion(found)
+    assert found == before
 
 
 def test_versions_are_ordered_by_their_maturity() -> None:

@@ -61,6 +61,14 @@ def test_every_rule_is_reported_with_its_field(spec: Any, field: str, message: s
     assert any(one[0] == field and message in one[1] for one in found), found
 
 
+def test_a_moment_is_one_of_rfc_3339() -> None:
+    check = crdrules.checker({"properties": {"at": {"type": "string", "format": "date-time"}}})
+    assert check({"at": "2026-01-01T00:00:00Z"}) == []
+    (cause,) = check({"at": "yesterday"})
+    assert (cause.field, cause.reason) == ("at", "FieldValueTypeInvalid")
+    assert 'in body must be of type date-time: "yesterday"' in cause.message
+
+
 def test_missing_fields_are_reported_once_each() -> None:
     causes = CHECK({"spec": {}})
     assert sorted(one.field for one in causes) == ["spec.mode", "spec.size"]

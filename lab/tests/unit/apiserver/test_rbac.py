@@ -60,6 +60,15 @@ def test_a_binding_gives_a_role_in_its_namespace_alone() -> None:
     assert found.allows(TENANT, log)
 
 
+def test_a_refusal_names_the_roles_that_were_not_found() -> None:
+    found = grants(local=[binding("b", "gone", "a", kind="User", name="tenant")])
+    assert found.absent(TENANT, "a") == ['clusterrole.rbac.authorization.k8s.io "gone" not found']
+    assert found.absent(TENANT, "b") == []
+    get = Attributes("get", resource="pods", namespace="a")
+    refusal = access.refused(TENANT, get, found.absent(TENANT, "a"))
+    assert str(refusal).endswith('RBAC: clusterrole.rbac.authorization.k8s.io "gone" not found')
+
+
 def test_subjects_are_users_groups_and_service_accounts() -> None:
     account = User("system:serviceaccount:a:bot", groups=("system:serviceaccounts",))
     get = Attributes("get", resource="pods", namespace="a")

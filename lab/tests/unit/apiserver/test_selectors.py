@@ -58,6 +58,12 @@ def test_field_selector_names_the_unknown_field() -> None:
     assert caught.value.code == 400
 
 
+def test_custom_types_name_no_fields_that_are_known() -> None:
+    for custom, words in ((True, "field label not supported"), (False, "not a known field")):
+        with pytest.raises(status.ApiError, match=words):
+            selectors.parse_fields("spec.colour=red", (), custom=custom)
+
+
 def test_exact_field() -> None:
     assert selectors.exact_field("a=b,metadata.name=web", "metadata.name") == "web"
     assert selectors.exact_field("metadata.name==web", "metadata.name") == "web"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lab.tests.support.memory_cluster import World, config
@@ -17,6 +19,25 @@ async def test_configuration_holds_a_mebibyte(world: World) -> None:
         world.create("configmaps", large)
     with pytest.raises(status.ApiError, match="Too long: may not be more than 1048576 bytes"):
         world.create("secrets", {"metadata": {"name": "large"}, "stringData": large["data"]})
+
+
+def test_a_namespace_keeps_the_finalizers_that_it_is_made_with() -> None:
+    spec = {"finalizers": ["example.com/a", "odd"]}
+    made: dict[str, Any] = {"metadata": {"name": "a"}, "spec": spec}
+    strategies.create_namespace(made)
+    assert made["spec"]["finalizers"] == ["example.com/a", "odd", "kubernetes"]
+    causes = strategies.validate_namespace(made)
+    assert [(one.field, one.message.split(":")[0]) for one in causes] == [
+        ("spec.finalizers", "Invalid value")
+    ]
+
+
+def test_the_type_of_a_secret_stays() -> None:
+    secret = {"type": ""}
+    strategies.default_secret(secret)
+    assert secret["type"] == "Opaque"
+    changed = strategies.validate_immutable({"type": "example.com/a"}, secret)
+    assert [one.field for one in changed] == ["type"]
 
 
 def test_nodes_events_and_leases() -> None:
