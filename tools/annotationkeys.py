@@ -32,6 +32,22 @@ ALL = (
         "another NAD for the pod's first network",
     ),
     Key(
+        *(names.NIC_OPTIONS, "Pod", YOU, "JSON: an object for each `[namespace/]name`"),
+        "what its NICs [may send from](../how-to/send-from-other-addresses.md), and how much",
+    ),
+    *(
+        Key(*(each, "Pod", YOU, "a quantity, such as `10M`"), says)
+        for each, says in zip(
+            (names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH),
+            (
+                "the most that each of its NICs [receives](../how-to/limit-bandwidth.md), in bits "
+                "per second",
+                "the most that each sends",
+            ),
+            strict=True,
+        )
+    ),
+    Key(
         *(names.POLICY_FOR, "MultiNetworkPolicy", YOU, "comma list of `[namespace/]name`"),
         "the NADs whose networks it protects",
     ),

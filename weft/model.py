@@ -70,11 +70,46 @@ class Bandwidth:
         return Bandwidth(self.ingress or other.ingress, self.egress or other.egress)
 
 
+class PortSecurity(StrEnum):
+    """From which addresses a NIC may send: its own, any by its own MAC, any by any MAC."""
+
+    STRICT = "strict"
+    MAC = "mac"
+    OFF = "off"
+
+    @property
+    def laxity(self) -> int:
+        """0 for the strictest."""
+        return list(PortSecurity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPair:
+    """Addresses beside its own that a NIC may send from, by this MAC ("": its own)."""
+
+    subnet: Subnet
+    mac: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NicOptions:
-    """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind."""
+    """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind.
+
+    `hostname` is what DHCP tells the guest.
+    """
 
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    port_security: PortSecurity | None = None
+    address_pairs: tuple[AddressPair, ...] = ()
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """What NICs of a network may ask for: the laxest port security, and ranges of pairs."""
+
+    port_security: PortSecurity = PortSecurity.STRICT
+    address_pairs: tuple[Subnet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +141,7 @@ class NetworkSpec:
     `physical_network` (localnet only) is a name in nodes' bridge mappings.
     `vlan_id` None: untagged.
     `routers`: pods and virtual machines that may act as routers.
-    `nic`: what each NIC has that does not ask for anything else.
+    `nic`: what each NIC has that does not ask for anything else; `permits`: what NICs may ask for.
     """
 
     name: str
@@ -126,6 +161,26 @@ class NetworkSpec:
     routers: tuple[ObjectKey, ...] = ()
     access: Access = field(default_factory=Access)
     nic: NicOptions = field(default_factory=NicOptions)
+    permits: Permits = field(default_factory=Permits)
+
+    @property
+    def default_security(self) -> PortSecurity:
+        """The port security of a NIC that asks for none."""
+        return self.nic.port_security or PortSecurity.STRICT
+
+    def allows(self, security: PortSecurity) -> bool:
+        """Whether a NIC may ask for this port security."""
+        known = self.permits.port_security, self.default_security
+        return security.laxity <= max(each.laxity for each in known)
+
+    def allows_pair(self, pair: AddressPair) -> bool:
+        """Whether a NIC may ask for this pair."""
+        return any(
+            pair.subnet.version == each.version
+            and each.network_address <= pair.subnet.network_address  # type: ignore[operator]
+            and pair.subnet.broadcast_address <= each.broadcast_address  # type: ignore[operator]
+            for each in self.permits.address_pairs
+        )
 
 
 @dataclass(frozen=True, slots=True)

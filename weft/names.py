@@ -20,22 +20,22 @@ NETWORKS = "k8s.v1.cni.cncf.io/networks"
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 CHOSEN_DEFAULT = "v1.multus-cni.io/default-network"
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
-# Kubernetes' own, for each NIC of a pod: limits on what it receives and sends.
-POD_BANDWIDTHS = ("kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth")
+# weft's, for what a selection cannot say; then Kubernetes' own, for each NIC of a pod.
+NIC_OPTIONS = "weft/nic-options"
+INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
+EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 # weft's annotation beside it: the cluster manager's signature. Allocations without it do not count.
 POD_NETWORKS_SIGNATURE = "weft/pod-networks-signature"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
-# The Secret with the cluster manager's signing key, and the ConfigMap with the public keys by
-# which agents verify signatures. Both are in the cluster manager's namespace.
+# In the cluster manager's namespace: the Secret with its key, the ConfigMap with public keys.
 SIGNING_KEY = "weft-pod-networks-key"
 SIGNING_KEYS = "weft-pod-networks-keys"
 # KubeVirt's label on a virt-launcher pod; its value is the virtual machine's name.
 VM_NAME = "vm.kubevirt.io/name"
 # Label of KubeVirt's IPAM controller on an IPAMClaim; its value is the virtual machine's name.
 CLAIM_VM = "kubevirt.io/vm"
-# weft's annotation on a NAD: the configuration that was accepted last. Zones read this one, so an
-# edit that breaks a NAD does not break running pods.
+# weft's annotation on a NAD: the configuration accepted last, which zones read.
 ACCEPTED_CONFIG = "weft/accepted-config"
 # weft's annotation on a NAD: the NAD that owns the network and decides who may use it.
 NETWORK_OWNER = "weft/network-owner"
@@ -57,8 +57,7 @@ OVN_CONDITION = "OVNKnownFaults"
 TUNNELS_CONDITION = "TunnelsUp"
 CONDITIONS = (OVN_CONDITION, TUNNELS_CONDITION)
 
-# The default network: its name, its key in annotations of pods and nodes, its name in a CNI call,
-# and its interface in every pod.
+# The default network: its name and annotation key, its name in a CNI call, each pod's interface.
 DEFAULT_NETWORK = "default"
 DEFAULT_CNI_NAME = "ovn-kubernetes"
 DEFAULT_INTERFACE = "eth0"
@@ -107,8 +106,7 @@ NETNS = "weft/netns"
 # external_ids of the Port of a tunnel: "down" while the node at its other end does not answer.
 TUNNEL_STATE = "weft/tunnel"
 
-# Rows of the default network have no prefix. A network whose prefix starts like one of these names
-# carries a hash.
+# Rows of the default network have no prefix. A prefix that starts like one of these has a hash.
 _BEGINNINGS = ("GR", "ext", "join", "ovn", "transit")
 
 # OVN's limit on the length of an ACL's name. The ACL log identifies an ACL by this name only.
@@ -289,11 +287,6 @@ def advertiser_port(network: str) -> str:
 def advertiser_device(network_id: int) -> str:
     """Name of the advertiser port's OVS port."""
     return f"wra{network_id}"
-
-
-def qos_rule(logical_port: str, direction: str) -> str:
-    """ROW_ID of the QoS row that limits a pod's port in a direction."""
-    return f"{logical_port}/{direction}"
 
 
 def dhcp_options(network: str, family: int) -> str:

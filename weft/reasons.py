@@ -136,6 +136,10 @@ class Reason(EventReason):
             "in](../how-to/share-a-network.md). The pod then starts by itself.",
         ),
         (
+            "is more than network … permits",
+            "The owner [can permit it](../how-to/send-from-other-addresses.md). Or ask for less.",
+        ),
+        (
             "is held by …",
             "Another pod has this address or MAC on the network. Ask for another one, or delete "
             "that pod.",
@@ -201,8 +205,7 @@ class Reason(EventReason):
         *("PodNetworksOverwritten", POD, WARNING),
         (
             "was not written by the cluster manager",
-            "Only weft may write this annotation. weft overwrites it; remove it from the "
-            "manifest or template.",
+            "Only weft may write this annotation. Remove it from the manifest or template.",
         ),
         ("differs from what the cluster manager wrote for this pod", "Likewise."),
     )

@@ -137,7 +137,7 @@ SPOILT: dict[str, Callable[[str], tuple[str, ...]]] = {
 @pytest.mark.parametrize("spoil", SPOILT)
 async def test_a_limit_that_somebody_spoils_is_written_again(scene: Scene, spoil: str) -> None:
     await scene.limit("one", limits(egress=RATE))
-    zone, key = scene.a.zone, f"{ports.port_key(scene.ports['one'])}/egress"
+    zone, key = scene.a.zone, f"qos/egress/{ports.port_key(scene.ports['one'])}"
     found = await asyncio.to_thread(
         zone.run, "ovn-nbctl", "--bare", "--columns=_uuid", "list", qos.QOS
     )

@@ -280,11 +280,11 @@ def test_a_limit_has_a_row_beside_the_port_for_as_long_as_it_is_set() -> None:
     made = scene()
     near = pod("near", OWN, {"default/blue": (21, "10.1.0.21/24")})
     made.set_pod(ObjectKey("default", "near"), limited(near, ingress=1000))
-    port, row = "default.blue_default_near", "default.blue_default_near/ingress"
+    port, row = "default.blue_default_near", "qos/ingress/default.blue_default_near"
     assert f"QoS {row}" in keys(made.changes().nb)
     owner = "Pod/default/near"
     assert made.is_desired("QoS", row, "blue", owner)
-    assert not made.is_desired("QoS", f"{port}/egress", "blue", owner)
+    assert not made.is_desired("QoS", f"qos/egress/{port}", "blue", owner)
     made.touch("QoS", row, "blue", owner)
     assert keys(made.changes().nb) == [f"Logical_Switch_Port {port}", f"QoS {row}"]
     made.set_pod(ObjectKey("default", "near"), near)

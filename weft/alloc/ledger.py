@@ -47,7 +47,7 @@ class Ledger:
         # The routers and DNS servers that DHCP announces are never allocated in turn; the pod that
         # runs one may request its address.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
-        reserved = (*spec.reserved_subnets, *servers)
+        reserved = (*spec.reserved_subnets, *servers, *spec.permits.address_pairs)
         subnets = spec.subnets if node_subnets is None else node_subnets.subnets
         self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}

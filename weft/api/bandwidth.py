@@ -15,6 +15,7 @@ from weft.decode import quantity
 
 # OVN counts in kilobits. Kubernetes allows the same range in its annotations.
 SMALLEST, LARGEST = 1_000, 10**15
+ANNOTATIONS = (names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH)
 KEYS = ("ingressRate", "ingressBurst", "egressRate", "egressBurst")
 
 
@@ -46,9 +47,7 @@ def _rate(fields: Fields, direction: str) -> model.Rate | None:
 
 def of_pod(subject: str, annotations: Mapping[str, str]) -> model.Bandwidth:
     """What Kubernetes' two annotations of a pod say; raises InvalidInput."""
-    return model.Bandwidth(
-        *(_annotated(subject, annotations, each) for each in names.POD_BANDWIDTHS)
-    )
+    return model.Bandwidth(*(_annotated(subject, annotations, each) for each in ANNOTATIONS))
 
 
 def _annotated(subject: str, annotations: Mapping[str, str], name: str) -> model.Rate | None:

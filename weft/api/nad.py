@@ -42,7 +42,7 @@ _KEYS = {
     "physical_network": "physicalNetworkName",
     "dns_records": "dnsRecords",
 }
-_NIC_KEYS = {"bandwidth": "bandwidth"}
+_NIC_KEYS = {"bandwidth": "bandwidth", "port_security": "portSecurity"}
 _DHCP_KEYS = {
     "enabled": "dhcp.enabled",
     "lease_seconds": "dhcp.leaseSeconds",

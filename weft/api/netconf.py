@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from weft import model, names, ranges
-from weft.api import bandwidth, cidrs, netfields, notation, selectors
+from weft.api import cidrs, netfields, nicoptions, notation, selectors
 from weft.api.fields import Fields
 from weft.model import ObjectKey
 
@@ -74,7 +74,8 @@ def read(
         dhcp=_announcing(dhcp, servers, name) if has_names else dhcp,
         routers=_guests(fields, "routers"),
         access=_access(fields),
-        nic=model.NicOptions(bandwidth.read(fields)),
+        nic=nicoptions.defaults(fields),
+        permits=nicoptions.permits(fields),
     )
     _refuse_full_exclusion(fields, spec)
     return spec

@@ -84,6 +84,18 @@ USED: Mapping[str, Field] = {
         "[limits of each NIC](../how-to/limit-bandwidth.md) that has none of its own: "
         "`ingressRate`, `ingressBurst`, `egressRate`, `egressBurst`",
     ),
+    "portSecurity": Field(
+        str,
+        "`strict`",
+        "[from which addresses](../how-to/send-from-other-addresses.md) each NIC may send: "
+        "`strict`, `mac`, `off`",
+    ),
+    "permits": Field(
+        dict,
+        "nothing",
+        "[what NICs may ask for](../how-to/send-from-other-addresses.md): `portSecurity`, the "
+        "laxest, and `allowedAddressPairs`, addresses and ranges",
+    ),
     "allowedNamespaces": Field(
         list, "its own", "[namespaces that may use the network](../how-to/share-a-network.md)"
     ),

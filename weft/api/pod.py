@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import addressrequests, objects, podnetworks, podports, selection
+from weft.api import addressrequests, bandwidth, objects, podnetworks, podports, selection
 from weft.api.podsignature import SignedAnnotations
 from weft.model import ObjectKey
 from weft.policy.netpolicy import NamedPorts, Protocol
@@ -31,7 +31,7 @@ _LONGEST_ENTRY = 512
 _MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 # The annotations that a pod's request is read from.
-_OF_REQUESTS = (names.NETWORKS, names.CHOSEN_DEFAULT, *names.POD_BANDWIDTHS)
+_OF_REQUESTS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.NIC_OPTIONS, *bandwidth.ANNOTATIONS)
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
 

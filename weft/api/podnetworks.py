@@ -3,7 +3,7 @@
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
 The format is that of ovn-kubernetes: each reads the other's pods. weft adds what a NIC asked for
-and may have (`bandwidth`). The entry
+and may have (`nicoptions`). The entry
 `default` is the default network's: if weft does not serve that, it neither reads nor changes it.
 """
 
@@ -16,7 +16,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import orjson
 
 from weft import errors, model, names, tunnelkeys
-from weft.api import bandwidth, fields, notation, objects
+from weft.api import fields, nicoptions, notation, objects
 from weft.model import ObjectKey
 
 KIND = "Pod"
@@ -85,7 +85,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         gateways=tuple(reader.each(reader.strings("gateway_ips"), ip_address)),
         routes=tuple(_routes(reader)),
         role=reader.text("role") or "secondary",
-        nic=model.NicOptions(bandwidth.read(reader)),
+        nic=nicoptions.read_allocated(reader),
     )
 
 
@@ -166,7 +166,7 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         "gateway_ip": gateways[0] if len(gateways) == 1 else "",
         "tunnel_id": allocation.tunnel_id,
         "role": allocation.role,
-        "bandwidth": bandwidth.render(allocation.nic.bandwidth),
+        **nicoptions.render(allocation.nic),
     }
     kept = ("ip_addresses", "mac_address")
     return {name: value for name, value in entry.items() if value or name in kept}

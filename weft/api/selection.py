@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from weft import errors, model, names
-from weft.api import bandwidth, notation, objects
+from weft.api import bandwidth, nicoptions, notation, objects
 from weft.api.fields import Fields, decode, kind_of
 from weft.model import ObjectKey
 
@@ -67,23 +67,38 @@ def _read(
     _refuse_many_default_routes(elements, requests)
     own = [_OWN] if primary else []
     asked = _keyed([*([_first(chosen)] if chosen else own), *requests])
-    return _with_pods_bandwidth(pod, asked, found), found
+    return _with_pods_options(pod, asked, found), found
 
 
-def _with_pods_bandwidth(
+def _with_pods_options(
     pod: object, requests: tuple[model.Attachment, ...], found: list[errors.InvalidInput]
 ) -> tuple[model.Attachment, ...]:
-    """The attachments with the pod's own bandwidth where theirs says nothing."""
+    """The attachments with what other annotations of the pod say where theirs says nothing."""
+    subject, namespace = objects.subject(KIND, pod), objects.key(pod)[0]
     try:
-        annotations = {name: objects.annotation(KIND, pod, name) for name in names.POD_BANDWIDTHS}
-        of_pod = bandwidth.of_pod(objects.subject(KIND, pod), annotations)
+        annotations = {name: objects.annotation(KIND, pod, name) for name in bandwidth.ANNOTATIONS}
+        of_pod = model.NicOptions(bandwidth.of_pod(subject, annotations))
+        text = objects.annotation(KIND, pod, names.NIC_OPTIONS)
+        of_nads = nicoptions.of_nads(subject, text, namespace, found)
     except errors.InvalidInput as error:
         found.append(error)
         return requests
-    if of_pod == model.Bandwidth():
+    unused = of_nads.keys() - {each.nad for each in requests}
+    for nad in sorted(unused):
+        rule = f"is for {nad}, which {names.NETWORKS} does not name"
+        hint = "correct the name, or remove it"
+        found.append(errors.InvalidInput(subject, names.NIC_OPTIONS, None, rule, hint=hint))
+    if not of_nads and of_pod == model.NicOptions():
         return requests
+    nothing = model.NicOptions()
     return tuple(
-        replace(each, nic=replace(each.nic, bandwidth=each.nic.bandwidth.over(of_pod)))
+        replace(
+            each,
+            nic=nicoptions.over(
+                each.nic,
+                nicoptions.over(of_nads.get(each.nad, nothing) if each.nad else nothing, of_pod),
+            ),
+        )
         for each in requests
     )
 
@@ -169,7 +184,7 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
         addresses=addresses,
         default_route=_gateways(fields),
         ipam_claim=claim,
-        nic=model.NicOptions(bandwidth.read(fields)),
+        nic=_nic(fields),
     )
 
 
@@ -255,9 +270,16 @@ def _gateways(fields: Fields) -> tuple[model.Address, ...]:
     return tuple(fields.each(fields.strings("default-route"), notation.gateway))
 
 
+def _nic(fields: Fields) -> model.NicOptions:
+    """`bandwidth`, and what the specification has no field for in `cni-args`."""
+    given = model.NicOptions(bandwidth.read(fields))
+    args = fields.nested("cni-args")
+    return given if args is None else nicoptions.over(given, nicoptions.read(args))
+
+
 def _check_unused(fields: Fields) -> None:
     """Check the types of fields for other programs, whose errors would come later."""
-    fields.expect({"infiniband-guid": str, "deviceID": str, "portMappings": list, "cni-args": dict})
+    fields.expect({"infiniband-guid": str, "deviceID": str, "portMappings": list})
 
 
 def _refuse_duplicates(elements: list[Fields], requests: list[model.Attachment]) -> None:

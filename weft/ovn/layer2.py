@@ -21,6 +21,7 @@ def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.R
     """A port of this zone: bound to this chassis and to this incarnation of the pod, with DHCP."""
     return ports.row(
         names.layer2_switch(network.name),
+        network.spec,
         port,
         type="",
         options=ports.local_options(port, chassis),
@@ -34,6 +35,7 @@ def remote_port(
     """A port in another zone, which northd binds to that zone's chassis."""
     return ports.row(
         names.layer2_switch(network.name),
+        network.spec,
         port,
         type=style.type,
         options={

@@ -47,6 +47,7 @@ def pod_port(
     served = node.subnets_of(network.name)
     return ports.row(
         names.node_switch(network.name, port.node),
+        network.spec,
         port,
         type="",
         options={**ports.local_options(port, chassis), **_key(port)},

@@ -63,6 +63,7 @@ def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row
     """The port of a pod on this node; DHCP is served where the network has subnets."""
     return ports.row(
         names.localnet_switch(network.name),
+        network.spec,
         port,
         type="",
         options=ports.local_options(port, chassis),

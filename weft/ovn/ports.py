@@ -46,18 +46,68 @@ def port_key(port: model.Port) -> str:
     return names.logical_port(port.key, port.pod.namespace, port.pod.name)
 
 
-def addresses(allocation: model.Allocation) -> str:
-    """The `addresses` column: the MAC, and the addresses for which OVN answers ARP and ND."""
-    return " ".join((allocation.mac, *(str(address.ip) for address in allocation.addresses)))
+def addresses(spec: model.NetworkSpec, allocation: model.Allocation) -> frozenset[rows.Atom]:
+    """The `addresses` column: the MAC, and the addresses for which OVN answers ARP and ND.
+
+    A port that may send by other MACs also receives what is for MACs that no port has.
+    """
+    own = " ".join((allocation.mac, *(str(address.ip) for address in allocation.addresses)))
+    is_open = security_level(spec, allocation) is model.PortSecurity.OFF
+    return frozenset((own, "unknown") if is_open or _macs(spec, allocation) else (own,))
 
 
-def port_security(allocation: model.Allocation) -> str:
+def security_level(spec: model.NetworkSpec, allocation: model.Allocation) -> model.PortSecurity:
+    """The port security that the NIC asks for, if the network permits it, else the network's."""
+    asked = allocation.nic.port_security
+    return asked if asked and spec.allows(asked) else spec.default_security
+
+
+def _pairs(spec: model.NetworkSpec, allocation: model.Allocation) -> list[model.AddressPair]:
+    """The pairs that the network permits now, whatever it permitted when the pod started."""
+    return [each for each in allocation.nic.address_pairs if spec.allows_pair(each)]
+
+
+def _macs(spec: model.NetworkSpec, allocation: model.Allocation) -> dict[str, list[str]]:
+    """The addresses of the permitted pairs that have another MAC than the NIC, by MAC."""
+    found: dict[str, list[str]] = {}
+    for pair in _pairs(spec, allocation):
+        if pair.mac not in ("", allocation.mac):
+            found.setdefault(pair.mac, []).append(_shown(pair.subnet))
+    return found
+
+
+def _shown(subnet: model.Subnet) -> str:
+    """An address, or a range, as port security has it."""
+    return str(subnet) if subnet.num_addresses > 1 else str(subnet.network_address)
+
+
+def port_security(spec: model.NetworkSpec, allocation: model.Allocation) -> frozenset[rows.Atom]:
     """The `port_security` column; without an allocated address it limits only the MAC.
 
-    An IPv4 address has its prefix length, so that the port receives its subnet's broadcast. OVN
-    reads an address without host bits as the whole subnet; such an address has no prefix length.
+    A MAC of a pair may also send from the NIC's own addresses, as VRRP does. An IPv4 address has
+    its prefix length, so that the port receives its subnet's broadcast. OVN reads an address
+    without host bits as the whole subnet; such an address has no prefix length.
     """
-    allowed = [allocation.mac]
+    level, others = security_level(spec, allocation), _macs(spec, allocation)
+    if level is model.PortSecurity.OFF:
+        return frozenset()
+    if level is model.PortSecurity.MAC:
+        return frozenset((allocation.mac, *others))
+    own = _own(allocation)
+    is_limited = bool(own)  # without addresses of its own the NIC may send from all
+    mine = [
+        _shown(each.subnet)
+        for each in _pairs(spec, allocation)
+        if each.mac in ("", allocation.mac) and is_limited
+    ]
+    entries = {allocation.mac: [*own, *mine]}
+    entries |= {mac: [*own, *held] for mac, held in others.items()}
+    return frozenset(" ".join((mac, *dict.fromkeys(held))) for mac, held in entries.items())
+
+
+def _own(allocation: model.Allocation) -> list[str]:
+    """A NIC's own addresses, as port security has them."""
+    allowed: list[str] = []
     for address in allocation.addresses:
         if address.version == 4 and address.ip != address.network.network_address:
             allowed.append(str(address))
@@ -65,7 +115,7 @@ def port_security(allocation: model.Allocation) -> str:
             allowed.append(str(address.ip))
     if any(address.version == 6 for address in allocation.addresses):
         allowed.append(LINK_LOCAL)
-    return " ".join(allowed)
+    return allowed
 
 
 def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
@@ -74,6 +124,8 @@ def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
         "requested-chassis": chassis,
         "iface-id-ver": port.pod.uid,
     }
+    if port.allocation.nic.hostname:
+        options["hostname"] = port.allocation.nic.hostname
     if port.allocation.tunnel_id:
         options["requested-tnl-key"] = str(port.allocation.tunnel_id)
     return options
@@ -81,6 +133,7 @@ def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
 
 def row(
     switch: str,
+    spec: model.NetworkSpec,
     port: model.Port,
     *,
     type: str,
@@ -95,8 +148,8 @@ def row(
         {
             "name": name,
             "type": type,
-            "addresses": frozenset({addresses(port.allocation)}),
-            "port_security": frozenset({port_security(port.allocation)}),
+            "addresses": addresses(spec, port.allocation),
+            "port_security": port_security(spec, port.allocation),
             "options": options,
             "dhcpv4_options": dhcpv4_options,
             # Always empty: the node agent answers DHCPv6, and OVN must not parse it (ADR 0074).

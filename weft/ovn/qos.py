@@ -33,7 +33,7 @@ def of_port(
 
 def port_of(row_key: str) -> str:
     """The key of the port that a row limits."""
-    return row_key.rpartition("/")[0]
+    return row_key.split("/", 2)[-1]
 
 
 def burst(rate: model.Rate) -> int:
@@ -43,7 +43,7 @@ def burst(rate: model.Rate) -> int:
 
 def _row(port: model.Port, home: rows.Ref | None, direction: str, rate: model.Rate) -> rows.Row:
     name = ports.port_key(port)
-    key = names.qos_rule(name, direction)
+    key = names.row_id("qos", direction, name)
     way, end = _MATCHES[direction]
     return rows.Row(
         QOS,

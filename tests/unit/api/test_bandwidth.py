@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.api import bandwidth
 from weft.api.fields import Fields
 
@@ -48,7 +48,7 @@ def test_what_breaks_a_rule_is_named(value: object, problem: str) -> None:
     assert problem in message
 
 
-INGRESS, EGRESS = names.POD_BANDWIDTHS
+INGRESS, EGRESS = bandwidth.ANNOTATIONS
 
 
 def test_a_pods_annotations_are_quantities() -> None:

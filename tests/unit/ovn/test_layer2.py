@@ -98,7 +98,7 @@ def test_remote_port_is_bound_to_its_chassis_without_dhcp(
 def test_port_security_names_what_the_port_may_use(
     addresses: tuple[str, ...], security: str
 ) -> None:
-    assert ports.port_security(port(*addresses).allocation) == security
+    assert ports.port_security(NETWORK.spec, port(*addresses).allocation) == {security}
 
 
 def test_second_attachment_has_its_own_port() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from weft import errors, model
-from weft.alloc import ledger, macs, nodesubnets, pool
+from weft.alloc import grants, ledger, macs, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
@@ -180,6 +180,7 @@ class Allocations:
         Raises Exhausted, Conflict or InvalidInput; then nothing is held.
         """
         book, pod = self._ledger(network, node_subnets), label
+        grants.check(label, network.spec, attachment, book.owner_label)
         if claim is None:
             owner = AllocationOwner(attachment.key, uid)
             allocation = book.allocate(owner, attachment, label=label)

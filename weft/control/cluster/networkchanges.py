@@ -73,4 +73,10 @@ def _changed(requested: model.Attachment, held: model.Allocation, interface: str
         found.append("mac")
     if interface and requested.interface != interface:
         found.append("interface")
+    known = (
+        ("bandwidth", "bandwidth"),
+        ("port_security", "portSecurity"),
+        ("address_pairs", "allowedAddressPairs"),
+    )
+    found += [key for name, key in known if getattr(requested.nic, name) != getattr(held.nic, name)]
     return " and ".join(found)

@@ -7,6 +7,7 @@ they are. `pods.py` decides what a pod gets.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from weft import errors, model
 from weft.api import podnetworks
@@ -112,3 +113,9 @@ class PodAnnotations:
 
     def _network(self, attachment: str) -> model.Network | None:
         return self._networks.find(podnetworks.nad_of(attachment))
+
+
+def with_options(pod: Pod, key: str, allocation: model.Allocation) -> model.Allocation:
+    """Returns an allocation with what the pod asks for on the NIC: the network permits it."""
+    asked = next((each.nic for each in pod.request.attachments if each.key == key), allocation.nic)
+    return replace(allocation, nic=replace(asked, hostname=pod.machine))

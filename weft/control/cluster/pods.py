@@ -15,7 +15,7 @@ from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
 from weft.api.pod import Pod, unrequested
-from weft.control.cluster import podwarnings
+from weft.control.cluster import podannotations, podwarnings
 from weft.control.cluster.allocationrequest import AllocationRequest
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
@@ -264,9 +264,8 @@ class Pods:
         # A running pod keeps its allocations, whatever was written to it since.
         decided = self._annotations.decided(pod)
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
-        asked = {each.key: each.nic for each in pod.request.attachments}
         missing = {
-            key: replace(allocation, nic=asked.get(key, allocation.nic))
+            key: podannotations.with_options(pod, key, allocation)
             for key, allocation in given.items()
             if key not in decided
         }
@@ -275,10 +274,10 @@ class Pods:
             key = request.attachment.key
             held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch failed, or has not come back yet
-                missing[key] = replace(held, nic=request.attachment.nic)
+                missing[key] = podannotations.with_options(pod, key, held)
                 continue
             try:
-                missing[key] = replace(self._give(pod, request), nic=request.attachment.nic)
+                missing[key] = podannotations.with_options(pod, key, self._give(pod, request))
             except errors.WeftError as error:
                 self._take_back(pod.uid, fresh)
                 if request.claim is not None:
@@ -376,7 +375,7 @@ class Pods:
         return self._new_events(pod, podwarnings.unwritable(pod, error))
 
     def _warning_events(self, pod: Pod) -> tuple[Event, ...]:
-        if (found := self._warnings.find(pod)) is not None:
+        if (found := self._warnings.find(pod, self._annotations.decided(pod))) is not None:
             return self._new_events(pod, found[1], found[0])
         self._emitted.pop(pod.key, None)
         return ()

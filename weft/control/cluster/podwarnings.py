@@ -6,6 +6,8 @@ outside its node's subnet or will not be kept, its annotation was lost or cannot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weft import errors, model, names
 from weft.alloc import nodesubnets
 from weft.api import addressrequests, podnetworks
@@ -23,9 +25,14 @@ class PodWarnings:
     def __init__(self, networks: Networks, nodes: Nodes, allocations: Allocations) -> None:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
 
-    def find(self, pod: Pod) -> tuple[Reason, errors.InvalidInput] | None:
-        """Returns the reason and message of the first mistake found; None if there is none."""
-        if pod.has_interfaces and (error := self._change(pod)) is not None:
+    def find(
+        self, pod: Pod, decided: Mapping[str, model.Allocation]
+    ) -> tuple[Reason, errors.InvalidInput] | None:
+        """Returns the reason and message of the first mistake found; None if there is none.
+
+        `decided` are the signed allocations on the pod.
+        """
+        if pod.has_interfaces and (error := self._change(pod, decided)) is not None:
             return Reason.NETWORKS_CHANGE_REFUSED, error
         if (error := self._stray(pod)) is not None:
             return Reason.OUTSIDE_NODE_SUBNET, error
@@ -37,7 +44,9 @@ class PodWarnings:
             return Reason.ADDRESS_NOT_KEPT, error
         return None
 
-    def _change(self, pod: Pod) -> errors.InvalidInput | None:
+    def _change(
+        self, pod: Pod, decided: Mapping[str, model.Allocation]
+    ) -> errors.InvalidInput | None:
         """A pod's interfaces are made once: a later change of its request is refused."""
         if pod.request.error is not None:
             return networkchanges.unreadable(pod.request.error)
@@ -46,7 +55,8 @@ class PodWarnings:
             for attachment in pod.request.attachments
             if attachment.nad and self._networks.find(attachment.nad) is not None
         ]
-        held, made = self._allocations.of(pod.uid), dict(pod.interfaces)
+        held = {key: decided.get(key, each) for key, each in self._allocations.of(pod.uid).items()}
+        made = dict(pod.interfaces)
         return networkchanges.refusal(pod.label, requested, held, made, primary=pod.primary)
 
     def _stray(self, pod: Pod) -> errors.InvalidInput | None:
