@@ -141,6 +141,8 @@ class NetworkSpec:
     `physical_network` (localnet only) is a name in nodes' bridge mappings.
     `vlan_id` None: untagged.
     `routers`: pods and virtual machines that may act as routers.
+    `trunk` (localnet only): the VLANs whose tags NICs carry, 0 for packets without one; empty: all
+    of them; None: only what has no tag.
     `nic`: what each NIC has that does not ask for anything else; `permits`: what NICs may ask for.
     """
 
@@ -154,6 +156,7 @@ class NetworkSpec:
     role: str = "secondary"
     allow_persistent_ips: bool = False
     vlan_id: int | None = None
+    trunk: tuple[int, ...] | None = None
     physical_network: str = ""
     dns_records: bool = False
     dns_servers: tuple[Address, ...] = ()

@@ -26,6 +26,7 @@ GENEVE = 6081
 HOPE = 60.0  # seconds; as PATIENCE, which cannot be imported where this runs as a program
 RECEIVE_BUFFER = 8 << 20
 _SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_AUXDATA, _VLAN_VALID = 263, 8, 0x10  # linux/if_packet.h
 
 
 class Capture:
@@ -129,6 +130,11 @@ def udp(mac: str, to_mac: str, source: str, to: str, payload: bytes, *, port: in
     return ethernet + b"\x86\xdd" + ip6 + head + (total or 0xFFFF).to_bytes(2, "big") + payload
 
 
+def tagged(frame: bytes, vlan: int) -> bytes:
+    """The frame with the tag of a VLAN."""
+    return frame[:12] + b"\x81\x00" + vlan.to_bytes(2, "big") + frame[12:]
+
+
 def with_all(*words: bytes) -> Callable[[bytes], bool]:
     """Whether a frame has all of `words` in it."""
     return lambda frame: all(word in frame for word in words)
@@ -147,10 +153,22 @@ def _receive(device: str) -> None:
         with contextlib.suppress(PermissionError):
             sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
             break
+    sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
     sock.bind((device, ALL))
     print(flush=True)
     while True:
-        print(sock.recv(1 << 16).hex(), flush=True)
+        print(_received(sock).hex(), flush=True)
+
+
+def _received(sock: socket.socket) -> bytes:
+    """A frame as it was on the wire: the kernel hands over a VLAN's tag beside it."""
+    frame, told, _, _ = sock.recvmsg(1 << 16, 64)
+    for level, kind, data in told:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+            status, *_, tag, protocol = struct.unpack("=IIIHHHH", data[:20])
+            if status & _VLAN_VALID:
+                return frame[:12] + struct.pack("!HH", protocol or 0x8100, tag) + frame[12:]
+    return frame
 
 
 def _send(device: str, frames: list[str]) -> None:

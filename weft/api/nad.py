@@ -39,6 +39,7 @@ _KEYS = {
     "reserved_subnets": "reservedSubnets",
     "allow_persistent_ips": "allowPersistentIPs",
     "vlan_id": "vlanID",
+    "trunk": "trunk",
     "physical_network": "physicalNetworkName",
     "dns_records": "dnsRecords",
 }

@@ -22,6 +22,9 @@ MAX_MTU = 65535
 # localnet NICs use no tunnel: their default MTU has the tunnel's bytes added again.
 LOCALNET_MTU_GAIN = 100
 
+# VLANs that a trunk may list; OVN has a flow for each.
+MAX_TRUNK = 256
+
 _CNI_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -68,6 +71,7 @@ def read(
         host_prefix=prefixes,
         allow_persistent_ips=_persistent(fields, topology),
         vlan_id=_vlan(fields, topology),
+        trunk=_trunk(fields, topology, subnets),
         physical_network=_physical(fields, topology),
         dns_records=has_names,
         dns_servers=servers,
@@ -235,6 +239,41 @@ def _vlan(fields: Fields, topology: model.Topology) -> int | None:
         hint = "leave vlanID out for untagged traffic"
         fields.refuse("vlanID", vlan, "must be from 1 to 4094", hint=hint)
     return vlan
+
+
+def _trunk(
+    fields: Fields, topology: model.Topology, subnets: tuple[model.Subnet, ...]
+) -> tuple[int, ...] | None:
+    """A list of VLANs, or `all`."""
+    trunk = fields.value("trunk")
+    if trunk is None:
+        return None
+    rule, hint = "", "remove it"
+    if trunk != "all" and not isinstance(trunk, list):
+        rule, hint = 'must be a list of VLANs, or "all"', "such as [10, 20]"
+    elif topology is not model.Topology.LOCALNET:
+        rule = f"is used only on topology localnet, not on {topology}"
+    elif fields.has("vlanID"):
+        rule = "is set beside vlanID, which is the one VLAN of an access port"
+        hint = "remove one of the two"
+    elif subnets:
+        rule = "is set beside subnets: weft assigns no addresses in the VLANs of a trunk"
+        hint = "remove one of the two; guests bring their addresses"
+    elif trunk == "all":
+        return ()
+    elif not trunk or not all(map(_is_vlan, trunk)):
+        rule = 'must be "all", or a list of VLANs from 1 to 4094, with 0 for untagged packets'
+        hint = "such as [10, 20]"
+    elif len(set(trunk)) > MAX_TRUNK:
+        rule = f'names {len(set(trunk))} VLANs; a list can have {MAX_TRUNK}, or be "all"'
+    else:
+        return tuple(sorted(set(trunk)))
+    fields.refuse("trunk", trunk, rule, hint=hint)
+    return None
+
+
+def _is_vlan(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 4094
 
 
 def _physical(fields: Fields, topology: model.Topology) -> str:

@@ -60,6 +60,12 @@ USED: Mapping[str, Field] = {
     "infrastructureSubnets": Field(str, "none", "the same as `reservedSubnets`"),
     "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; not `layer3`"),
     "vlanID": Field(int, "none", "1 to 4094; `localnet`"),
+    "trunk": Field(
+        list,
+        "none",
+        "[VLANs that NICs carry tagged](../how-to/give-a-guest-a-trunk.md): a list, with 0 for "
+        'untagged packets, or `"all"`; `localnet`, without `vlanID` and `subnets`',
+    ),
     "physicalNetworkName": Field(
         str, "`name`", "at most 253 characters, no `,` or `:`; `localnet`"
     ),

@@ -25,6 +25,8 @@ def own(network: model.Network) -> tuple[rows.Row, ...]:
     """
     owner, name = switches.RowOwner(network.name), names.localnet_switch(network.name)
     config: dict[str, rows.Atom] = {"requested-tnl-key": str(tunnelkeys.datapath_key(network.id))}
+    if network.spec.trunk is not None:
+        config["vlan-passthru"] = "true"
     guarded = f'outport == "{names.localnet_switch_port(network.name)}" && udp.dst == {_GENEVE}'
     return (
         switches.row(name, owner, config, network.spec.subnets),
@@ -37,7 +39,22 @@ def own(network: model.Network) -> tuple[rows.Row, ...]:
             guarded,
             direction="to-lport",
         ),
+        *_of_trunk(network, owner),
     )
+
+
+def _of_trunk(network: model.Network, owner: switches.RowOwner) -> tuple[rows.Row, ...]:
+    """The guard of a trunk that lists its VLANs: others pass in neither direction."""
+    vlans = network.spec.trunk
+    if not vlans:
+        return ()
+    tagged = ", ".join(str(each) for each in vlans if each)
+    strange = f"vlan.present && vlan.vid != {{{tagged}}}" if tagged else "vlan.present"
+    if 0 not in vlans:
+        strange = f"!vlan.present || ({strange})"
+    name = names.localnet_switch(network.name)
+    key = names.row_id("guard", "trunk", network.name)
+    return (acl.drop(name, owner, key, _GUARD_PRIORITY, strange),)
 
 
 def _to_physical(network: model.Network, owner: switches.RowOwner) -> rows.Row:

@@ -54,7 +54,9 @@ def test_what_breaks_a_rule_is_named(raw: dict[str, object], problem: str) -> No
 
 
 def test_a_network_permits_a_level_and_ranges() -> None:
-    raw = {"permits": {"portSecurity": "mac", "allowedAddressPairs": ["10.1.0.96/28"]}}
+    raw: dict[str, object] = {
+        "permits": {"portSecurity": "mac", "allowedAddressPairs": ["10.1.0.96/28"]}
+    }
     expected = model.Permits(model.PortSecurity.MAC, (ip_network("10.1.0.96/28"),))
     assert nicoptions.permits(fields(raw)) == expected
     assert nicoptions.permits(fields({})) == model.Permits()

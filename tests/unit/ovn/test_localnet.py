@@ -66,3 +66,20 @@ def test_a_pods_port_is_served_where_dhcp_is_on(is_enabled: bool) -> None:
     assert mapping(port.columns["options"])["requested-chassis"] == "c1"
     assert bool(port.columns["dhcpv4_options"]) is is_enabled
     assert port.columns["port_security"] == {"0a:58:c0:a8:14:05 192.168.20.5/24"}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "match"),
+    [
+        ((10, 20), "!vlan.present || (vlan.present && vlan.vid != {10, 20})"),
+        ((0, 10), "vlan.present && vlan.vid != {10}"),
+        ((0,), "vlan.present"),
+        ((), ""),
+    ],
+)
+def test_a_trunk_passes_the_tags_that_it_lists(trunk: tuple[int, ...], match: str) -> None:
+    made = localnet.own(replace(NETWORK, spec=replace(SPEC, vlan_id=None, trunk=trunk)))
+    assert mapping(made[0].columns["other_config"])["vlan-passthru"] == "true"
+    assert made[1].columns["tag_request"] == frozenset()
+    assert [row.columns["match"] for row in made[3:]] == ([match] if match else [])
+    assert "vlan-passthru" not in mapping(localnet.own(NETWORK)[0].columns["other_config"])
