@@ -126,8 +126,7 @@ class Reason(EventReason):
         ),
         (
             "does not exist",
-            "Create the named NAD or IPAMClaim. A name without a namespace is in the pod's "
-            "namespace.",
+            "Create the named NAD or IPAMClaim. A name alone is in the pod's namespace.",
         ),
         ("is invalid: …", "See the Events of the named NAD."),
         (
@@ -213,8 +212,7 @@ class Reason(EventReason):
         *("PodNetworksLost", POD, WARNING),
         (
             "was changed or removed while no cluster manager ran",
-            "The agent of the pod's node restores the annotation. If it cannot (Open vSwitch "
-            "lost its database), delete the pod.",
+            "The pod's node restores it. If Open vSwitch there lost its database, delete the pod.",
         ),
     )
     ADDRESS_REFUSED = (
@@ -290,8 +288,7 @@ class Reason(EventReason):
         *("PartSkipped", POLICY, WARNING),
         (
             "…: …",
-            "The named field allows nothing; the rest of the policy is in force. "
-            "Correct the field.",
+            "The named field allows nothing; the rest of the policy is in force. Correct it.",
         ),
     )
     NETWORK_MISSING = (
