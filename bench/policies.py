@@ -177,8 +177,8 @@ class Zone:
         options["requested-chassis"] = OWN if node == OWN else f"{FAR},{FAR}"
         row = {
             "name": port_key(),
-            "addresses": ports.addresses(allocation),
-            "port_security": ports.addresses(allocation),
+            "addresses": ports.addresses(NETWORK.spec, allocation),
+            "port_security": ports.addresses(NETWORK.spec, allocation),
             "options": ["map", [[key, value] for key, value in options.items()]],
         }
         yield {"op": "insert", "table": ports.PORT, "row": row, "uuid-name": "port"}

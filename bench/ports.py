@@ -147,7 +147,7 @@ class Zone:
                 "uuid-name": "port",
                 "row": {
                     "name": port_name(number),
-                    "addresses": ports.addresses(allocation),
+                    "addresses": ports.addresses(NETWORK.spec, allocation),
                     "options": ["map", [[key, value] for key, value in options.items()]],
                     "external_ids": ["map", [[names.OWNER, "hand"], [names.NETWORK, "big"]]],
                 },

@@ -67,7 +67,7 @@ async def test_a_machine_asks_by_an_annotation_and_hears_its_name() -> None:
     assert given["hostname"] == "vm1"
 
 
-async def test_a_running_pod_is_told_that_its_nic_stays_as_it_is() -> None:
+async def test_a_running_pods_nic_stays_as_it_is_and_an_event_says_so() -> None:
     api = MemoryApi()
     api.put(NADS, world.nad("blue"))
     api.put(PODS, world.pod("one"))
