@@ -33,6 +33,16 @@ pytestmark = pytest.mark.real
 
 Object = dict[str, Any]
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples/user-defined"
+PRIMARY = """
+apiVersion: k8s.ovn.org/v1
+kind: UserDefinedNetwork
+metadata: {name: blue-network, namespace: blue}
+spec:
+  topology: Layer3
+  layer3:
+    role: Primary
+    subnets: [{cidr: 103.103.0.0/16, hostSubnet: 24}]
+"""
 
 
 @asynccontextmanager
@@ -217,6 +227,7 @@ async def test_the_examples_apply_and_what_is_wrong_is_reported(tmp_path: Path) 
             for obj in yaml.safe_load_all(path.read_text()):
                 res = UDNS if obj["kind"] == UDNS.kind else CUDNS
                 await api.create(res, obj)
+        await api.create(UDNS, yaml.safe_load(PRIMARY))
         for name in ("db-net", "routed"):
             await until(api, UDNS, name, is_created, "red")
         for name in ("shared-flat", "test-net"):

@@ -17,6 +17,18 @@ pytestmark = pytest.mark.lab
 LAB = "user-defined"
 WAIT = f"--timeout={PATIENCE:g}s"
 EXAMPLES: Path = ROOT / "examples/user-defined"
+PRIMARY: dict[str, Any] = {
+    "apiVersion": "k8s.ovn.org/v1",
+    "kind": "UserDefinedNetwork",
+    "metadata": {"name": "blue-network", "namespace": "blue"},
+    "spec": {
+        "topology": "Layer3",
+        "layer3": {
+            "role": "Primary",
+            "subnets": [{"cidr": "103.103.0.0/16", "hostSubnet": 24}],
+        },
+    },
+}
 
 
 def pod(name: str, namespace: str, node: str, networks: Any) -> dict[str, Any]:
@@ -57,6 +69,7 @@ def created(kubectl: Kubectl, what: str, value: str = "True", namespace: str = "
 def test_networks_of_namespaces_and_of_teams(labs: LabHouse) -> None:
     kubectl = up(labs)
     kubectl("apply", "-f", str(EXAMPLES))
+    kubectl.apply(PRIMARY)
     created(kubectl, "udn/db-net")
     created(kubectl, "udn/routed")
     primary = created(kubectl, "udn/blue-network", "False", "blue")
