@@ -93,15 +93,11 @@ class AddressPair:
 
 @dataclass(frozen=True, slots=True)
 class NicOptions:
-    """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind.
-
-    `hostname` is what DHCP tells the guest.
-    """
+    """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind."""
 
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     port_security: PortSecurity | None = None
     address_pairs: tuple[AddressPair, ...] = ()
-    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +356,10 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One attachment of one pod, as a zone sees it; `node` is where the pod runs."""
+    """One attachment of one pod, as a zone sees it; `node` is where the pod runs.
+
+    `hostname` is what DHCP tells the guest; "": nothing.
+    """
 
     pod: PodRef
     key: str
@@ -368,3 +367,4 @@ class Port:
     network: str
     node: str
     allocation: Allocation
+    hostname: str = ""

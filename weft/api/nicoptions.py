@@ -105,17 +105,11 @@ def over(one: model.NicOptions, other: model.NicOptions) -> model.NicOptions:
         bandwidth=one.bandwidth.over(other.bandwidth),
         port_security=one.port_security or other.port_security,
         address_pairs=one.address_pairs or other.address_pairs,
-        hostname=one.hostname or other.hostname,
     )
 
 
-def read_allocated(reader: Fields) -> model.NicOptions:
-    """What stands in an allocation."""
-    return replace(read(reader), hostname=reader.text("hostname"))
-
-
 def render(nic: model.NicOptions) -> dict[str, object]:
-    """The fields that `read_allocated` reads; empty values for what is not said."""
+    """The fields that `read` reads; empty values for what is not said."""
     pairs = [
         {"ip": str(each.subnet), **({"mac": each.mac} if each.mac else {})}
         for each in nic.address_pairs
@@ -124,5 +118,4 @@ def render(nic: model.NicOptions) -> dict[str, object]:
         "bandwidth": bandwidth.render(nic.bandwidth),
         PORT_SECURITY: str(nic.port_security or ""),
         PAIRS: pairs,
-        "hostname": nic.hostname,
     }

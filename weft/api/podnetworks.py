@@ -85,7 +85,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         gateways=tuple(reader.each(reader.strings("gateway_ips"), ip_address)),
         routes=tuple(_routes(reader)),
         role=reader.text("role") or "secondary",
-        nic=nicoptions.read_allocated(reader),
+        nic=nicoptions.read(reader),
     )
 
 

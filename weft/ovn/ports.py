@@ -124,8 +124,8 @@ def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
         "requested-chassis": chassis,
         "iface-id-ver": port.pod.uid,
     }
-    if port.allocation.nic.hostname:
-        options["hostname"] = port.allocation.nic.hostname
+    if port.hostname:
+        options["hostname"] = port.hostname
     if port.allocation.tunnel_id:
         options["requested-tnl-key"] = str(port.allocation.tunnel_id)
     return options

@@ -59,3 +59,17 @@ def test_a_port_sends_from_what_was_asked_for_and_is_permitted_now(
     assert ports.port_security(network, held) == security
     unknown = {"unknown"} if is_open else set()
     assert ports.addresses(network, held) == {f"{OWN} 10.1.0.5"} | unknown
+
+
+@pytest.mark.parametrize("hostname", ["", "vm1"])
+def test_dhcp_has_the_name_of_a_virtual_machine(hostname: str) -> None:
+    port = model.Port(
+        model.PodRef(model.ObjectKey("default", "one"), "u1"),
+        "default/blue",
+        model.ObjectKey("default", "blue"),
+        "blue",
+        "node1",
+        allocation(),
+        hostname,
+    )
+    assert ports.local_options(port, "c1").get("hostname", "") == hostname

@@ -118,4 +118,4 @@ class PodAnnotations:
 def with_options(pod: Pod, key: str, allocation: model.Allocation) -> model.Allocation:
     """Returns an allocation with what the pod asks for on the NIC: the network permits it."""
     asked = next((each.nic for each in pod.request.attachments if each.key == key), allocation.nic)
-    return replace(allocation, nic=replace(asked, hostname=pod.machine))
+    return replace(allocation, nic=asked)
