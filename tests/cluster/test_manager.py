@@ -34,13 +34,19 @@ class Arrivals:
 
     made: dict[str, float] = field(default_factory=dict)
     served: dict[str, float] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     addresses: dict[str, str] = field(default_factory=dict)
     ended: float = 0.0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def waited(self) -> list[float]:
-        return sorted(self.served[name] - at for name, at in self.made.items())
+        return sorted(at - self.made[name] for name, at in self.served.items())
+
+    @property
+    def awaited(self) -> set[str]:
+        """Pods that are there and have no networks yet: a slow machine outlasts NOWHERE's 40 s."""
+        return self.made.keys() - self.served.keys() - self.deleted
 
     @property
     def is_resumed(self) -> bool:
@@ -100,7 +106,7 @@ async def arrive(room: Room, network: str, end: Callable[[], None]) -> Arrivals:
         assert ending is not None
         await ending
         async with asyncio.timeout(PATIENCE):
-            while seen.made.keys() - seen.served.keys():
+            while seen.awaited:
                 seen.news.clear()
                 await seen.news.wait()
         watching.cancel()
@@ -110,9 +116,12 @@ async def arrive(room: Room, network: str, end: Callable[[], None]) -> Arrivals:
 
 async def _watch(client: Client, namespace: str, version: str, seen: Arrivals) -> None:
     """Notes which pods have their networks, until cancelled."""
-    async for _, pod in client.watch(resources.PODS, version, namespace):
+    async for change, pod in client.watch(resources.PODS, version, namespace):
         told = pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS)
         name = pod["metadata"]["name"]
+        if change == "DELETED":
+            seen.deleted.add(name)
+            seen.news.set()
         if told and name not in seen.served:
             seen.served[name] = time.monotonic()
             [own] = json.loads(told).values()
