@@ -5,6 +5,7 @@ The topology modules decide which switches exist, and which pods have ports on t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -13,6 +14,8 @@ from weft import model, names, rows
 # OVN's port security allows only a port's EUI-64 link-local address. Hosts that follow RFC 7217
 # choose another; without this they could not solicit a router or request a lease (ADR 0004).
 LINK_LOCAL = "fe80::/64"
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # RFC 1123
 
 SWITCH = "Logical_Switch"
 PORT = "Logical_Switch_Port"
@@ -118,14 +121,23 @@ def _own(allocation: model.Allocation) -> list[str]:
     return allowed
 
 
+def _hostname(name: str) -> str:
+    """The first label of a machine's name, as KubeVirt calls its guest; "" if it is no label.
+
+    northd puts the option into an action as it stands, so nothing but a label may be in it.
+    """
+    label = name.partition(".")[0][:63]
+    return label if _LABEL.fullmatch(label) else ""
+
+
 def local_options(port: model.Port, chassis: str) -> dict[str, rows.Atom]:
     """Options that bind the port to this chassis and to this incarnation of the pod."""
     options: dict[str, rows.Atom] = {
         "requested-chassis": chassis,
         "iface-id-ver": port.pod.uid,
     }
-    if port.hostname:
-        options["hostname"] = port.hostname
+    if name := _hostname(port.hostname):
+        options["hostname"] = f'"{name}"'
     if port.allocation.tunnel_id:
         options["requested-tnl-key"] = str(port.allocation.tunnel_id)
     return options

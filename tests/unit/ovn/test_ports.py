@@ -61,8 +61,18 @@ def test_a_port_sends_from_what_was_asked_for_and_is_permitted_now(
     assert ports.addresses(network, held) == {f"{OWN} 10.1.0.5"} | unknown
 
 
-@pytest.mark.parametrize("hostname", ["", "vm1"])
-def test_dhcp_has_the_name_of_a_virtual_machine(hostname: str) -> None:
+@pytest.mark.parametrize(
+    ("machine", "hostname"),
+    [
+        ("", None),
+        ("vm1", '"vm1"'),
+        ("vm1.shop", '"vm1"'),
+        ("v" * 70, f'"{"v" * 63}"'),
+        ('"x"); next; //', None),
+        ("vm1\n", None),
+    ],
+)
+def test_dhcp_has_the_name_of_a_virtual_machine(machine: str, hostname: str | None) -> None:
     port = model.Port(
         model.PodRef(model.ObjectKey("default", "one"), "u1"),
         "default/blue",
@@ -70,6 +80,6 @@ def test_dhcp_has_the_name_of_a_virtual_machine(hostname: str) -> None:
         "blue",
         "node1",
         allocation(),
-        hostname,
+        machine,
     )
-    assert ports.local_options(port, "c1").get("hostname", "") == hostname
+    assert ports.local_options(port, "c1").get("hostname") == hostname
