@@ -58,23 +58,28 @@ def records_of(network: model.Network, members: Iterable[NamedMember]) -> rows.R
 def records(network: str, members: Iterable[NamedMember]) -> Mapping[str, rows.Atom]:
     """Names and what they stand for, in lower case, as OVN compares them.
 
-    A member is NAME.NAMESPACE.NETWORK, which nobody else can be; NAME.NETWORK and NAME, if it is
-    the first by rank of those that are called so. Its addresses lead back to NAME.NETWORK. A bare
-    name has no dot, or a pod could be called as a host outside.
+    A member is NAME.NAMESPACE.NETWORK, which no other namespace's can be; NAME.NETWORK and NAME, if
+    it is the first by rank of those that are called so. Its addresses lead back to the first of
+    these names that is its own. A NAME with a dot has only the whole name: it could be that of a
+    member of another namespace, or of a host outside.
     """
     ranked = sorted(members, key=lambda each: each.rank)
     found: dict[str, rows.Atom] = {}
-    for is_qualified in (True, False):
-        for each in ranked:
-            name = f"{each.name}.{each.namespace}" if is_qualified else each.name
-            found.setdefault(f"{name}.{network}".lower(), _text(each))
     for each in ranked:
-        if "." not in each.name:
-            found.setdefault(each.name.lower(), _text(each))
+        found.setdefault(_qualified(each, network), _text(each))
+    plain = [each for each in ranked if "." not in each.name]
+    for each in plain:
+        found.setdefault(f"{each.name}.{network}".lower(), _text(each))
+        found.setdefault(each.name.lower(), _text(each))
     for each in ranked:
+        name = _qualified(each, network) if "." in each.name else f"{each.name}.{network}".lower()
         for address in each.addresses:
-            found.setdefault(address.reverse_pointer, f"{each.name}.{network}".lower())
+            found.setdefault(address.reverse_pointer, name)
     return found
+
+
+def _qualified(member: NamedMember, network: str) -> str:
+    return f"{member.name}.{member.namespace}.{network}".lower()
 
 
 def _text(member: NamedMember) -> str:

@@ -47,6 +47,15 @@ def test_a_pods_name_takes_no_other_name() -> None:
     found = dns.records("blue", members)
     assert found["web.default.blue"] == "10.9.0.1"
     assert "www.example.org" not in found
+    assert found["web.default.evil.blue"] == "10.9.0.66"
+
+
+def test_a_name_of_another_namespace_is_nobodys_while_its_member_is_not_there() -> None:
+    found = dns.records("blue", [member("web.prod", "10.9.0.66", namespace="evil")])
+    assert found == {
+        "web.prod.evil.blue": "10.9.0.66",
+        "66.0.9.10.in-addr.arpa": "web.prod.evil.blue",
+    }
 
 
 @given(st.permutations([member(name, f"10.9.0.{n}", rank=n) for n, name in enumerate("abcab", 1)]))

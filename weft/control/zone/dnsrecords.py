@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from weft import model, names, rows
+from weft import model, rows
 from weft.control.zone.objects import AllocatedPod
 from weft.model import ObjectKey
 from weft.ovn import dns
@@ -79,7 +79,7 @@ class DnsRecords:
                 continue
             pod = held.pod
             yield dns.NamedMember(
-                name=pod.labels.get(names.VM_NAME) or pod.ref.name,
+                name=pod.machine or pod.ref.name,
                 namespace=pod.ref.namespace,
                 addresses=tuple(each.ip for each in port.allocation.addresses),
                 rank=(pod.ref.namespace != home, pod.created, pod.ref.key, port.key),
