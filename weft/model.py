@@ -91,6 +91,10 @@ class AddressPair:
     mac: str = ""
 
 
+# Of VRRP and CARP, for IPv4 and IPv6 (RFC 9568, 7.3).
+VIRTUAL_ROUTER_MACS = ("00:00:5e:00:01:", "00:00:5e:00:02:")
+
+
 @dataclass(frozen=True, slots=True)
 class NicOptions:
     """What a NIC asks for beside its addresses and MAC; a network has defaults of the same kind."""
@@ -174,12 +178,19 @@ class NetworkSpec:
 
     def allows_pair(self, pair: AddressPair) -> bool:
         """Whether a NIC may ask for this pair."""
-        return any(
+        return self.allows_mac(pair.mac) and any(
             pair.subnet.version == each.version
             and each.network_address <= pair.subnet.network_address  # type: ignore[operator]
             and pair.subnet.broadcast_address <= each.broadcast_address  # type: ignore[operator]
             for each in self.permits.address_pairs
         )
+
+    def allows_mac(self, mac: str) -> bool:
+        """Whether a pair may have this MAC: "", a virtual router's, or any if no port is checked.
+
+        Whoever sends from the MAC of another host gets what is sent to that host.
+        """
+        return not mac or mac.startswith(VIRTUAL_ROUTER_MACS) or self.allows(PortSecurity.OFF)
 
 
 @dataclass(frozen=True, slots=True)

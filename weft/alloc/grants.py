@@ -32,6 +32,18 @@ def check(
         )
     for index, pair in enumerate(nic.address_pairs):
         field = f"allowedAddressPairs[{index}]"
+        if pair.mac == names.SERVER_MAC:
+            rule = "is where the DHCP and router advertisements of every network come from"
+            raise errors.InvalidInput(where, f"{field}.mac", pair.mac, rule, hint="choose another")
+        if not spec.allows_mac(pair.mac):
+            raise errors.InvalidInput(
+                where,
+                f"{field}.mac",
+                pair.mac,
+                f"is no MAC of a virtual router ({', '.join(model.VIRTUAL_ROUTER_MACS)}...)",
+                hint="its owner can permit any by the NAD's "
+                f'"permits": {{"portSecurity": "{model.PortSecurity.OFF}"}}',
+            )
         if not spec.allows_pair(pair):
             permitted = ", ".join(map(str, spec.permits.address_pairs)) or "none"
             shown = str(pair.subnet)
@@ -43,9 +55,6 @@ def check(
                 hint="its owner can permit it in the NAD: "
                 f'"permits": {{"allowedAddressPairs": ["{shown}"]}}',
             )
-        if pair.mac == names.SERVER_MAC:
-            rule = "is where the DHCP and router advertisements of every network come from"
-            raise errors.InvalidInput(where, f"{field}.mac", pair.mac, rule, hint="choose another")
         if pair.mac and (held := holder(pair.mac)) not in ("", label):
             raise errors.Conflict(
                 f"{field}.mac {errors.as_written(pair.mac)}: is held by {held}",

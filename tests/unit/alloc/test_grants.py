@@ -47,3 +47,12 @@ def test_a_mac_of_another_or_of_weft_is_refused() -> None:
         check(None, ("10.1.0.100", VIRTUAL), held="Pod shop/db")
     with pytest.raises(errors.InvalidInput, match="DHCP and router advertisements"):
         check(None, ("10.1.0.100", names.SERVER_MAC))
+
+
+def test_a_pair_has_a_virtual_routers_mac_where_ports_are_checked() -> None:
+    other = "02:00:00:00:00:01"
+    with pytest.raises(errors.InvalidInput, match="is no MAC of a virtual router") as caught:
+        check(None, ("10.1.0.100", other), permits=PERMITS)
+    assert caught.value.field == "allowedAddressPairs[0].mac"
+    free = model.Permits(model.PortSecurity.OFF, PERMITS.address_pairs)
+    check(None, ("10.1.0.100", other), permits=free)
