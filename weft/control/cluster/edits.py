@@ -35,9 +35,11 @@ def held_back(accepted: model.NetworkSpec, declared: model.NetworkSpec) -> tuple
     no pod loses its DHCP server or its claim.
     """
     differing = reading.differences(accepted, declared)
+    # Some pod may have the address of weft's own DNS server already.
+    is_served_anew = bool(set(declared.dns_servers) - set(accepted.dns_servers))
     taken = {
-        # Some pod may have the server's address already.
-        "dnsRecords": declared.dns_records and not accepted.dns_records,
+        "dnsRecords": is_served_anew or (declared.dns_records and not accepted.dns_records),
+        "dhcp.dns": is_served_anew,
         "dhcp.enabled": accepted.dhcp.enabled and not declared.dhcp.enabled,
         "allowPersistentIPs": accepted.allow_persistent_ips and not declared.allow_persistent_ips,
     }

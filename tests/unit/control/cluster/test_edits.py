@@ -63,3 +63,12 @@ def test_what_waits_is_reported_with_both_values_some_pods_and_the_remedy() -> N
         + ", ".join(pods[:10])
         + " and 2 more (delete and recreate all these pods at the same time, or undo the edit)"
     )
+
+
+def test_an_address_that_a_pod_may_have_becomes_no_dns_server() -> None:
+    server = ip_address("10.1.0.254")
+    outside = model.Dhcp(dns=(ip_address("10.1.0.53"),))
+    accepted = replace(ACCEPTED, dns_records=True, dhcp=outside)
+    declared = replace(ACCEPTED, dns_records=True, dns_servers=(server,))
+    assert edits.held_back(accepted, declared) == ("dhcp.dns",)
+    assert edits.held_back(declared, accepted) == ()
