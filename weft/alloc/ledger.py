@@ -47,8 +47,13 @@ class Ledger:
         # The routers and DNS servers that DHCP announces are never allocated in turn; the pod that
         # runs one may request its address.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
-        reserved = (*spec.reserved_subnets, *servers, *spec.permits.address_pairs)
         subnets = spec.subnets if node_subnets is None else node_subnets.subnets
+        pairs = [  # those that hold a whole subnet are for routers, and keep no address back
+            pair
+            for pair in spec.permits.address_pairs
+            if not any(_holds(pair, each) for each in subnets)
+        ]
+        reserved = (*spec.reserved_subnets, *servers, *pairs)
         self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}
         own = (*self._platform, names.SERVER_ADDRESS)
@@ -358,6 +363,15 @@ class Ledger:
                     f"differs from the pod's earlier allocation: {was or 'none'}",
                     hint="restore the annotation, or delete and recreate the pod",
                 )
+
+
+def _holds(outer: model.Subnet, inner: model.Subnet) -> bool:
+    """Whether a range has all addresses of another."""
+    return (
+        outer.version == inner.version
+        and int(outer.network_address) <= int(inner.network_address)
+        and int(inner.broadcast_address) <= int(outer.broadcast_address)
+    )
 
 
 def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:

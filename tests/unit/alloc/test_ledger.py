@@ -448,3 +448,10 @@ def test_when_all_have_gone_all_is_free(
         book.release(owner)
     assert book.usage() == ledger.Ledger(declared).usage()
     assert len(book) == 0
+
+
+def test_pairs_keep_back_their_range_unless_it_is_the_whole_subnet() -> None:
+    for pairs, total in (("10.1.0.8/29", 246), ("10.0.0.0/8", 254)):
+        permits = model.Permits(address_pairs=(ip_network(pairs),))
+        usage = ledger.Ledger(network("10.1.0.0/24", permits=permits)).usage()
+        assert sum(each.total for each in usage) == total
