@@ -1,4 +1,4 @@
-"""Lists the annotations and finalizers that weft leaves on objects, and plans their removal.
+"""Lists the annotations, labels and finalizers that weft leaves on objects; plans their removal.
 
 ovn-kubernetes writes some of these keys too. They are weft's only on an object that also has an
 annotation which only weft writes. Pure.
@@ -22,11 +22,15 @@ _FINALIZERS = (names.NETWORK_IN_USE, names.UDN_PROTECTION)
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """`proof`: the annotation that only weft writes; `keys`: the others that it writes with it."""
+    """`proof`: the annotation that only weft writes; `keys`: the others that it writes with it.
+
+    `labels`: how the keys of its labels begin; "" if it writes none.
+    """
 
     resource: Resource
     proof: str = ""
     keys: tuple[str, ...] = ()
+    labels: str = ""
 
 
 ALL = (
@@ -37,7 +41,9 @@ ALL = (
         (
             *(names.NODE_CHASSIS_ID, names.NODE_ENCAP_IPS, names.NODE_ID),
             *(names.NODE_SUBNETS, names.NODE_TRANSIT, names.NODE_GATEWAY),
+            names.NODE_BRIDGE_MAPPINGS,
         ),
+        names.PHYSICAL_NETWORK_LABEL,
     ),
     Traces(
         resources.NADS,
@@ -59,6 +65,9 @@ def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
     if traces.proof in annotations:
         known = {traces.proof, *traces.keys} & set(annotations)
         patch["annotations"] = dict.fromkeys(sorted(known))
+    labels = meta.get("labels") or {}
+    if traces.labels and (own := [each for each in labels if each.startswith(traces.labels)]):
+        patch["labels"] = dict.fromkeys(sorted(own))
     others = [each for each in finalizers if each not in _FINALIZERS]
     if others != finalizers:
         patch["finalizers"] = others

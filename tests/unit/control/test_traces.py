@@ -57,3 +57,10 @@ def test_pods_that_would_lose_a_network_are_those_that_run() -> None:
         obj(namespace="without") | {"status": {"phase": "Running"}},
     ]
     assert list(traces.users(pods)) == [ObjectKey("n", "x")]
+
+
+def test_labels_of_physical_networks_go_and_others_stay() -> None:
+    own = f"{names.PHYSICAL_NETWORK_LABEL}rack"
+    found = obj(labels={own: "true", "kubernetes.io/hostname": "n"})
+    assert traces.cleaning(BY_KIND["Node"], found) == {"metadata": {"labels": {own: None}}}
+    assert traces.cleaning(BY_KIND["Pod"], found) is None
