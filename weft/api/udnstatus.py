@@ -63,6 +63,13 @@ def allocated(problems: Iterable[str]) -> Condition:
     return Condition(ALLOCATED, TRUE, UdnReason.ALLOCATION_SUCCEEDED, message)
 
 
+def is_created(status: object) -> bool:
+    """Whether a status says that the network was created."""
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    found = [each for each in listed or () if isinstance(each, Mapping)]
+    return any((each.get("type"), each.get("status")) == (CREATED, TRUE) for each in found)
+
+
 def render(
     conditions: Iterable[Condition], before: object, generation: int, now: str
 ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weft import errors, names
-from weft.api import userdefined
+from weft.api import udnstatus, userdefined
 from weft.api.fields import Fields
 from weft.control import index
 from weft.control.cluster import nads
@@ -61,6 +61,11 @@ class Udn(ObservedObject):
     def is_protected(self) -> bool:
         """Whether it has the finalizer: without it, its NADs could outlive it."""
         return names.UDN_PROTECTION in self.finalizers
+
+    @property
+    def is_created(self) -> bool:
+        """Whether its status says that its NADs are there."""
+        return udnstatus.is_created(self.status)
 
     def chooses(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether a namespace gets a NAD of it."""

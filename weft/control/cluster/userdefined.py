@@ -197,7 +197,7 @@ class UserDefinedNetworks:
             yield udnstatus.failed(problems, is_cluster_wide=udn.is_cluster_wide)
         elif leaving or udn.is_deleting:
             yield udnstatus.deleted(leaving or map(str, keys))
-        elif there or not nads:
+        elif len(there) == len(nads) or (there and udn.is_created):
             namespaces = [key.namespace for key in there]
             yield udnstatus.created(namespaces if udn.is_cluster_wide else None)
         if self._owns(udn) or self._networks.lacking(udn.network):
