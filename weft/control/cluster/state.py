@@ -378,9 +378,9 @@ class Cluster:
             self._nodes.end_network(name)
             self._statuses.end_network(name)
             self._udns.use_network(name)
-        for nad in affected.nads:
-            if (network := self._networks.find(nad)) is not None:
-                self._claims.use_network(network.name)
+        found = filter(None, map(self._networks.find, affected.nads))
+        for name in dict.fromkeys(network.name for network in found):
+            self._claims.use_network(name)
         for nad in affected.nads:
             self._pods.use_nad(nad)
             self._statuses.use_nad(nad)
