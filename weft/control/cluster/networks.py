@@ -199,12 +199,15 @@ class Networks:
             self._networks.pop(name, None)
             self._allocations.drop(name)
             self._ids.release(name)
+            self._no_id.pop(name, None)
             self._vlans.set(name, None)
             self._register.forget(name)
             self.affected.ended.append(name)
             for nad in self._register:
                 if nad.annotated_name == name:
                     self.due[nad.key] = 0.0  # removes its annotations
+            if (waiting := next(iter(self._no_id), None)) is not None:
+                self._apply({waiting: self._register.settlement(waiting)})
 
     def _labels(self, namespace: str) -> Mapping[str, str] | None:
         known = self._namespaces.get(namespace)
@@ -291,6 +294,7 @@ class Networks:
     def _remember(self, spec: model.NetworkSpec, owner: ObjectKey | None = None) -> None:
         try:
             number = self._ids.allocate(spec.name)
+            self._no_id.pop(spec.name, None)
             self._networks[spec.name] = model.Network(spec, number, owner)
             self._vlans.set(spec.name, spec)
         except errors.Exhausted as error:
