@@ -85,6 +85,7 @@ VANDALISM = (
      "actions=drop;"),
     ("set", "Port_Binding", TWO, 'mac="0a:58:00:00:00:66"'),
     ("set", "Port_Binding", TWO, "tunnel_key=30000"),
+    ("set", "Port_Binding", TWO, "tag=77"),
     ("destroy", "Port_Binding", TWO),
     ("clear", "Multicast_Group", "name=_MC_flood", "ports"),
     ("--all", "destroy", "Multicast_Group"),

@@ -206,6 +206,7 @@ DERIVED = (
             "datapath",
             "tunnel_key",
             "type",
+            "tag",
             "mac",
             "options",
             "port_security",
