@@ -160,9 +160,14 @@ def differences(one: model.NetworkSpec, other: model.NetworkSpec) -> tuple[str, 
     found += [
         key
         for attribute, key in _NIC_KEYS.items()
-        if getattr(one.nic, attribute) != getattr(other.nic, attribute)
+        if _nic_value(one, attribute) != _nic_value(other, attribute)
     ]
     return tuple(dict.fromkeys(found))
+
+
+def _nic_value(spec: model.NetworkSpec, attribute: str) -> object:
+    """What NICs have that ask for nothing: a port security that is not named is the default's."""
+    return spec.default_security if attribute == "port_security" else getattr(spec.nic, attribute)
 
 
 def value_of(spec: model.NetworkSpec, key: str) -> str:
@@ -170,8 +175,10 @@ def value_of(spec: model.NetworkSpec, key: str) -> str:
     attributes = {other: attribute for attribute, other in reversed(_KEYS.items())}
     attributes |= {other: attribute for attribute, other in _DHCP_KEYS.items()}
     attributes |= {other: attribute for attribute, other in _NIC_KEYS.items()}
-    owner: object = spec.dhcp if key in _DHCP_KEYS.values() else spec
-    value = getattr(spec.nic if key in _NIC_KEYS.values() else owner, attributes[key])
+    if key in _NIC_KEYS.values():
+        value = _nic_value(spec, attributes[key])
+    else:
+        value = getattr(spec.dhcp if key in _DHCP_KEYS.values() else spec, attributes[key])
     if isinstance(value, model.Bandwidth):
         value = bandwidth.render(value) or None
     if isinstance(value, tuple):

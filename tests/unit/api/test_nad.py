@@ -87,6 +87,11 @@ def test_difference_names_the_key(changes: dict[str, object], key: str) -> None:
     assert nad.difference(parsed(**subnets), parsed(**{**subnets, **changes})) == key
 
 
+def test_a_default_by_name_is_no_difference() -> None:
+    assert nad.difference(parsed(), parsed(portSecurity="strict")) is None
+    assert nad.difference(parsed(), parsed(portSecurity="mac")) == "portSecurity"
+
+
 def test_order_is_no_difference() -> None:
     assert (
         nad.difference(
