@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import NamedTuple
 
 from weft import errors, model, names, ranges
-from weft.alloc import gateways, ids, macs, pool
+from weft.alloc import gateways, ids, macs, nodesubnets, pool
 from weft.alloc.nodesubnets import NodeSubnets
 
 
@@ -114,6 +115,31 @@ class Ledger:
         self._refuse_held(where, "tunnel_id", allocation.tunnel_id, taken_by)
         self._hold(owner, label, allocation)
 
+    def keep(
+        self, owner: AllocationOwner, addresses: tuple[model.Interface, ...], mac: str, label: str
+    ) -> None:
+        """Records addresses that `owner` had before, with `mac`, or another one if it is not free.
+
+        Raises Conflict for an address that another owner holds; never for a MAC.
+        """
+        where = f"{label} on network {self.network.name}"
+        for address in addresses:
+            self._refuse_held(where, "address", address.ip, self._by_address.get(address.ip))
+        if not mac or self._is_taken(mac):
+            mac = self._free_mac(addresses, str(owner))
+        self._hold(owner, label, model.Allocation(mac, addresses))
+
+    def yield_mac(self, mac: str, owner: AllocationOwner) -> None:
+        """Gives another MAC to a claim that only keeps addresses, if it has what `owner` had."""
+        holder = self._by_mac.get(mac)
+        if holder is None or holder == owner or holder.claim is None:
+            return
+        kept, label = self._allocations[holder], self._labels.get(holder, "")
+        if not kept.tunnel_id:  # or its pods use it
+            other = replace(kept, mac=self._free_mac(kept.addresses, str(holder)))
+            self.release(holder)
+            self._hold(holder, label, other)
+
     def allocate(
         self, owner: AllocationOwner, attachment: model.Attachment, *, label: str = ""
     ) -> model.Allocation:
@@ -136,7 +162,7 @@ class Ledger:
                 where=where,
                 hint="remove pods from the network, or use a second one",
             )
-        routers, routes = self._gateways_and_routes()
+        routers, routes = nodesubnets.gateways_and_routes(self.network.spec, self.node_subnets)
         role = self.network.spec.role
         allocation = model.Allocation(mac, addresses, key, routers, routes, role)
         self._hold(owner, label, allocation, in_turn=True)
@@ -215,22 +241,6 @@ class Ledger:
                 else f"run pods on other nodes than {self.node_subnets.node}, or remove some there"
             ),
         )
-
-    def _gateways_and_routes(
-        self,
-    ) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
-        """Returns gateways (on the default network only), and routes to the network's subnets
-        through the node's router."""
-        if self.node_subnets is None:
-            return (), ()
-        routers = {subnet.version: ranges.router(subnet).ip for subnet in self.node_subnets.subnets}
-        routes = tuple(
-            model.Route(subnet, routers[subnet.version])
-            for subnet in self.network.spec.subnets
-            if subnet.version in routers
-        )
-        is_primary = self.network.spec.role == "primary"
-        return tuple(routers.values()) if is_primary else (), routes
 
     def _without_subnets(
         self,
@@ -315,9 +325,14 @@ class Ledger:
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
             return attachment.mac
-        candidates = macs.candidates(addresses, attachment.identity or str(owner))
-        taken = (self._by_mac, self._routers, (names.SERVER_MAC,))
-        return next(mac for mac in candidates if not any(mac in each for each in taken))
+        return self._free_mac(addresses, attachment.identity or str(owner))
+
+    def _free_mac(self, addresses: tuple[model.Interface, ...], identity: str) -> str:
+        candidates = macs.candidates(addresses, identity)
+        return next(mac for mac in candidates if not self._is_taken(mac))
+
+    def _is_taken(self, mac: str) -> bool:
+        return any(mac in each for each in (self._by_mac, self._routers, (names.SERVER_MAC,)))
 
     def _shown(self, owner: AllocationOwner) -> str:
         return self._labels.get(owner) or str(owner)

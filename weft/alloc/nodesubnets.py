@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from weft import errors, model, names
+from weft import errors, model, names, ranges
 from weft.alloc import ring, subnets
 from weft.alloc.pool import Usage
 
@@ -162,3 +162,19 @@ class SubnetPool:
 def _subnet(subnet: model.Subnet, length: int, number: int) -> model.Subnet:
     size = subnet.max_prefixlen - length
     return type(subnet)((int(subnet.network_address) + (number << size), length))
+
+
+def gateways_and_routes(
+    spec: model.NetworkSpec, node_subnets: NodeSubnets | None
+) -> tuple[tuple[model.Address, ...], tuple[model.Route, ...]]:
+    """Returns gateways (on the default network only), and routes to the network's subnets through
+    the node's router."""
+    if node_subnets is None:
+        return (), ()
+    routers = {subnet.version: ranges.router(subnet).ip for subnet in node_subnets.subnets}
+    routes = tuple(
+        model.Route(subnet, routers[subnet.version])
+        for subnet in spec.subnets
+        if subnet.version in routers
+    )
+    return tuple(routers.values()) if spec.role == "primary" else (), routes

@@ -5,6 +5,7 @@ The cluster manager decides who may use a claim and when its addresses are freed
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from weft import errors, model, names
@@ -13,6 +14,7 @@ from weft.api import fields, notation, objects, selection
 KIND = "IPAMClaim"
 ALLOCATED = "IPsAllocated"
 SUCCESS = "SuccessfulAllocation"
+FAILED = "InternalError"
 
 
 def parse(claim: object) -> model.IpamClaim:
@@ -66,7 +68,7 @@ def reason_of(error: errors.WeftError) -> str:
             return "MACAddressConflict"
         case errors.Conflict(field="ips" | "address" | "addresses"):
             return "IPAddressConflict"
-    return "InternalError"
+    return FAILED
 
 
 def condition(claim: object) -> tuple[str, str, str]:
@@ -80,20 +82,42 @@ def condition(claim: object) -> tuple[str, str, str]:
     return "", "", ""
 
 
+def generations(claim: object) -> tuple[int, int]:
+    """The generation of the claim, and that of which its condition speaks; 0 where unknown."""
+    raw = claim if isinstance(claim, Mapping) else {}
+    status, meta = raw.get("status"), raw.get("metadata")
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    own = [
+        each.get("observedGeneration")
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, Mapping) and each.get("type") == ALLOCATED
+    ]
+    found = (meta.get("generation") if isinstance(meta, Mapping) else 0, own[0] if own else 0)
+    return tuple(each if isinstance(each, int) else 0 for each in found)  # type: ignore[return-value]
+
+
+def kept_mac(message: str) -> str:
+    """The MAC that the message of a claim's condition says it keeps, "" if none."""
+    found = re.match(r"addresses are kept, with MAC ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b", message)
+    return found[1] if found else ""
+
+
 def render_status(
-    claim: model.IpamClaim, *, reason: str, message: str, now: str
+    claim: model.IpamClaim, *, reason: str, message: str, now: str, generation: int = 0
 ) -> dict[str, object]:
     """The status object; `reason` is SUCCESS, or why the claim has no usable addresses.
 
-    `now` is the time of the condition's transition, in RFC 3339.
+    `now` is the time of the condition's transition, in RFC 3339; `generation` that of the spec.
     """
-    condition = {
+    condition: dict[str, object] = {
         "type": ALLOCATED,
         "status": "True" if reason == SUCCESS else "False",
         "reason": reason,
         "message": message,
         "lastTransitionTime": now,
     }
+    if generation:
+        condition["observedGeneration"] = generation
     status: dict[str, object] = {"ips": [str(address) for address in claim.addresses]}
     if claim.owner_pod:
         status["ownerPod"] = {"name": claim.owner_pod}

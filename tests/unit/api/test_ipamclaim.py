@@ -52,3 +52,26 @@ def test_refused(parts: dict[str, object], field: str, rule: str) -> None:
         ipamclaim.parse(claim(**parts))
     assert caught.value.field == field
     assert rule in caught.value.rule
+
+
+def test_a_status_says_of_which_generation_it_speaks() -> None:
+    status = ipamclaim.render_status(CLAIM, reason="X", message="", now="", generation=3)
+    meta = {"namespace": "shop", "name": "vm1.blue", "generation": 4}
+    assert ipamclaim.generations(claim(metadata=meta, status=status)) == (4, 3)
+    assert ipamclaim.generations(claim()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("message", "mac"),
+    [
+        ("addresses are kept, with MAC 02:00:00:00:00:05", "02:00:00:00:00:05"),
+        (
+            "addresses are kept, with MAC 02:00:00:00:00:05; to have 10.1.0.9 instead",
+            "02:00:00:00:00:05",
+        ),
+        ("addresses are kept; to have 02:00:00:00:00:05 instead", ""),
+        ("", ""),
+    ],
+)
+def test_a_condition_says_which_mac_is_kept(message: str, mac: str) -> None:
+    assert ipamclaim.kept_mac(message) == mac

@@ -17,11 +17,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from weft import errors, model
-from weft.alloc import grants, ledger, macs, nodesubnets, pool
+from weft.alloc import grants, ledger, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import podnetworks
-from weft.control.cluster.claimuse import ClaimUse, claim_label, claim_mac, claim_owner, reserving
+from weft.control.cluster.claimuse import (
+    ClaimUse,
+    allocate_claimed,
+    check_mac,
+    claim_label,
+    claim_owner,
+    reserving,
+)
 from weft.model import ObjectKey
 
 
@@ -146,10 +153,14 @@ class Allocations:
         claim: model.IpamClaim | None = None,
         node_subnets: NodeSubnets | None = None,
     ) -> None:
-        """Records what was allocated before; raises Conflict or InvalidInput if that cannot be."""
+        """Records what was allocated before; raises Conflict or InvalidInput if that cannot be.
+
+        A claim that no pod uses yields its MAC to the pod.
+        """
         book, pod = self._ledger(network, node_subnets), label
         if claim is None:
             owner = AllocationOwner(key, uid)
+            book.yield_mac(allocation.mac, owner)
             book.reserve(owner, allocation, label=label)
         else:
             owner = self._enter(network, claim, uid, key)
@@ -157,6 +168,7 @@ class Allocations:
             if known is not None and not known.tunnel_id:
                 book.release(owner)  # only its addresses were known; now its MAC and key are, too
             label = claim_label(claim)
+            book.yield_mac(allocation.mac, owner)
             try:
                 book.reserve(owner, allocation, label=label)
             except errors.WeftError:
@@ -186,7 +198,8 @@ class Allocations:
             allocation = book.allocate(owner, attachment, label=label)
         else:
             owner, label = self._enter(network, claim, uid, attachment.key), claim_label(claim)
-            allocation = self._claimed(book, owner, attachment, claim)
+            in_use = bool(self._claims[owner].users)
+            allocation = allocate_claimed(book, attachment, claim, in_use=in_use)
         self._note(_segment(book), uid, attachment.key, owner, label)
         self._use(uid, attachment.key, pod)
         return allocation
@@ -230,17 +243,16 @@ class Allocations:
 
     # Claims
 
-    def keep(self, network: model.Network, claim: model.IpamClaim) -> None:
-        """Records a claim that exists: its addresses are not given to others.
+    def keep(self, network: model.Network, claim: model.IpamClaim, mac: str = "") -> None:
+        """Records a claim that exists: its addresses are not given to others, nor `mac`, if free.
 
-        Raises Conflict or InvalidInput if they cannot be reserved.
+        Raises Conflict if others hold them, or pods use the claim on another network.
         """
         owner = claim_owner(claim)
-        self._claims.setdefault(owner, ClaimUse(network.name)).is_there = True
+        self._use_of(network, claim).is_there = True
         book = self._ledger(network)
         if book.get(owner) is None and claim.addresses:
-            mac = claim_mac(claim) or next(iter(macs.candidates(claim.addresses, str(owner))))
-            book.reserve(owner, model.Allocation(mac, claim.addresses), label=claim_label(claim))
+            book.keep(owner, claim.addresses, mac, claim_label(claim))
             self._labels[owner] = claim_label(claim)
             self._changed_networks.add(network.name)
 
@@ -250,19 +262,24 @@ class Allocations:
         The port key is chosen with the first pod.
         """
         assert claim.reservation is not None
+        self._use_of(network, claim)
         book, owner = self._ledger(network), claim_owner(claim)
         requested = reserving(claim, claim.reservation)
         chosen = book.allocate(owner, requested, label=claim_label(claim))
         book.release(owner)
-        reservation = replace(claim.reservation, mac=chosen.mac)
-        self.keep(network, replace(claim, addresses=chosen.addresses, reservation=reservation))
+        check_mac(claim, network.spec, chosen.addresses)
+        self.keep(network, replace(claim, addresses=chosen.addresses), chosen.mac)
 
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
-        """Returns what the claim holds, if it holds anything."""
+        """Returns what the claim holds of its network, if it holds anything."""
         owner = claim_owner(claim)
-        there = self._claims.get(owner)
-        book = self._ledgers.get(model.Segment(there.network)) if there else None
-        return book.get(owner) if book else None
+        book = self._ledgers.get(model.Segment(claim.network))
+        return book.get(owner) if book and self.network_of(claim) == claim.network else None
+
+    def network_of(self, claim: model.IpamClaim) -> str:
+        """Returns the network on which a claim is used, "" for none."""
+        use = self._claims.get(claim_owner(claim))
+        return use.network if use else ""
 
     def unused_claims(self) -> Counter[str]:
         """Returns by network how many claims keep addresses that no pod uses."""
@@ -289,46 +306,16 @@ class Allocations:
         self._drop_owner(segment, owner)
         return [segment]
 
+    def _use_of(self, network: model.Network, claim: model.IpamClaim) -> ClaimUse:
+        use = self._claims.setdefault(claim_owner(claim), ClaimUse(network.name))
+        use.check_network(network.name, claim)
+        return use
+
     def _enter(
         self, network: model.Network, claim: model.IpamClaim, uid: str, key: str
     ) -> AllocationOwner:
-        owner = claim_owner(claim)
-        users = self._claims.setdefault(owner, ClaimUse(network.name)).users
-        if any(pod == uid and other != key for pod, other in users):
-            rule = "is used by another interface of the same pod already"
-            raise errors.InvalidInput(
-                claim_label(claim),
-                "name",
-                claim.key.name,
-                rule,
-                hint="make a claim for each interface",
-            )
-        return owner
-
-    def _claimed(
-        self,
-        book: ledger.Ledger,
-        owner: AllocationOwner,
-        attachment: model.Attachment,
-        claim: model.IpamClaim,
-    ) -> model.Allocation:
-        known, label = book.get(owner), claim_label(claim)
-        in_use = bool(self._claims[owner].users)
-        if known is not None and (
-            in_use or (known.tunnel_id and attachment.mac in ("", known.mac))
-        ):
-            return known
-        if known is not None:
-            book.release(owner)  # only its addresses were kept, or the VM has another MAC now
-        addresses = known.addresses if known is not None else claim.addresses
-        try:
-            mac = attachment.mac or claim_mac(claim)
-            requested = replace(attachment, addresses=addresses, mac=mac)
-            return book.allocate(owner, requested, label=label)
-        except errors.WeftError:
-            if known is not None:
-                book.reserve(owner, known, label=label)
-            raise
+        self._use_of(network, claim).check_interface(uid, key, claim)
+        return claim_owner(claim)
 
     def _is_over(self, owner: AllocationOwner, claim: ClaimUse) -> bool:
         if claim.is_there or claim.users:

@@ -21,6 +21,8 @@ from weft.model import ObjectKey
 log = logging.getLogger(__name__)
 
 
+MOVED = "spec.network is another one now: a pod gets new addresses there"
+
 # Seconds after which a reservation that failed is tried again without a cause.
 SAFETY_NET = 30.0
 
@@ -34,6 +36,10 @@ class IpamClaims:
         self._networks, self._allocations = networks, allocations
         self._failures: dict[ObjectKey, tuple[str, str]] = {}  # claim: reason, message
         self._waiting: dict[str, set[ObjectKey]] = {}  # by network: claims without what they ask
+        # Claims of which pods still use addresses of an earlier network, and that network.
+        self._elsewhere: dict[ObjectKey, str] = {}
+        # What a status still says of an earlier network.
+        self._outdated: dict[ObjectKey, tuple[model.Interface, ...]] = {}
         self.due: dict[ObjectKey, float] = {}
 
     def __contains__(self, key: ObjectKey) -> bool:
@@ -78,7 +84,7 @@ class IpamClaims:
         before = self._failures.pop(key, None)
         if error is not None:
             self._failures[key] = (ipamclaim.reason_of(error), str(error))
-        if before != self._failures.get(key) or not claim.addresses:
+        if before != self._failures.get(key) or (error is None and not claim.addresses):
             self.due[key] = 0.0
 
     # Objects in
@@ -86,24 +92,47 @@ class IpamClaims:
     def set(self, key: ObjectKey, new: IpamClaim | None) -> list[model.Segment]:
         """Sets a claim; None: it is gone. Returns the segments of which something became free."""
         old = self._claims.pop(key, None)
-        if old is not None and old.claim is not None:
-            discard(self._by_network, old.claim.network, key)
-            discard(self._waiting, old.claim.network, key)
+        before = old.claim if old is not None else None
+        if before is not None:
+            discard(self._by_network, before.network, key)
+            discard(self._waiting, before.network, key)
+        if key in self._elsewhere:
+            discard(self._waiting, self._elsewhere.pop(key), key)
+        outdated = self._outdated.pop(key, ())
         if new is None:
             self._failures.pop(key, None)
             return self._allocations.end_claim(key) if old is not None else []
-        self._claims[key] = new
         self.due[key] = 0.0
         if new.claim is None:
+            self._claims[key] = new
             log.warning("a claim cannot be read: %s", new.problem)
             return []
-        self._by_network.setdefault(new.claim.network, set()).add(key)
-        self._keep(new.claim)
-        return []
+        freed, claim, stored = list[model.Segment](), new.claim, new.claim.addresses
+        known_on = {self._allocations.network_of(claim), before.network if before else ""}
+        has_moved = not known_on <= {"", claim.network}
+        if has_moved:
+            freed = self._allocations.end_claim(key)
+            self._failures.pop(key, None)
+        held = self._allocations.claimed(claim)
+        is_held = held is not None and held.addresses == stored
+        is_known = before is not None and before.addresses == stored and not has_moved
+        is_outdated = has_moved or stored == outdated or (new.is_outdated and not is_known)
+        if stored and is_outdated and not is_held:
+            # Of another network, where nobody checked them.
+            self._outdated[key] = stored
+            self._failures[key] = (ipamclaim.FAILED, MOVED)
+            claim = replace(claim, addresses=())
+            new = replace(new, claim=claim)
+        self._claims[key] = new
+        self._by_network.setdefault(claim.network, set()).add(key)
+        self._keep(claim)
+        return freed
 
     def use_network(self, name: str) -> None:
         """Reserves the addresses of a new or changed network's claims."""
         for key in sorted(self._by_network.get(name, ())):
+            if key in self._failures:
+                self.due[key] = 0.0  # another configuration may allow what it asks for
             if (claim := self._claims[key].claim) is not None:
                 self._keep(claim)
         self.retry(name)
@@ -123,10 +152,23 @@ class IpamClaims:
             return
         if not self._networks.may_use(network, claim.key.namespace):
             return  # another namespace's network: a claim alone takes nothing of it
+        key, mac = claim.key, ""
+        if claim.reservation is not None:  # whose annotation may say otherwise by now
+            mac = ipamclaim.kept_mac(self._claims[key].condition[2])
         try:
-            self._allocations.keep(network, claim)
+            self._allocations.keep(network, claim, mac)
         except errors.WeftError as error:
+            used_on = self._allocations.network_of(claim)
+            if used_on != claim.network:
+                self._elsewhere[key] = used_on
+                self._waiting.setdefault(used_on, set()).add(key)
             self.note(claim, error)
+            return
+        if key in self._elsewhere:
+            discard(self._waiting, self._elsewhere.pop(key), key)
+            self._failures.pop(key, None)
+            if not claim.addresses:
+                self._failures[key] = (ipamclaim.FAILED, MOVED)
 
     # Decisions out
 
@@ -139,22 +181,30 @@ class IpamClaims:
         if known is None or known.claim is None:
             return NOTHING
         claim, before = known.claim, known.condition
+        if key in self._elsewhere and self._allocations.network_of(claim) != self._elsewhere[key]:
+            self._keep(claim)
         allocation, again = self._allocations.claimed(claim), 0.0
         asks = claim.reservation is not None or known.misread is not None
         if asks and not claim.addresses and allocation is None:
             again = self._reserve(known, claim, is_recovering=is_recovering)
             allocation = self._allocations.claimed(claim)
         addresses = claim.addresses or (allocation.addresses if allocation else ())
-        success = (ipamclaim.SUCCESS, _kept(claim, allocation))
+        mac = allocation.mac if allocation is not None else ipamclaim.kept_mac(before[2])
+        success = (ipamclaim.SUCCESS, _kept(claim, addresses, mac))
         reason, message = self._failures.get(key, success)
         is_known = before[1:] == (reason, message) or (reason, before[0]) == (
             ipamclaim.SUCCESS,
             "",
         )
+        if key in self._outdated or known.is_outdated:
+            is_known = False
         if (is_known and claim.addresses == addresses) or not (addresses or key in self._failures):
             return Outcome(again=again)
         given = replace(claim, addresses=addresses)
-        status = ipamclaim.render_status(given, reason=reason, message=message, now=now)
+        generation = known.generation
+        status = ipamclaim.render_status(
+            given, reason=reason, message=message, now=now, generation=generation
+        )
         return Outcome((Patch(known.subject, status=status),), again=again)
 
     def _reserve(self, known: IpamClaim, claim: model.IpamClaim, *, is_recovering: bool) -> float:
@@ -175,7 +225,8 @@ class IpamClaims:
             # The remedy of a conflict is worded for pods.
             message = str(error) if isinstance(error, errors.Conflict) else error.in_full()
             self._failures[key] = (ipamclaim.reason_of(error), message)
-            return SAFETY_NET if error.retry else 0.0
+            if error.retry:
+                return SAFETY_NET
         discard(self._waiting, claim.network, key)
         return 0.0
 
@@ -202,14 +253,15 @@ class IpamClaims:
         return network
 
 
-def _kept(claim: model.IpamClaim, allocation: model.Allocation | None) -> str:
+def _kept(claim: model.IpamClaim, held: tuple[model.Interface, ...], mac: str) -> str:
     """Returns the message of a claim that has addresses: what differs from its reservation, too."""
     if claim.reservation is None:
         return "addresses are kept"
-    mac = claim.reservation.mac or (allocation.mac if allocation is not None else "")
+    kept = f"addresses are kept, with MAC {mac}" if mac else "addresses are kept"
     requested = {getattr(each, "ip", each) for each in claim.reservation.addresses}
-    held = claim.addresses or (allocation.addresses if allocation is not None else ())
-    if others := requested.difference(each.ip for each in held):
-        listed = ", ".join(sorted(map(str, others)))
-        return f"addresses are kept; to have {listed} instead, delete the claim and reserve anew"
-    return f"addresses are kept, with MAC {mac}" if mac else "addresses are kept"
+    others = sorted(map(str, requested.difference(each.ip for each in held)))
+    if mac and claim.reservation.mac not in ("", mac):
+        others.append(claim.reservation.mac)
+    if others:
+        return f"{kept}; to have {', '.join(others)} instead, delete the claim and reserve anew"
+    return kept

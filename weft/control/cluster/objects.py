@@ -103,8 +103,9 @@ def namespace(obj: Object) -> Namespace:
 class IpamClaim(ObservedObject):
     """An IPAMClaim. `claim` is None if it is invalid; then `problem` says why.
 
-    `condition` is that of its status: status, reason and message. `misread`: what is wrong with
-    its reservation.
+    `condition` is that of its status: status, reason and message. `generation` is that of its
+    spec, `observed` that of which the status speaks; 0: unknown. `misread`: what is wrong with its
+    reservation.
     """
 
     claim: model.IpamClaim | None
@@ -112,6 +113,13 @@ class IpamClaim(ObservedObject):
     problem: errors.InvalidInput | None = None
     created: str = ""
     misread: errors.InvalidInput | None = None
+    generation: int = 0
+    observed: int = 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the status speaks of an earlier spec."""
+        return bool(self.generation and self.observed and self.generation != self.observed)
 
 
 def ipam_claim(obj: Object) -> IpamClaim:
@@ -122,12 +130,13 @@ def ipam_claim(obj: Object) -> IpamClaim:
         claim = ipamclaim.parse(obj)
     except errors.InvalidInput as error:
         return IpamClaim(*seen, None, problem=error, created=created)
-    condition = ipamclaim.condition(obj)
+    misread, generations = None, ipamclaim.generations(obj)
     try:
         claim = replace(claim, reservation=ipamclaim.reservation(obj))
     except errors.InvalidInput as error:
-        return IpamClaim(*seen, claim, condition, created=created, misread=error)
-    return IpamClaim(*seen, claim, condition, created=created)
+        misread = error
+    condition = ipamclaim.condition(obj)
+    return IpamClaim(*seen, claim, condition, None, created, misread, *generations)
 
 
 @dataclass(frozen=True, slots=True)

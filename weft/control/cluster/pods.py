@@ -179,8 +179,8 @@ class Pods:
             return  # another plugin's; or the NAD is gone or invalid: reserved when it is back
         try:
             claim = self._claims.lookup(attachment, network, pod.ref.namespace)
-        except errors.NotReady:
-            claim = None  # deleted under the pod, which keeps what it has
+        except (errors.NotReady, errors.InvalidInput):
+            claim = None  # deleted or changed under the pod, which keeps what it has
         if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
             return
         # What this manager decided was never written: another manager was faster.

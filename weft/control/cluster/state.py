@@ -192,7 +192,7 @@ class Cluster:
         was_there = key in self._claims
         freed = self._claims.set(key, new)
         self._statuses.set_claim(key, new)
-        if new is None or not was_there:
+        if new is None or not was_there or freed:
             self._pods.use_claim(key, freed)
         for segment in freed:
             self._networks.release(segment.network)
