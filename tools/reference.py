@@ -75,10 +75,16 @@ def _command(command: Any, name: str) -> Iterator[str]:
     yield from _paragraphs(command.help or command.short_help or "")
     below = getattr(command, "commands", None)
     if below:
+        if command.invoke_without_command:
+            yield from _usage_and_parameters(command, name)
         for each in below.values():
             if not each.hidden:
                 yield from _command(each, f"{name} {each.name}")
         return
+    yield from _usage_and_parameters(command, name)
+
+
+def _usage_and_parameters(command: Any, name: str) -> Iterator[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = " ".join([name, "[OPTIONS]" if options else "", *map(_usage, arguments)])
