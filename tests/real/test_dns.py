@@ -105,6 +105,7 @@ async def test_a_pod_does_not_wait_for_names_and_writes_them_once(cluster: Clust
     await cluster.define("default/blue", named())
     await member(cluster, "one", a, 11)
     await has_records(a, "blue", "one.blue")
+    await a.writer.settled()  # what it wrote is counted
     before = a.writer.figures.operations
     a.writer.reset()
     await a.writer.settled()

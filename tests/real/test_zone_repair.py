@@ -106,8 +106,10 @@ async def everything(zone: Bare) -> Json:
     names = sorted(table.name for table in tables.NB if table.name != "NB_Global")
     selects = [{"op": "select", "table": t, "where": []} for t in names]
     found = await zone.stranger.transact(tables.NORTHBOUND, selects)
-    for result in found:
+    for table, result in zip(names, found, strict=True):
         result["rows"] = [row for row in result["rows"] if row.get("name") != "theirs"]
+        if table == "DNS":  # has no names, and no row that refers to it
+            result["rows"] = [row for row in result["rows"] if row["external_ids"][1]]
     known = {
         row["_uuid"][1]: f"{table} {row.get('name') or row.get('external_ids')}"
         for table, result in zip(names, found, strict=True)
