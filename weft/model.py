@@ -33,6 +33,15 @@ class Topology(StrEnum):
     LOCALNET = "localnet"
 
 
+def within(inner: Subnet, outer: Subnet) -> bool:
+    """Whether `outer` contains every address of `inner`."""
+    return (
+        inner.version == outer.version
+        and int(outer.network_address) <= int(inner.network_address)
+        and int(inner.broadcast_address) <= int(outer.broadcast_address)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Dhcp:
     """The DHCP options of a network beyond address, lease and MTU.
@@ -178,12 +187,8 @@ class NetworkSpec:
 
     def allows_pair(self, pair: AddressPair) -> bool:
         """Whether a NIC may ask for this pair."""
-        return self.allows_mac(pair.mac) and any(
-            pair.subnet.version == each.version
-            and each.network_address <= pair.subnet.network_address  # type: ignore[operator]
-            and pair.subnet.broadcast_address <= each.broadcast_address  # type: ignore[operator]
-            for each in self.permits.address_pairs
-        )
+        permitted = any(within(pair.subnet, each) for each in self.permits.address_pairs)
+        return permitted and self.allows_mac(pair.mac)
 
     def allows_mac(self, mac: str) -> bool:
         """Whether a pair may have this MAC: "", a virtual router's, or any if no port is checked.

@@ -52,7 +52,7 @@ class Ledger:
         pairs = [  # those that hold a whole subnet are for routers, and keep no address back
             pair
             for pair in spec.permits.address_pairs
-            if not any(_holds(pair, each) for each in subnets)
+            if not any(model.within(each, pair) for each in subnets)
         ]
         reserved = (*spec.reserved_subnets, *servers, *pairs)
         self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
@@ -378,15 +378,6 @@ class Ledger:
                     f"differs from the pod's earlier allocation: {was or 'none'}",
                     hint="restore the annotation, or delete and recreate the pod",
                 )
-
-
-def _holds(outer: model.Subnet, inner: model.Subnet) -> bool:
-    """Whether a range has all addresses of another."""
-    return (
-        outer.version == inner.version
-        and int(outer.network_address) <= int(inner.network_address)
-        and int(inner.broadcast_address) <= int(outer.broadcast_address)
-    )
 
 
 def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:

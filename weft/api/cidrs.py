@@ -135,7 +135,7 @@ def subranges(
         part = _subnet(fields, name, text)
         if part is None:
             continue
-        if not any(notation.within(part, subnet) for subnet in subnets):
+        if not any(model.within(part, subnet) for subnet in subnets):
             if subnets:
                 rule = f"lies outside of subnets {', '.join(map(str, subnets))}"
             else:

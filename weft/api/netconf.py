@@ -214,7 +214,7 @@ def _part(
 
 def _refuse_full_exclusion(fields: Fields, spec: model.NetworkSpec) -> None:
     for subnet in spec.subnets:
-        if any(notation.within(subnet, excluded) for excluded in spec.exclude_subnets):
+        if any(model.within(subnet, excluded) for excluded in spec.exclude_subnets):
             rule = f"leaves no address of {subnet}"
             hint = "exclude less, or remove subnets if weft should assign no addresses"
             fields.refuse("excludeSubnets", fields.text("excludeSubnets"), rule, hint=hint)

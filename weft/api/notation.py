@@ -41,19 +41,10 @@ def overlap(one: model.Subnet, other: model.Subnet) -> bool:
     )
 
 
-def within(inner: model.Subnet, outer: model.Subnet) -> bool:
-    """Whether `outer` contains every address of `inner`."""
-    return (
-        inner.version == outer.version
-        and int(outer.network_address) <= int(inner.network_address)
-        and int(inner.broadcast_address) <= int(outer.broadcast_address)
-    )
-
-
 def _check_usable(subnet: model.Subnet) -> None:
     for unusable, what in _UNUSABLE:
         if overlap(subnet, unusable):
-            lies = "lies in" if within(subnet, unusable) else "contains"
+            lies = "lies in" if model.within(subnet, unusable) else "contains"
             raise ValueError(f"{lies} {unusable}, {what}: no interface can use them")
 
 

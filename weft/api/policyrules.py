@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_network
 
 from weft import errors, model
-from weft.api import notation, selectors
+from weft.api import selectors
 from weft.api.fields import Fields
 from weft.policy import blocks
 from weft.policy.netpolicy import (
@@ -151,7 +151,7 @@ def _block(fields: Fields) -> IPBlock | None:
         hole = _subnet(fields, place, part)
         if hole is None or subnet is None:
             continue
-        if not notation.within(hole, subnet):
+        if not model.within(hole, subnet):
             hint = "give except only ranges within cidr"
             fields.refuse(place, part, f"lies outside of cidr {subnet}", hint=hint)
         elif hole == subnet:
@@ -179,7 +179,7 @@ def _subnet(fields: Fields, name: str, text: str) -> model.Subnet | None:
         hint = "add the prefix length" if "/" not in text else ""
         fields.refuse(name, text, rule, hint=hint)
         return None
-    if isinstance(found, IPv6Network) and notation.within(found, _MAPPED):
+    if isinstance(found, IPv6Network) and model.within(found, _MAPPED):
         hint = "write it as an IPv4 range"
         fields.refuse(name, text, "holds IPv4 addresses in IPv6 form", hint=hint)
         return None
