@@ -113,6 +113,9 @@ class NicOptions:
     address_pairs: tuple[AddressPair, ...] = ()
 
 
+NO_OPTIONS = NicOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class Permits:
     """What NICs of a network may ask for: the laxest port security, and ranges of pairs."""
@@ -172,7 +175,7 @@ class NetworkSpec:
     dhcp: Dhcp = field(default_factory=Dhcp)
     routers: tuple[ObjectKey, ...] = ()
     access: Access = field(default_factory=Access)
-    nic: NicOptions = field(default_factory=NicOptions)
+    nic: NicOptions = NO_OPTIONS
     permits: Permits = field(default_factory=Permits)
 
     @property
@@ -281,7 +284,7 @@ class Attachment:
     default_route: tuple[Address, ...] = ()
     ipam_claim: str = ""
     identity: str = ""
-    nic: NicOptions = field(default_factory=NicOptions)
+    nic: NicOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,7 @@ class Allocation:
     gateways: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     role: str = "secondary"
-    nic: NicOptions = field(default_factory=NicOptions)
+    nic: NicOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 CNI_TYPE = "ovn-k8s-cni-overlay"
@@ -165,6 +166,7 @@ def prefix(key: str) -> str:
     return folded + "_"
 
 
+@lru_cache(maxsize=4096)
 def network_object(network: str) -> str:
     """The name of a network's Network object: the network's own, if Kubernetes takes it.
 

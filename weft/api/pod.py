@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import addressrequests, bandwidth, objects, podnetworks, podports, selection
+from weft.api import addressrequests, bandwidth, podnetworks, podports, selection
 from weft.api.podsignature import SignedAnnotations
 from weft.model import ObjectKey
 from weft.policy.netpolicy import NamedPorts, Protocol
@@ -187,7 +187,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     is_on_networks = _is_on_networks(annotations)
     is_host = bool(spec.get("hostNetwork"))
     is_reported = names.NETWORK_STATUS in annotations and bool(status.get("podIP"))
-    key = ObjectKey(sys.intern(objects.key(pod).namespace), meta["name"])
+    key = ObjectKey(sys.intern(meta.get("namespace") or "default"), meta["name"])
     serves = primary and not is_host
     counts = serves or is_on_networks
     return Pod(
@@ -231,7 +231,7 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
     texts = tuple(map(annotations.get, _OF_REQUESTS))
     try:
-        if sum(len(text or "") for text in texts) > _LONGEST_SHARED:
+        if sum(map(len, filter(None, texts))) > _LONGEST_SHARED:
             return Request(selection.parse(pod, primary=primary))  # no template's: shared by nobody
         return _parsed(pod["metadata"]["namespace"], texts, primary)
     except (errors.InvalidInput, TypeError):

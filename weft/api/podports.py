@@ -5,7 +5,7 @@ Invalid entries that an API server has accepted are skipped, not reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from weft.policy.netpolicy import Protocol
 
@@ -23,19 +23,17 @@ def named_ports(pod: object) -> dict[tuple[Protocol, str], int]:
     return found
 
 
-def all_ports(pod: object) -> Iterator[Mapping[str, object]]:
+def all_ports(pod: object) -> list[Mapping[str, object]]:
     """The ports of containers and sidecars, which run for the pod's whole life, in order."""
     spec = pod.get("spec") if isinstance(pod, Mapping) else None
     if not isinstance(spec, Mapping):
-        return
-    for container in _objects(spec.get("containers")):
-        yield from _objects(container.get("ports"))
+        return []
+    containers = _objects(spec.get("containers"))
     for container in _objects(spec.get("initContainers")):
         if container.get("restartPolicy") == "Always":  # a sidecar
-            yield from _objects(container.get("ports"))
+            containers.append(container)
+    return [port for container in containers for port in _objects(container.get("ports"))]
 
 
-def _objects(value: object) -> Iterator[Mapping[str, object]]:
-    for each in value if isinstance(value, list) else ():
-        if isinstance(each, Mapping):
-            yield each
+def _objects(value: object) -> list[Mapping[str, object]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -30,6 +30,8 @@ class AllocationDays:
 
     def set_pod(self, old: Pod | None, new: Pod | None) -> None:
         """Counts a pod that is new, changed, or gone (None)."""
+        if old is None and not (new is not None and new.allocated):
+            return  # most new pods
         before, after = _of_pod(old), _of_pod(new)
         if before != after:
             for (nad, day), number in before.items():

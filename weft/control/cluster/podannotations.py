@@ -118,4 +118,10 @@ class PodAnnotations:
 def with_options(pod: Pod, key: str, allocation: model.Allocation) -> model.Allocation:
     """Returns an allocation with what the pod asks for on the NIC: the network permits it."""
     asked = next((each.nic for each in pod.request.attachments if each.key == key), allocation.nic)
-    return replace(allocation, nic=asked)
+    return allocation if asked == allocation.nic else replace(allocation, nic=asked)
+
+
+def without_options(allocation: model.Allocation) -> model.Allocation:
+    """Returns an allocation without what the pod asks for on the NIC."""
+    is_plain = allocation.nic == model.NO_OPTIONS
+    return allocation if is_plain else replace(allocation, nic=model.NO_OPTIONS)

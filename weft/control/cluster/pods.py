@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
@@ -163,7 +162,7 @@ class Pods:
         for attachment in (*requested, *unrequested(requested, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
-                    self._reserve(pod, attachment, replace(allocation, nic=model.NicOptions()))
+                    self._reserve(pod, attachment, podannotations.without_options(allocation))
                 except errors.WeftError as error:
                     self._queue_event(pod, error)
 

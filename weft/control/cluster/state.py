@@ -283,18 +283,17 @@ class Cluster:
 
     def take_due(self) -> list[tuple[Ref, float]]:
         """Returns the objects to `decide`, and after how many seconds, since the last call."""
-        if self._early is not None:
-            return []
         found: list[tuple[Ref, float]] = []
-        for res, due in self._due.items():
+        if self._early is not None:
+            return found
+        for res, due in self._due.items() if any(self._due.values()) else ():
             if due:
                 found += [(Ref(res, key), after) for key, after in due.items()]
                 due.clear()
         found += self._keys.due.items()
         self._keys.due.clear()
-        found += [
-            (Ref(resources.NAMESPACES, ObjectKey("", name)), 0.0) for name in self._of_namespaces
-        ]
+        for name in self._of_namespaces:
+            found.append((Ref(resources.NAMESPACES, ObjectKey("", name)), 0.0))
         return found
 
     def _decide_nad(self, key: ObjectKey, now: str) -> Outcome:
