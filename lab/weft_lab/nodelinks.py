@@ -12,7 +12,7 @@ import contextlib
 import ipaddress
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Wiring:
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._kept: dict[str, _Kept] = {}
         self._done: dict[str, set[str]] = {}
+        self._hosts: dict[str, dict[str, int]] = {}  # namespaces of each, beside the nodes
         self._here.raise_up("lo")
         api = ipaddress.IPv4Interface(f"{lab.api}/{spec.MANAGEMENT.prefixlen}")
         for bridge, mtu in ((plan.MANAGEMENT_BRIDGE, 1500), (plan.UNDERLAY_BRIDGE, lab.mtu)):
@@ -73,16 +74,23 @@ class Wiring:
         for name in (node.port, node.veth):
             with contextlib.suppress(OSError):
                 self._here.remove(name)
-        for descriptor in kept.namespaces:
-            os.close(descriptor)
-        shutil.rmtree(Path(layout.node_run(node.node)).parent)
+        self._end(node.node, kept.namespaces)
 
     def add_host(self, host: plan.HostLinks) -> None:
-        """A host on the underlay that is no node: its namespaces and its one link."""
-        kept = self._make(host.name)
-        self._here.add_veth(host.veth, plan.NODE_LINK, kept["net"], mtu=self._mtu)
-        self._here.enslave(host.veth, plan.UNDERLAY_BRIDGE)
-        self._here.raise_up(host.veth)
+        """A host that is no node: its namespaces and its one link. Nothing if it is there."""
+        if host.name in self._hosts:
+            return
+        kept = self._hosts[host.name] = self._make(host.name)
+        self._here.add_veth(host.veth, plan.NODE_LINK, kept["net"], mtu=self._mtu, mac=host.mac)
+        if host.switch:
+            self._here.move(host.veth, self._hosts[host.switch]["net"])
+            with namespaces.inside(layout.namespace(host.switch, "net")):
+                near = links.Links()
+            near.raise_up(host.veth)
+            near.close()
+        else:
+            self._here.enslave(host.veth, plan.UNDERLAY_BRIDGE)
+            self._here.raise_up(host.veth)
         with namespaces.inside(layout.namespace(host.name, "net")):
             there = links.Links()
             # Addresses are the lab's to give; a wait for their uniqueness would delay the host.
@@ -93,6 +101,17 @@ class Wiring:
         there.send_as_wires_do(plan.NODE_LINK)
         there.raise_up(plan.NODE_LINK)
         there.close()
+
+    def remove_host(self, host: plan.HostLinks) -> None:
+        """Let go of a host of which nothing runs any more."""
+        if not host.switch:  # else it ends with a namespace
+            self._here.remove(host.veth)
+        self._end(host.name, self._hosts.pop(host.name).values())
+
+    def _end(self, name: str, kept: Iterable[int]) -> None:
+        for descriptor in kept:
+            os.close(descriptor)
+        shutil.rmtree(Path(layout.node_run(name)).parent)
 
     def _make(self, name: str) -> dict[str, int]:
         """The namespaces of a node or host, kept alive here, each with its file."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from weft_lab import layout, spec
-from weft_lab.runtime import daemons
+from weft_lab.runtime import daemons, rack
 from weft_lab.service import API_DESCRIPTORS, READY_DESCRIPTOR, Ready, Service
 
 MANAGEMENT_BRIDGE = "mgmt0"
@@ -46,11 +46,13 @@ class NodeLinks:
 
 @dataclass(frozen=True, slots=True)
 class HostLinks:
-    """A host that is no node: one veth to the underlay."""
+    """A host that is no node: one veth to the underlay, or to the host that is its `switch`."""
 
     name: str
     veth: str
     addresses: tuple[ipaddress.IPv4Interface | ipaddress.IPv6Interface, ...]
+    switch: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,14 @@ def make(
     chosen = frozenset(components)
     return Plan(
         links=tuple(_links(node) for node in lab.members),
-        hosts=(HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),),
+        hosts=(
+            HostLinks(spec.OUTSIDE, "ul-outside", spec.on_underlay(spec.OUTSIDE_HOST)),
+            *vlans(lab),
+        ),
         services=(
             *_cluster(lab, state, tuple(manifests), chosen),
             *_outside(chosen),
+            *rack.services(lab.tagged),
             *(service for node in lab.members for service in daemons.zone(node)),
             *(service for node in lab.members for service in _node(lab, node, state, chosen)),
         ),
@@ -103,6 +109,14 @@ def _links(node: spec.Node) -> NodeLinks:
         tunnel=daemons.UNDERLAY_BRIDGE,
         tunnel_address=_interface(node.underlay, spec.UNDERLAY),
     )
+
+
+def vlans(lab: spec.Lab) -> Iterable[HostLinks]:
+    """The hosts of VLANs, after the switch to which their links lead."""
+    if lab.vlans:
+        yield HostLinks(rack.NAME, rack.UPLINK, ())
+    for vlan in lab.tagged:
+        yield HostLinks(vlan.host, rack.port(vlan), vlan.addresses, rack.NAME, vlan.mac)
 
 
 def _interface(

@@ -30,6 +30,7 @@ FIRST_NODE_HOST = 10  # node1 is .11
 FIRST_GATEWAY_HOST = 100  # node1's gateway is .101
 OUTSIDE = "outside"  # a host that is no node, at .1 of the underlay: the way to all else
 OUTSIDE_HOST = 1
+MAX_VLAN = 254  # its number is in the addresses of its host
 
 PRIMARIES = ("weft", "none")
 CLUSTER_SUBNETS = "10.128.0.0/14/23"
@@ -88,6 +89,43 @@ def on_underlay(host: int) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Inter
 
 
 @dataclass(frozen=True, slots=True)
+class Vlan:
+    """A VLAN of the physical network. A host that is no node is in it, without a tag of its own."""
+
+    number: int
+
+    @property
+    def host(self) -> str:
+        return f"vlan{self.number}"
+
+    @property
+    def subnets(self) -> tuple[ipaddress.IPv4Network, ipaddress.IPv6Network]:
+        return (
+            ipaddress.IPv4Network(f"192.168.{self.number}.0/24"),
+            ipaddress.IPv6Network(f"fd00:{self.number}::/64"),
+        )
+
+    @property
+    def addresses(self) -> tuple[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
+        """The host's. Its IPv6 address is none of the first, which weft assigns."""
+        return (
+            ipaddress.IPv4Interface(f"192.168.{self.number}.1/24"),
+            ipaddress.IPv6Interface(f"fd00:{self.number}::fe/64"),
+        )
+
+    @property
+    def mac(self) -> str:
+        """The host's, always the same: others remember it."""
+        return f"0a:58:c0:a8:{self.number:02x}:01"
+
+    @property
+    def leases(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """First and last address that the host leases, of both families."""
+        old, new = f"192.168.{self.number}.", f"fd00:{self.number}::"
+        return (f"{old}64", f"{old}127"), (f"{new}40", f"{new}7f")
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """`mtu` is the underlay's; `port` the API server's on the host's loopback, 0 = not chosen.
 
@@ -95,6 +133,7 @@ class Lab:
     `global_namespaces`: whose networks are for everybody, as weft's own setting says it.
     `webhook`: whether NADs and policies are judged at admission.
     `primary`: whether weft is the cluster's primary network, with `cluster_subnets`, or none is.
+    `vlans`: those of the physical network with a host; 0 among them is left out.
     """
 
     name: str = DEFAULT_NAME
@@ -107,6 +146,7 @@ class Lab:
     global_namespaces: str = ""
     disks: tuple[str, ...] = ()
     webhook: bool = False
+    vlans: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"lab {self.name!r}"
@@ -133,6 +173,11 @@ class Lab:
             raise errors.InvalidInput(
                 where, "primary", self.primary, f"must be one of {', '.join(PRIMARIES)}"
             )
+        for vlan in self.vlans:
+            if not 0 <= vlan <= MAX_VLAN:
+                rule = f"must be from 1 to {MAX_VLAN}, or 0 for none"
+                raise errors.InvalidInput(where, "vlans", vlan, rule)
+        object.__setattr__(self, "vlans", tuple(sorted({*self.vlans} - {0})))
         object.__setattr__(self, "disks", tuple(str(disks.parse(one)) for one in self.disks))
         settings.namespaces(where, self.global_namespaces)
         network = defaultnetwork.parse(self.cluster_subnets, mtu=self.pod_mtu)
@@ -140,9 +185,10 @@ class Lab:
             rule = "must name a subnet; without one: --primary none"
             raise errors.InvalidInput(where, "cluster_subnets", self.cluster_subnets, rule)
         for subnet in network.spec.subnets:
-            for taken in (MANAGEMENT, UNDERLAY, UNDERLAY_6):
+            physical = (each for vlan in self.tagged for each in vlan.subnets)
+            for taken in (MANAGEMENT, UNDERLAY, UNDERLAY_6, *physical):
                 if notation.overlap(subnet, taken):
-                    rule = f"overlaps {taken}, between the lab's nodes"
+                    rule = f"overlaps {taken} of the lab's own networks"
                     raise errors.InvalidInput(where, "cluster_subnets", str(subnet), rule)
 
     @property
@@ -162,6 +208,10 @@ class Lab:
     @property
     def members(self) -> tuple[Node, ...]:
         return tuple(Node(self.name, number) for number in range(1, self.nodes + 1))
+
+    @property
+    def tagged(self) -> tuple[Vlan, ...]:
+        return tuple(map(Vlan, self.vlans))
 
     @property
     def api(self) -> ipaddress.IPv4Address:
@@ -192,12 +242,14 @@ class Options:
     global_namespaces: str | None = None
     disks: tuple[str, ...] | None = None
     webhook: bool | None = None
+    vlans: tuple[int, ...] | None = None
 
 
 def change(current: Lab, options: Options, *, running: bool) -> Lab:
     """`current` with what the user asked for.
 
-    A running lab may have nodes added and its last ones removed; all else waits for a stop.
+    A running lab may have nodes added and its last ones removed, and other VLANs; all else waits
+    for a stop.
     """
     given = {name: value for name, value in asdict(options).items() if value is not None}
     changed = replace(current, **given)

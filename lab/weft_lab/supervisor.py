@@ -23,7 +23,6 @@ from typing import Any
 
 from weft import errors
 from weft.host import dbfiles, files
-from weft.ovn import daemons as zone
 from weft_lab import control, identities, layout, nodelinks, plan, services, spec, state, switches
 from weft_lab.apiserver import tokens
 from weft_lab.runtime import (
@@ -78,7 +77,6 @@ class Supervisor:
         )
         self._wiring = nodelinks.Wiring(self._lab, self._wired)
         self._wired_nodes: set[str] = set()
-        self._hosts: set[str] = set()  # made so far, beside the nodes
         self._listeners: set[asyncio.Queue[dict[str, object]]] = set()
         self._stop = asyncio.Event()
         self._api = (orders.api, self._listen_in_lab())
@@ -113,13 +111,13 @@ class Supervisor:
             self._forks.open()  # it imports while the databases start
         known = {one.service.node for one in self._services.running.values()}
         for host in desired.hosts:
-            if host.name not in self._hosts:
-                self._hosts.add(host.name)
-                self._wiring.add_host(host)
+            self._wiring.add_host(host)
         for node in desired.links:
             if node.node not in known:
                 self._wiring.add(node)
-                self._prepare(node.node)
+        for service in new:
+            self._prepare(service)
+        self._spread_kubeconfig()
         self._services.add(new, self._group)
 
     def _plan(self, lab: spec.Lab) -> plan.Plan:
@@ -146,19 +144,22 @@ class Supervisor:
                 self._wiring.remove(links)
 
     async def _shrink(self, lab: spec.Lab) -> None:
-        """Halt every node that `lab` does not have."""
+        """Halt every node that `lab` does not have, and all of the VLANs if they change."""
         kept = {node.name for node in lab.members}
         for node in self._lab.members:
             if node.name not in kept:
                 await self._halt(node.name)
+        if lab.vlans != self._lab.vlans:
+            for host in plan.vlans(self._lab):
+                await self._services.remove(host.name)
+                self._wiring.remove_host(host)
 
-    def _prepare(self, node: str) -> None:
-        """Empty databases and the kubeconfig in the node's /run."""
-        for each in zone.DATABASES.values():
-            shutil.copyfile(
-                self._orders.databases / f"{each.schema}.db", Path(layout.seen(node, each.path))
-            )
-        self._spread_kubeconfig()
+    def _prepare(self, service: Service) -> None:
+        """An empty database in the /run of the service that serves it."""
+        shown, schema = service.database
+        if shown:
+            place = layout.seen(service.node, shown)
+            shutil.copyfile(self._orders.databases / f"{schema}.db", place)
 
     def _spread_kubeconfig(self) -> None:
         """The lab itself gets the user's; each part of it, and of a node, one of its own."""
@@ -229,10 +230,9 @@ class Supervisor:
     async def _hold(self, one: Running) -> None:
         """The settings of a node's switch, for as long as the node is there."""
         name = one.service.node
-        node = next(each for each in self._lab.members if each.name == name)
         database = layout.seen(name, layout.OVS_RUN / "db.sock")
         progress = switches.Progress(one, self._services, self._orders.folder.log(one.service.name))
-        desired = ovssettings.desired(self._lab, node)
+        desired = ovssettings.desired(self._lab, name)
         await switches.SwitchReconciler(f"unix:{database}", desired, progress).run()
 
     def _log(self, service: str) -> int:

@@ -15,8 +15,8 @@ from weft_lab.service import Ready, Service
 components = st.sets(st.sampled_from(sorted(plan.COMPONENTS)))
 
 
-def make(nodes: int = 3, chosen: set[str] | None = None) -> plan.Plan:
-    lab = spec.Lab(nodes=nodes)
+def make(nodes: int = 3, chosen: set[str] | None = None, vlans: tuple[int, ...] = ()) -> plan.Plan:
+    lab = spec.Lab(nodes=nodes, vlans=vlans)
     names = plan.COMPONENTS if chosen is None else chosen
     return plan.make(lab, state="/state", manifests=["/crds"], components=names)
 
@@ -35,7 +35,7 @@ def stuck(services: Iterable[Service]) -> set[str]:
 @given(st.integers(1, 12), components)
 def test_everything_can_start(nodes: int, chosen: set[str]) -> None:
     """Whatever parts are there, nothing waits for what does not come."""
-    made = make(nodes, chosen)
+    made = make(nodes, chosen, (20, 30))
     names = [service.name for service in made.services]
     assert len(names) == len(set(names))
     assert stuck(made.services) == set()
@@ -43,7 +43,7 @@ def test_everything_can_start(nodes: int, chosen: set[str]) -> None:
 
 @given(st.integers(1, 12), components)
 def test_each_service_can_tell_that_it_is_ready(nodes: int, chosen: set[str]) -> None:
-    for service in make(nodes, chosen).services:
+    for service in make(nodes, chosen, (20, 30)).services:
         assert (service.ready is Ready.LISTENS) == bool(service.socket), service.name
         assert service.node == "" or service.name.startswith(f"{service.node}/")
 
@@ -68,9 +68,21 @@ def test_growing_adds_and_moves_nothing(nodes: int, more: int) -> None:
 
 
 def test_link_names_fit_the_kernel() -> None:
-    for link in make(spec.MAX_NODES).links:
+    made = make(spec.MAX_NODES, vlans=(spec.MAX_VLAN,))
+    for link in made.links:
         assert len(link.port) <= 15
         assert len(link.veth) <= 15
+    assert all(len(host.veth) <= 15 for host in made.hosts)
+
+
+def test_a_switch_comes_before_the_hosts_on_it_and_without_vlans_not_at_all() -> None:
+    assert [host.name for host in make().hosts] == ["outside"]
+    found = [(host.name, host.switch) for host in make(vlans=(30, 20)).hosts]
+    assert found == [("outside", ""), ("rack", ""), ("vlan20", "rack"), ("vlan30", "rack")]
+    added = {one.name for one in make(vlans=(20,)).services}
+    added -= {one.name for one in make().services}
+    parts = ("rack/ovsdb", "rack/ovs-settings", "rack/vswitchd", "vlan20/dhcp", "vlan20/database")
+    assert added == {*parts}
 
 
 def test_parts_name_modules_of_this_package() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ labs = st.builds(
     primary=st.sampled_from(spec.PRIMARIES),
     global_namespaces=st.sampled_from(("", "shared,infra")),
     cluster_subnets=st.sampled_from((spec.CLUSTER_SUBNETS, "10.0.0.0/16,fd01::/48")),
+    vlans=st.lists(st.integers(0, spec.MAX_VLAN), max_size=3).map(tuple),
 )
 
 
@@ -124,3 +126,31 @@ def test_a_lab_keeps_its_folders_and_does_not_change_them_while_it_runs() -> Non
     assert spec.change(made, spec.Options(nodes=2), running=True).disks == made.disks
     with pytest.raises(errors.InvalidInput, match="running lab"):
         spec.change(made, spec.Options(disks=("/c",)), running=True)
+
+
+def test_a_running_lab_gets_other_vlans_and_none() -> None:
+    lab = spec.Lab(vlans=(30, 20, 20))
+    assert lab.vlans == (20, 30)
+    assert spec.change(lab, spec.Options(), running=True).vlans == (20, 30)
+    assert spec.change(lab, spec.Options(vlans=(40,)), running=True).vlans == (40,)
+    assert spec.change(lab, spec.Options(vlans=(0,)), running=True).vlans == ()
+    with pytest.raises(errors.InvalidInput, match="255: must be from 1 to 254"):
+        spec.change(lab, spec.Options(vlans=(255,)), running=True)
+
+
+@pytest.mark.parametrize("number", [1, spec.MAX_VLAN])
+def test_a_vlan_has_addresses_of_its_own(number: int) -> None:
+    vlan = spec.Vlan(number)
+    for own, subnet, leased in zip(vlan.addresses, vlan.subnets, vlan.leases, strict=True):
+        assert own.network == subnet
+        first, last = map(ip_address, leased)
+        assert first in subnet
+        assert last in subnet
+        assert not first <= own.ip <= last  # type: ignore[operator]
+
+
+def test_the_pods_network_and_a_vlan_are_apart() -> None:
+    subnets = "192.168.0.0/16/24"
+    assert spec.Lab(cluster_subnets=subnets)
+    with pytest.raises(errors.InvalidInput, match=r"192\.168\.20\.0/24"):
+        spec.Lab(cluster_subnets=subnets, vlans=(20,))

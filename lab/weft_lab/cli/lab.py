@@ -57,6 +57,16 @@ Webhook = Annotated[
     ),
 ]
 
+Vlans = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--vlan",
+        metavar="VLAN",
+        help="A VLAN of the physical network that has a host outside of the cluster, with a DHCP"
+        " server and a database. May be repeated; 0: none.  [default: as last time]",
+    ),
+]
+
 
 @app.command("up", cls=LabCommand)
 def up_(
@@ -90,11 +100,12 @@ def up_(
     global_namespaces: Namespaces = None,
     disks: Disks = None,
     webhook: Webhook = None,
+    vlans: Vlans = None,
     form: output.Option = output.Output.text,
 ) -> None:
     """Start a lab, or the parts of it that do not run.
 
-    With --nodes, add nodes to a lab or remove its last ones.
+    With --nodes, add nodes to a lab or remove its last ones; with --vlan, change its VLANs.
     """
     from weft_lab import up
     from weft_lab.runtime import toolchain
@@ -109,6 +120,7 @@ def up_(
         global_namespaces=global_namespaces,
         disks=tuple(map(absolute, disks)) if disks else None,
         webhook=webhook,
+        vlans=tuple(vlans) if vlans else None,
     )
     spec.change(spec.Lab(name=name), options, running=False)  # refuse nonsense before downloading
     before = state.Folder.of(name).load()
@@ -129,6 +141,8 @@ def absolute(folder: str) -> str:
 
 def _say_up(found: Mapping[str, Any], before: int) -> None:
     typer.echo(became(found, before))
+    for vlan in map(spec.Vlan, found["lab"]["vlans"]):
+        typer.echo(f"  host {vlan.host}: {', '.join(str(each.ip) for each in vlan.addresses)}")
     typer.echo(f"  {export(found['kubeconfig'])}")
     typer.echo(f"  {output.program()} lab status{option(found['name'])}")
 

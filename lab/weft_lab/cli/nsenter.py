@@ -21,8 +21,9 @@ def execute(
     target: Annotated[
         str,
         typer.Argument(
-            help="Where to run it: a node such as node1; a pod, as NAMESPACE/POD; outside, a"
-            " host that is no node; or lab, with the bridges and the API server that nodes share."
+            help="Where to run it: a node such as node1; a pod, as NAMESPACE/POD; outside or"
+            " vlan20, hosts that are no nodes; or lab, with the bridges and the API server that"
+            " nodes share."
         ),
     ],
     command: Annotated[

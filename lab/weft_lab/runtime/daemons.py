@@ -13,6 +13,7 @@ from weft_lab.service import Ready, Service
 SWITCH = "/vswitchd"  # suffix of the service that keeps a node's links
 BRIDGE = "br-int"
 UNDERLAY_BRIDGE = "br-phy"
+_OVS = "ovsdb"  # the database of Open vSwitch
 
 
 def underlay_port(node: spec.Node) -> str:
@@ -23,22 +24,8 @@ def underlay_port(node: spec.Node) -> str:
 def zone(node: spec.Node) -> tuple[Service, ...]:
     name = node.name
     return (
-        *(_database(name, each) for each in daemons.DATABASES.values()),
-        Service(
-            f"{name}/ovs-settings",
-            (),
-            node=name,
-            after=(f"{name}/ovsdb",),
-            ready=Ready.KEPT,
-        ),
-        Service(
-            f"{name}{SWITCH}",
-            _with_pidfile(daemons.vswitchd()),
-            node=name,
-            after=(f"{name}/ovs-settings",),
-            ready=Ready.LISTENS,
-            socket=f"{layout.OVS_RUN}/{BRIDGE}.mgmt",
-        ),
+        *(_database(name, each) for key, each in daemons.DATABASES.items() if key != _OVS),
+        *switch(name, BRIDGE),
         Service(
             f"{name}/northd",
             _with_pidfile(daemons.northd()),
@@ -54,8 +41,30 @@ def zone(node: spec.Node) -> tuple[Service, ...]:
     )
 
 
+def switch(name: str, bridge: str) -> tuple[Service, ...]:
+    """An Open vSwitch, its database and its settings; it is ready when it has `bridge`."""
+    return (
+        _database(name, daemons.DATABASES[_OVS]),
+        Service(
+            f"{name}/ovs-settings",
+            (),
+            node=name,
+            after=(f"{name}/{_OVS}",),
+            ready=Ready.KEPT,
+        ),
+        Service(
+            f"{name}{SWITCH}",
+            _with_pidfile(daemons.vswitchd()),
+            node=name,
+            after=(f"{name}/ovs-settings",),
+            ready=Ready.LISTENS,
+            socket=f"{layout.OVS_RUN}/{bridge}.mgmt",
+        ),
+    )
+
+
 def _database(node: str, each: daemons.Database) -> Service:
-    pidfile = "" if each.name == "ovsdb" else each.socket.removesuffix(".sock") + ".pid"
+    pidfile = "" if each.name == _OVS else each.socket.removesuffix(".sock") + ".pid"
     return Service(
         f"{node}/{each.name}",
         _with_pidfile(daemons.server(each), pidfile),

@@ -21,7 +21,8 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTMGRP_LINK = 1
 IFF_UP = 1
 
-IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 4, 10, 18, 28
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER = 1, 3, 4, 10
+IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFLA_GSO_MAX_SEGS = 40
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
@@ -73,10 +74,15 @@ class Links:
     def add_bridge(self, name: str, *, mtu: int) -> None:
         self._new(_text(IFLA_IFNAME, name) + _number(IFLA_MTU, mtu) + _linkinfo("bridge"))
 
-    def add_veth(self, name: str, peer: str, peer_namespace: int, *, mtu: int) -> None:
-        """`peer_namespace` is an open descriptor of the peer's network namespace."""
+    def add_veth(
+        self, name: str, peer: str, peer_namespace: int, *, mtu: int, mac: str = ""
+    ) -> None:
+        """`peer_namespace` is an open descriptor of the peer's network namespace, `mac` the
+        peer's."""
         far = _LINK.pack(0, 0, 0, 0, 0) + _text(IFLA_IFNAME, peer) + _number(IFLA_MTU, mtu)
         far += _number(IFLA_NET_NS_FD, peer_namespace)
+        if mac:
+            far += _attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
         data = _attribute(VETH_INFO_PEER, far)
         self._new(_text(IFLA_IFNAME, name) + _number(IFLA_MTU, mtu) + _linkinfo("veth", data))
 

@@ -1,6 +1,7 @@
-"""Makes the settings of Open vSwitch on a lab's node, as desired rows. Pure.
+"""Makes the settings of Open vSwitch on a lab's node, and on the switch of its VLANs. Pure.
 
-All of them follow from the lab's spec. What ovn-controller and users write beside them stays.
+Desired rows, all of which follow from the lab's spec. What ovn-controller and users write beside
+them stays.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from weft import rows
 from weft.nic import port
 from weft.ovn import daemons as zone
 from weft_lab import spec
-from weft_lab.runtime import daemons
+from weft_lab.runtime import daemons, rack
 
 TABLES = (
     rows.Table("Open_vSwitch", ("external_ids", "other_config", "bridges"), rows.SINGLE_ROW),
@@ -30,17 +31,37 @@ TABLES = (
 _UNSET = ("ovn-bridge", "ovn-encap-ip-default", "ovn-match-northd-version", "ovn-transport-zones")
 
 
-def desired(lab: spec.Lab, node: spec.Node) -> tuple[rows.Row, ...]:
-    """Everything that the switch must know before it first starts."""
+# Without TSO, TCP stalls: transmit offload of local links does not fit a tunnel else.
+_OTHER = rows.MapEntries({"userspace-tso-enable": "true"}, absent=frozenset({"flow-restore-wait"}))
+
+
+def desired(lab: spec.Lab, name: str) -> tuple[rows.Row, ...]:
+    """Everything that the switch of a node, or of the VLANs, must know before it first starts."""
+    node = next((each for each in lab.members if each.name == name), None)
+    return _of_rack(lab) if node is None else _of_node(lab, node)
+
+
+def _of_rack(lab: spec.Lab) -> tuple[rows.Row, ...]:
+    """A trunk to the underlay, and an access port for each VLAN's host."""
+    return (
+        rows.Row("Open_vSwitch", "", {"other_config": _OTHER}),
+        *_bridge(lab, rack.BRIDGE, fail_mode="", other={}),
+        *_port(lab, rack.BRIDGE, rack.LINK, type=""),
+        *(
+            row
+            for vlan in lab.tagged
+            for row in _port(lab, rack.BRIDGE, rack.port(vlan), type="", tag=vlan.number)
+        ),
+    )
+
+
+def _of_node(lab: spec.Lab, node: spec.Node) -> tuple[rows.Row, ...]:
     ids = _external_ids(lab, node)
     # Each key can have one for this chassis alone, which counts more.
     own = {f"{key}-{node.chassis}" for key in (*ids, *_UNSET)}
     top: dict[str, rows.DesiredValue] = {
         "external_ids": rows.MapEntries(ids, absent=own | {*_UNSET}),
-        # Without TSO, TCP stalls: transmit offload of local links does not fit a tunnel else.
-        "other_config": rows.MapEntries(
-            {"userspace-tso-enable": "true"}, absent=frozenset({"flow-restore-wait"})
-        ),
+        "other_config": _OTHER,
     }
     uplink = daemons.underlay_port(node)
     return (
@@ -85,13 +106,15 @@ def _bridge(
     return made, *_port(lab, name, name)
 
 
-def _port(lab: spec.Lab, bridge: str, name: str) -> tuple[rows.Row, ...]:
+def _port(
+    lab: spec.Lab, bridge: str, name: str, *, type: str = "internal", tag: int | None = None
+) -> tuple[rows.Row, ...]:
     # Without this the switch sets br-int's MTU again from the ports that it has, when any
     # of them comes or goes. That is a change of a link, at which it drops its routes, which
     # tunnels need, for a moment.
     interface: dict[str, rows.DesiredValue] = {
         "name": name,
-        "type": "internal",
+        "type": type,
         "mtu_request": lab.mtu,
     }
     columns: dict[str, rows.DesiredValue] = {
@@ -99,6 +122,8 @@ def _port(lab: spec.Lab, bridge: str, name: str) -> tuple[rows.Row, ...]:
         "interfaces": frozenset({rows.Ref("Interface", name)}),
         **port.UNTAGGED,
     }
+    if tag is not None:
+        columns["tag"] = tag
     return (
         rows.Row("Interface", name, interface),
         rows.Row("Port", name, columns, rows.Ref("Bridge", bridge), "ports"),

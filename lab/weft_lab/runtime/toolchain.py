@@ -70,6 +70,15 @@ PACKAGE_SETS = (
     ),
     PackageSet("kubectl", ("kubernetes-client",), ("kubectl",), probe="kubectl", minimum=(1, 20)),
     PackageSet("nat", ("nftables",), ("nft",), probe="nft", minimum=(1, 0)),
+    PackageSet("dhcp", ("dnsmasq-base",), ("dnsmasq",), probe="dnsmasq", minimum=(2, 80)),
+    # Since when a client may not change where it writes files.
+    PackageSet(
+        "database",
+        ("redis-server",),
+        ("redis-server",),
+        probe="redis-server",
+        minimum=(7, 0),
+    ),
 )
 
 

@@ -10,7 +10,11 @@ Columns = Mapping[str, rows.DesiredValue]
 
 
 def settings(lab: spec.Lab, number: int = 1) -> dict[tuple[str, str], Columns]:
-    desired = ovssettings.desired(lab, spec.Node(lab.name, number))
+    return of(lab, f"node{number}")
+
+
+def of(lab: spec.Lab, name: str) -> dict[tuple[str, str], Columns]:
+    desired = ovssettings.desired(lab, name)
     return {(row.table, row.key): row.columns for row in desired}
 
 
@@ -48,3 +52,15 @@ def test_no_key_for_this_chassis_alone_counts_more() -> None:
     external_ids = ids(settings(lab))
     assert f"ovn-encap-ip-{spec.Node(lab.name, 1).chassis}" in external_ids.absent
     assert external_ids.absent.isdisjoint(external_ids.present)
+
+
+def test_a_vlans_host_has_an_access_port_and_the_uplink_carries_all_tags() -> None:
+    found = of(spec.Lab(vlans=(20, 30), mtu=1600), "rack")
+    ports = {key: columns for (table, key), columns in found.items() if table == "Port"}
+    tags = {name: columns["tag"] for name, columns in ports.items()}
+    untagged = frozenset[rows.Atom]()
+    assert tags == {"br-rack": untagged, "eth0": untagged, "vlan20": 20, "vlan30": 30}
+    assert ports["eth0"]["trunks"] == untagged  # which is: all
+    assert found["Interface", "vlan20"]["type"] == ""
+    assert found["Interface", "eth0"]["mtu_request"] == 1600
+    assert "external_ids" not in found["Open_vSwitch", ""]  # no chassis: OVN is not there
