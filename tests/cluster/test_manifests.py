@@ -14,6 +14,7 @@ from tests.cluster.access import Access, Object
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = sorted((ROOT / "lab/weft_lab/crds").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "deploy/chart/crds").glob("*.yaml"))
 MANIFESTS = (ROOT / "deploy/rbac.yaml", ROOT / "deploy/admission-policy.yaml")
 NAD: Object = {
     "apiVersion": "k8s.cni.cncf.io/v1",
@@ -80,6 +81,23 @@ def test_kubectl_explains_each_field(defined: Access, path: Path) -> None:
         for field in schema["properties"][part].get("properties", {}):
             assert field in text
         assert "<no description>" not in text.partition("FIELDS")[0]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_an_older_crd_is_replaced_as_the_page_says(defined: Access, path: Path) -> None:
+    """docs/how-to/upgrade.md. Objects of the kind stay."""
+    older = crd(path)
+    name = older["metadata"]["name"]
+    for version in older["spec"]["versions"]:
+        version["additionalPrinterColumns"] = []
+    defined.kubectl("replace", "-f", "-", data=older)
+    defined.kubectl("apply", "-f", "-", data=NAD)
+    assert defined.kubectl("replace", "-f", str(path)).strip().endswith(" replaced")
+    for now, shipped in zip(
+        defined.get("crd", name)["spec"]["versions"], crd(path)["spec"]["versions"], strict=True
+    ):
+        assert now.get("additionalPrinterColumns") == shipped.get("additionalPrinterColumns")
+    assert defined.get("net-attach-def", "valid")["spec"] == NAD["spec"]
 
 
 @pytest.mark.parametrize("way", [(), ("--server-side",), ("--dry-run=server",)], ids=str)
