@@ -141,12 +141,12 @@ def test_a_running_lab_gets_other_vlans_and_none() -> None:
 @pytest.mark.parametrize("number", [1, spec.MAX_VLAN])
 def test_a_vlan_has_addresses_of_its_own(number: int) -> None:
     vlan = spec.Vlan(number)
-    for own, subnet, leased in zip(vlan.addresses, vlan.subnets, vlan.leases, strict=True):
-        assert own.network == subnet
+    assert tuple(own.network for own in vlan.addresses) == vlan.subnets
+    for index, leased in enumerate(vlan.leases):
         first, last = map(ip_address, leased)
-        assert first in subnet
-        assert last in subnet
-        assert not first <= own.ip <= last  # type: ignore[operator]
+        assert first in vlan.subnets[index]
+        assert last in vlan.subnets[index]
+        assert not int(first) <= int(vlan.addresses[index].ip) <= int(last)
 
 
 def test_the_pods_network_and_a_vlan_are_apart() -> None:
