@@ -14,6 +14,7 @@ NAD, POD, POLICY, NODE = "NetworkAttachmentDefinition", "Pod", "MultiNetworkPoli
 NAMESPACE = "Namespace"
 # Events at ClusterUserDefinedNetworks have the same reasons.
 UDN = "UserDefinedNetwork"
+QOS = "NetworkQoS"
 
 
 class EventReason(StrEnum):

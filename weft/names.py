@@ -141,6 +141,10 @@ def policy_owner(namespace: str, name: str) -> str:
     return f"MultiNetworkPolicy/{namespace}/{name}"
 
 
+def networkqos_owner(namespace: str, name: str) -> str:
+    return f"NetworkQoS/{namespace}/{name}"
+
+
 def owner_parts(owner: str) -> tuple[str, str, str]:
     """(kind, namespace, name) of an OWNER value; empty where it has less."""
     kind, _, key = owner.partition("/")

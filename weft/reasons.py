@@ -6,7 +6,7 @@ so no Event lacks an explanation. In a message, "…" stands for what differs.
 
 from __future__ import annotations
 
-from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, UDN, WARNING
+from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, QOS, UDN, WARNING
 from weft.eventreasons import EventReason as EventReason
 
 
@@ -66,8 +66,7 @@ class Reason(EventReason):
         *("NotServed", NAD, WARNING),
         (
             "is not weft's (did you mean …",
-            "weft leaves NADs of other plugins alone, but this `type` looks misspelt. Correct "
-            "it if so.",
+            "weft leaves NADs of other plugins alone, but this `type` looks misspelt.",
         ),
     )
     FOREIGN_NETWORK = (
@@ -140,8 +139,7 @@ class Reason(EventReason):
         ),
         (
             "is held by …",
-            "Another pod has this address or MAC on the network. Ask for another one, or delete "
-            "that pod.",
+            "Another pod on the network has it. Ask for another one, or delete that pod.",
         ),
         (
             "no address is free in subnet …",
@@ -189,8 +187,7 @@ class Reason(EventReason):
         *("OutsideNodeSubnet", POD, WARNING),
         (
             "lies outside of …, the subnet of its node …: no route leads to it",
-            "The node got another subnet while the pod ran. Delete the pod, and let its owner "
-            "create it again.",
+            "The node got another subnet while the pod ran. Have the pod created again.",
         ),
     )
     ANNOTATION_IGNORED = (
@@ -253,16 +250,14 @@ class Reason(EventReason):
         *("InterfaceRepaired", POD, WARNING),
         (
             "interface …: …",
-            "Another program changed weft's rows in Open vSwitch. weft writes them again; find "
-            "out which program it is.",
+            "Another program changed weft's rows in Open vSwitch. weft writes them again.",
         ),
     )
     INTERFACE_LOST = (
         *("InterfaceLost", POD, WARNING),
         (
             "interface …: its device was deleted",
-            "The interface was deleted inside the pod. Delete the pod; its successor gets the "
-            "interface.",
+            "The interface was deleted inside the pod. Delete the pod; its successor has it.",
         ),
         (
             "is gone",
@@ -275,8 +270,7 @@ class Reason(EventReason):
         *("InvalidPolicy", POLICY, WARNING),
         (
             "no part of it is in force",
-            "The policy does not say which pods it isolates, and it has never been in force. "
-            "Correct it.",
+            "It does not say which pods it isolates, and was never in force. Correct it.",
         ),
         (
             "the version accepted last stays in force",
@@ -335,6 +329,10 @@ class Reason(EventReason):
         ("no pod on its networks matches …", "The named selectors allow no pod. Check them."),
     )
 
+    INVALID_QOS = (
+        *("InvalidQoS", QOS, WARNING),
+        ("NetworkQoS …: …", "Nothing of it is in force. Correct the named fields."),
+    )
     INVALID_ACL_LOGGING = (
         *("InvalidACLLogging", NAMESPACE, WARNING),
         (
@@ -363,8 +361,7 @@ class Reason(EventReason):
         *("InvalidNodeAnnotation", NODE, WARNING),
         (
             "k8s.ovn.org/…",
-            "The annotation is invalid, or has another node's value. weft writes the node's own "
-            "value again.",
+            "The annotation is invalid, or another node's. weft writes the node's own again.",
         ),
     )
     OVN_KNOWN_FAULT = (

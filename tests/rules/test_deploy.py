@@ -157,6 +157,7 @@ def test_tenants_make_networks_of_their_namespace_and_administrators_those_of_al
         }
 
     assert makers("userdefinednetworks") == {"weft-network-admin", "weft-tenant"}
+    assert makers("networkqoses") == {"weft-network-admin", "weft-tenant"}
     assert makers("clusteruserdefinednetworks") == {"weft-network-admin"}
     assert makers("network-attachment-definitions") == {
         "weft-network-admin",

@@ -223,6 +223,7 @@ def play(zone: state.Zone, step: Step) -> None:
     kind, key, what = step
     setters: dict[str, Callable[[Any, Any], None]] = {
         "policy": zone.policies.set_policy,
+        "qos": zone.policies.set_qos,
         "namespace": zone.set_namespace,
         "pod": zone.set_pod,
         "nad": zone.set_nad,

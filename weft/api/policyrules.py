@@ -42,8 +42,8 @@ MAX_NAMED = 20_000
 
 
 @dataclass(slots=True)
-class _Room:
-    """The CIDRs and named ports that one direction of a policy may still have."""
+class Room:
+    """The CIDRs and named ports that one direction of a policy, or a NetworkQoS, may still have."""
 
     ranges: int = MAX_RANGES
     named: int = MAX_NAMED
@@ -59,18 +59,18 @@ def read(
 ) -> tuple[Rule, ...]:
     """The rules of one direction of a policy in `namespace`; adds skipped parts to `skipped`."""
     name, peers_name = _SECTIONS[direction]
-    rules, room = [], _Room()
+    rules, room = [], Room()
     for index, part in _parts(spec, name, skipped):
         part.only(peers_name, "ports")
         if part.problems:
             skipped.extend(map(skip, part.problems))
             continue
-        peers = _peers(part, peers_name, namespace, room, skipped)
+        chosen = peers(part, peers_name, namespace, room, skipped)
         ports = _ports(part, skipped)
-        if ports and not _has_room(room, peers, ports):
+        if ports and not _has_room(room, chosen, ports):
             skipped.append(_too_many_named(part))
             ports = tuple(each for each in ports if not isinstance(each.port, str))
-        rules.append(Rule(index, peers, ports))
+        rules.append(Rule(index, chosen, ports))
         if direction is Direction.EGRESS:
             skipped.extend(_names_without_pods(part, rules[-1]))
     return tuple(rules)
@@ -91,9 +91,10 @@ def _parts(owner: Fields, name: str, skipped: list[Skipped]) -> Iterator[tuple[i
     skipped.extend(map(skip, found))
 
 
-def _peers(
-    rule: Fields, name: str, namespace: str, room: _Room, skipped: list[Skipped]
+def peers(
+    rule: Fields, name: str, namespace: str, room: Room, skipped: list[Skipped]
 ) -> tuple[Peer, ...] | None:
+    """The peers in the list `name` of a rule; None for everybody."""
     if rule.value(name) in (None, []):
         return None
     found = []
@@ -129,7 +130,7 @@ def _peer(fields: Fields, namespace: str) -> Peer | None:
     return PodSelector(namespace=namespace, pods=pods)
 
 
-def _take(room: _Room, block: IPBlock, fields: Fields) -> None:
+def _take(room: Room, block: IPBlock, fields: Fields) -> None:
     taken = blocks.count(block, room.ranges)
     if taken <= room.ranges:
         room.ranges -= taken
@@ -200,7 +201,7 @@ def _ports(rule: Fields, skipped: list[Skipped]) -> tuple[PolicyPort, ...] | Non
 
 def _port(fields: Fields) -> PolicyPort | None:
     fields.only("protocol", "port", "endPort")
-    protocol = _protocol(fields)
+    chosen = protocol(fields)
     port = fields.value("port")
     if isinstance(port, str):
         _check_port_name(fields, port)
@@ -209,13 +210,14 @@ def _port(fields: Fields) -> PolicyPort | None:
         if port is not None and not 1 <= port <= _MAX_PORT:
             fields.refuse("port", port, f"must lie between 1 and {_MAX_PORT}")
     end = _end(fields, port)
-    if protocol is None or fields.problems:
+    if chosen is None or fields.problems:
         return None
     assert port is None or isinstance(port, int | str)
-    return PolicyPort(protocol, port, 0 if end == port else end)
+    return PolicyPort(chosen, port, 0 if end == port else end)
 
 
-def _protocol(fields: Fields) -> Protocol | None:
+def protocol(fields: Fields) -> Protocol | None:
+    """The field `protocol`; None if it is invalid."""
     text = fields.text("protocol")
     if not fields.has("protocol"):
         return Protocol.TCP
@@ -258,7 +260,7 @@ def _end(fields: Fields, port: object) -> int:
     return end
 
 
-def _has_room(room: _Room, peers: tuple[Peer, ...] | None, ports: tuple[PolicyPort, ...]) -> bool:
+def _has_room(room: Room, peers: tuple[Peer, ...] | None, ports: tuple[PolicyPort, ...]) -> bool:
     """Whether the port names can be looked up for all peers; takes that from `room`."""
     names = sum(isinstance(each.port, str) for each in ports)
     if not names:

@@ -22,6 +22,7 @@ from weft.control.zone import (
     derived,
     informers,
     nads,
+    networkqos,
     networks,
     pods,
     state,
@@ -92,6 +93,7 @@ class Agent:
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.policy_drops = policydrops.PolicyDrops(nb, sb, ovs.address)
         self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
+        self._qos = networkqos.ZoneQos(client, self.zone, self.writer, self.informers.qos)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
@@ -129,6 +131,7 @@ class Agent:
         # Before the pods: a later policy would have each pod evaluated again.
         self.informers.namespaces.subscribe(self._namespace_changed)
         self.informers.policies.subscribe(self._policy_changed)
+        self._qos.start(self._wake_writer)
         self.informers.nads.subscribe(self._nad_changed)
         for bound in gc.known(deps):
             self._pods.recall(bound.pod, bound.proof)
@@ -154,6 +157,7 @@ class Agent:
                 self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
             ),
             events=self.recorder.run(),
+            qos=self._qos.run(),
             cni=server.serve(self.cni),
             restorer=self._restorer.run(),
         )
@@ -200,6 +204,7 @@ class Agent:
         advertisements = self.zone.advertised()
         self.advertiser.update(advertisements)
         self.guards.advertised(advertisements.values())
+        self._qos.check()
 
     async def _derived(self) -> None:
         """Starts once the Northbound rows are written: northd would recompute twice otherwise."""
@@ -275,7 +280,7 @@ class Agent:
         troubles += [each.trouble for each in self._databases]
         parts = (
             *(self._pods, self.writer, self.bindings, self.derived),
-            *(self.advertiser, self.guards, self._peers),
+            *(self.advertiser, self.guards, self._peers, self._qos),
         )
         troubles += [each.trouble for each in parts]
         troubles.append(identity.trouble(self._needs, self._ovs))

@@ -16,7 +16,7 @@ from weft import __version__, names
 from weft.api.podsignature import TrustedKeys
 from weft.app import health, manageroptions, settings, webhook
 from weft.control import loop, signingkeys
-from weft.control.cluster import informers, signing, state, unknown, writer
+from weft.control.cluster import informers, networkqos, signing, state, unknown, writer
 from weft.control.signingkeys import PublicKeys
 from weft.kube import cache, events, lease
 from weft.kube.client import Client
@@ -45,6 +45,9 @@ class Manager:
             endpoints=options.pod_endpoints,
         )
         self.recorder = events.Recorder(client, COMPONENT)
+        self._qos = networkqos.QosStatuses(
+            client, self.recorder, self._informers.qos, self._informers.nodes
+        )
         self.cluster: state.Cluster | None = None
         self.writer: writer.ApiWriter | None = None
 
@@ -80,6 +83,7 @@ class Manager:
         log.info("in charge of %d networks, %d pods", self._networks(), len(self._informers.pods))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_endpoints(cluster, writing))
+            group.create_task(self._qos.run())
             await writing.run()
 
     async def _keep_endpoints(self, cluster: state.Cluster, writing: writer.ApiWriter) -> None:
@@ -103,7 +107,7 @@ class Manager:
     def not_ready(self) -> list[str]:
         """Returns why the manager is not ready; empty: ready."""
         reasons = [] if self.is_started else ["not synced yet"]
-        troubles = [self.recorder.trouble, self._signing.trouble]
+        troubles = [self.recorder.trouble, self._signing.trouble, self._qos.trouble]
         troubles += [each.trouble for each in self._followed()]
         endpoints = self._informers.endpoints
         if endpoints is not None and endpoints.trouble and not endpoints.is_synced:

@@ -156,6 +156,8 @@ class Webhook:
         kind = review["resource"]["resource"]
         if kind == resources.MULTINETWORKPOLICIES.plural:
             return admission.judge_policy(new, old)
+        if kind == resources.NETWORKQOSES.plural:
+            return admission.judge_qos(new)
         for each in (resources.UDNS, resources.CUDNS):
             if kind == each.plural:
                 return admission.judge_udn(new, each, self._rules)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad, objects, policy, policystatus, selection
+from weft.api import nad, networkqos, objects, policy, policystatus, selection
 from weft.cli import labs
 from weft.control.cluster import nads, settlements, udns
 from weft.kube import resources
@@ -33,6 +33,7 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     resources.NAMESPACES.kind: ("v1",),
     resources.UDNS.kind: (resources.UDNS.api_version,),
     resources.CUDNS.kind: (resources.CUDNS.api_version,),
+    networkqos.KIND: (resources.NETWORKQOSES.api_version,),
 }
 # A hint names a known kind for a misspelt one whose length differs by at most so many characters.
 MAX_LENGTH_DIFFERENCE = 2
@@ -86,6 +87,8 @@ def find(
             yield from _policy(file, obj)
         elif obj["kind"] in (resources.UDNS.kind, resources.CUDNS.kind):
             yield from _user_defined(file, obj, rules)
+        elif obj["kind"] == networkqos.KIND:
+            yield from (Mistake(file, error.in_full()) for error in networkqos.problems(obj))
         else:
             asking.append((file, obj))
             if obj["kind"] == resources.NAMESPACES.kind:

@@ -91,13 +91,14 @@ UDNS = Resource("k8s.ovn.org", "v1", "userdefinednetworks", "UserDefinedNetwork"
 CUDNS = Resource(
     "k8s.ovn.org", "v1", "clusteruserdefinednetworks", "ClusterUserDefinedNetwork", False
 )
+NETWORKQOSES = Resource("k8s.ovn.org", "v1alpha1", "networkqoses", "NetworkQoS")
 VMS = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
 VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
-    IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, PODENDPOINTS, UDNS, CUDNS, VMS, VMIS, REPLICASETS,
-    DAEMONSETS, JOBS,
+    IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, PODENDPOINTS, UDNS, CUDNS, NETWORKQOSES, VMS, VMIS,
+    REPLICASETS, DAEMONSETS, JOBS,
 )  # fmt: skip
 
 

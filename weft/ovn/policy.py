@@ -23,19 +23,20 @@ _OVN = {netpolicy.Direction.INGRESS: "to-lport", netpolicy.Direction.EGRESS: "fr
 
 
 class GroupKind(StrEnum):
-    """Why ports form a group: isolated, audited, selected by a policy, or selected with one number
-    for a port name."""
+    """Why ports form a group: isolated, audited, selected by a policy, selected with one number
+    for a port name, or selected by a NetworkQoS."""
 
     DENY = "deny"
     AUDIT = "audit"
     POLICY = "policy"
     NAMED = "named"
+    QOS = "qos"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A port group. `policy` is set for the kinds policy and named; the port's name and number for
-    the kind named, whose direction is always Ingress."""
+    """A port group. `policy` is set for the kinds policy and named, and is the NetworkQoS for the
+    kind qos; the port's name and number for the kind named, whose direction is always Ingress."""
 
     kind: GroupKind
     network: str
@@ -50,7 +51,7 @@ class Group:
     def id(self) -> str:
         """The row's ROW_ID, unique among groups."""
         rest: tuple[object, ...] = (self.namespace,)
-        if self.kind in (GroupKind.POLICY, GroupKind.NAMED):
+        if self.policy:
             rest += (self.policy,)
         if self.kind is GroupKind.NAMED:
             rest += (self.protocol, self.port, self.number)
@@ -63,7 +64,9 @@ class Group:
 
     @property
     def owner(self) -> str:
-        """The row's OWNER: the policy, or the namespace."""
+        """The row's OWNER: the policy, the NetworkQoS, or the namespace."""
+        if self.kind is GroupKind.QOS:
+            return names.networkqos_owner(self.namespace, self.policy)
         if self.policy:
             return names.policy_owner(self.namespace, self.policy)
         return names.namespace_owner(self.namespace)
@@ -99,7 +102,7 @@ def isolation_rows(
         rest, action = isolated, acl.DROP
         log = acl.Log(logging.deny, names.acl_name(f"NP:{group.namespace}", group.direction))
     return (
-        _group(group),
+        group_row(group),
         _acl(group, "always", acl.ALLOWED, always, acl.ALLOW),
         _acl(group, "rest", acl.OTHERWISE, rest, action, log),
     )
@@ -119,14 +122,14 @@ def policy_rows(
 ) -> tuple[rows.Row, ...]:
     """A policy's port groups on a network, without ports, and the ACLs of its rules."""
     own = Group(GroupKind.POLICY, network.name, policy.namespace, direction, policy.name)
-    made = [_group(own)]
+    made = [group_row(own)]
     seen: set[Group] = set()
     for rule in policy.rules(direction):
         name = names.acl_name(f"NP:{policy.namespace}:{policy.name}", direction, rule.index)
         log = acl.Log(logging.allow, name)
         for target, matched in _matches(policy, network, direction, rule, numbers):
             if target != own and target not in seen:
-                made.append(_group(target))
+                made.append(group_row(target))
                 seen.add(target)
             text = match.all_of(match.isolated_ports(direction, target.name), matched)
             made.append(_acl(target, rule.index, acl.ALLOWED, text, acl.ALLOW, log))
@@ -200,7 +203,7 @@ def _matches(
 ) -> Iterator[tuple[Group, str]]:
     """The matches that a rule allows, each with the group whose ports it applies to."""
     own = Group(GroupKind.POLICY, network.name, policy.namespace, direction, policy.name)
-    peers = _peers(rule, network, direction)
+    peers = peers_match(rule.peers, network, direction)
     found: list[str] = []
     if peers is not None and _has_plain(rule):
         found.append(match.all_of(peers, match.policy_ports(rule.ports or ()) or ""))
@@ -229,15 +232,24 @@ def _named_peers(
         yield match.all_of(text or "", match.policy_port(entry.protocol, number))
 
 
-def _peers(
-    rule: netpolicy.Rule, network: model.Network, direction: netpolicy.Direction
+def peers_match(
+    peers: tuple[netpolicy.Peer, ...] | None,
+    network: model.Network,
+    direction: netpolicy.Direction,
 ) -> str | None:
     """The match of a rule's peers: "" for every peer, None for no peer."""
-    if rule.peers is None:
+    if peers is None:
         return ""
-    chosen = [AddressSet(network.name, peer) for peer in _selectors(rule)]
-    subnets = blocks.cidrs(peer for peer in rule.peers if isinstance(peer, netpolicy.IPBlock))
+    chosen = peer_sets(peers, network.name)
+    subnets = blocks.cidrs(peer for peer in peers if isinstance(peer, netpolicy.IPBlock))
     return match.peers(direction, names_by_field(chosen, network), subnets)
+
+
+def peer_sets(peers: tuple[netpolicy.Peer, ...] | None, network: str) -> list[AddressSet]:
+    """The address sets of the pods among a rule's peers."""
+    return [
+        AddressSet(network, peer) for peer in peers or () if isinstance(peer, netpolicy.PodSelector)
+    ]
 
 
 def _selectors(rule: netpolicy.Rule) -> list[netpolicy.PodSelector]:
@@ -287,7 +299,8 @@ def _named_group(
 # Rows
 
 
-def _group(group: Group) -> rows.Row:
+def group_row(group: Group) -> rows.Row:
+    """The row of a group, without ports."""
     return rows.Row(GROUP, group.name, {"name": group.name, "external_ids": _ids(group, group.id)})
 
 

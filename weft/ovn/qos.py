@@ -11,7 +11,9 @@ from weft.ovn import ports
 
 QOS = "QoS"
 
-_PRIORITY = 100
+# Of the rows that match a packet OVN enforces one: the limit that a NIC or its network has counts
+# before all that a NetworkQoS says (ADR 0106).
+PRIORITY = 20_000
 # A smaller bucket starves TCP, whose senders need to see few losses. No packet passes a bucket
 # that is smaller than itself, and segmentation offload hands over packets of up to 64 KiB.
 _BURST_SECONDS = 1
@@ -41,6 +43,11 @@ def burst(rate: model.Rate) -> int:
     return max(rate.burst, rate.rate * _BURST_SECONDS, _SMALLEST_BURST)
 
 
+def bandwidth(rate: model.Rate) -> dict[str, rows.Atom]:
+    """The column of a row that limits to a rate."""
+    return {"rate": kilobits(rate.rate), "burst": kilobits(burst(rate))}
+
+
 def _row(port: model.Port, home: rows.Ref | None, direction: str, rate: model.Rate) -> rows.Row:
     name = ports.port_key(port)
     key = names.row_id("qos", direction, name)
@@ -50,10 +57,10 @@ def _row(port: model.Port, home: rows.Ref | None, direction: str, rate: model.Ra
         key,
         {
             "direction": way,
-            "priority": _PRIORITY,
+            "priority": PRIORITY,
             "match": f'{end} == "{name}"',
             "action": {},
-            "bandwidth": {"rate": _kilobits(rate.rate), "burst": _kilobits(burst(rate))},
+            "bandwidth": bandwidth(rate),
             "external_ids": {
                 names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),
                 names.OWNER_UID: port.pod.uid,
@@ -67,5 +74,6 @@ def _row(port: model.Port, home: rows.Ref | None, direction: str, rate: model.Ra
     )
 
 
-def _kilobits(bits: int) -> int:
+def kilobits(bits: int) -> int:
+    """Bits, or bits per second, as OVN counts them."""
     return min(round(bits / 1000), _MOST)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import model
+from weft.api import networkqos, objects, policystatus, userdefined
 from weft.api import policy as policies
-from weft.api import policystatus, userdefined
 from weft.control.cluster import nads, settlements, udns
 from weft.control.cluster.nads import Nad
 from weft.kube import resources
@@ -78,6 +78,13 @@ def judge_udn(new: Object, resource: Resource, rules: nads.Rules) -> Verdict:
         return Verdict()
     name = f"{resource.kind} {declared.subject.key}"
     return Verdict(warnings=(f"{name}: {declared.problem}"[:_LONGEST],))
+
+
+def judge_qos(new: Object) -> Verdict:
+    """Warns of a NetworkQoS that will have no effect; the API server knows the schema."""
+    subject = objects.subject(networkqos.KIND, new)
+    found = (f"{subject}: {each.in_full(named=False)}" for each in networkqos.problems(new))
+    return Verdict(warnings=tuple(each[:_LONGEST] for each in found))
 
 
 def _as_stored(declared: Nad, before: Nad | None) -> Nad:

@@ -10,7 +10,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
-from weft.api import pod, podendpoint
+from weft.api import networkqos, pod, podendpoint
 from weft.control.cluster import nads, objects, udns
 from weft.control.cluster.outcome import Ref
 from weft.control.cluster.state import Cluster
@@ -71,6 +71,7 @@ class Informers:
             follow(kind, partial(udns.read, resource=kind, rules=rules), may_be_unknown=True)
             for kind in (resources.UDNS, resources.CUDNS)
         )
+        self.qos = follow(resources.NETWORKQOSES, networkqos.read, may_be_unknown=True)
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
         self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
 
@@ -82,7 +83,7 @@ class Informers:
     def declared(self) -> tuple[cache.Informer[Any], ...]:
         """Returns the informers of what allocations depend on, and of their networks' statuses."""
         declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
-        return (*declared, self.pods, self.networks, self.udns, self.cudns)
+        return (*declared, self.pods, self.networks, self.udns, self.cudns, self.qos)
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""

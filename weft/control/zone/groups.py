@@ -14,11 +14,12 @@ from weft.ovn import policy
 
 
 class BoundPolicy(NamedTuple):
-    """A MultiNetworkPolicy on one of the networks that it guards."""
+    """A MultiNetworkPolicy on one of the networks that it guards, or a NetworkQoS on one of its."""
 
     network: str
     namespace: str
     name: str
+    is_qos: bool = False
 
     @property
     def policy(self) -> ObjectKey:
@@ -32,8 +33,9 @@ NONE: frozenset[policy.Group] = frozenset()
 
 def owner_of(group: policy.Group) -> GroupOwner:
     """Returns what a group is made for."""
-    if group.kind in (policy.GroupKind.POLICY, policy.GroupKind.NAMED):
-        return BoundPolicy(group.network, group.namespace, group.policy)
+    if group.policy:
+        is_qos = group.kind is policy.GroupKind.QOS
+        return BoundPolicy(group.network, group.namespace, group.policy, is_qos)
     return group
 
 

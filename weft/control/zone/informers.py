@@ -11,7 +11,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from weft.api import pod, podendpoint, policy
+from weft.api import networkqos, pod, podendpoint, policy
 from weft.api.podendpoint import PodEndpoint
 from weft.control import signingkeys
 from weft.control.zone import nads, objects
@@ -55,13 +55,24 @@ class Informers:
         self.own_node = follow(resources.NODES, objects.node, field_selector=own)
         self.namespaces = follow(resources.NAMESPACES, objects.namespace, metadata_only=True)
         self.policies = follow(resources.MULTINETWORKPOLICIES, policy.read, may_be_unknown=True)
+        read_qos = partial(networkqos.read, node=node)
+        self.qos = follow(resources.NETWORKQOSES, read_qos, may_be_unknown=True)
         self.keys = signingkeys.watch(client, keys_namespace)
 
     def all(self) -> tuple[cache.Informer[Any], ...]:
         """Returns all informers."""
         nodes = self.nodes, self.own_node
         others = (self.endpoints,) if self.endpoints is not None else ()
-        return self.nads, self.pods, self.keys, *nodes, self.namespaces, self.policies, *others
+        return (
+            self.nads,
+            self.pods,
+            self.keys,
+            *nodes,
+            self.namespaces,
+            self.policies,
+            self.qos,
+            *others,
+        )
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Returns what follows each kind until cancelled, by the kind's name."""

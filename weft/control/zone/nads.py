@@ -14,6 +14,7 @@ from weft.api import nad, objects
 from weft.control.zone import state
 from weft.control.zone.networks import FOLLOWER, OWNER
 from weft.model import ObjectKey
+from weft.policy.networkqos import UNMARKED, NadMarks
 
 _CURRENT, _STALE = "current", "stale"  # in sort order: a current NAD leads
 
@@ -38,6 +39,7 @@ class Nad:
     annotated_id: str = ""
     annotated_owner: str = ""
     is_current: bool = True
+    marks: NadMarks = UNMARKED
 
     def network(self) -> model.NetworkSpec | None:
         """Returns what the NAD declares, None for another plugin's; raises InvalidInput."""
@@ -75,7 +77,17 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
         annotated_id=annotations.get(names.NETWORK_ID, ""),
         annotated_owner=annotations.get(names.NETWORK_OWNER, ""),
         is_current=accepted == config,
+        marks=NadMarks(meta.get("labels") or {}, _controller(meta)),
     )
+
+
+def _controller(meta: dict[str, Any]) -> str:
+    """The kind of the NAD's controller, if it is one that renders networks."""
+    for each in meta.get("ownerReferences") or ():
+        is_ours = str(each.get("apiVersion", "")).startswith("k8s.ovn.org/")
+        if each.get("controller") and is_ours:
+            return str(each.get("kind", ""))
+    return ""
 
 
 def declared_network(seen: Nad) -> state.DeclaredNetwork | None:
@@ -92,7 +104,8 @@ def declared_network(seen: Nad) -> state.DeclaredNetwork | None:
         _CURRENT if seen.is_current else _STALE,
         seen.created,
     )
-    return state.DeclaredNetwork(model.Network(spec, int(number), owner=seen.key), age)
+    network = model.Network(spec, int(number), owner=seen.key)
+    return state.DeclaredNetwork(network, age, seen.marks)
 
 
 def standing(seen: Nad, before: state.DeclaredNetwork | None) -> state.DeclaredNetwork | None:

@@ -17,6 +17,7 @@ from weft.control.zone import topologies
 from weft.control.zone.objects import AllocatedPod
 from weft.model import ObjectKey
 from weft.policy import access
+from weft.policy.networkqos import UNMARKED, NadMarks
 
 # Stands for the NAD of the default network, which has none.
 DEFAULT = ObjectKey("", names.DEFAULT_NETWORK)
@@ -30,6 +31,12 @@ class DeclaredNetwork:
 
     network: model.Network
     age: tuple[str, ...] = ()
+    marks: NadMarks = UNMARKED
+
+
+def marks(declared: DeclaredNetwork | None) -> tuple[str, NadMarks]:
+    """Returns the network that a NAD declares, "" for none, and by what the NAD is selected."""
+    return (declared.network.name, declared.marks) if declared else ("", UNMARKED)
 
 
 class ZoneNetworks:

@@ -1,11 +1,12 @@
-"""Decides which rows enforce the policies in one zone, and which of its ports are in which groups.
+"""Decides which rows enforce policies and NetworkQoS in a zone, and who is in their groups.
 
 Kept incrementally, like `state`: the setters note what may have changed, and `changes` makes rows
 of that alone; the order of calls does not matter. A policy guards the attachments of its pods to
 the networks of its NADs, never to the default network. Its rows, and the addresses of its peers on
 all nodes, exist while it selects a port of this node.
 
-A pod that comes or goes only changes members of groups and sets, unless it is the first or last.
+A NetworkQoS has a group as a policy does, and isolates nobody. A pod that comes or goes only
+changes members of groups and sets, unless it is the first or last.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from dataclasses import dataclass, replace
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import groups, policyrows
+from weft.control.zone import groups, policyrows, qosbindings, topologies
 from weft.control.zone.addresses import Sets
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.control.zone.selectedports import SelectedPorts
 from weft.model import ObjectKey
-from weft.ovn import policy, sets
+from weft.ovn import networkqos, policy, sets
 from weft.policy import netpolicy
+from weft.policy.networkqos import NadMarks, NetworkQos
 
 _UNKNOWN = Namespace()
+_MAY_LACK_ROWS = (policy.GroupKind.NAMED, policy.GroupKind.QOS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,17 @@ class PolicyChanges:
 
 
 class PolicyEnforcement:
-    """The policies on one `node`. The zone owns `pods` (all that hold an allocation) and `networks`
+    """The policies `here`. The zone owns `pods` (all that hold an allocation) and `networks`
     (those realised here, by name), and keeps them up to date."""
 
     def __init__(
         self,
-        node: str,
+        here: topologies.Here,
         pods: Mapping[ObjectKey, AllocatedPod],
         networks: Mapping[str, model.Network],
     ) -> None:
-        self._node = node
+        self._here, self._realised = here, networks
+        self._qos = qosbindings.QosBindings()
         self._policies: dict[ObjectKey, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[ObjectKey, str] = {}  # NAD -> its network
@@ -94,6 +98,33 @@ class PolicyEnforcement:
             self._policies[key] = new
             self._bind(key, new)
 
+    def get_qos(self, key: ObjectKey) -> NetworkQos | None:
+        return self._qos.get(key)
+
+    def set_qos(self, key: ObjectKey, new: NetworkQos | None) -> None:
+        """Sets a NetworkQoS; None: it is gone, or not valid."""
+        old = self._qos.get(key)
+        if old == new:
+            return
+        if new is not None:
+            self._endpoints.selection.add(new.selected_pods)
+        if old is not None:
+            self._touch(key, old.selected_pods, self._qos.networks(key), is_qos=True)
+        self._qos.set(key, new)
+        if old is not None:
+            self._endpoints.selection.remove(old.selected_pods)
+        if new is not None:
+            self._touch(key, new.selected_pods, self._qos.networks(key), is_qos=True)
+
+    def _move(self, moved: qosbindings.Moved) -> None:
+        for key, networks in moved.items():
+            if (declared := self._qos.get(key)) is not None:
+                self._touch(key, declared.selected_pods, networks, is_qos=True)
+
+    def set_nad_marks(self, nad: ObjectKey, network: str, marks: NadMarks) -> None:
+        """Sets by what a NAD is selected, and its network; "": it has none."""
+        self._move(self._qos.set_nad(nad, network, marks))
+
     def set_namespace(self, name: str, new: Namespace | None) -> None:
         """Sets a namespace's labels and logging; None: it is gone."""
         old = self._namespaces.get(name)
@@ -101,7 +132,9 @@ class PolicyEnforcement:
             self._namespaces.pop(name, None)
         else:
             self._namespaces[name] = new
-        self._mark(self._endpoints.set_namespace(name, new.labels if new is not None else None))
+        labels = new.labels if new is not None else None
+        self._mark(self._endpoints.set_namespace(name, labels))
+        self._move(self._qos.set_namespace(name, labels))
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
             self._dirty |= {p for p in self._groups.owners() if p.namespace == name}
 
@@ -187,11 +220,12 @@ class PolicyEnforcement:
     def _members(self, port: str, left: Iterable[policy.Group] = ()) -> Iterator[rows.Row]:
         """Yields a port's memberships in its groups, and its removal from those that it left.
 
-        The group of a named port has no row while no rule with that name allows anybody. Any other
-        group is named even without a row: then the write fails, and no port stays unguarded.
+        The group of a named port has no row while no rule with that name allows anybody, that of a
+        NetworkQoS while its switch is missing. Any other group is named even without a row: then
+        the write fails, and no port stays unguarded.
         """
         for group in sorted(self._groups.of(port), key=lambda group: group.id):
-            if group.kind is not policy.GroupKind.NAMED or self._rows.has(group):
+            if group.kind not in _MAY_LACK_ROWS or self._rows.has(group):
                 yield policy.membership(group, port, True)
         for group in sorted(left, key=lambda group: group.id):
             if self._rows.has(group):
@@ -218,21 +252,28 @@ class PolicyEnforcement:
             self._policies_of_nad.setdefault(nad, set()).add(key)
         for network in self._networks_of(new):
             self._policies_of_selector.setdefault((network, new.selected_pods), set()).add(key)
-        self._touch(new)
+        self._touch(key, new.selected_pods, self._networks_of(new))
 
     def _unbind(self, key: ObjectKey, old: netpolicy.Policy) -> None:
         for nad in old.nads:
             index.discard(self._policies_of_nad, nad, key)
         for network in self._networks_of(old):
             index.discard(self._policies_of_selector, (network, old.selected_pods), key)
-        self._touch(old)
+        self._touch(key, old.selected_pods, self._networks_of(old))
 
-    def _touch(self, changed: netpolicy.Policy) -> None:
-        for network in self._networks_of(changed):
-            owner = groups.BoundPolicy(network, changed.namespace, changed.name)
+    def _touch(
+        self,
+        key: ObjectKey,
+        selected: netpolicy.PodSelector,
+        networks: Iterable[str],
+        *,
+        is_qos: bool = False,
+    ) -> None:
+        for network in networks:
+            owner = groups.BoundPolicy(network, *key, is_qos)
             if self._groups.groups_of(owner):
                 self._dirty.add(owner)
-            for port in self._endpoints.chosen(network, changed.selected_pods):
+            for port in self._endpoints.chosen(network, selected):
                 if self._is_own(port):
                     self._regrouped.add(port)
 
@@ -245,7 +286,7 @@ class PolicyEnforcement:
 
     def _is_own(self, key: str) -> bool:
         port = self._endpoints.get(key)
-        return port is not None and port.node == self._node
+        return port is not None and port.node == self._here.node
 
     def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
         """Whether only the remembered networks of a policy changed, and it guards the same."""
@@ -266,6 +307,9 @@ class PolicyEnforcement:
             self._dirty |= self._groups.put(port, self._groups_of(port))
         dirty, self._dirty = self._dirty, set()
         for owner in dirty:
+            if isinstance(owner, groups.BoundPolicy) and owner.is_qos:
+                self._make_qos(owner)
+                continue
             bound = owner.policy if isinstance(owner, groups.BoundPolicy) else None
             declared = self._policies.get(bound) if bound is not None else None
             logging = self._namespaces.get(owner.namespace, _UNKNOWN).logging
@@ -276,13 +320,44 @@ class PolicyEnforcement:
                 for port in self._groups.ports(group):
                     self._groups.touch(port)  # the group had no row to hold it so far
 
+    def _make_qos(self, owner: groups.BoundPolicy) -> None:
+        """Makes the rows of a NetworkQoS on a network that has ports which it selects."""
+        network = self._realised.get(owner.network)
+        with_ports = self._groups.groups_of(owner)
+        switch = topologies.switch(network, self._here) if network and with_ports else ""
+        before = [group for group in with_ports if self._rows.has(group)]
+        self._rows.make_qos(owner, self._qos.get(owner.policy), switch)
+        for group in with_ports:
+            if self._rows.has(group) and group not in before:
+                for port in self._groups.ports(group):
+                    self._groups.touch(port)
+
+    def qos_limits(self) -> Mapping[ObjectKey, int]:
+        """Returns each NetworkQoS that has rows here, and for how many of its ports it does not
+        count, because they have a limit of their own."""
+        found: dict[ObjectKey, int] = {}
+        for owner in self._groups.owners():
+            if isinstance(owner, groups.BoundPolicy) and owner.is_qos:
+                for group in filter(self._rows.has, self._groups.groups_of(owner)):
+                    limited = sum(map(self._is_limited, self._groups.ports(group)))
+                    found[owner.policy] = found.get(owner.policy, 0) + limited
+        return found
+
+    def _is_limited(self, key: str) -> bool:
+        port = self._endpoints.get(key)
+        network = self._realised.get(port.network) if port is not None else None
+        if port is None or network is None:
+            return False
+        limits = port.allocation.nic.bandwidth.over(network.spec.nic.bandwidth)
+        return limits.egress is not None
+
     def _groups_of(self, key: str) -> frozenset[policy.Group]:
         """Returns the groups of a port: of each policy that selects it, and deny and audit groups.
 
         A port is audited only in directions in which no enforced policy isolates it.
         """
         port = self._endpoints.get(key)
-        if port is None or port.node != self._node:
+        if port is None or port.node != self._here.node:
             return groups.NONE
         selecting = self._selecting(key, port)
         enforced = [each for each in selecting if each.mode is netpolicy.Mode.ENFORCE]
@@ -296,6 +371,8 @@ class PolicyEnforcement:
                 if each.rules(direction):
                     named = self._endpoints.named(key)
                     found |= policy.groups_of(each, port.network, direction, named)
+        marking = self._qos.selecting(port.network, self._endpoints.selectors(key))
+        found.update(networkqos.group(each, port.network) for each in marking)
         return frozenset(found)
 
     def _selecting(self, key: str, port: model.Port) -> list[netpolicy.Policy]:

@@ -13,8 +13,9 @@ from weft import model, rows
 from weft.control import index
 from weft.control.zone import groups
 from weft.control.zone.addresses import Sets
-from weft.ovn import acl, policy, sets
+from weft.ovn import acl, networkqos, policy, sets
 from weft.policy import netpolicy
+from weft.policy.networkqos import NetworkQos
 
 RowOwner = groups.GroupOwner | sets.AddressSet | str
 # The owner of the meter that limits the log of all ACLs.
@@ -87,6 +88,16 @@ class PolicyRows:
                 for row in policy.policy_rows(each, network, direction, logging, numbers)
             ]
             self._keep(owner, tuple(made))
+
+    def make_qos(self, owner: groups.BoundPolicy, each: NetworkQos | None, switch: str) -> None:
+        """Makes the rows of a NetworkQoS on a network's `switch`; None or "": it has none."""
+        network = self._networks.get(owner.network)
+        if each is None or network is None or not switch:
+            self._need(owner, frozenset())
+            self._keep(owner, ())
+        else:
+            self._need(owner, networkqos.address_sets(each, owner.network))
+            self._keep(owner, networkqos.rows_of(each, network, switch))
 
     def touch(self, table: str, key: str) -> RowOwner | None:
         """Puts the owner of a row into the next `changes`; returns it, None for a foreign row."""
@@ -204,4 +215,4 @@ def _order(owner: RowOwner) -> tuple[int, str]:
         return 0, owner.id
     if isinstance(owner, policy.Group):
         return 1, owner.id
-    return (2, "/".join(owner)) if isinstance(owner, tuple) else (3, owner)
+    return (2, "/".join(map(str, owner))) if isinstance(owner, tuple) else (3, owner)

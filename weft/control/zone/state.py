@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import dnsrecords, duplicates, policies, portrows, topologies
+from weft.control.zone import dnsrecords, duplicates, networks, policies, portrows, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
@@ -69,7 +69,7 @@ class Zone:
         self._last_keys: dict[RowOwner, frozenset[rows.RowKey]] = {}  # of the last `changes`
         self._beside, self._dirty = portrows.RowsBeside(), _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
-        self.policies = policies.PolicyEnforcement(node, self._pods, self._realised)
+        self.policies = policies.PolicyEnforcement(self._here, self._pods, self._realised)
         self.dns = dnsrecords.DnsRecords(self._ports, self._pods, self.network)
 
     @property
@@ -88,6 +88,7 @@ class Zone:
         old = self.networks.get(nad)
         if old == declared:
             return
+        self.policies.set_nad_marks(nad, *networks.marks(declared))
         before = old.network.name if old else None
         after = declared.network.name if declared else None
         touched = {name: self.networks.standing(name) for name in (before, after) if name}

@@ -35,6 +35,9 @@ class Topology(Protocol):
     @property
     def has_remote_pods(self) -> bool: ...
 
+    def switch(self, network: model.Network, here: Here) -> str:
+        """Returns the switch of this node's pods; "" while it is not there."""
+
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
         """Returns the rows that depend on no pod and no other node."""
 
@@ -57,8 +60,11 @@ class Layer2:
 
     has_remote_pods = True
 
+    def switch(self, network: model.Network, here: Here) -> str:
+        return names.layer2_switch(network.name)
+
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
-        port = advertisement.port(network, names.layer2_switch(network.name))
+        port = advertisement.port(network, self.switch(network, here))
         own = (*dns.row(network), layer2.switch(network))
         return (*own, *dhcp.options(network), *port)
 
@@ -88,8 +94,11 @@ class Localnet:
 
     has_remote_pods = False
 
+    def switch(self, network: model.Network, here: Here) -> str:
+        return names.localnet_switch(network.name)
+
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
-        port = advertisement.port(network, names.localnet_switch(network.name))
+        port = advertisement.port(network, self.switch(network, here))
         return (*localnet.own(network), *dhcp.options(network), *port)
 
     def of_node(
@@ -108,6 +117,11 @@ class Localnet:
         return _of_flat(network, guests)
 
 
+def switch(network: model.Network, here: Here) -> str:
+    """Returns the switch of this node's pods on a network; "" while it is not there."""
+    return KNOWN[network.spec.topology].switch(network, here)
+
+
 def _of_flat(
     network: model.Network, guests: Iterable[model.Allocation]
 ) -> advertisement.Advertisement | None:
@@ -121,6 +135,10 @@ class Layer3:
     """A switch for each node, joined by routers; the default network also has a gateway."""
 
     has_remote_pods = False
+
+    def switch(self, network: model.Network, here: Here) -> str:
+        own = self._own(network, here)
+        return names.node_switch(network.name, here.node) if own is not None else ""
 
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
         own = self._own(network, here)

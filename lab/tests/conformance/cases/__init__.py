@@ -15,6 +15,7 @@ from lab.tests.conformance.cases import (
     applies,
     discovery,
     kinds,
+    networkqos,
     patches,
     reads,
     userdefined,
@@ -37,6 +38,7 @@ ALL: tuple[Case, ...] = (
     *admissions.CASES,
     *access.CASES,
     *userdefined.CASES,
+    *networkqos.CASES,
     *kinds.CASES,
 )
 _HEADERS = {"Authorization": "Bearer admin", "Content-Type": "application/json"}

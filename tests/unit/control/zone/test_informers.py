@@ -20,7 +20,7 @@ def test_no_two_have_one_name() -> None:
         MemoryApi(), "node1", default_mtu=1400, primary=True, keys_namespace="weft-system"
     )
     names = [each.name for each in found.all()]
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 8
     assert "nodes metadata.name=node1" in names
 
 
