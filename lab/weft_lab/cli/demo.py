@@ -2,14 +2,15 @@
 
 `weft demo` has three machines that reach each other; `weft demo policies` has six, and a
 policy that admits packets of three; `weft demo tenants` has pods of a tenant with a token of his
-own.
+own; `weft demo localnet` has machines in a VLAN, with a database outside of the cluster.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,9 +23,9 @@ from rich.text import Text
 from weft.cli import columns, matrix, output
 from weft.host import files
 from weft.kube import client as kube
-from weft_lab import spec, target, up
+from weft_lab import spec, state, target, up
 from weft_lab.cli.names import LabCommand, export, interruptible, option
-from weft_lab.demos import machines, manifests, policies, setup, tenants, three_vms
+from weft_lab.demos import localnet, machines, manifests, policies, setup, tenants, three_vms
 from weft_lab.demos.verdict import Verdict
 from weft_lab.runtime import toolchain
 
@@ -35,6 +36,7 @@ class Which(StrEnum):
     three_vms = three_vms.NAME
     policies = policies.NAME
     tenants = tenants.NAME
+    localnet = localnet.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,16 @@ def command(
 
     three-vms: three machines reach each other. policies: six, and a policy that admits three.
     tenants: networks of administrators, and a tenant with a token of his own.
+    localnet: machines in a VLAN of the nodes' physical network, and a database there.
 
     The exit status is 0 if every check holds. The lab keeps running.
     """
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
         progress = output.counting(report, "starting the lab")
-        lab = up.up(name, spec.Options(nodes=3), tools=tools, progress=progress)
+        vlans = _vlans(name) if which is Which.localnet else None
+        options = spec.Options(nodes=3, vlans=vlans)
+        lab = up.up(name, options, tools=tools, progress=progress)
         shown = asyncio.run(SHOWS[which](lab, report))
     data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
     data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
@@ -82,20 +87,32 @@ def command(
         raise typer.Exit(1)
 
 
+def _vlans(name: str) -> tuple[int, ...]:
+    """The VLAN of the demo, and those that the lab has."""
+    stored = state.Folder.of(name).load()
+    return (localnet.VLAN.number, *(stored.vlans if stored else ()))
+
+
+def _in_guests(lab: Mapping[str, Any]) -> Callable[..., Awaitable[Any]]:
+    return functools.partial(machines.run, lab["pid"])
+
+
+async def _collected(checks: AsyncIterator[Verdict], report: output.Report) -> list[Verdict]:
+    verdicts = []
+    async for verdict in checks:
+        verdicts.append(verdict)
+        report(f"checking: {verdict.claim}"[:32], 1.0)
+    return verdicts
+
+
 async def _three_vms(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
         vms = await setup.prepare(api, manifests.read(three_vms.NAME), report)
 
-        async def run(machine: machines.Machine, *argv: str) -> Any:
-            return await machines.run(lab["pid"], machine, *argv)
-
         known = spec.parse(lab["lab"])
         members = known.members if known.is_primary else ()
         gateways = {node.name: str(node.gateways[0].ip) for node in members}
-        verdicts = []
-        async for verdict in three_vms.check(vms, run, gateways):
-            verdicts.append(verdict)
-            report(f"checking: {verdict.claim}"[:32], 1.0)
+        verdicts = await _collected(three_vms.check(vms, _in_guests(lab), gateways), report)
     return Outcome(
         vms,
         all(verdict.holds for verdict in verdicts),
@@ -116,6 +133,26 @@ async def _policies(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     )
 
 
+async def _localnet(lab: Mapping[str, Any], report: output.Report) -> Outcome:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        vms = await setup.prepare(api, manifests.read(localnet.NAME), report)
+        with up.running(lab["name"]) as peer:
+            host = target.find(peer, localnet.VLAN.host)
+
+        async def outside(*argv: str) -> str:
+            return str((await asyncio.to_thread(target.captured, host, argv))["stdout"])
+
+        verdicts = await _collected(localnet.check(vms, _in_guests(lab), outside), report)
+    return Outcome(
+        vms,
+        all(verdict.holds for verdict in verdicts),
+        {"checks": [asdict(verdict) for verdict in verdicts]},
+        lambda console: _say_checks(
+            console, f"from inside the guests, and on the host {localnet.VLAN.host}", verdicts
+        ),
+    )
+
+
 async def _tenants(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     objects, config = tenants.objects(), _of_tenant(lab)
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
@@ -130,10 +167,7 @@ async def _tenants(lab: Mapping[str, Any], report: output.Report) -> Outcome:
                     done = await asyncio.to_thread(target.captured, place, argv)
                     return int(done["exit"])
 
-                verdicts = []
-                async for verdict in tenants.check(api, tenant, run, objects):
-                    verdicts.append(verdict)
-                    report(f"checking: {verdict.claim}"[:32], 1.0)
+                verdicts = await _collected(tenants.check(api, tenant, run, objects), report)
     return Outcome(
         {},
         all(verdict.holds for verdict in verdicts),
@@ -157,6 +191,7 @@ SHOWS: Mapping[
     Which.three_vms: _three_vms,
     Which.policies: _policies,
     Which.tenants: _tenants,
+    Which.localnet: _localnet,
 }
 
 
@@ -198,6 +233,11 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
             f"  kubectl --kubeconfig {_of_tenant(lab)} auth whoami",
             f"  kubectl --kubeconfig {_of_tenant(lab)} get nad -n networks   # refused",
             f"  {weft} topology{chosen}",
+        ),
+        Which.localnet: (
+            f"  {weft} lab exec{named} {localnet.VLAN.host} -- busybox ip addr",
+            f"  {weft} lab console till{named}     # {LOGIN}; Ctrl-] leaves",
+            f"  {weft} networks{chosen}",
         ),
     }
     for line in (

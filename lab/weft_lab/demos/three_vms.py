@@ -7,13 +7,13 @@ Each check yields one `Verdict` for each guest or pair; the command prints them.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from weft_lab import externalhost, spec
+from weft_lab.demos.guestcommands import Run, lease, printed, summary
 from weft_lab.demos.machines import Machine
 from weft_lab.demos.verdict import Verdict
-from weft_lab.vm.agentclient import Outcome
 
 NAME = "three-vms"
 NETWORK = "overlay"  # as the VMs' manifests call it
@@ -29,8 +29,6 @@ PAGES = {
 GATEWAY = "10.0.2.1"  # what masquerade shows a guest as its way out
 MASQUERADED = "10.0.2.2/24"  # and as its own address
 OUTSIDE = f"http://{spec.on_underlay(spec.OUTSIDE_HOST)[0].ip}/"
-
-Run = Callable[..., Awaitable[Outcome]]  # (machine, *argv) in the guest
 
 
 def _pair(machine: Machine, peer: Machine) -> str:
@@ -73,13 +71,7 @@ def _device(machine: Machine) -> str:
 async def _leased(machine: Machine, run: Run) -> Verdict:
     """Ask OVN's DHCP server again, and compare with what the guest uses."""
     address = machine.address(NETWORK)
-    device = _device(machine)
-    done = await run(
-        machine, "udhcpc", "-f", "-n", "-q", "-t", "5", "-i", device, "-s", "/bin/true"
-    )
-    output = (done.output + done.errors).decode(errors="replace")
-    lease = re.search(r"lease of (\S+) obtained", output)
-    leased = lease.group(1) if lease else ""
+    leased = (await lease(machine, _device(machine), run)).address
     holds = bool(leased) and leased == address and ip_address(leased) in SUBNET
     seen = f"{leased} of {SUBNET}" if leased else "no lease"
     if leased != address:
@@ -98,7 +90,7 @@ async def _pings(machine: Machine, peer: Machine, run: Run) -> Verdict:
     size = str(MTU - 28)  # IPv4 and ICMP headers
     address = peer.address(NETWORK)
     done = await run(machine, "ping", "-c", "3", "-W", "2", "-s", size, address)
-    seen = _summary(done)
+    seen = summary(printed(done))
     return Verdict("ping", _pair(machine, peer), seen.endswith(", 0% lost"), seen)
 
 
@@ -171,14 +163,3 @@ async def _echoes(machine: Machine, run: Run) -> int:
     text = (await run(machine, "cat", "/proc/net/snmp")).text
     names, values = (line.split() for line in text.splitlines() if line.startswith("Icmp:"))
     return int(values[names.index("InEchos")])
-
-
-def _summary(done: Outcome) -> str:
-    """ping's line of counts."""
-    text = (done.output + done.errors).decode(errors="replace")
-    found = re.search(
-        r"(\d+) packets transmitted, (\d+) packets received, (\d+%) packet loss", text
-    )
-    if found is None:
-        return text.strip().rpartition("\n")[2]
-    return f"{found[2]} of {found[1]} answered, {found[3]} lost"
