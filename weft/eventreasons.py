@@ -16,12 +16,20 @@ NAMESPACE = "Namespace"
 UDN = "UserDefinedNetwork"
 QOS = "NetworkQoS"
 
+# Where the server has such an Event already, its count stays.
+_LASTING = frozenset(
+    (
+        *("OutsideNodeSubnet", "AnnotationIgnored", "OverlappingSubnets", "OVNKnownFault"),
+        *("PodNetworksOverwritten", "PodNetworksLost", "AddressNotKept", "NetworksChangeRefused"),
+    )
+)
+
 
 class EventReason(StrEnum):
     """`about` is the kind of the object, `type` is Normal or Warning.
 
     `cases` are what a message says, and as Markdown what that means and what to do.
-    `lasts`: it tells of a state; if the server has the Event already, its count stays.
+    `lasts`: it tells of a state.
     """
 
     about: str
@@ -30,7 +38,7 @@ class EventReason(StrEnum):
 
     @property
     def lasts(self) -> bool:
-        return False
+        return self.value in _LASTING
 
     def __new__(cls, name: str, about: str, type: str, *cases: tuple[str, str]) -> Self:
         one = str.__new__(cls, name)

@@ -13,10 +13,6 @@ from weft.eventreasons import EventReason as EventReason
 class Reason(EventReason):
     """Of the cluster manager and the node agents."""
 
-    @property
-    def lasts(self) -> bool:
-        return self in _LASTING
-
     INVALID_CONFIG = (
         *("InvalidConfig", NAD, WARNING),
         (
@@ -181,6 +177,14 @@ class Reason(EventReason):
         (
             "… of the node's Open vSwitch leads to bridge …, which does not exist",
             "Make the bridge in the node's Open vSwitch, or correct the mapping.",
+        ),
+    )
+    BRIDGE_MTU_TOO_SMALL = (
+        *("BridgeMTUTooSmall", POD, WARNING),
+        (
+            "port … of bridge … has MTU …, and the network …: larger packets are lost",
+            "Raise the MTU of the port's NIC, if the physical network has it, or set `mtu` of the "
+            "network as the message says. What the pod has running keeps its MTU until then.",
         ),
     )
     OUTSIDE_NODE_SUBNET = (
@@ -386,12 +390,3 @@ class Reason(EventReason):
         *("TunnelsUp", NODE, NORMAL),
         ("… answering again", "Tunnels to these nodes carry packets again."),
     )
-
-
-_LASTING = frozenset(
-    (
-        *(Reason.OUTSIDE_NODE_SUBNET, Reason.ANNOTATION_IGNORED, Reason.OVERLAPPING_SUBNETS),
-        *(Reason.POD_NETWORKS_OVERWRITTEN, Reason.POD_NETWORKS_LOST, Reason.ADDRESS_NOT_KEPT),
-        *(Reason.NETWORKS_CHANGE_REFUSED, Reason.OVN_KNOWN_FAULT),
-    )
-)

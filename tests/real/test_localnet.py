@@ -192,3 +192,30 @@ async def test_the_switch_takes_the_rows_and_keys_that_weft_wants(cluster: Clust
     before = a.writer.figures.transactions
     await cluster.node(a, a.info)
     assert a.writer.figures.transactions == before
+
+
+async def test_one_network_by_another_bridge_on_another_node(cluster: Cluster) -> None:
+    """The mapping of a node says which bridge leads to the physical network there."""
+    a, b = await cluster.zone(), await cluster.zone()
+    await cluster.define(
+        "default/red", localnet("red", 1, "192.168.20.0/24", "fd00:20::/64", vlan=20)
+    )
+    red = Localnet(cluster, "red", ("192.168.20.", "fd00:20::"))
+    other = "add-br br-rack -- set Bridge br-rack datapath_type=netdev"
+    for port, peer, bridge in (("down", "up", "br-phy"), ("up", "down", "br-rack")):
+        other += f" -- add-port {bridge} {port} -- set Interface {port} type=patch"
+        other += f" options:peer={peer}"
+    mapped = "set Open_vSwitch . external_ids:ovn-bridge-mappings=physnet:br-rack"
+    for line in (other, mapped):
+        await asyncio.to_thread(b.zone.run, "ovs-vsctl", *line.split())
+    one = await red.pod("one", a, 11)
+    await red.pod("far", b, 12)
+    patch = names.patch_port(names.localnet_switch_port("red"))
+    for kept, bridge in ((a, "br-phy"), (b, "br-rack")):
+        found = await asyncio.to_thread(kept.zone.run, "ovs-vsctl", "port-to-br", patch)
+        assert found.strip() == bridge
+    for family in FAMILIES:
+        assert await pings(one, red.address(12, family))
+    await asyncio.to_thread(b.zone.run, "ovs-vsctl", "del-port", "br-rack", "up")
+    for family in FAMILIES:
+        assert not await pings(one, red.address(12, family), 1)

@@ -64,7 +64,10 @@ TABLES = (
     ),
     rows.Table(
         "Interface",
-        ("name", "type", "ofport", "ifindex", "error", "external_ids", "mtu_request", "mac"),
+        (
+            *("name", "type", "ofport", "ifindex", "error", "external_ids", "mtu_request", "mac"),
+            "mtu",
+        ),
     ),
 )
 

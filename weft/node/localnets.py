@@ -68,6 +68,28 @@ async def joined(spec: model.NetworkSpec, deps: Dependencies) -> None:
         await deps.ovs.wait_for("Interface", name, _is_open)
 
 
+def narrow(spec: model.NetworkSpec, deps: Dependencies) -> str:
+    """Returns why large packets of a localnet do not leave the node; empty if they do.
+
+    The bridge's own port is not on their way, and patch ports have no MTU.
+    """
+    settings = deps.ovs.get("Open_vSwitch", "")
+    known = bridgemappings.parse(port.external_ids(settings[1]) if settings is not None else {})
+    name = known.get(spec.physical_network, "")
+    bridge = deps.ovs.get("Bridge", name)
+    if spec.topology is not model.Topology.LOCALNET or bridge is None:
+        return ""
+    ports, interfaces = deps.ovs.rows("Port"), deps.ovs.rows("Interface")
+    mtu, device = bridgemappings.narrowest(bridge[1], ports, interfaces)
+    if not mtu or mtu >= spec.mtu:
+        return ""
+    return (
+        f"network {spec.name} on node {deps.node}: port {device} of bridge {name} has MTU {mtu}, "
+        f"and the network {spec.mtu}: larger packets are lost (raise the MTU of {device}, if the "
+        f"physical network has it, or set mtu of the network to {mtu})"
+    )
+
+
 def _is_open(columns: rows.Columns | None) -> bool:
     return columns is not None and port.number(columns) > 0
 
