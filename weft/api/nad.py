@@ -196,17 +196,16 @@ def check_underlay(
 ) -> None:
     """Refuse an MTU with which tunnel packets exceed the underlay's MTU.
 
-    `family` is the IP version of the tunnel endpoints; `where` names the NAD or the node.
+    `family` is the IP version of the tunnel endpoints; `where` names the NAD or the node. A
+    localnet has no tunnels, and may have NICs of its own: agents judge them.
     """
-    overhead = 0 if spec.topology is model.Topology.LOCALNET else TUNNEL_OVERHEAD[family]
+    overhead = TUNNEL_OVERHEAD[family]
     most = underlay_mtu - overhead
-    if spec.mtu > most:
+    if spec.mtu > most and spec.topology is not model.Topology.LOCALNET:
         rule = (
             f"is more than the underlay carries: its MTU is {underlay_mtu}, and a tunnel over "
             f"IPv{family} takes {overhead} of it"
         )
-        if not overhead:
-            rule = f"is more than the underlay carries: its MTU is {underlay_mtu}"
         hint = f"set mtu to {most} or less, or raise the MTU of the nodes' network"
         subject = where or f"network {spec.name}"
         raise errors.InvalidInput(subject, f"{_CONFIG}.mtu", spec.mtu, rule, hint=hint)

@@ -104,7 +104,7 @@ def test_order_is_no_difference() -> None:
 def test_underlay() -> None:
     nad.check_underlay(parsed(mtu=1442), 1500)
     nad.check_underlay(parsed(mtu=1422), 1500, family=6)
-    nad.check_underlay(parsed(mtu=1500, topology="localnet"), 1500)
+    nad.check_underlay(parsed(mtu=9000, topology="localnet"), 1500)
     with pytest.raises(errors.InvalidInput) as caught:
         nad.check_underlay(parsed(mtu=1443), 1500, where="NetworkAttachmentDefinition ns1/blue")
     assert "mtu 1443" in str(caught.value)
