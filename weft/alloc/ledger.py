@@ -18,8 +18,9 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from typing import NamedTuple
 
 from weft import errors, model, names, ranges
-from weft.alloc import gateways, ids, macs, nodesubnets, pool
+from weft.alloc import gateways, ids, macs, nodesubnets, platform, pool
 from weft.alloc.nodesubnets import NodeSubnets
+from weft.alloc.segmentmacs import SegmentMacs
 
 
 class AllocationOwner(NamedTuple):
@@ -41,9 +42,13 @@ class AllocationOwner(NamedTuple):
 class Ledger:
     """The owners of addresses, MACs and port keys of a network, or of a node's subnets of it."""
 
-    def __init__(self, network: model.Network, node_subnets: NodeSubnets | None = None) -> None:
-        self.network = network
-        self.node_subnets = node_subnets
+    def __init__(
+        self,
+        network: model.Network,
+        node_subnets: NodeSubnets | None = None,
+        segment: SegmentMacs | None = None,  # of the physical network that it leads to
+    ) -> None:
+        self.network, self.node_subnets, self.segment = network, node_subnets, segment
         spec = network.spec
         # The routers and DNS servers that DHCP announces are never allocated in turn; the pod that
         # runs one may request its address.
@@ -55,7 +60,9 @@ class Ledger:
             if not any(model.within(each, pair) for each in subnets)
         ]
         reserved = (*spec.reserved_subnets, *servers, *pairs)
-        self._platform = {each for subnet in subnets if node_subnets for each in _platform(subnet)}
+        self._platform = {
+            each for subnet in subnets if node_subnets for each in platform.own(subnet)
+        }
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}
         own = (*self._platform, names.SERVER_ADDRESS)
         excluded = (
@@ -94,6 +101,8 @@ class Ledger:
     def owner_label(self, value: model.Address | str) -> str:
         """Returns the label of the owner of an address or MAC, "" if it is free."""
         owner = self._by_mac.get(value) if isinstance(value, str) else self._by_address.get(value)
+        if owner is None and isinstance(value, str):
+            return self._elsewhere(value)
         return self._shown(owner) if owner is not None else ""
 
     def reserve(
@@ -180,6 +189,8 @@ class Ledger:
             if (own := self._pools.get(address.version)) and address.ip in own.subnet:
                 own.release(address.ip)
         self._by_mac.pop(allocation.mac, None)
+        if self.segment is not None:
+            self.segment.remove(self.network.name, allocation.mac)
         if allocation.tunnel_id:
             self._by_key.pop(allocation.tunnel_id, None)
             if self._keys:
@@ -205,6 +216,8 @@ class Ledger:
                 own.take(address.ip, in_turn=in_turn)
         if allocation.mac:
             self._by_mac[allocation.mac] = owner
+            if self.segment is not None:
+                self.segment.add(self.network.spec, allocation.mac, self._shown(owner))
         if allocation.tunnel_id:
             self._by_key[allocation.tunnel_id] = owner
             if self._keys:
@@ -316,14 +329,15 @@ class Ledger:
         attachment: model.Attachment,
         addresses: tuple[model.Interface, ...],
     ) -> str:
-        if attachment.mac == names.SERVER_MAC:
+        if attachment.mac in (names.SERVER_MAC, *self._routers):
             rule = "is where the DHCP and router advertisements of every network come from"
-            raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
-        if attachment.mac in self._routers:
-            rule = "is that of the node's router on this network"
+            if attachment.mac in self._routers:
+                rule = "is that of the node's router on this network"
             raise errors.InvalidInput(where, "mac", attachment.mac, rule, hint="choose another one")
         if attachment.mac:
             self._refuse_held(where, "mac", attachment.mac, self._by_mac.get(attachment.mac), owner)
+            if held := self._elsewhere(attachment.mac):
+                raise _conflict(where, "mac", attachment.mac, held)
             return attachment.mac
         return self._free_mac(addresses, attachment.identity or str(owner))
 
@@ -332,7 +346,12 @@ class Ledger:
         return next(mac for mac in candidates if not self._is_taken(mac))
 
     def _is_taken(self, mac: str) -> bool:
-        return any(mac in each for each in (self._by_mac, self._routers, (names.SERVER_MAC,)))
+        known = (self._by_mac, self._routers, (names.SERVER_MAC,))
+        return any(mac in each for each in known) or bool(self._elsewhere(mac))
+
+    def _elsewhere(self, mac: str) -> str:
+        """Returns who holds a MAC on another network of the same segment, "" for nobody."""
+        return self.segment.owner(self.network.spec, mac) if self.segment is not None else ""
 
     def _shown(self, owner: AllocationOwner) -> str:
         return self._labels.get(owner) or str(owner)
@@ -347,20 +366,15 @@ class Ledger:
     ) -> None:
         if taken_by is None:
             return
-        conflict = f"{field} {errors.as_written(value)}: is held by"
         if owner is not None and taken_by.pod and owner.pod == taken_by.pod:
             raise errors.Conflict(
-                f"{conflict} attachment {taken_by.attachment} of the same pod",
+                f"{field} {errors.as_written(value)}: is held by attachment {taken_by.attachment} "
+                "of the same pod",
                 where=where,
                 hint="request another one in one of the two",
                 field=field,
             )
-        raise errors.Conflict(
-            f"{conflict} {self._shown(taken_by)}",
-            where=where,
-            hint="request another one; the pod continues when this one is free",
-            field=field,
-        )
+        raise _conflict(where, field, value, self._shown(taken_by))
 
     def _refuse_override(
         self, owner: AllocationOwner, label: str, known: model.Allocation, new: model.Allocation
@@ -380,7 +394,7 @@ class Ledger:
                 )
 
 
-def _platform(subnet: model.Subnet) -> tuple[model.Address, model.Address]:
-    """Returns the node's own addresses in its subnet: the router's and the next, kept free."""
-    router = ranges.router(subnet).ip
-    return router, router + 1
+def _conflict(where: str, field: str, value: object, holder: str) -> errors.Conflict:
+    message = f"{field} {errors.as_written(value)}: is held by {holder}"
+    hint = "request another one; the pod continues when this one is free"
+    return errors.Conflict(message, where=where, hint=hint, field=field)

@@ -18,12 +18,18 @@ def objection(network: model.Network, allocation: model.Allocation) -> str:
     if network.spec.subnets and names.SERVER_ADDRESS in (str(a.ip) for a in allocation.addresses):
         return f"{names.SERVER_ADDRESS} belongs to the network's DHCP server"
     for part in _parts(network, allocation):
-        router = ranges.router(part).ip
-        if any(address.ip in (router, router + 1) for address in allocation.addresses):
-            return f"{router} and {router + 1} in {part} belong to the node"
+        router, second = own(part)
+        if any(address.ip in (router, second) for address in allocation.addresses):
+            return f"{router} and {second} in {part} belong to the node"
         if allocation.mac == names.address_mac(router):
             return f"mac {allocation.mac} belongs to the node's router in {part}"
     return ""
+
+
+def own(subnet: model.Subnet) -> tuple[model.Address, model.Address]:
+    """Returns the node's own addresses in its subnet: the router's and the next, kept free."""
+    router = ranges.router(subnet).ip
+    return router, router + 1
 
 
 def _parts(network: model.Network, allocation: model.Allocation) -> list[model.Subnet]:

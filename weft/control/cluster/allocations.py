@@ -20,6 +20,7 @@ from weft import errors, model
 from weft.alloc import grants, ledger, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
+from weft.alloc.segmentmacs import SegmentMacs
 from weft.api import podnetworks
 from weft.control.cluster.claimuse import (
     ClaimUse,
@@ -46,6 +47,7 @@ class Allocations:
         ] = {}  # by owner, to carry them over to another ledger
         self._claims: dict[AllocationOwner, ClaimUse] = {}  # by owner
         self._users: dict[ObjectKey | None, dict[str, str]] = {}  # by NAD: pod uid: label
+        self._physical: dict[str, SegmentMacs] = {}  # by physical network
         self._changed: set[ObjectKey | None] = set()  # NADs for `take_changed`
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
 
@@ -205,7 +207,7 @@ class Allocations:
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[model.Segment]:
-        """Frees a pod's attachment, or all ("" as `key`); returns the segment of each one freed."""
+        """Frees a pod's attachment, or all ("" as `key`); returns the segments to try again."""
         held = self._held.get(uid)
         if held is None:
             return []
@@ -217,7 +219,7 @@ class Allocations:
                 claim.users.discard((uid, each))
             if claim is None or self._is_over(owner, claim):
                 self._drop_owner(segment, owner)
-                freed.append(segment)
+                freed += self._meeting(segment)
         if not held:
             del self._held[uid]
         self._disuse(uid, let_go)
@@ -304,7 +306,14 @@ class Allocations:
             return []
         segment = model.Segment(claim.network)
         self._drop_owner(segment, owner)
-        return [segment]
+        return self._meeting(segment)
+
+    def _meeting(self, segment: model.Segment) -> list[model.Segment]:
+        """Returns a segment, and those on which somebody may wait for a MAC that it had."""
+        book = self._ledgers.get(segment)
+        macs = book.segment if book is not None else None
+        others = macs.networks - {segment.network} if macs is not None else ()
+        return [segment, *map(model.Segment, sorted(others))]
 
     def _use_of(self, network: model.Network, claim: model.IpamClaim) -> ClaimUse:
         use = self._claims.setdefault(claim_owner(claim), ClaimUse(network.name))
@@ -329,7 +338,9 @@ class Allocations:
         """Drops the ledgers of a network, unless something of it is held."""
         if not self.is_used(network):
             for segment in self._segments.pop(network, ()):
-                del self._ledgers[segment]
+                book = self._ledgers.pop(segment)
+                if book.segment is not None:
+                    book.segment.networks.discard(network)
 
     def drop_node(self, network: str, node: str) -> None:
         """Drops a node's ledger of a layer3 network, unless something of it is held."""
@@ -364,9 +375,14 @@ class Allocations:
             and _are_same(there.network, network)
         ):
             return there
-        fresh = ledger.Ledger(network, node_subnets)
+        macs = None
+        if network.spec.topology is model.Topology.LOCALNET:
+            macs = self._physical.setdefault(network.spec.physical_network, SegmentMacs())
+            macs.networks.add(network.name)
+        fresh = ledger.Ledger(network, node_subnets, macs)
         if there is not None:
             for owner, allocation in there.allocations().items():
+                there.release(owner)
                 fresh.reserve(owner, allocation, label=self._labels[owner])
         self._ledgers[segment] = fresh
         self._segments.setdefault(network.name, set()).add(segment)
