@@ -42,6 +42,14 @@ def within(inner: Subnet, outer: Subnet) -> bool:
     )
 
 
+class DhcpOption(NamedTuple):
+    """A DHCP option of a `family`; each of `values` is a text that its kind allows (dhcpcodes)."""
+
+    family: int
+    code: int
+    values: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Dhcp:
     """The DHCP options of a network beyond address, lease and MTU.
@@ -57,6 +65,7 @@ class Dhcp:
     dns: tuple[Address, ...] = ()
     domain: str = ""
     servers: tuple[ObjectKey, ...] = ()
+    options: tuple[DhcpOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ class NicOptions:
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
     port_security: PortSecurity | None = None
     address_pairs: tuple[AddressPair, ...] = ()
+    dhcp: tuple[DhcpOption, ...] = ()
 
 
 NO_OPTIONS = NicOptions()
@@ -118,10 +128,11 @@ NO_OPTIONS = NicOptions()
 
 @dataclass(frozen=True, slots=True)
 class Permits:
-    """What NICs of a network may ask for: the laxest port security, and ranges of pairs."""
+    """What NICs may ask for: the laxest port security, ranges of pairs, DHCP options by code."""
 
     port_security: PortSecurity = PortSecurity.STRICT
     address_pairs: tuple[Subnet, ...] = ()
+    dhcp: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Cluster:
     zones: tuple[Zone, ...]
 
     async def guest(
-        self, name: str, zone: Zone, network: str = "blue", *, machine: str = "", **labels: str
+        self, name: str, zone: Zone, network: object = "blue", *, machine: str = "", **labels: str
     ) -> Guest:
         """A pod's NIC without any of the pod's own addresses: what a VM's guest has.
 

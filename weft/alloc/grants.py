@@ -30,6 +30,7 @@ def check(
             f"is more than network {spec.name} permits: {spec.default_security}",
             hint=f'its owner can permit it in the NAD: "permits": {{"portSecurity": "{asked}"}}',
         )
+    _check_dhcp(where, spec, nic)
     for index, pair in enumerate(nic.address_pairs):
         field = f"allowedAddressPairs[{index}]"
         if pair.mac == names.SERVER_MAC:
@@ -61,4 +62,18 @@ def check(
                 where=where,
                 hint="request another one; the pod continues when this one is free",
                 field=f"{field}.mac",
+            )
+
+
+def _check_dhcp(where: str, spec: model.NetworkSpec, nic: model.NicOptions) -> None:
+    for option in nic.dhcp:
+        if option[:2] not in spec.permits.dhcp:
+            key = "dhcpOptions" if option.family == 4 else "dhcpOptions6"
+            raise errors.InvalidInput(
+                where,
+                f"{key}.{option.code}",
+                None,
+                f"is not an option that network {spec.name} permits NICs to set",
+                hint="its owner can permit it in the NAD: "
+                f'"permits": {{"{key}": ["{option.code}"]}}',
             )

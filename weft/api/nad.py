@@ -50,6 +50,7 @@ _DHCP_KEYS = {
     "routers": "dhcp.routers",
     "dns": "dhcp.dns",
     "domain": "dhcp.domain",
+    "options": "dhcp.options",
 }
 
 

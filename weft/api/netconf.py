@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from weft import model, names, ranges
-from weft.api import cidrs, netfields, nicoptions, notation, selectors
+from weft.api import cidrs, dhcpoptions, netfields, nicoptions, notation, selectors
 from weft.api.fields import Fields
 from weft.model import ObjectKey
 
@@ -311,6 +311,7 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
         dns=_servers(fields, "dns", subnets),
         domain=domain,
         servers=_guests(fields, "servers"),
+        options=dhcpoptions.read(fields, dhcpoptions.NETWORK_KEYS),
     )
 
 

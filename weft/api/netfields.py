@@ -100,7 +100,8 @@ USED: Mapping[str, Field] = {
         dict,
         "nothing",
         "[what NICs may ask for](../how-to/send-from-other-addresses.md): `portSecurity`, the "
-        "laxest, and `allowedAddressPairs`, addresses and ranges",
+        "laxest; `allowedAddressPairs`, addresses and ranges; `dhcpOptions` and `dhcpOptions6`, "
+        "[codes](../how-to/set-dhcp-options.md)",
     ),
     "allowedNamespaces": Field(
         list, "its own", "[namespaces that may use the network](../how-to/share-a-network.md)"
@@ -120,6 +121,12 @@ DHCP: Mapping[str, Field] = {
         "[guests that may be DHCP servers](../how-to/run-a-router-or-dhcp-server.md), "
         "`<namespace>/<name>`",
     ),
+    "options": Field(
+        dict,
+        "none",
+        "[DHCPv4 options by code](../how-to/set-dhcp-options.md), such as `42` for NTP servers",
+    ),
+    "options6": Field(dict, "none", "the same of DHCPv6"),
 }
 
 # For other programs, or without meaning on a secondary network: their types are checked.

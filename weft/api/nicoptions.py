@@ -15,7 +15,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from weft import errors, model, names
-from weft.api import bandwidth, fields, notation
+from weft.api import bandwidth, dhcpoptions, fields, notation
 from weft.api.fields import Fields
 from weft.model import ObjectKey
 
@@ -26,7 +26,8 @@ PORT_SECURITY, PAIRS, PERMITS = "portSecurity", "allowedAddressPairs", "permits"
 
 def read(reader: Fields) -> model.NicOptions:
     """What an object's fields ask for; problems are in `reader`."""
-    return model.NicOptions(bandwidth.read(reader), level(reader), _pairs(reader))
+    dhcp = dhcpoptions.read(reader, dhcpoptions.NIC_KEYS)
+    return model.NicOptions(bandwidth.read(reader), level(reader), _pairs(reader), dhcp)
 
 
 def defaults(reader: Fields) -> model.NicOptions:
@@ -48,13 +49,14 @@ def permits(outer: Fields) -> model.Permits:
     reader = outer.nested(PERMITS)
     if reader is None:
         return model.Permits()
-    reader.only(PORT_SECURITY, PAIRS)
+    reader.only(PORT_SECURITY, PAIRS, *dhcpoptions.NIC_KEYS.values())
     listed = list(reader.strings(PAIRS))
     if len(listed) > MAX_PAIRS:
         reader.refuse(PAIRS, None, f"has {len(listed)} ranges; {MAX_PAIRS} are allowed")
         listed = []
     weakest = level(reader) or model.PortSecurity.STRICT
-    return model.Permits(weakest, tuple(reader.each(listed, _range)))
+    ranges = tuple(reader.each(listed, _range))
+    return model.Permits(weakest, ranges, dhcpoptions.permits(reader))
 
 
 def _pairs(reader: Fields) -> tuple[model.AddressPair, ...]:
@@ -93,7 +95,7 @@ def of_nads(
         nad = ObjectKey.parse(name) if "/" in name else ObjectKey(pod_namespace, name)
         reader = outer.nested(name)
         if reader is not None:
-            reader.only("bandwidth", PORT_SECURITY, PAIRS)
+            reader.only("bandwidth", PORT_SECURITY, PAIRS, *dhcpoptions.NIC_KEYS.values())
             made[nad] = read(reader)
     return made
 
@@ -105,6 +107,7 @@ def over(one: model.NicOptions, other: model.NicOptions) -> model.NicOptions:
         bandwidth=one.bandwidth.over(other.bandwidth),
         port_security=one.port_security or other.port_security,
         address_pairs=one.address_pairs or other.address_pairs,
+        dhcp=one.dhcp or other.dhcp,
     )
 
 
@@ -118,4 +121,5 @@ def render(nic: model.NicOptions) -> dict[str, object]:
         "bandwidth": bandwidth.render(nic.bandwidth),
         PORT_SECURITY: str(nic.port_security or ""),
         PAIRS: pairs,
+        **dhcpoptions.render(nic.dhcp),
     }

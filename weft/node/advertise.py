@@ -357,7 +357,7 @@ def answer(advert: advertisement.Advertisement, frame: bytes) -> bytes | None:
         return advertisement.answer(advert, solicited)
     message = dhcpv6.parse(frame)
     if message is not None:
-        return dhcpv6.answer(message, advert.leases[message.mac], advert.settings)
+        return dhcpv6.answer(message, advert.leases[message.mac], advert.settings_of(message.mac))
     return None
 
 

@@ -33,7 +33,8 @@ class Advertisement:
     """One network's advertisement, and the local guests that receive it.
 
     `leases` is the DHCPv6 address of each guest by MAC, None for no address. `speaker` is the
-    source MAC; `routes` are the subnets that the router with this MAC leads to.
+    source MAC; `routes` are the subnets that the router with this MAC leads to; `options` are
+    guests' own DHCPv6 options, by MAC.
     """
 
     network: str
@@ -46,10 +47,16 @@ class Advertisement:
     routes: tuple[model.Subnet, ...] = ()
     is_default_router: bool = False
     settings: dhcpv6.Settings = field(default_factory=dhcpv6.Settings)
+    options: Mapping[str, tuple[model.DhcpOption, ...]] = field(default_factory=dict)
+
+    def settings_of(self, mac: str) -> dhcpv6.Settings:
+        """What a guest gets by DHCPv6 beside its address."""
+        own = self.options.get(mac, ())
+        return self.settings.over(own) if own else self.settings
 
     def has_same_content_as(self, other: Advertisement) -> bool:
         """Whether both send the same advertisement, whichever guests receive it."""
-        return replace(self, leases={}) == replace(other, leases={})
+        return replace(self, leases={}, options={}) == replace(other, leases={}, options={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ def of_network(
     routed: tuple[model.Subnet, ...] = (),
 ) -> Advertisement:
     """The advertisement to `guests`; `routed` are the node subnets on a layer3 network."""
+    known = tuple(guests)
     own = routed or network.spec.subnets
     beyond = network.spec.subnets if routed and not network.is_default else ()
     return Advertisement(
@@ -101,14 +109,16 @@ def of_network(
         device=names.advertiser_device(network.id),
         mtu=network.spec.mtu,
         prefixes=tuple(subnet for subnet in own if subnet.version == 6),
-        leases={guest.mac: dhcp.lease(network.spec, guest, routed) for guest in guests},
+        leases={guest.mac: dhcp.lease(network.spec, guest, routed) for guest in known},
         source_mac=router.mac(map(ranges.router, routed)) if routed else names.SERVER_MAC,
         routes=tuple(subnet for subnet in beyond if subnet.version == 6),
         is_default_router=network.is_default,
         settings=dhcpv6.Settings(
             tuple(each for each in network.spec.dhcp.dns if isinstance(each, IPv6Address)),
             network.spec.dhcp.domain,
+            tuple(each for each in network.spec.dhcp.options if each.family == 6),
         ),
+        options={g.mac: o for g in known if (o := dhcp.permitted(network.spec, g, 6))},
     )
 
 

@@ -1,15 +1,18 @@
 """Renders the DHCP_Options rows with which OVN serves DHCPv4, and finds the DHCPv6 lease of a port.
 
-A network has one row, not one for each port, so a pod's arrival stays one small transaction. OVN
-takes the address from the port and everything else from the row. The node agent serves DHCPv6 (ADR
-0074); no row enables it, so OVN never parses a guest's DHCPv6.
+A network has one row, not one for each port, so a pod's arrival stays one small transaction; only
+a NIC with options of its own has a row of its own. OVN takes the address from the port and
+everything else from the row. The node agent serves DHCPv6 (ADR 0074); no row enables it, so OVN
+never parses a guest's DHCPv6.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv6Address
 
-from weft import model, names, ranges, rows
+from weft import dhcpcodes, model, names, ranges, rows
+from weft.dhcpcodes import ValueKind
 
 # The server's address lies outside of every subnet that a network can have, and no port gets its
 # MAC. OVN answers unicast to it on the port where it arrives; the packet goes nowhere else.
@@ -18,6 +21,7 @@ SERVER_IP = names.SERVER_ADDRESS
 SERVER_LINK_LOCAL = "fe80::858:a9ff:fefe:101"
 
 OPTIONS = "DHCP_Options"
+_OF_PORT = "dhcp/v4/"  # no network's row begins so
 
 
 def options(network: model.Network, routed: tuple[model.Subnet, ...] = ()) -> tuple[rows.Row, ...]:
@@ -36,14 +40,70 @@ def options_ref(
     spec: model.NetworkSpec,
     allocation: model.Allocation,
     routed: tuple[model.Subnet, ...] = (),
+    port: str = "",
 ) -> rows.Value:
-    """The `dhcpv4_options` of a local port: one reference, or none.
+    """The `dhcpv4_options` of a local `port`: one reference, or none.
 
     A port without an address in the served subnet has none: OVN could offer it nothing.
     """
     if _offered(spec, 4, allocation, routed) is None:
         return frozenset()
+    if permitted(spec, allocation, 4):
+        return frozenset({rows.Ref(OPTIONS, _key_of_port(port))})
     return frozenset({rows.Ref(OPTIONS, names.dhcp_options(spec.name, 4))})
+
+
+def of_port(
+    network: model.Network,
+    port: model.Port,
+    key: str,
+    routed: tuple[model.Subnet, ...] = (),
+) -> tuple[rows.Row, ...]:
+    """The row of a local port (by its `key`) that has options of its own: those of the network,
+    and its own instead."""
+    own = permitted(network.spec, port.allocation, 4)
+    if not own or _offered(network.spec, 4, port.allocation, routed) is None:
+        return ()
+    (row,) = options(network, routed)
+    ids = {
+        names.OWNER: names.pod_owner(port.pod.namespace, port.pod.name),
+        names.OWNER_UID: port.pod.uid,
+        names.NETWORK: port.network,
+        names.ATTACHMENT: port.key,
+        names.ROW_ID: _key_of_port(key),
+    }
+    given = row.columns["options"]
+    assert isinstance(given, dict)
+    columns = {**row.columns, "options": {**given, **rendered(own)}, "external_ids": ids}
+    return (rows.Row(OPTIONS, _key_of_port(key), columns),)
+
+
+def port_of(row_key: str) -> str:
+    """The key of the port that a row is for; "" for a network's row."""
+    return row_key.removeprefix(_OF_PORT) if row_key.startswith(_OF_PORT) else ""
+
+
+def permitted(
+    spec: model.NetworkSpec, allocation: model.Allocation, family: int
+) -> tuple[model.DhcpOption, ...]:
+    """The NIC's own options that the network permits now."""
+    return tuple(
+        each
+        for each in allocation.nic.dhcp
+        if each.family == family and each[:2] in spec.permits.dhcp
+    )
+
+
+def rendered(options: Iterable[model.DhcpOption]) -> dict[str, rows.Atom]:
+    """DHCPv4 options as northd puts them into an action, by OVN's names."""
+    found: dict[str, rows.Atom] = {}
+    for each in options:
+        if each.family == 4:
+            known = dhcpcodes.V4[each.code]
+            is_text = known.kind in (ValueKind.TEXT, ValueKind.NAMES)
+            text = ", ".join(each.values)
+            found[known.name] = f'"{text}"' if is_text else _list(list(each.values))
+    return found
 
 
 def lease(
@@ -59,6 +119,10 @@ def lease(
 def served_families(spec: model.NetworkSpec) -> frozenset[int]:
     """The IP families in which only weft may serve DHCP on the network."""
     return frozenset(s.version for s in spec.subnets) if spec.dhcp.enabled else frozenset()
+
+
+def _key_of_port(key: str) -> str:
+    return f"{_OF_PORT}{key}"
 
 
 def _served(spec: model.NetworkSpec, routed: tuple[model.Subnet, ...]) -> tuple[model.Subnet, ...]:
@@ -130,6 +194,7 @@ def _options(spec: model.NetworkSpec) -> dict[str, rows.Atom]:
         options["dns_server"] = _list(dns)
     if spec.dhcp.domain:
         options["domain_name"] = f'"{spec.dhcp.domain}"'
+    options |= rendered(spec.dhcp.options)
     return options
 
 

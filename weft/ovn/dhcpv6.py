@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from ipaddress import IPv6Address
 
-from weft import names
+from weft import dhcpcodes, model, names
 from weft.ovn import ipv6
 
 SERVERS = IPv6Address("ff02::1:2")
@@ -99,6 +99,12 @@ class Settings:
 
     dns: tuple[IPv6Address, ...] = ()
     domain: str = ""
+    options: tuple[model.DhcpOption, ...] = ()
+
+    def over(self, own: tuple[model.DhcpOption, ...]) -> Settings:
+        """With a guest's own options, and these where they say nothing."""
+        known = {each.code: each for each in (*self.options, *own)}
+        return replace(self, options=tuple(known[code] for code in sorted(known)))
 
 
 def parse(frame: bytes) -> Message | None:
@@ -254,6 +260,10 @@ def _settings(settings: Settings) -> bytes:
         options += _option(Option.DNS_SERVERS, b"".join(each.packed for each in settings.dns))
     if settings.domain:
         options += _option(Option.DOMAIN_SEARCH, _domain(settings.domain))
+    for each in settings.options:
+        is_text = dhcpcodes.V6[each.code].kind is dhcpcodes.ValueKind.TEXT
+        values = (v.encode("ascii") if is_text else IPv6Address(v).packed for v in each.values)
+        options += _option(each.code, b"".join(values))
     return options
 
 
@@ -263,5 +273,5 @@ def _domain(domain: str) -> bytes:
     return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
 
 
-def _option(code: Option, value: bytes) -> bytes:
+def _option(code: int, value: bytes) -> bytes:
     return struct.pack("!HH", code, len(value)) + value

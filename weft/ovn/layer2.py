@@ -25,7 +25,7 @@ def local_port(network: model.Network, port: model.Port, chassis: str) -> rows.R
         port,
         type="",
         options=ports.local_options(port, chassis),
-        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation),
+        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation, port=ports.port_key(port)),
     )
 
 

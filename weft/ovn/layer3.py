@@ -51,7 +51,9 @@ def pod_port(
         port,
         type="",
         options={**ports.local_options(port, chassis), **_key(port)},
-        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation, served),
+        dhcpv4_options=dhcp.options_ref(
+            network.spec, port.allocation, served, ports.port_key(port)
+        ),
     )
 
 

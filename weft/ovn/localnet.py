@@ -84,5 +84,5 @@ def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row
         port,
         type="",
         options=ports.local_options(port, chassis),
-        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation),
+        dhcpv4_options=dhcp.options_ref(network.spec, port.allocation, port=ports.port_key(port)),
     )

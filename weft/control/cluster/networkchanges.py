@@ -77,6 +77,7 @@ def _changed(requested: model.Attachment, held: model.Allocation, interface: str
         ("bandwidth", "bandwidth"),
         ("port_security", "portSecurity"),
         ("address_pairs", "allowedAddressPairs"),
+        ("dhcp", "dhcpOptions"),
     )
     found += [key for name, key in known if getattr(requested.nic, name) != getattr(held.nic, name)]
     return " and ".join(found)

@@ -10,25 +10,31 @@ from collections.abc import Iterable
 
 from weft import model, rows
 from weft.control.zone import topologies
-from weft.ovn import ports, qos
+from weft.ovn import dhcp, ports, qos
 
 
 def of_port(
     network: model.Network, port: model.Port, here: topologies.Here
 ) -> tuple[rows.Row, ...]:
-    """Returns all rows of a port; the port's own is the first."""
+    """Returns all rows of a port; the port's own is the last: it refers to others, and its groups
+    follow it."""
     row = topologies.KNOWN[network.spec.topology].of_pod(network, port, here)
     if row is None:
         return ()
     if port.node != here.node:
         return (row,)
-    return (row, *qos.of_port(network.spec, port, row.parent))
+    own = here.nodes.get(here.node)
+    routed = own.subnets_of(network.name) if own is not None else ()
+    leased = dhcp.of_port(network, port, row.key, routed)
+    return (*leased, *qos.of_port(network.spec, port, row.parent), row)
 
 
 def port_of(table: str, row_key: str) -> str:
     """Returns the key of the port that a row of this table and key is for; "" for none."""
     if table == ports.PORT:
         return row_key
+    if table == dhcp.OPTIONS:
+        return dhcp.port_of(row_key)
     return qos.port_of(row_key) if table == qos.QOS else ""
 
 

@@ -9,6 +9,8 @@ PORT, LIMIT = rows.Row("Logical_Switch_Port", "p"), rows.Row("QoS", "qos/egress/
 def test_a_row_belongs_to_its_port() -> None:
     assert portrows.port_of("Logical_Switch_Port", "p") == "p"
     assert portrows.port_of("QoS", "qos/egress/p") == "p"
+    assert portrows.port_of("DHCP_Options", "dhcp/v4/p") == "p"
+    assert portrows.port_of("DHCP_Options", "dhcp4/blue") == ""
     assert portrows.port_of("ACL", "qos/egress/p") == ""
 
 
