@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import cluster_world as objects_of
-from tests.support.manager_state import Killed, Manager, World
+from tests.support.manager_state import READERS, Killed, Manager, World
 from weft import names
 from weft.control.cluster.outcome import Ref
 from weft.kube.resources import CUDNS, NADS, NAMESPACES, NODES, PODS, UDNS, Resource
@@ -488,3 +488,21 @@ def test_every_order_of_three_events_ends_the_same() -> None:
             manager.settle()
         ends.append(summary(there))
     assert all(each == ends[0] for each in ends)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_a_status_that_comes_back_concerns_no_nad(count: int) -> None:
+    """However many the object has; a change of what they are rendered from concerns them all."""
+    there = namespaces(World(), **{f"n{number}": "pay" for number in range(count)})
+    there.put(NODES, objects_of.node("node1"))
+    there.put(CUDNS, cudn())
+    manager = managed(there)
+    ref = Ref(CUDNS, ObjectKey("", "pay"))
+    seen = manager.cluster.take_due()
+    assert not seen
+    echo = {**there.objects[ref], "status": {"conditions": []}}
+    manager.cluster.set_udn(ref, READERS[CUDNS](echo))
+    assert [each for each, _ in manager.cluster.take_due()] == [ref]
+    labelled = {**echo, "metadata": {**echo["metadata"], "labels": {"a": "b"}}}
+    manager.cluster.set_udn(ref, READERS[CUDNS](labelled))
+    assert len({each for each, _ in manager.cluster.take_due()} - {ref}) == count

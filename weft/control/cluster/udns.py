@@ -7,7 +7,7 @@ reference to one that is gone, or was made again under its name, counts for noth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import errors, names
@@ -73,6 +73,12 @@ class Udn(ObservedObject):
             return namespace == self.subject.key.namespace
         selector = self.selector
         return selector is not None and selector.matches({**labels, _NAME_LABEL: namespace})
+
+    def renders_as(self, other: Udn) -> bool:
+        """Whether two versions of an object differ in nothing but their status."""
+        version, status = other.version, other.status
+        alike = replace(self, version=version, generation=other.generation, status=status)
+        return alike == other
 
     def rendering(self) -> Rendering:
         """What its NADs carry beside their configuration."""

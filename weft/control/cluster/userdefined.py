@@ -59,6 +59,8 @@ class UserDefinedNetworks:
             self._failed.pop(ref, None)
         else:
             self.due[ref.resource][ref.key] = 0.0
+            if old is not None and old.renders_as(new):
+                return  # as after each status that this manager wrote
         keys = sorted({key for each in (old, new) if each for key in self._concerned(each)})
         self._networks.use_renderers(keys)
         for key in keys:
