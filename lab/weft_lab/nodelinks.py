@@ -76,6 +76,11 @@ class Wiring:
                 self._here.remove(name)
         self._end(node.node, kept.namespaces)
 
+    def carry_vlans(self, vlans: tuple[int, ...]) -> None:
+        """The underlay's bridge learns MACs without regard to their VLAN, so where hosts are in
+        VLANs it must not: a MAC may be in several."""
+        self._here.set_learning(plan.UNDERLAY_BRIDGE, learns=not vlans)
+
     def add_host(self, host: plan.HostLinks) -> None:
         """A host that is no node: its namespaces and its one link. Nothing if it is there."""
         if host.name in self._hosts:
@@ -166,4 +171,5 @@ class Wiring:
         there.move(node.port, self._home)
         self._here.set_mtu(node.port, self._mtu)
         self._here.enslave(node.port, plan.UNDERLAY_BRIDGE)
+        self._here.knows(node.port, node.mac)
         self._here.raise_up(node.port)

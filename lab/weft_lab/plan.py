@@ -33,7 +33,8 @@ COMPONENTS: Mapping[str, str] = {
 class NodeLinks:
     """A node's two ways out: a veth to the management bridge, its switch's port to the underlay.
 
-    `tunnel` is the bridge that carries the Geneve address; `port` the link to be moved out.
+    `tunnel` is the bridge that carries the Geneve address, with `mac`; `port` the link to be moved
+    out.
     """
 
     node: str
@@ -41,6 +42,7 @@ class NodeLinks:
     address: ipaddress.IPv4Interface
     port: str
     tunnel: str
+    mac: str
     tunnel_address: ipaddress.IPv4Interface
 
 
@@ -107,6 +109,7 @@ def _links(node: spec.Node) -> NodeLinks:
         address=_interface(node.address, spec.MANAGEMENT),
         port=daemons.underlay_port(node),
         tunnel=daemons.UNDERLAY_BRIDGE,
+        mac=node.underlay_mac,
         tunnel_address=_interface(node.underlay, spec.UNDERLAY),
     )
 

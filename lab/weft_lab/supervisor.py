@@ -110,6 +110,7 @@ class Supervisor:
         if any(service.entry for service in new):
             self._forks.open()  # it imports while the databases start
         known = {one.service.node for one in self._services.running.values()}
+        self._wiring.carry_vlans(lab.vlans)
         for host in desired.hosts:
             self._wiring.add_host(host)
         for node in desired.links:

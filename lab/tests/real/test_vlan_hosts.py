@@ -152,3 +152,16 @@ def test_an_ordinary_user_has_them(tmp_path: Path, toolchain: toolchain.Toolchai
     )
     done = ordinary.run(["sh", "-c", script], home=tmp_path / "home", env={"PWD": str(ROOT)})
     assert "obtained from 192.168.20.1" in done.stderr, done.stdout + done.stderr
+
+
+def test_a_mac_may_be_in_two_vlans_on_two_nodes(lab: LabHouse) -> None:
+    """As weft's MACs are, which follow from addresses: neither draws the other's packets away."""
+    probe(lab, "node2", 30, 2)
+    for node in ("node1", "node2"):
+        same = ("address", "0a:58:c0:a8:14:02")
+        lab.run(node, *busybox("ip", "link", "set", "probe", *same))
+    reaches(lab)  # so that the host knows the MAC
+    stray = busybox("ping", "-c", "1", "-W", "1", "-I", "probe", HOST)
+    assert lab.run("node2", *stray, check=False).returncode != 0
+    host = busybox("ping", "-c", "1", "-W", "5", "192.168.20.2")
+    assert lab.run("vlan20", *host, check=False).returncode == 0

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR = 16, 17, 20
+RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_NEWNEIGH = 16, 17, 20, 28
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_REPLACE = 1, 4, 0x200, 0x400, 0x100
 NLM_F_DUMP, RTM_GETLINK = 0x300, 18
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -26,10 +26,14 @@ IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
 IFLA_GSO_MAX_SEGS = 40
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFLA_BR_AGEING_TIME, IFLA_BR_FDB_FLUSH = 4, 21
+AF_BRIDGE, NUD_NOARP, NTF_MASTER, NDA_LLADDR = 7, 0x40, 4, 2
+AGEING = 30_000  # hundredths of a second, the kernel's own default
 
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -43,6 +47,10 @@ def _text(kind: int, value: str) -> bytes:
 
 def _number(kind: int, value: int) -> bytes:
     return _attribute(kind, struct.pack("=I", value))
+
+
+def _mac(kind: int, mac: str) -> bytes:
+    return _attribute(kind, bytes.fromhex(mac.replace(":", "")))
 
 
 def _linkinfo(kind: str, data: bytes = b"") -> bytes:
@@ -74,6 +82,17 @@ class Links:
     def add_bridge(self, name: str, *, mtu: int) -> None:
         self._new(_text(IFLA_IFNAME, name) + _number(IFLA_MTU, mtu) + _linkinfo("bridge"))
 
+    def set_learning(self, bridge: str, *, learns: bool) -> None:
+        """Whether a bridge remembers where it saw a MAC. Else it knows those of `knows` alone, and
+        sends frames to others everywhere."""
+        data = _number(IFLA_BR_AGEING_TIME, AGEING if learns else 0)
+        self._change(bridge, _linkinfo("bridge", data + _attribute(IFLA_BR_FDB_FLUSH, b"")))
+
+    def knows(self, port: str, mac: str) -> None:
+        """A bridge's port leads to this MAC, for as long as the port is there."""
+        body = _NEIGHBOUR.pack(AF_BRIDGE, self._index(port), NUD_NOARP, NTF_MASTER, 0)
+        self._request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body + _mac(NDA_LLADDR, mac))
+
     def add_veth(
         self, name: str, peer: str, peer_namespace: int, *, mtu: int, mac: str = ""
     ) -> None:
@@ -82,7 +101,7 @@ class Links:
         far = _LINK.pack(0, 0, 0, 0, 0) + _text(IFLA_IFNAME, peer) + _number(IFLA_MTU, mtu)
         far += _number(IFLA_NET_NS_FD, peer_namespace)
         if mac:
-            far += _attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+            far += _mac(IFLA_ADDRESS, mac)
         data = _attribute(VETH_INFO_PEER, far)
         self._new(_text(IFLA_IFNAME, name) + _number(IFLA_MTU, mtu) + _linkinfo("veth", data))
 

@@ -43,7 +43,7 @@ def test_the_manifests_are_what_the_demo_says_of_them() -> None:
 
 
 def test_no_address_is_in_two_hands() -> None:
-    """Switches of a lab know a MAC in one VLAN alone, and weft's follow from addresses."""
+    """Else an answer for the control would be that of the machine with the same address."""
     free = {}
     for name in ("rack-weft", "elsewhere"):
         (nad,) = [each for each in manifests.read("localnet") if each["metadata"]["name"] == name]
