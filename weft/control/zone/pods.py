@@ -113,7 +113,7 @@ class ZonePods:
     def trouble(self) -> str:
         """Why no key is known, endpoints may be missing, or a pod here has no port; else empty."""
         place = f"ConfigMap {self._keys.namespace}/{names.SIGNING_KEYS}"
-        if not self._decisions.trusted:
+        if not (self._decisions.trusted or signingkeys.trusted(self._keys)):
             return f"no key of the cluster manager is known: waiting for {place}"
         if self._endpoints is not None and not signingkeys.has_endpoints(self._keys):
             return (

@@ -209,10 +209,16 @@ def test_an_agent_that_starts_knows_from_its_ports_what_was_edited_meanwhile() -
         forged = pod()
         forged["metadata"] |= {"name": name, "uid": uid}
         scene.put(forged, f"default/{name}")
-    assert "waiting for ConfigMap weft/weft-pod-networks-keys" in scene.zone_pods.trouble
     scene.zone_pods.start()
     assert scene.zone_pods.trouble == ""
     assert scene.ports() == WEB
+
+
+def test_what_a_zone_waits_for_before_its_start_is_named() -> None:
+    scene = Scene(start=False, endpoints=True)
+    assert "does not say that all PodEndpoints are written" in scene.zone_pods.trouble
+    scene.publish(None)
+    assert "no key of the cluster manager is known" in scene.zone_pods.trouble
 
 
 def duplicate(scene: Scene, name: str, created: str, phase: str) -> dict[str, Any]:
