@@ -34,9 +34,13 @@ class Access:
     missing: str = ""
 
     def kubectl(
-        self, *arguments: str, data: object = None, ok: bool = True, timeout: float = PATIENCE
+        self,
+        *arguments: str,
+        data: object = None,
+        ok: bool | None = True,
+        timeout: float = PATIENCE,
     ) -> str:
-        """Output and complaints of one command; fails unless it succeeds as expected.
+        """Output and complaints of one command; fails unless it succeeds as `ok` says, if it does.
 
         `data` goes to its input, as JSON if it is no text.
         """
@@ -51,7 +55,7 @@ class Access:
             timeout=timeout,
             check=False,
         )
-        assert (done.returncode == 0) is ok, f"kubectl {' '.join(arguments)}: {done.stdout}"
+        assert ok in (None, done.returncode == 0), f"kubectl {' '.join(arguments)}: {done.stdout}"
         return done.stdout
 
     def get(self, *arguments: str) -> Object:

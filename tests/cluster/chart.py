@@ -16,11 +16,33 @@ from pathlib import Path
 from tests.cluster import goparts, missing
 from tests.cluster.access import BUSYBOX, Access, Object
 from tests.cluster.cluster import PATIENCE, Machine, until
+from weft import names
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/chart"
 NAMESPACE = "weft-system"
 NODE, MANAGER = "ds/weft-node", "deploy/weft-cluster-manager"
+# Kinds of objects that could keep something of weft.
+KINDS = (
+    *("nodes", "pods", "net-attach-def", "multi-networkpolicies", "secrets", "configmaps"),
+    *("leases", "serviceaccounts", "services", "roles", "rolebindings", "clusterroles"),
+    *("clusterrolebindings", "poddisruptionbudgets", "jobs", "daemonsets", "deployments"),
+    *("validatingwebhookconfigurations", "validatingadmissionpolicies"),
+    *("validatingadmissionpolicybindings", "userdefinednetworks", "clusteruserdefinednetworks"),
+    *("networks.weft.internal", "podendpoints.weft.internal", "namespaces"),
+)
+# The NADs of UserDefinedNetworks stay with these, and with the label by which weft knows them.
+STAYS = f'net-attach-def: {names.UDN_LABEL}: ""'
+NONE_LOST = ", 0% packet loss"
+FOLDERS = "/run/weft /run/openvswitch /run/netns"  # where weft writes
+MARKS = (
+    "weft/",
+    "k8s.ovn.org/",
+    "physical-network.weft/",
+    "- weft/",
+    "- k8s.ovn.org/",
+    "name: weft",
+)
 
 
 @cache
@@ -169,9 +191,19 @@ def traces(node: Machine) -> dict[str, str]:
         "addresses": _output(node, "ip", "-br", "-4", "address", "show", "dev", "eth1"),
         "plugins": _output(node, "ls", "/opt/cni/bin"),
         "files": _output(
-            node, "sh", "-c", "find /run/weft /run/openvswitch ! -type d 2>/dev/null; true"
+            node, "sh", "-c", f"find {FOLDERS} ! -type d ! -name 'cni-*' 2>/dev/null; true"
         ),
     }
+
+
+def left_in(access: Access) -> list[str]:
+    """Whatever names weft in the cluster's objects, besides the name of its image and namespace."""
+    found = []
+    for kind in KINDS:
+        output = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
+        lines = [line.strip() for line in output.splitlines() if "localhost/weft" not in line]
+        found += [f"{kind}: {each}" for each in lines if each.startswith(MARKS)]
+    return [each for each in found if not each.endswith(f"name: {NAMESPACE}") and each != STAYS]
 
 
 def _output(node: Machine, *argv: str) -> str:

@@ -17,7 +17,8 @@ from weft import errors
 
 HERE = Path(__file__).parent
 # The first one ends by removing rights that the chart brings, the last ones remove weft.
-FIRST, LAST = ("test_manifests.py",), ("test_chart.py", "test_host_switch.py")
+FIRST = ("test_manifests.py",)
+LAST = ("test_chart.py", "test_host_switch.py", "test_without_helm.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

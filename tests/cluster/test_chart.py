@@ -15,15 +15,7 @@ from tools import manifest
 pytestmark = pytest.mark.cluster
 A, B, OUTSIDER = "chart-a", "chart-b", "chart-outsider"
 PODS = (A, B, OUTSIDER)
-KINDS = (
-    *("nodes", "pods", "net-attach-def", "multi-networkpolicies", "secrets", "configmaps"),
-    *("leases", "serviceaccounts", "services", "roles", "rolebindings", "clusterroles"),
-    *("clusterrolebindings", "poddisruptionbudgets", "jobs", "daemonsets", "deployments"),
-    *("validatingwebhookconfigurations", "validatingadmissionpolicies"),
-    "validatingadmissionpolicybindings",
-)
 BUSY = 2  # pings of 0.1 s that a machine with too much to do may lose
-NONE_LOST = ", 0% packet loss"
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +74,7 @@ def test_a_value_that_the_chart_does_not_know_is_refused(access: Access) -> None
 
 def test_pods_of_two_nodes_reach_each_other_and_no_other_network(installed: Chart) -> None:
     access = installed.access
-    assert NONE_LOST in access.inside(A, "ping", "-c3", "-W5", address(access, B))
+    assert chart.NONE_LOST in access.inside(A, "ping", "-c3", "-W5", address(access, B))
     same = "10.9.0.0/24 on both networks"
     assert address(access, OUTSIDER) != address(access, B), same
     output = access.inside(OUTSIDER, "ping", "-c2", "-W2", address(access, B), ok=False)
@@ -139,17 +131,6 @@ def test_no_container_has_more_rights_than_the_chart_says(installed: Chart) -> N
             assert context["capabilities"]["drop"] == ["ALL"]
 
 
-def left_in(access: Access) -> list[str]:
-    """Whatever names weft in the cluster's objects, besides the name of its image."""
-    found = []
-    for kind in KINDS:
-        output = access.kubectl("get", kind, "-A", "-o", "yaml", "--show-managed-fields=false")
-        lines = [line.strip() for line in output.splitlines() if "localhost/weft" not in line]
-        marks = ("weft/", "k8s.ovn.org/", "name: weft")
-        found += [f"{kind}: {each}" for each in lines if each.startswith(marks)]
-    return [each for each in found if not each.endswith(f"name: {chart.NAMESPACE}")]
-
-
 def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed: Chart, before: dict[str, dict[str, str]]
 ) -> None:
@@ -157,7 +138,7 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE, ok=False)
     output = installed.kubectl("logs", "job/weft-uninstall-check")
     assert "3 running pods have networks of weft and would lose them" in output
-    assert NONE_LOST in access.inside(A, "ping", "-c2", "-W5", address(access, B))
+    assert chart.NONE_LOST in access.inside(A, "ping", "-c2", "-W5", address(access, B))
     access.kubectl("delete", "pod", *PODS)
     installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
     for node in access.machines().nodes:
@@ -167,6 +148,6 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
         lambda: not access.get("-n", chart.NAMESPACE, "pods")["items"],
         "the end of the pods that removed weft",
     )
-    assert left_in(access) == []
+    assert chart.left_in(access) == []
     for name in ("chart-blue", "chart-red"):
         access.kubectl("delete", "net-attach-def", name, "--timeout=30s")

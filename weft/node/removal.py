@@ -12,9 +12,9 @@ from pathlib import Path
 
 from weft import rows
 from weft.cni import install
-from weft.host import linkconfig, netlink, process
+from weft.host import linkconfig, netlink, netns, process
 from weft.nic import port, switchsettings
-from weft.node import uplink
+from weft.node import advertise, uplink
 from weft.ovn import daemons
 from weft.ovsdb import replica
 
@@ -33,6 +33,7 @@ class Places:
     is_hosts: bool
     state: Path = Path("/run/weft")
     switch: Path = Path(daemons.OVS_RUN)
+    advertiser: Path = advertise.NAMESPACE
 
 
 async def remove(places: Places) -> None:
@@ -45,6 +46,7 @@ async def remove(places: Places) -> None:
     else:
         await _remove_own_switch(places)
     _empty(places.state)
+    netns.unbind(places.advertiser)
     log.info("nothing of weft is left on this node")
 
 
