@@ -1,6 +1,7 @@
 """Unpacks the root file system of a node: Debian with containerd and runc, and no Python.
 
-It comes by the same way as the lab's programs; etcd comes along for the control plane.
+It comes by the same way as the lab's programs; etcd and Prometheus come along for the
+machine of the control plane.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ SUITE = os.environ.get("WEFT_CLUSTER_SUITE", "forky")
 PACKAGES = (
     *("base-files", "bash", "busybox-static", "coreutils", "dash", "findutils", "grep", "sed"),
     *("mount", "util-linux", "procps", "iproute2", "nftables", "iptables"),
-    *("containerd", "runc", "etcd-server"),
+    *("containerd", "runc", "etcd-server", "prometheus"),
 )
 LAYOUT = 4  # raise when what is made of the packages changes
 # What only an installation needs.
-LEFT_OUT = re.compile(r"^(perl|systemd$|init-system|debconf|adduser|tzdata|libperl|gcc-\d+-base)")
+LEFT_OUT = re.compile(
+    r"^(perl|systemd$|init-system|debconf|adduser|promtool|tzdata|libperl|gcc-\d+-base)"
+)
 
 _PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
 _GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"

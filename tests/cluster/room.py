@@ -110,6 +110,11 @@ class Room:
         output = self.inside(pod, "sh", "-c", script)
         return output.split()[-1] == "0"
 
+    def answers(self, pod: str, address: str, *, ok: bool = True) -> None:
+        """Wait until pings from a pod are answered, or not any more."""
+        what = "an answer of" if ok else "no answer of"
+        until(lambda: self.reaches(pod, address) is ok, f"{what} {address} to {pod}")
+
     def event(self, name: str, reason: str, kind: str = "") -> str:
         """The message of an Event about an object, waited for by a watch."""
         selector = f"involvedObject.name={name},reason={reason}"
