@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from tests.support import frames
 from tests.support.realised import Cluster, Kept, network
+from tests.support.routed import routed, secondary
 from tests.support.zones import Guest
 from weft import model, names, ranges
 from weft.control.zone import state
@@ -150,3 +151,37 @@ async def test_multicast_reaches_all_members_on_all_nodes_and_nobody_else(
         frames.send(herald.space, end)
         received = apart.until(frames.with_all(b"the end"))
         assert not [each for each in received if b"of the group" in each]
+
+
+def with_server(declared: state.DeclaredNetwork, server: str) -> state.DeclaredNetwork:
+    """Names on a network whose own server is a member."""
+    dhcp = model.Dhcp(dns=(ip_address(server),), domain="blue")
+    spec = replace(declared.network.spec, dns_records=True, dhcp=dhcp)
+    return replace(declared, network=replace(declared.network, spec=spec))
+
+
+async def test_on_a_localnet_ovn_answers_on_behalf_of_its_server(cluster: Cluster) -> None:
+    a, b = await cluster.zone(), await cluster.zone()
+    declared = network("blue", 1, *SUBNETS, mtu=1500, topology=model.Topology.LOCALNET)
+    await cluster.define("default/blue", with_server(declared, "10.1.0.13"))
+    one = await member(cluster, "one", a, 11)
+    await member(cluster, "server", a, 13)
+    await member(cluster, "two", b, 12)
+    for zone in (a, b):
+        await has_records(zone, "blue", "one.blue", "two.blue", "two.default.blue")
+    assert "10.1.0.12" in await asks(one, "two.blue", "10.1.0.13")
+    assert "fd00:1::12" in await asks(one, "two.blue", "10.1.0.13", "aaaa")
+    assert "10.1.0.12" not in await asks(one, "three.blue", "10.1.0.13")
+
+
+async def test_on_a_routed_network_names_lead_to_other_nodes(cluster: Cluster) -> None:
+    declared = secondary("blue", 1, "10.64.0.0/16", "fd00:64::/48")
+    net = await routed(cluster, declared, "default/blue")
+    a, b = cluster.kept
+    one = await net.pod("one", a, 11)
+    await net.pod("two", b, 12)
+    server, address = net.address(b, 13, 4), net.address(b, 12, 4)
+    await cluster.define("default/blue", with_server(declared, server))
+    await has_records(a, "blue", "one.blue", "two.blue")
+    assert address in await asks(one, "two.blue", server)
+    assert address not in await asks(one, "three.blue", server)

@@ -58,7 +58,8 @@ def read(
         # The physical network of a localnet may be the cluster's own: no overlap check.
         elsewhere = () if topology is model.Topology.LOCALNET else reserved
         subnets = cidrs.layer2_subnets(fields, elsewhere)
-    dhcp, has_names = _dhcp(fields, subnets), _dns_records(fields, topology, subnets)
+    dhcp = _dhcp(fields, subnets)
+    has_names = _dns_records(fields, topology, subnets, dhcp)
     servers = ranges.dns_servers(subnets) if has_names and not dhcp.dns else ()
     spec = model.NetworkSpec(
         name=name,
@@ -316,14 +317,15 @@ def _dhcp(outer: Fields, subnets: tuple[model.Subnet, ...]) -> model.Dhcp:
 
 
 def _dns_records(
-    fields: Fields, topology: model.Topology, subnets: tuple[model.Subnet, ...]
+    fields: Fields, topology: model.Topology, subnets: tuple[model.Subnet, ...], dhcp: model.Dhcp
 ) -> bool:
     is_on = bool(fields.flag("dnsRecords"))
-    if is_on and topology is not model.Topology.LAYER2:
-        rule = f"is served on topology layer2, not on {topology}"
-        fields.refuse("dnsRecords", True, rule, hint="remove it")
-    elif is_on and not subnets:
+    if is_on and not subnets:
         fields.refuse("dnsRecords", True, "needs subnets", hint="add subnets, or remove it")
+    elif is_on and topology is not model.Topology.LAYER2 and not dhcp.dns:
+        rule = f"needs a server in dhcp.dns on topology {topology}: weft has no address for its own"
+        hint = "name one; OVN answers for members on its behalf"
+        fields.refuse("dnsRecords", True, rule, hint=hint)
     return is_on
 
 

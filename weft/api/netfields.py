@@ -74,8 +74,8 @@ USED: Mapping[str, Field] = {
     "dnsRecords": Field(
         bool,
         "false",
-        "OVN [answers for the names](../how-to/find-members-by-name.md) of the members; `layer2` "
-        "with `subnets`",
+        "OVN [answers for the names](../how-to/find-members-by-name.md) of the members; needs "
+        "`subnets`, and on `layer3` and `localnet` `dhcp.dns`",
     ),
     "dhcp": Field(dict, "served where there are subnets", "[what DHCP says](#dhcp)"),
     "routers": Field(

@@ -8,7 +8,7 @@ cost of a network grows with its nodes, not with its pods.
 from __future__ import annotations
 
 from weft import model, names, ranges, rows, tunnelkeys
-from weft.ovn import advertisement, dhcp, ports, router, switches
+from weft.ovn import advertisement, dhcp, dns, ports, router, switches
 
 
 def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
@@ -19,7 +19,10 @@ def own(network: model.Network, node: model.NodeInfo) -> tuple[rows.Row, ...]:
     towards = names.router_port(switch)
     return (
         router.router(of, owner, switches.local_datapath("cluster router", network)),
-        switches.row(switch, owner, switches.local_datapath("node switch", network)),
+        switches.row(
+            *(switch, owner, switches.local_datapath("node switch", network)),
+            dns_records=dns.ref(network),
+        ),
         router.router_port(
             towards,
             of,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weft import model, names, rows, tunnelkeys
-from weft.ovn import acl, dhcp, ports, switches
+from weft.ovn import acl, dhcp, dns, ports, switches
 
 _GENEVE = 6081  # UDP port of tunnels between chassis
 # Above those of policies, which also are on this switch.
@@ -29,7 +29,7 @@ def own(network: model.Network) -> tuple[rows.Row, ...]:
         config["vlan-passthru"] = "true"
     guarded = f'outport == "{names.localnet_switch_port(network.name)}" && udp.dst == {_GENEVE}'
     return (
-        switches.row(name, owner, config, network.spec.subnets),
+        switches.row(name, owner, config, network.spec.subnets, dns.ref(network)),
         _to_physical(network, owner),
         acl.drop(
             name,

@@ -258,4 +258,9 @@ def test_where_names_are_not_served() -> None:
     without = nad_object(GOOD, subnets=ABSENT, dnsRecords=True)
     assert refused(without).field == "spec.config.dnsRecords"
     routed = nad_object(GOOD, topology="layer3", subnets="10.9.0.0/16", dnsRecords=True)
-    assert "layer3" in refused(routed).rule
+    assert "needs a server in dhcp.dns on topology layer3" in refused(routed).rule
+    dhcp = {"dns": ["10.9.0.53"]}
+    for topology in ("layer3", "localnet"):
+        made = parsed(subnets="10.9.0.0/16", topology=topology, dnsRecords=True, dhcp=dhcp)
+        assert made.dns_records
+        assert made.dns_servers == ()

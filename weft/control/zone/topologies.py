@@ -99,7 +99,8 @@ class Localnet:
 
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
         port = advertisement.port(network, self.switch(network, here))
-        return (*localnet.own(network), *dhcp.options(network), *port)
+        own = (*dns.row(network), *localnet.own(network))
+        return (*own, *dhcp.options(network), *port)
 
     def of_node(
         self, network: model.Network, node: model.NodeInfo, here: Here
@@ -143,8 +144,9 @@ class Layer3:
     def of_network(self, network: model.Network, here: Here) -> tuple[rows.Row, ...]:
         own = self._own(network, here)
         if own is None:
-            return ()
+            return dns.row(network)  # its records are written whether the switch is there or not
         return (
+            *dns.row(network),
             *layer3.own(network, own),
             *transit.own(network, own),
             *gateway.own(network, own, here.chassis, here.physical_network),
