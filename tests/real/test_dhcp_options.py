@@ -19,11 +19,15 @@ from weft.kube import resources
 
 pytestmark = pytest.mark.real
 DHCP = {
-    "options": {"42": ["10.8.0.9", "10.8.0.10"], "tftp_server": "boot.example"},
+    "options": {
+        "42": ["10.8.0.9", "10.8.0.10"],
+        "tftp_server": "boot.example",
+        "119": ["one.example", "two.example"],
+    },
     "options6": {"59": "tftp://[fd00:8::9]/net"},
 }
 PERMITS = {"dhcpOptions": ["67", "66"], "dhcpOptions6": ["59"]}
-ASKED = ("-O", "ntpsrv", "-O", "tftp", "-O", "bootfile", "-O", "hostname")
+ASKED = ("-O", "ntpsrv", "-O", "tftp", "-O", "bootfile", "-O", "hostname", "-O", "search")
 
 
 @pytest.fixture
@@ -45,6 +49,7 @@ async def test_a_networks_options_are_in_every_lease(cluster: Cluster, tmp_path:
     found = await given(guest, tmp_path)
     assert found["ntpsrv"].split() == ["10.8.0.9", "10.8.0.10"]
     assert found["tftp"] == "boot.example"
+    assert found["search"].split() == ["one.example", "two.example"]
     assert found["hostname"] == "web-1"
     assert "bootfile" not in found
     other = await given(await cluster.guest("other", cluster.zones[0]), tmp_path)

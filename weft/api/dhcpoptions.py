@@ -22,8 +22,11 @@ NETWORK_KEYS = {4: "options", 6: "options6"}
 NIC_KEYS = {4: "dhcpOptions", 6: "dhcpOptions6"}
 _TEXT = re.compile(r"[ !#-\[\]-~]{1,255}")  # no quotes, which end a text in OVN, no backslashes
 _NAME = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)*"
+    r"(?=.{2,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)*"
 )
+# Bytes of an option. A name takes two more than its text: the length of its first label, and the
+# end (RFC 3397, 2). OVN counts them in one byte, and sends what is more as options of their own.
+_LONGEST = 255
 _MOST = {ValueKind.BYTE: 255, ValueKind.NUMBER: 2**32 - 1}
 
 
@@ -105,10 +108,14 @@ def _values(fields: Fields, key: str, value: object, kind: ValueKind) -> tuple[s
         fields.refuse(key, None, f"must have 1 to {MAX_VALUES} values")
         return ()
     try:
-        return tuple(_value(each, kind) for each in listed)
+        found = tuple(_value(each, kind) for each in listed)
     except ValueError:
         fields.refuse(key, value, f"must be {kind}")
         return ()
+    if kind is ValueKind.NAMES and (length := sum(len(each) + 2 for each in found)) > _LONGEST:
+        fields.refuse(key, None, f"needs {length} bytes; an option has at most {_LONGEST}")
+        return ()
+    return found
 
 
 def _value(value: object, kind: ValueKind) -> str:

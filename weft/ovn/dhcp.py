@@ -101,7 +101,7 @@ def rendered(options: Iterable[model.DhcpOption]) -> dict[str, rows.Atom]:
         if each.family == 4:
             known = dhcpcodes.V4[each.code]
             is_text = known.kind in (ValueKind.TEXT, ValueKind.NAMES)
-            text = ", ".join(each.values)
+            text = ",".join(each.values)  # OVN takes a space for a part of the name
             found[known.name] = f'"{text}"' if is_text else _list(list(each.values))
     return found
 

@@ -14,6 +14,9 @@ from weft.api.fields import Fields
 from weft.ovn import dhcp
 
 
+LONG = ".".join(["c" * 45, "d" * 45])  # 93 bytes in an option
+
+
 def read(**options: Any) -> tuple[tuple[model.DhcpOption, ...], list[errors.InvalidInput]]:
     found: list[errors.InvalidInput] = []
     fields = Fields("NAD red/blue", "dhcp", options, found)
@@ -59,6 +62,8 @@ def test_by_code_and_by_name() -> None:
         ({"67": "a\\"}, "dhcp.options.67"),
         ({"67": "a\nb"}, "dhcp.options.67"),
         ({"119": ["a b"]}, "dhcp.options.119"),
+        ({"119": ["a"]}, "dhcp.options.119"),  # OVN writes beyond what it has for it
+        ({"119": [LONG, LONG, "b" * 60 + ".example"]}, "dhcp.options.119"),
         ({"67": "a", "bootfile_name": "b"}, "dhcp.options.bootfile_name"),
         ({str(code): "10.1.0.1" for code in range(100, 117)}, "dhcp.options"),
     ],
@@ -90,6 +95,14 @@ def test_what_a_nic_is_given_is_read_again() -> None:
     again = Fields("Pod a/b", "", dhcpoptions.render(made), found)
     assert dhcpoptions.read(again, dhcpoptions.NIC_KEYS) == made
     assert not found
+
+
+def test_search_domains_fill_an_option_and_no_more() -> None:
+    made, found = read(options={"119": [LONG, LONG, "b" * 59 + ".example"]})
+    assert not found
+    (option,) = made
+    assert sum(1 + len(each) + 1 for each in option.values) == 255
+    assert dhcp.rendered(made) == {"domain_search_list": f'"{",".join(option.values)}"'}
 
 
 def test_permits() -> None:
