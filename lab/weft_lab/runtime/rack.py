@@ -54,7 +54,9 @@ def _database() -> tuple[str, ...]:
     return (
         *("redis-server", "--port", str(DATABASE_PORT), "--protected-mode", "no"),
         *("--save", "", "--appendonly", "no", "--dir", "/run"),
-        *("--maxmemory", "16mb", "--maxclients", "100"),
+        *("--maxmemory", "16mb", "--maxclients", "100", "--maxmemory-clients", "16mb"),
+        *("--client-query-buffer-limit", "1mb", "--proto-max-bulk-len", "1mb"),
+        *("--client-output-buffer-limit", "normal 1mb 1mb 1"),
         # Data, and who is connected; no scripts, files or settings.
         *("--user", "default", "on", "nopass", "~*", "-@all", "+@read", "+@write"),
         *("+@connection", "-@dangerous", "+keys", "+client|list"),
