@@ -13,7 +13,6 @@ from weft.api import dhcpoptions
 from weft.api.fields import Fields
 from weft.ovn import dhcp
 
-
 LONG = ".".join(["c" * 45, "d" * 45])  # 93 bytes in an option
 
 
