@@ -47,6 +47,24 @@ def server(host: Guest, folder: Path, address: str) -> Iterator[None]:
         process.wait()
 
 
+def is_dhcpv6(frame: bytes) -> bool:
+    """A client's, without a tag."""
+    return (frame[12:14], frame[20:21], frame[56:58]) == (b"\x86\xdd", b"\x11", b"\x02\x23")
+
+
+async def test_without_dhcp_of_weft_a_guests_dhcpv6_reaches_the_wire(
+    addressed: Cluster, tmp_path: Path
+) -> None:
+    network = localnet(SUBNETS, vlanID=20, dhcp={"enabled": False})
+    await addressed.api.create(resources.NADS, network)
+    host = await on_vlan(addressed)
+    one = await addressed.guest("one", addressed.zones[0], "red")
+    ask = "busybox udhcpc6 -f -n -q -i eth0 -t 1 -T 1 -s /bin/true"
+    with frames.capture(host.space) as wire:
+        await asyncio.to_thread(one.space.run, "sh", "-c", f"{ask} || true")
+        wire.until(is_dhcpv6)
+
+
 async def on_vlan(cluster: Cluster) -> Guest:
     host = await asyncio.to_thread(cluster.zones[0].host, "host", MAC, vlan=20)
     host.take(f"{HOST}/24")
@@ -70,6 +88,7 @@ async def test_with_subnets_weft_serves_its_guests_and_nobody_on_the_wire(
         assert await asyncio.to_thread(one.pings, HOST)
         heard = wire.until(lambda frame: frames.icmp(frame)[:1] == b"\x08")
     assert not [f for f in heard if frames.icmpv6_type(f) == ADVERTISEMENT]
+    assert not [f for f in heard if is_dhcpv6(f)], "another server would answer it, too"
     assert not [f for f in heard if f[12:14] == b"\x08\x00" and f[23] == 17 and f[36:38] == b"\0C"]
     ask = (
         "busybox",

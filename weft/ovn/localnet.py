@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weft import model, names, rows, tunnelkeys
-from weft.ovn import acl, dhcp, dns, ports, switches
+from weft.ovn import acl, advertisement, dhcp, dns, match, ports, switches
 
 _GENEVE = 6081  # UDP port of tunnels between chassis
 # Above those of policies, which also are on this switch.
@@ -27,20 +27,35 @@ def own(network: model.Network) -> tuple[rows.Row, ...]:
     config: dict[str, rows.Atom] = {"requested-tnl-key": str(tunnelkeys.datapath_key(network.id))}
     if network.spec.trunk is not None:
         config["vlan-passthru"] = "true"
-    guarded = f'outport == "{names.localnet_switch_port(network.name)}" && udp.dst == {_GENEVE}'
     return (
         switches.row(name, owner, config, network.spec.subnets, dns.ref(network)),
         _to_physical(network, owner),
-        acl.drop(
-            name,
-            owner,
-            names.row_id("guard", "tunnels", network.name),
-            _GUARD_PRIORITY,
-            guarded,
-            direction="to-lport",
-        ),
+        _kept_from_wire(network, owner, "tunnels", f"udp.dst == {_GENEVE}"),
         *_of_trunk(network, owner),
+        *_of_dhcpv6(network, owner),
     )
+
+
+def _kept_from_wire(
+    network: model.Network, owner: switches.RowOwner, what: str, packets: str
+) -> rows.Row:
+    """The guard that lets none of these packets of pods out."""
+    return acl.drop(
+        names.localnet_switch(network.name),
+        owner,
+        names.row_id("guard", what, network.name),
+        _GUARD_PRIORITY,
+        f'outport == "{names.localnet_switch_port(network.name)}" && {packets}',
+        direction="to-lport",
+    )
+
+
+def _of_dhcpv6(network: model.Network, owner: switches.RowOwner) -> tuple[rows.Row, ...]:
+    """Where weft leases IPv6 addresses, no server on the wire hears who asks: a guest would take
+    the first answer, and port security admits weft's address alone. OVN keeps IPv4's by itself."""
+    if not advertisement.has_advertiser(network):
+        return ()
+    return (_kept_from_wire(network, owner, "dhcpv6", match.REQUESTS[6]),)
 
 
 def _of_trunk(network: model.Network, owner: switches.RowOwner) -> tuple[rows.Row, ...]:

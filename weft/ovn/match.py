@@ -17,7 +17,7 @@ from weft.policy import netpolicy
 _NEIGHBOURS = ("arp", "nd", "eth.type == 0x8035")
 # DHCP clients' packets and the replies to them, by family. A client renews an IPv4 lease by unicast
 # to the server, but always sends DHCPv6 to the address of all servers.
-_REQUESTS = {
+REQUESTS = {
     4: "ip4 && udp.src == 68 && udp.dst == 67",
     6: "ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547",
 }
@@ -29,7 +29,7 @@ _REPLIES = {
 # port, and its replies bypass ACLs. For IPv6 it is the node's advertiser port, whose MAC port
 # security denies to guests.
 _SERVED_REQUESTS = {
-    **_REQUESTS,
+    **REQUESTS,
     4: f"ip4.dst == {{255.255.255.255, {dhcp.SERVER_IP}}} && udp.src == 68 && udp.dst == 67",
 }
 _SERVED_REPLIES = {
@@ -52,9 +52,9 @@ def always_allowed(direction: netpolicy.Direction, served: Collection[int] = ())
     """The packets that no policy drops. For the IP families in `served` only weft may be a DHCP
     server, so packets between other clients and servers do not match."""
     dhcp_packets = []
-    for family in _REQUESTS:
+    for family in REQUESTS:
         if direction is netpolicy.Direction.EGRESS:
-            dhcp_packets.append((_SERVED_REQUESTS if family in served else _REQUESTS)[family])
+            dhcp_packets.append((_SERVED_REQUESTS if family in served else REQUESTS)[family])
         elif family not in served:
             dhcp_packets.append(_REPLIES[family])
         elif family in _SERVED_REPLIES:

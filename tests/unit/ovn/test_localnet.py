@@ -58,6 +58,27 @@ def test_tunnels_are_guarded_above_all_policies() -> None:
     assert guard.columns["priority"] == 2000
 
 
+@pytest.mark.parametrize(
+    ("subnets", "is_enabled", "is_kept"),
+    [
+        (("192.168.20.0/24", "fd00:20::/64"), True, True),
+        (("192.168.20.0/24", "fd00:20::/64"), False, False),
+        (("192.168.20.0/24",), True, False),
+        ((), True, False),
+    ],
+)
+def test_requests_for_dhcpv6_are_kept_from_the_wire_where_weft_serves(
+    subnets: tuple[str, ...], is_enabled: bool, is_kept: bool
+) -> None:
+    spec = replace(
+        SPEC, subnets=tuple(map(ip_network, subnets)), dhcp=model.Dhcp(enabled=is_enabled)
+    )
+    found = [str(row.columns["match"]) for row in localnet.own(replace(NETWORK, spec=spec))[3:]]
+    port = 'outport == "vlan20_ovn_localnet_port"'
+    request = "ip6.dst == ff02::1:2 && udp.src == 546 && udp.dst == 547"
+    assert found == ([f"{port} && {request}"] if is_kept else [])
+
+
 @pytest.mark.parametrize("is_enabled", [True, False])
 def test_a_pods_port_is_served_where_dhcp_is_on(is_enabled: bool) -> None:
     spec = replace(SPEC, dhcp=model.Dhcp(enabled=is_enabled))
