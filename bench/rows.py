@@ -29,8 +29,11 @@ OWN, FAR = "node1", "node2"
 NETWORKS = {
     "layer2": ("default/flat", model.Topology.LAYER2, "flat", 1),
     "layer3": ("default/routed", model.Topology.LAYER3, "routed", 2),
+    "localnet": ("default/wire", model.Topology.LOCALNET, "wire", 3),
+    "layer2 with names": ("default/named", model.Topology.LAYER2, "named", 4),
     "default": ("default", model.Topology.LAYER3, names.DEFAULT_NETWORK, 0),
 }
+NAMED = "layer2 with names"
 
 
 @dataclass
@@ -45,7 +48,10 @@ class Zone:
 
     def declare(self) -> None:
         key, topology, name, number = NETWORKS[self.kind]
-        spec = model.NetworkSpec(name, topology, 1300, (ip_network("10.128.0.0/14"),))
+        spec = model.NetworkSpec(
+            *(name, topology, 1300, (ip_network("10.128.0.0/14"),)),
+            dns_records=self.kind == NAMED,
+        )
         self.state.set_nad(
             model.ObjectKey.parse(key), state.DeclaredNetwork(model.Network(spec, number))
         )
@@ -78,6 +84,7 @@ class Zone:
         return self.writer.figures.operations - before
 
     async def write(self) -> None:
+        self.state.dns.release()  # names otherwise wait for a second
         self.writer.wake()
         await self.writer.settled()
 
