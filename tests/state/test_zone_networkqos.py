@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.state import test_zone_policies as world
 from tests.state.test_zone_policies import OWN, PEERS, SELECTORS, Looked, fresh, play, zone
 from tests.support.northbound import Database
-from weft import model
+from weft import model, names
 from weft.labels import EVERYTHING
 from weft.model import ObjectKey
 from weft.ovn import networkqos, ports, qos, sets
@@ -101,7 +101,12 @@ def test_any_way_to_the_same_objects_ends_in_the_same_rows(
     write(live, database)
     last = list({(step[0], step[1]): step for step, _ in steps}.values())
     random.shuffle(last)
-    assert fresh(zone(last)).rows == database.rows
+    again = zone(last)
+    assert fresh(again).rows == database.rows
+    assert again.policies.qos_limits() == live.policies.qos_limits()
+    owners = {each["external_ids"]["weft/owner"] for each in database.of(qos.QOS).values()}
+    enforced = {names.networkqos_owner(*key) for key in live.policies.qos_limits()}
+    assert owners <= enforced  # an object may have no rule
     check(Looked(last), database)
 
 

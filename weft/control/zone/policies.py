@@ -55,6 +55,7 @@ class PolicyEnforcement:
     ) -> None:
         self._here, self._realised = here, networks
         self._qos = qosbindings.QosBindings()
+        self._with_rows: set[groups.BoundPolicy] = set()  # of NetworkQoS
         self._policies: dict[ObjectKey, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[ObjectKey, str] = {}  # NAD -> its network
@@ -326,7 +327,9 @@ class PolicyEnforcement:
         with_ports = self._groups.groups_of(owner)
         switch = topologies.switch(network, self._here) if network and with_ports else ""
         before = [group for group in with_ports if self._rows.has(group)]
-        self._rows.make_qos(owner, self._qos.get(owner.policy), switch)
+        declared = self._qos.get(owner.policy)
+        self._rows.make_qos(owner, declared, switch)
+        (self._with_rows.add if declared and switch else self._with_rows.discard)(owner)
         for group in with_ports:
             if self._rows.has(group) and group not in before:
                 for port in self._groups.ports(group):
@@ -336,11 +339,10 @@ class PolicyEnforcement:
         """Returns each NetworkQoS that has rows here, and for how many of its ports it does not
         count, because they have a limit of their own."""
         found: dict[ObjectKey, int] = {}
-        for owner in self._groups.owners():
-            if isinstance(owner, groups.BoundPolicy) and owner.is_qos:
-                for group in filter(self._rows.has, self._groups.groups_of(owner)):
-                    limited = sum(map(self._is_limited, self._groups.ports(group)))
-                    found[owner.policy] = found.get(owner.policy, 0) + limited
+        for owner in self._with_rows:
+            ports = (port for g in self._groups.groups_of(owner) for port in self._groups.ports(g))
+            limited = sum(map(self._is_limited, ports))
+            found[owner.policy] = found.get(owner.policy, 0) + limited
         return found
 
     def _is_limited(self, key: str) -> bool:
