@@ -106,11 +106,11 @@ class Scene:
         return [await self.mark(source, to, protocol=each, port=port) for each, port in services]
 
 
-@pytest.fixture
-async def scene(cluster: Cluster) -> Scene:
+async def populated(cluster: Cluster, topology: model.Topology) -> Scene:
     made = Scene(cluster, await cluster.zone(), await cluster.zone())
     await cluster.update(lambda zone: zone.set_namespace("default", Namespace({"team": "red"})))
-    await cluster.define("default/blue", network("blue", 1, "10.1.0.0/24", "fd00:1::/64"))
+    subnets = "10.1.0.0/24", "fd00:1::/64"
+    await cluster.define("default/blue", network("blue", 1, *subnets, topology=topology))
     homes = {"voice": made.a, "quiet": made.a, "far": made.b}
     for number, (name, home) in enumerate(homes.items(), start=11):
         await made.add(name, home, number)
@@ -118,6 +118,19 @@ async def scene(cluster: Cluster) -> Scene:
         assert await asyncio.to_thread(made.guests["far"].pings, made.address(to, 4))
         assert await asyncio.to_thread(made.guests[to].pings, made.address("far", 4))
     return made
+
+
+@pytest.fixture
+async def scene(cluster: Cluster) -> Scene:
+    return await populated(cluster, model.Topology.LAYER2)
+
+
+async def test_on_a_localnet_the_mark_is_on_the_physical_network(cluster: Cluster) -> None:
+    scene = await populated(cluster, model.Topology.LOCALNET)
+    await scene.declare("calls", {"dscp": 46})
+    for family in (4, 6):
+        assert await scene.mark("voice", "far", family) == 46
+        assert await scene.mark("quiet", "far", family) == 0
 
 
 @pytest.mark.parametrize("to", ["quiet", "far"])
