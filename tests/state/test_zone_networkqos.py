@@ -117,8 +117,12 @@ def write(live: Any, database: Database) -> None:
 
 def networks(looked: Looked, declared: NetworkQos) -> set[str]:
     found = set()
-    for key, nad in looked.every("nad").items():
+    every = looked.every("nad")
+    leads = {looked.network(key): key for key in sorted(every, reverse=True)}
+    for key, nad in every.items():
         each = ObjectKey.parse(key)
+        if leads[nad.network.name] != key and each.namespace != declared.namespace:
+            continue
         namespace = looked.every("namespace").get(each.namespace)
         labels = namespace.labels if namespace is not None else None
         for choice in declared.networks:
@@ -132,6 +136,14 @@ def networks(looked: Looked, declared: NetworkQos) -> set[str]:
             ):
                 found.add(nad.network.name)
     return found
+
+
+def matches(rule: QosRule) -> bool:
+    """Whether a rule can match a packet: not where exceptions leave nothing of its peers."""
+    return rule.peers is None or any(
+        not (isinstance(each, netpolicy.IPBlock) and each.subnet in each.excepts)
+        for each in rule.peers
+    )
 
 
 def check(looked: Looked, database: Database) -> None:
@@ -152,7 +164,9 @@ def check(looked: Looked, database: Database) -> None:
             }
             assert (database.group(group) or frozenset()) == members
             of_group = [each for each in rows.values() if f"@{group.name}" in each["match"]]
-            assert bool(of_group) <= bool(members)
+            found = {row["priority"] % 20 for row in of_group}
+            assert found == {rule.index for rule in declared.rules if members and matches(rule)}
+            assert len(of_group) == len(found)
             for row in of_group:
                 rule = declared.rules[row["priority"] % 20]
                 assert row["action"] == {"dscp": rule.dscp}
@@ -160,3 +174,39 @@ def check(looked: Looked, database: Database) -> None:
                 for part in row["match"].split("$")[1:]:
                     name = part.split()[0].strip("},)")
                     assert name in database.of(sets.SET)
+
+
+def rows_of(zone: Any) -> dict[Any, Any]:
+    return fresh(zone).of(qos.QOS)
+
+
+def test_a_nad_of_another_namespace_does_not_draw_an_object_to_its_network() -> None:
+    """A follower's labels count for its own namespace alone; those of the leading NAD for all."""
+    chosen = NetworkSelector(NetworkKind.CUDNS, world.requires("net", "x"))
+    declared = replace(EVERY, networks=(chosen,))
+    live = zone([*world.BEGINNING, ("qos", "one/every", declared)])
+    marks = NadMarks({"net": "x"}, "ClusterUserDefinedNetwork")
+    play(live, ("nad", "two/blue", replace(world.BLUE, marks=marks)))
+    assert not rows_of(live)
+    play(live, ("nad", "one/blue", replace(world.BLUE, marks=marks)))
+    assert len(rows_of(live)) == 1
+    play(live, ("nad", "one/blue", world.BLUE))
+    assert not rows_of(live)
+    play(live, ("qos", "two/every", replace(declared, namespace="two")))
+    play(live, ("pod", "two/q", world.made_pod("two/q", OWN, ("two/blue",), 1, 0)))
+    assert len(rows_of(live)) == 1
+
+
+def test_labels_of_a_nad_have_nothing_but_qos_made_again() -> None:
+    live = zone([*world.BEGINNING, ("qos", "one/every", EVERY)])
+    live.changes()
+    marked_blue = replace(world.BLUE, marks=NadMarks({"net": "x"}))
+    play(live, ("nad", "one/blue", marked_blue))
+    assert len(live) == 0
+    other = replace(EVERY, networks=(NetworkSelector(NetworkKind.NADS, world.requires("a", "b")),))
+    play(live, ("qos", "one/every", other))
+    live.changes()
+    play(live, ("nad", "one/blue", replace(world.BLUE, marks=NadMarks({"a": "b"}))))
+    made = live.changes()
+    assert {row.table for row in made.nb} <= {qos.QOS, "Port_Group", ports.PORT, sets.SET}
+    assert any(row.table == qos.QOS for row in made.nb)

@@ -37,10 +37,14 @@ CONTROLLERS = {
 
 @dataclass(frozen=True, slots=True)
 class NadMarks:
-    """What NADs are selected by: their labels, and the kind that renders them ("": by hand)."""
+    """What NADs are selected by: their labels, and the kind that renders them ("": by hand).
+
+    `leads`: the NAD says what its network is. Others are any tenant's that the network is open to.
+    """
 
     labels: Mapping[str, str]
     controller: str = ""
+    leads: bool = False
 
 
 UNMARKED = NadMarks({})
@@ -102,5 +106,6 @@ class NetworkQos:
         return PodSelector(namespace=self.namespace, pods=self.pods)
 
     def chooses(self, nad: ObjectKey, marks: NadMarks, namespace: Mapping[str, str] | None) -> bool:
-        """Whether it is about the network of a NAD."""
-        return any(each.chooses(nad, marks, namespace) for each in self.networks)
+        """Whether it is about the network of a NAD: the leading one, or one of its namespace."""
+        counts = marks.leads or nad.namespace == self.namespace
+        return counts and any(each.chooses(nad, marks, namespace) for each in self.networks)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft import errors, model, names, tunnelkeys
-from weft.api import nad, objects
+from weft.api import nad, objects, userdefined
 from weft.control.zone import state
 from weft.control.zone.networks import FOLLOWER, OWNER
+from weft.kube import resources
 from weft.model import ObjectKey
 from weft.policy.networkqos import UNMARKED, NadMarks
 
@@ -77,16 +78,25 @@ def read(obj: dict[str, Any], *, default_mtu: int) -> Nad:
         annotated_id=annotations.get(names.NETWORK_ID, ""),
         annotated_owner=annotations.get(names.NETWORK_OWNER, ""),
         is_current=accepted == config,
-        marks=NadMarks(meta.get("labels") or {}, _controller(meta)),
+        marks=NadMarks(meta.get("labels") or {}, _rendered_by(meta, spec)),
     )
 
 
-def _controller(meta: dict[str, Any]) -> str:
-    """The kind of the NAD's controller, if it is one that renders networks."""
+def _rendered_by(meta: dict[str, Any], spec: model.NetworkSpec | None) -> str:
+    """The kind that a NAD is rendered from; "" if it is written by hand.
+
+    Anybody can write an ownerReference. The cluster manager accepts the name of such a network only
+    from what it rendered, or in the UserDefinedNetwork's own namespace.
+    """
+    named = userdefined.named_by(spec.name) if spec is not None else None
+    if named is None or named.namespace not in ("", meta.get("namespace")):
+        return ""
+    kind = resources.UDNS if named.namespace else resources.CUDNS
+    want = kind.api_version, kind.kind, named.name
     for each in meta.get("ownerReferences") or ():
-        is_ours = str(each.get("apiVersion", "")).startswith("k8s.ovn.org/")
-        if each.get("controller") and is_ours:
-            return str(each.get("kind", ""))
+        if each.get("controller") is True:
+            found = each.get("apiVersion"), each.get("kind"), each.get("name")
+            return kind.kind if found == want else ""
     return ""
 
 

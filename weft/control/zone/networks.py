@@ -8,7 +8,7 @@ whoever wrote it, waits until the cluster manager has decided between the two.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weft import model, names
 from weft.api import podnetworks
@@ -34,11 +34,6 @@ class DeclaredNetwork:
     marks: NadMarks = UNMARKED
 
 
-def marks(declared: DeclaredNetwork | None) -> tuple[str, NadMarks]:
-    """Returns the network that a NAD declares, "" for none, and by what the NAD is selected."""
-    return (declared.network.name, declared.marks) if declared else ("", UNMARKED)
-
-
 class ZoneNetworks:
     """The NADs and namespaces of a zone; all namespaces may use NADs of `global_namespaces`."""
 
@@ -52,24 +47,39 @@ class ZoneNetworks:
     def get(self, nad: ObjectKey) -> DeclaredNetwork | None:
         return self._declared.get(nad)
 
-    def set(self, nad: ObjectKey, declared: DeclaredNetwork | None) -> None:
-        """Sets what a NAD declares (None: nothing), and chooses the network's leader again."""
+    def marks(self, nad: ObjectKey) -> tuple[str, NadMarks]:
+        """Returns the network that a NAD declares, "" for none, and by what the NAD is selected."""
+        declared = self._declared.get(nad)
+        if declared is None:
+            return "", UNMARKED
+        name = declared.network.name
+        return name, replace(declared.marks, leads=self._leads.get(name) == nad)
+
+    def set(self, nad: ObjectKey, declared: DeclaredNetwork | None) -> set[ObjectKey]:
+        """Sets what a NAD declares (None: nothing), and chooses the network's leader again.
+
+        Returns the NADs whose `marks` may have changed.
+        """
         old = self._declared.pop(nad, None)
         if old is not None:
             index.discard(self._same_name, old.network.name, nad)
         if declared is not None:
             self._same_name.setdefault(declared.network.name, set()).add(nad)
             self._declared[nad] = declared
+        leads = {nad}
         for name in {each.network.name for each in (old, declared) if each is not None}:
-            self._elect(name)
+            leads |= {each for each in (self._leads.get(name), self._elect(name)) if each}
+        return leads
 
-    def _elect(self, name: str) -> None:
+    def _elect(self, name: str) -> ObjectKey | None:
+        """Chooses and returns the leading NAD of a network."""
         nads, before = self._same_name.get(name, set()), self._leads.pop(name, None)
         if not nads:
-            return
+            return None
         best = min((self._declared[nad].age, nad) for nad in nads)[1]
         is_owner = before in nads and self._declared[before].age[:1] == (OWNER,)
-        self._leads[name] = before if before is not None and is_owner else best
+        self._leads[name] = lead = before if before is not None and is_owner else best
+        return lead
 
     def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
         """Sets a namespace's labels (None: it is gone); returns whether they changed."""

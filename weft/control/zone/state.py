@@ -11,11 +11,11 @@ then its rows, and those of its pods and nodes as its topology has them, are des
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import dnsrecords, duplicates, networks, policies, portrows, topologies
+from weft.control.zone import dnsrecords, duplicates, policies, portrows, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
@@ -88,21 +88,21 @@ class Zone:
         old = self.networks.get(nad)
         if old == declared:
             return
-        self.policies.set_nad_marks(nad, *networks.marks(declared))
-        before = old.network.name if old else None
-        after = declared.network.name if declared else None
+        if old and declared and replace(old, marks=declared.marks) == declared:
+            self._declare(nad, declared)
+            return
+        before, after = (each.network.name if each else None for each in (old, declared))
         touched = {name: self.networks.standing(name) for name in (before, after) if name}
         for name in touched:
             self._touch_network(name)
-        self.networks.set(nad, declared)
+        self._declare(nad, declared)
         affected = {nad} if before != after else set()
         for name, standing in touched.items():
             if self.networks.standing(name) != standing:
                 affected |= self.networks.of(name)
-        if before != after:
-            self.policies.set_nad(nad, after)
         pods = {key for each in affected for key in self._pods_of_nad.get(each, ())}
         if before != after:  # its namespace has one NAD of a network more, or less
+            self.policies.set_nad(nad, after)
             pods |= self._pods_of_namespace.get(nad.namespace, set())
         for key in pods:
             self._place(key)
@@ -208,8 +208,7 @@ class Zone:
         for chassis in sorted(dirty.chassis):
             made = self._chassis_rows(chassis)
             sb += made
-            if not made:
-                sb_gone.append((interconnect.CHASSIS, chassis))
+            sb_gone += [] if made else [(interconnect.CHASSIS, chassis)]
         return RowChanges(tuple(nb), tuple(gone), tuple(sb), tuple(sb_gone))
 
     def forget_changes(self) -> None:
@@ -267,11 +266,14 @@ class Zone:
 
     # Between
 
+    def _declare(self, nad: model.ObjectKey, declared: DeclaredNetwork | None) -> None:
+        for each in self.networks.set(nad, declared):
+            self.policies.set_nad_marks(each, *self.networks.marks(each))
+
     def _look_at_networks(self, touched: Iterable[str]) -> None:
         """Updates the table of realised networks, which `policies` reads."""
         for name in touched:
-            network = self.network(name)
-            if network is not None and self.realised(name):
+            if self.realised(name) and (network := self.network(name)):
                 self._realised[name] = network
             else:
                 self._realised.pop(name, None)

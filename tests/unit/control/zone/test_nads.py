@@ -138,3 +138,27 @@ def test_what_never_had_notes_or_has_others_is_read_as_it_is() -> None:
     assert other.network.id == 4
     wrong = nad_object(CONFIG, **{**NOTES, names.NETWORK_ID: "x"})
     assert nads.standing(read(wrong), noted) is None
+
+
+def rendered(kind: str = "ClusterUserDefinedNetwork", **changes: Any) -> str:
+    """What a zone takes a NAD for that says it is rendered from object blue; `network` is what it
+    declares."""
+    network = changes.pop("network", "cluster_udn_blue")
+    reference = {"apiVersion": "k8s.ovn.org/v1", "kind": kind, "name": "blue", "controller": True}
+    notes = {names.NETWORK_NAME: network, names.NETWORK_ID: "3"}
+    obj = nad_object({**CONFIG, "name": network}, **notes)
+    obj["metadata"]["ownerReferences"] = [{**reference, **changes}]
+    return declared(obj).marks.controller
+
+
+def test_a_nad_is_rendered_only_where_its_network_is_named_so() -> None:
+    """The manager accepts the name of such a network from no other NAD; a reference is a claim."""
+    assert rendered() == "ClusterUserDefinedNetwork"
+    assert rendered("UserDefinedNetwork", network="default_blue") == "UserDefinedNetwork"
+    assert not rendered(network="blue")
+    assert not rendered(network="default_blue")
+    assert not rendered("UserDefinedNetwork")
+    assert not rendered("UserDefinedNetwork", network="other_blue")
+    assert not rendered(apiVersion="k8s.ovn.org/v9")
+    assert not rendered(name="red")
+    assert not rendered(controller=False)
