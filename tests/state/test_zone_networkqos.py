@@ -210,3 +210,32 @@ def test_labels_of_a_nad_have_nothing_but_qos_made_again() -> None:
     made = live.changes()
     assert {row.table for row in made.nb} <= {qos.QOS, "Port_Group", ports.PORT, sets.SET}
     assert any(row.table == qos.QOS for row in made.nb)
+
+
+def test_the_oldest_of_a_namespace_are_in_force() -> None:
+    """In any order; when one goes, the next comes."""
+    listed = [replace(EVERY, name=f"n{i}", created=f"2026-01-01T00:{i:02}Z") for i in range(66)]
+    steps: list[world.Step] = [("qos", str(each.key), each) for each in listed]
+    names = {each.name for each in listed}
+    for order in (steps, steps[::-1]):
+        live = zone([*world.BEGINNING, *order])
+        assert names - in_force(live, names) == {"n64", "n65"}
+        play(live, ("qos", "one/n3", None))
+        play(live, ("qos", "one/n65", None))
+        assert names - in_force(live, names) == {"n3", "n65"}
+
+
+def in_force(live: Any, names: set[str]) -> set[str]:
+    database = fresh(live)
+    owner = (replace(EVERY, name=name) for name in names)
+    groups = {each.name: networkqos.group(each, "blue") for each in owner}
+    return {name for name, group in groups.items() if database.group(group)}
+
+
+def test_only_networks_with_ports_of_its_namespace_cost_anything() -> None:
+    """Other tenants' networks, however many, are compared with nobody's objects."""
+    live = zone([*world.BEGINNING, ("qos", "one/every", EVERY)])
+    for number in range(10, 20):
+        red = world.declared(f"n{number}", number, model.Topology.LAYER2)
+        play(live, ("nad", f"two/n{number}", red))
+    assert live.policies._qos.networks(EVERY.key) == {"blue", "red"}

@@ -20,6 +20,7 @@ from weft.policy.netpolicy import EVERYTHING, Peer, PolicyPort, Selector, Skippe
 from weft.policy.networkqos import (
     MAX_PRIORITY,
     MAX_RULES,
+    MOST,
     NetworkKind,
     NetworkQos,
     NetworkSelector,
@@ -112,6 +113,7 @@ def _read(obj: Mapping[str, Any], found: list[errors.InvalidInput]) -> NetworkQo
         pods=selectors.read(pods) if pods is not None else EVERYTHING,
         priority=priority or 0,
         rules=tuple(_rules(spec, namespace)),
+        created=obj["metadata"].get("creationTimestamp", ""),
     )
 
 
@@ -269,18 +271,22 @@ def rendered(
     return kubernetes.rendered([condition], before, generation, now)[0]
 
 
-def summary(parsed: ParsedNetworkQos, nodes: frozenset[str]) -> dict[str, Any]:
+def summary(
+    parsed: ParsedNetworkQos, nodes: frozenset[str], *, in_force: bool = True
+) -> dict[str, Any]:
     """What the cluster manager writes of the status: one sentence, and without the conditions of
-    nodes that are gone."""
+    nodes that are gone. Not `in_force`: the namespace has too many."""
     listed = _conditions(parsed.status)
     kept = [e for e in listed if not str(e.get("type")).startswith(READY) or _node(e) in nodes]
-    found: dict[str, Any] = {"status": _sentence(parsed, kept)}
+    found: dict[str, Any] = {"status": _sentence(parsed, kept, in_force)}
     return found if kept == listed else {**found, "conditions": kept}
 
 
-def _sentence(parsed: ParsedNetworkQos, conditions: list[Mapping[str, Any]]) -> str:
+def _sentence(parsed: ParsedNetworkQos, conditions: list[Mapping[str, Any]], in_force: bool) -> str:
     if parsed.problems:
         return f"not applied: {'; '.join(parsed.problems)}"[:_LONGEST]
+    if not in_force:
+        return f"not applied: its namespace has {MOST} older ones, which is the most; delete some"
     zones = [each for each in conditions if str(each.get("type")).startswith(READY)]
     failing = sorted(_node(each) for each in zones if each.get("status") != TRUE)
     if failing:

@@ -6,6 +6,7 @@ the object with the highest priority the last in its list.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from weft.policy.netpolicy import Peer, PodSelector, PolicyPort
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 MAX_RULES, MAX_PRIORITY = 20, 100
+MOST = 64  # of a namespace that are in force
 
 
 class NetworkKind(StrEnum):
@@ -96,6 +98,7 @@ class NetworkQos:
     pods: Selector
     priority: int
     rules: tuple[QosRule, ...]
+    created: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -109,3 +112,30 @@ class NetworkQos:
         """Whether it is about the network of a NAD: the leading one, or one of its namespace."""
         counts = marks.leads or nad.namespace == self.namespace
         return counts and any(each.chooses(nad, marks, namespace) for each in self.networks)
+
+
+class Ranking:
+    """Which objects of each namespace are in force: the `MOST` oldest."""
+
+    def __init__(self) -> None:
+        self._ages: dict[str, list[tuple[str, ObjectKey]]] = {}  # by namespace, sorted
+        self._created: dict[ObjectKey, str] = {}
+
+    def place(self, key: ObjectKey, created: str | None) -> set[ObjectKey]:
+        """Sets when an object was created (None: it is gone); returns those that are in force now
+        and were not, or the other way round."""
+        ages = self._ages.setdefault(key.namespace, [])
+        before = {each for _, each in ages[:MOST]}
+        if (old := self._created.pop(key, None)) is not None:
+            del ages[bisect.bisect_left(ages, (old, key))]
+        if created is not None:
+            self._created[key] = created
+            bisect.insort(ages, (created, key))
+        if not ages:
+            del self._ages[key.namespace]
+        return before ^ {each for _, each in ages[:MOST]}
+
+    def has(self, key: ObjectKey) -> bool:
+        """Whether an object is in force."""
+        created = self._created.get(key)
+        return created is not None and (created, key) <= self._ages[key.namespace][:MOST][-1]

@@ -135,6 +135,12 @@ def test_the_summary_is_of_nodes_that_there_are() -> None:
     assert "egress[0].dscp" in summary(bad_rule(dscp=64))["status"]
 
 
+def test_the_summary_says_what_too_many_are() -> None:
+    parsed = networkqos.read(with_conditions("node1"))
+    found = networkqos.summary(parsed, frozenset({"node1"}), in_force=False)
+    assert "64 older" in found["status"]
+
+
 def test_a_zone_sees_its_own_condition_alone() -> None:
     one, two = with_conditions("node1"), with_conditions("node1", "node2")
     assert networkqos.read(one, node="node1") == networkqos.read(two, node="node1")

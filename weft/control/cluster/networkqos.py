@@ -14,6 +14,7 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client
 from weft.kube.errors import NotFound
 from weft.model import ObjectKey
+from weft.policy.networkqos import Ranking
 from weft.reasons import Reason
 
 # Seconds in which conditions of several zones are collected into one update.
@@ -33,6 +34,7 @@ class QosStatuses:
         self._client, self._recorder = client, recorder
         self._followed, self._nodes = followed, nodes
         self._reported: dict[ObjectKey, tuple[str, ...]] = {}  # problems that Events told of
+        self._ranking = Ranking()
         self._queue = queue.Queue[ObjectKey](resources.NETWORKQOSES.kind)
 
     @property
@@ -49,6 +51,9 @@ class QosStatuses:
     def _changed(
         self, key: ObjectKey, _: ParsedNetworkQos | None, new: ParsedNetworkQos | None
     ) -> None:
+        current = new.current if new is not None else None
+        for each in self._ranking.place(key, current.created if current is not None else None):
+            self._queue.add(each, QUIET)
         if new is None:
             self._reported.pop(key, None)
             return
@@ -70,7 +75,7 @@ class QosStatuses:
         if seen is None:
             return
         nodes = frozenset(each.name for each in self._nodes.objects())
-        status = networkqos.summary(seen, nodes)
+        status = networkqos.summary(seen, nodes, in_force=self._ranking.has(key))
         if all(seen.status.get(name) == value for name, value in status.items()):
             return
         # With another version a zone has written meanwhile; its news have this decided again.

@@ -104,6 +104,10 @@ class PolicyEnforcement:
 
     def set_qos(self, key: ObjectKey, new: NetworkQos | None) -> None:
         """Sets a NetworkQoS; None: it is gone, or not valid."""
+        for each, declared in self._qos.rank(key, new):
+            self._put_qos(each, declared)
+
+    def _put_qos(self, key: ObjectKey, new: NetworkQos | None) -> None:
         old = self._qos.get(key)
         if old == new:
             return
@@ -111,7 +115,7 @@ class PolicyEnforcement:
             self._endpoints.selection.add(new.selected_pods)
         if old is not None:
             self._touch(key, old.selected_pods, self._qos.networks(key), is_qos=True)
-        self._qos.set(key, new)
+        self._qos.put(key, new)
         if old is not None:
             self._endpoints.selection.remove(old.selected_pods)
         if new is not None:
@@ -162,11 +166,15 @@ class PolicyEnforcement:
     def add_port(self, key: str, port: model.Port) -> None:
         """Adds a port of any node, by port key."""
         self._endpoints.add(key, port)
+        if self._is_own(key):
+            self._qos.add_port(port.pod.namespace, port.network)
         self._mark((key,))
 
     def remove_port(self, key: str) -> None:
         """Removes a port."""
         self._mark((key,))
+        if self._is_own(key) and (port := self._endpoints.get(key)):
+            self._qos.remove_port(port.pod.namespace, port.network)
         self._endpoints.remove(key)
 
     def touch_network(self, network: str) -> None:
