@@ -22,8 +22,8 @@ def own(here: Room) -> Cluster:
 
 @pytest.fixture(scope="module")
 def pair(here: Room, own: Cluster) -> Iterator[Room]:
-    """Two pods of a network, on two nodes."""
-    here.apply(here.nad("steady", "10.70.0.0/24"))
+    """Two pods of a network, on two nodes, which the nodes advertise."""
+    here.apply(here.nad("steady", "10.70.0.0/24,fd00:70::/64"))
     here.run(here.pod("left", "steady", node="node1"), here.pod("right", "steady", node="node2"))
     yield here
     here.delete("left", "right")

@@ -131,7 +131,7 @@ class RouterAdvertiser:
     async def _open(self, name: str, advert: advertisement.Advertisement) -> None:
         """Makes the port, its device and a socket on it; uses what exists of them already.
 
-        Raises Unavailable if one of them cannot be had.
+        Raises Unavailable if one of them cannot be had; a port without its device is removed first.
         """
         await self._ovs.apply(desired(advert, self._bridge))
         found = await self._ovs.wait_for("Interface", advert.device, _settled, _PATIENCE)
@@ -144,6 +144,10 @@ class RouterAdvertiser:
             raise errors.Unavailable(
                 f"cannot be listened on: {error.strerror}", where=f"device {advert.device}"
             ) from error
+        except netlink.Failed:
+            # It went with the namespace of a container that ended; OVS makes another for a new row.
+            await self._ovs.apply((), [("Port", advert.device)])
+            raise
         self._devices[name] = OpenDevice(advert, sock)
         listen(self._devices[name])
         asyncio.get_running_loop().add_reader(sock.fileno(), self._read_frames, name)
