@@ -94,5 +94,7 @@ INVALID = {
     "port": _rule(classifier={"ports": [{"port": 65536}]}),
     "block beside pods": _to(ipBlock=_BLOCK, podSelector={}),
     "block without range": _to(ipBlock={"except": []}),
+    "too many destinations": _rule(classifier={"to": [{"ipBlock": _BLOCK}] * 65}),
+    "too many ports": _rule(classifier={"ports": [{"port": 80}] * 65}),
     "too many rules": networkqos_of("n", *[{"dscp": 1}] * 21),
 }

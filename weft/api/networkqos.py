@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from weakref import WeakValueDictionary
 
 from weft import errors, model
 from weft.api import conditions as kubernetes
@@ -33,6 +34,7 @@ APPLIED = "NetworkQoS Destinations applied"
 _MAX_DSCP, _MAX_PORT = 63, 65535
 _MOST = 2**32 - 1  # kbit/s and kbit that OVN takes
 _MAX_PROBLEMS = 10
+_MAX_LISTED = 64  # destinations, and ports, of a rule: OVN's flows grow with their product
 _LONGEST = 32768  # characters of the sentence
 
 # The field of a selector with what it selects by, by networkSelectionType.
@@ -53,7 +55,7 @@ class QosReason(StrEnum):
 Condition = kubernetes.Condition[QosReason]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class ParsedNetworkQos:
     """One NetworkQoS as read; `current` is None if there are `problems`.
 
@@ -68,10 +70,32 @@ class ParsedNetworkQos:
     status: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(obj: Mapping[str, Any], *, node: str = "") -> ParsedNetworkQos:
-    """Parses a NetworkQoS, valid or not; with a `node`, only its zone's condition is kept."""
+class Reader:
+    """Does what `read` does, and parses no spec twice: each zone's status comes to every agent."""
+
+    def __init__(self, node: str = "") -> None:
+        self._node = node
+        # By uid and generation, while somebody keeps it.
+        self._known: WeakValueDictionary[tuple[str, int], ParsedNetworkQos] = WeakValueDictionary()
+
+    def __call__(self, obj: Mapping[str, Any]) -> ParsedNetworkQos:
+        meta = obj["metadata"]
+        key = meta.get("uid", ""), meta.get("generation", 0)
+        made = read(obj, node=self._node, known=self._known.get(key) if all(key) else None)
+        self._known[key] = made
+        return made
+
+
+def read(
+    obj: Mapping[str, Any], *, node: str = "", known: ParsedNetworkQos | None = None
+) -> ParsedNetworkQos:
+    """Parses a NetworkQoS, valid or not; with a `node`, only its zone's condition is kept.
+
+    `known` is the same object with the same spec, read before.
+    """
     found: list[errors.InvalidInput] = []
-    current = _read(obj, found)
+    current = known.current if known is not None else _read(obj, found)
+    told = tuple(each.in_full(named=False) for each in found[:_MAX_PROBLEMS])
     meta, status = obj["metadata"], obj.get("status") or {}
     if node:
         own = of_zone(status, node)
@@ -81,7 +105,7 @@ def read(obj: Mapping[str, Any], *, node: str = "") -> ParsedNetworkQos:
         version=meta.get("resourceVersion", ""),
         generation=meta.get("generation", 0),
         current=None if found else current,
-        problems=tuple(each.in_full(named=False) for each in found[:_MAX_PROBLEMS]),
+        problems=known.problems if known is not None else told,
         status=status,
     )
 
@@ -187,6 +211,12 @@ def _rules(spec: Fields, namespace: str) -> Iterator[QosRule]:
         peers, ports = None, None
         if classifier is not None:
             classifier.only("to", "ports")
+            for name in ("to", "ports"):
+                listed = classifier.value(name)
+                if isinstance(listed, list) and len(listed) > _MAX_LISTED:
+                    rule = f"has more than {_MAX_LISTED} entries"
+                    classifier.refuse(name, None, rule, hint="write several rules")
+                    return
             peers = _peers(classifier, namespace, room)
             ports = tuple(_ports(classifier)) or None
         yield QosRule(index, _dscp(part), _rate(part), peers, ports)

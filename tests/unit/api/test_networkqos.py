@@ -99,6 +99,14 @@ BAD = {
         networkqos_of("calls", podSelector={"matchLabels": {"a": "b c"}}),
         "spec.podSelector.matchLabels.a",
     ),
+    "too many destinations": (
+        bad_rule(classifier={"to": [{"podSelector": {}}] * 65}),
+        "spec.egress[0].classifier.to",
+    ),
+    "too many ports": (
+        bad_rule(classifier={"ports": [{"port": 80}] * 65}),
+        "spec.egress[0].classifier.ports",
+    ),
     "too many rules": (networkqos_of("calls", *[{"dscp": 1}] * 21), "spec.egress"),
 }
 
@@ -139,6 +147,27 @@ def test_the_summary_says_what_too_many_are() -> None:
     parsed = networkqos.read(with_conditions("node1"))
     found = networkqos.summary(parsed, frozenset({"node1"}), in_force=False)
     assert "64 older" in found["status"]
+
+
+def test_a_spec_is_parsed_once_a_generation() -> None:
+    read = networkqos.Reader("node1")
+    obj = with_conditions("node1")
+    obj["metadata"].update(uid="u", generation=1)
+    first = read(obj)
+    second = read({**obj, "status": {}})
+    assert second.current is first.current
+    assert first.status
+    assert not second.status
+    del first
+    again = read(obj)
+    assert again.current is second.current
+    obj["metadata"]["generation"] = 2
+    assert read(obj).current is not again.current
+    invalid = bad_rule(dscp=64)
+    invalid["metadata"].update(uid="v", generation=1)
+    wrong = read(invalid)
+    assert wrong.problems
+    assert read(invalid).problems is wrong.problems
 
 
 def test_a_zone_sees_its_own_condition_alone() -> None:

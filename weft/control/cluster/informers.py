@@ -71,7 +71,7 @@ class Informers:
             follow(kind, partial(udns.read, resource=kind, rules=rules), may_be_unknown=True)
             for kind in (resources.UDNS, resources.CUDNS)
         )
-        self.qos = follow(resources.NETWORKQOSES, networkqos.read, may_be_unknown=True)
+        self.qos = follow(resources.NETWORKQOSES, networkqos.Reader(), may_be_unknown=True)
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
         self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
 

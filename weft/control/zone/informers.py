@@ -55,7 +55,7 @@ class Informers:
         self.own_node = follow(resources.NODES, objects.node, field_selector=own)
         self.namespaces = follow(resources.NAMESPACES, objects.namespace, metadata_only=True)
         self.policies = follow(resources.MULTINETWORKPOLICIES, policy.read, may_be_unknown=True)
-        read_qos = partial(networkqos.read, node=node)
+        read_qos = networkqos.Reader(node)
         self.qos = follow(resources.NETWORKQOSES, read_qos, may_be_unknown=True)
         self.keys = signingkeys.watch(client, keys_namespace)
 
