@@ -129,7 +129,16 @@ ALL = (
     ),
     Key(
         *(names.CLAIM_VM, "IPAMClaim", OTHERS, "label: name of a virtual machine"),
-        "the virtual machine that it keeps addresses for",
+        "the virtual machine that it keeps addresses for; the cluster manager writes it, too",
+    ),
+    Key(
+        *(names.CLAIM_PROTECTION, "IPAMClaim", MANAGER, "finalizer"),
+        "keeps it while the virtual machine, its instance or a pod that uses it is there",
+    ),
+    Key(
+        *(names.MACHINE_ADDRESSES, "VirtualMachine", YOU, "JSON: a list of addresses by network"),
+        "on its template: addresses that [its NICs ask "
+        "for](../how-to/keep-a-machines-addresses.md)",
     ),
     Key(
         *(names.VM_NAME, "Pod", OTHERS, "label"),

@@ -15,12 +15,15 @@ NAMESPACE = "Namespace"
 # Events at ClusterUserDefinedNetworks have the same reasons.
 UDN = "UserDefinedNetwork"
 QOS = "NetworkQoS"
+# Events at VirtualMachineInstances without a machine have the same reasons.
+VM = "VirtualMachine"
 
 # Where the server has such an Event already, its count stays.
 _LASTING = frozenset(
     (
         *("OutsideNodeSubnet", "AnnotationIgnored", "OverlappingSubnets", "OVNKnownFault"),
         *("PodNetworksOverwritten", "PodNetworksLost", "AddressNotKept", "NetworksChangeRefused"),
+        "MachineClaimRefused",
     )
 )
 

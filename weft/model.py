@@ -162,7 +162,7 @@ class NetworkSpec:
     `dns_records`: OVN answers for the names of its members; `dns_servers` are the addresses of the
     server where the network names none in `dhcp.dns`.
     `physical_network` (localnet only) is a name in nodes' bridge mappings.
-    `vlan_id` None: untagged.
+    `vlan_id` None: untagged. `persistent_ips` "vm": each NIC of a virtual machine has a claim.
     `routers`: pods and virtual machines that may act as routers.
     `trunk` (localnet only): the VLANs whose tags NICs carry, 0 for packets without one; empty: all
     of them; None: only what has no tag.
@@ -178,6 +178,7 @@ class NetworkSpec:
     host_prefix: tuple[int, ...] = ()
     role: str = "secondary"
     allow_persistent_ips: bool = False
+    persistent_ips: str = ""
     vlan_id: int | None = None
     trunk: tuple[int, ...] | None = None
     physical_network: str = ""
@@ -281,10 +282,9 @@ class Attachment:
 
     `nad` is None for the default network. `key` names the attachment in the annotation of
     allocations: `nad`, or "<nad>/<n>" for its n-th repetition in one pod (the second one has
-    n = 1). `interface`
-    is the name in the pod, "net<i+1>" by default. `identity` names the owner of the NIC beyond one
-    pod's life: a virtual machine, or the next pod of the same name. The MAC of a NIC without
-    addresses derives from it.
+    n = 1). `interface` is the name in the pod, "net<i+1>" by default. `identity` names the owner of
+    the NIC beyond one pod's life: a virtual machine, or the next pod of the same name. The MAC of a
+    NIC without addresses derives from it.
     """
 
     nad: ObjectKey | None

@@ -36,6 +36,10 @@ SIGNING_KEYS = "weft-pod-networks-keys"
 VM_NAME = "vm.kubevirt.io/name"
 # Label of KubeVirt's IPAM controller on an IPAMClaim; its value is the virtual machine's name.
 CLAIM_VM = "kubevirt.io/vm"
+# Its finalizer on an IPAMClaim while the virtual machine or a pod of it is there.
+CLAIM_PROTECTION = "kubevirt.io/persistent-ipam"
+# KubeVirt's annotation on a machine: the addresses that its NICs ask for, by network.
+MACHINE_ADDRESSES = "network.kubevirt.io/addresses"
 # weft's annotation on a NAD: the configuration accepted last, which zones read.
 ACCEPTED_CONFIG = "weft/accepted-config"
 # weft's annotation on a NAD: the NAD that owns the network and decides who may use it.

@@ -6,7 +6,7 @@ so no Event lacks an explanation. In a message, "…" stands for what differs.
 
 from __future__ import annotations
 
-from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, QOS, UDN, WARNING
+from weft.eventreasons import NAD, NAMESPACE, NODE, NORMAL, POD, POLICY, QOS, UDN, VM, WARNING
 from weft.eventreasons import EventReason as EventReason
 
 
@@ -245,9 +245,16 @@ class Reason(EventReason):
         *("AddressNotKept", POD, WARNING),
         (
             "names no IPAMClaim for …, so that its allowPersistentIPs keeps nothing",
-            "A virtual machine gets another address and MAC when it restarts. Name an IPAMClaim "
-            "in `ipam-claim-reference`, or request an address; for a machine, use the "
-            "annotation `network.kubevirt.io/addresses`.",
+            "A virtual machine gets another address and MAC when it restarts. Have the network "
+            "[keep them](../how-to/keep-a-machines-addresses.md), name an IPAMClaim in "
+            "`ipam-claim-reference`, or request an address by `network.kubevirt.io/addresses`.",
+        ),
+    )
+    MACHINE_CLAIM_REFUSED = (
+        *("MachineClaimRefused", VM, WARNING),
+        (
+            "IPAMClaim …: …",
+            "Its pod waits. Delete a foreign claim or holder, or ask for something else.",
         ),
     )
     INTERFACE_REPAIRED = (

@@ -19,7 +19,7 @@ from tests.support.objects import Object
 from weft import model
 from weft.api import pod, podendpoint, podsignature
 from weft.control import endpointsmark
-from weft.control.cluster import nads, objects, outcome, state, udns
+from weft.control.cluster import machines, nads, objects, outcome, state, udns
 from weft.control.cluster.keys import Held
 from weft.control.cluster.outcome import Patch, Ref, Replacement
 from weft.kube import errors
@@ -34,6 +34,8 @@ from weft.kube.resources import (
     PODENDPOINTS,
     PODS,
     UDNS,
+    VMIS,
+    VMS,
     Resource,
 )
 
@@ -49,6 +51,7 @@ READERS: dict[Resource, Callable[[Object], Any]] = {
     NETWORKS: objects.network_object,
     PODENDPOINTS: podendpoint.read,
     **{res: partial(udns.read, resource=res, rules=RULES) for res in (UDNS, CUDNS)},
+    **{res: partial(machines.read, resource=res) for res in (VMS, VMIS)},
 }
 
 
@@ -173,6 +176,8 @@ class Manager:
             PODENDPOINTS: self.cluster.set_endpoint,
             UDNS: lambda key, new: self.cluster.set_udn(Ref(UDNS, key), new),
             CUDNS: lambda key, new: self.cluster.set_udn(Ref(CUDNS, key), new),
+            VMS: lambda key, new: self.cluster.set_machine(Ref(VMS, key), new),
+            VMIS: lambda key, new: self.cluster.set_machine(Ref(VMIS, key), new),
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid
@@ -206,4 +211,4 @@ class Manager:
                 self.cluster.set_keys(self.world.keys, has_endpoints=self.world.has_endpoints)
         for each in decided.replacements:
             if self.world.replace(each):
-                self.notify(ref)
+                self.notify(Ref(each.about.resource, each.about.key))

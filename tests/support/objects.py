@@ -132,3 +132,37 @@ def vmi(
     domain = {"devices": {**shown, **(devices or {})}, **spec.pop("domain", {})}
     made = named(resources.VMIS, name)
     return {**made, "spec": {"terminationGracePeriodSeconds": 0, "domain": domain, **spec}}
+
+
+def machine(
+    name: str,
+    networks: Mapping[str, str],
+    *,
+    macs: Mapping[str, str] | None = None,
+    addresses: str = "",
+    namespace: str = "default",
+    kind: Resource = resources.VMS,
+    **meta: Any,
+) -> Object:
+    """A VirtualMachine, or an instance; `networks`: the NAD of each by its name in the machine."""
+    spec: Object = {
+        "domain": {
+            "devices": {
+                "interfaces": [
+                    {"name": each, "bridge": {}, **_mac_of(macs, each)} for each in networks
+                ]
+            }
+        },
+        "networks": [
+            {"name": each, "multus": {"networkName": nad}} for each, nad in networks.items()
+        ],
+    }
+    notes = {"network.kubevirt.io/addresses": addresses} if addresses else {}
+    if kind is resources.VMIS:
+        return {**named(kind, name, namespace, notes, **meta), "spec": spec}
+    template = {"metadata": {"annotations": notes}, "spec": spec}
+    return {**named(kind, name, namespace, **meta), "spec": {"template": template}}
+
+
+def _mac_of(macs: Mapping[str, str] | None, network: str) -> Object:
+    return {"macAddress": macs[network]} if macs and network in macs else {}

@@ -23,11 +23,11 @@ def parse(claim: object) -> model.IpamClaim:
     raw = claim if isinstance(claim, Mapping) else {}
     reader = fields.Fields(objects.subject(KIND, claim), "", raw, found)
     spec, status = reader.nested("spec"), reader.nested("status")
-    required = {}
-    for name in ("network", "interface"):
-        required[name] = spec.text(name) if spec else ""
-        if not required[name] and not found:
-            (spec or reader).refuse(name if spec else f"spec.{name}", None, "is missing or empty")
+    network = spec.text("network") if spec else ""
+    if not network and not found:
+        (spec or reader).refuse("network" if spec else "spec.network", None, "is missing or empty")
+    elif spec and not spec.has("interface"):
+        spec.refuse("interface", None, "is missing")
     addresses = tuple(status.each(status.strings("ips"), notation.interface)) if status else ()
     owner = status.nested("ownerPod") if status else None
     pod = owner.text("name") if owner else ""
@@ -35,8 +35,9 @@ def parse(claim: object) -> model.IpamClaim:
         raise found[0]
     return model.IpamClaim(
         key=objects.key(claim),
-        network=required["network"],
-        interface=required["interface"],
+        network=network,
+        # KubeVirt's IPAM controller leaves it empty.
+        interface=spec.text("interface") if spec else "",
         addresses=addresses,
         owner_pod=pod,
     )

@@ -38,6 +38,7 @@ _KEYS = {
     "exclude_subnets": "excludeSubnets",
     "reserved_subnets": "reservedSubnets",
     "allow_persistent_ips": "allowPersistentIPs",
+    "persistent_ips": "persistentIPs",
     "vlan_id": "vlanID",
     "trunk": "trunk",
     "physical_network": "physicalNetworkName",

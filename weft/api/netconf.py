@@ -71,6 +71,7 @@ def read(
         + _part(fields, "infrastructureSubnets", topology, subnets),
         host_prefix=prefixes,
         allow_persistent_ips=_persistent(fields, topology),
+        persistent_ips=_claimed_by_default(fields, subnets),
         vlan_id=_vlan(fields, topology),
         trunk=_trunk(fields, topology, subnets),
         physical_network=_physical(fields, topology),
@@ -227,6 +228,17 @@ def _persistent(fields: Fields, topology: model.Topology) -> bool:
         rule = "is impossible on topology layer3, where an address belongs to a node"
         fields.refuse("allowPersistentIPs", True, rule, hint="remove it, or use layer2")
     return is_persistent
+
+
+def _claimed_by_default(fields: Fields, subnets: tuple[model.Subnet, ...]) -> str:
+    """Whose NICs get a claim without naming one: "vm", or ""."""
+    whose = fields.text("persistentIPs")
+    if whose not in ("", "vm"):
+        fields.refuse("persistentIPs", whose, "must be vm", hint="or remove it")
+    elif whose and (not subnets or fields.value("allowPersistentIPs") is not True):
+        rule = "needs allowPersistentIPs and subnets"
+        fields.refuse("persistentIPs", whose, rule, hint="set both, or remove this")
+    return whose
 
 
 def _vlan(fields: Fields, topology: model.Topology) -> int | None:

@@ -59,6 +59,12 @@ USED: Mapping[str, Field] = {
     ),
     "infrastructureSubnets": Field(str, "none", "the same as `reservedSubnets`"),
     "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; not `layer3`"),
+    "persistentIPs": Field(
+        str,
+        "none",
+        '`"vm"`: [each virtual machine keeps its addresses and '
+        "MAC](../how-to/keep-a-machines-addresses.md); needs `allowPersistentIPs` and `subnets`",
+    ),
     "vlanID": Field(int, "none", "1 to 4094; `localnet`"),
     "trunk": Field(
         list,

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import addressrequests, bandwidth, podnetworks, podports, selection
+from weft.api import addressrequests, bandwidth, machine, objects, podnetworks, podports, selection
 from weft.api.podsignature import SignedAnnotations
 from weft.model import ObjectKey
 from weft.policy.netpolicy import NamedPorts, Protocol
@@ -231,15 +231,26 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
     texts = tuple(map(annotations.get, _OF_REQUESTS))
     try:
-        if sum(map(len, filter(None, texts))) > _LONGEST_SHARED:
-            return Request(selection.parse(pod, primary=primary))  # no template's: shared by nobody
+        if annotations.get(names.MACHINE_ADDRESSES) or (
+            sum(map(len, filter(None, texts))) > _LONGEST_SHARED
+        ):
+            return Request(_requested(pod, primary=primary))  # no template's: shared by nobody
         return _parsed(pod["metadata"]["namespace"], texts, primary)
     except (errors.InvalidInput, TypeError):
         pass
     try:
-        return Request(selection.parse(pod, primary=primary))
+        return Request(_requested(pod, primary=primary))
     except errors.InvalidInput as error:  # its message names this pod, so it is not shared
         return Request((), error, error.in_full())
+
+
+def _requested(pod: Mapping[str, Any], *, primary: bool) -> tuple[model.Attachment, ...]:
+    """The attachments, with what KubeVirt's annotation asks for a machine's pod."""
+    asked = selection.parse(pod, primary=primary)
+    text = objects.annotation(selection.KIND, pod, names.MACHINE_ADDRESSES)
+    if not (text and _machine(pod["metadata"])):
+        return asked
+    return machine.with_requested(objects.subject(selection.KIND, pod), text, asked)
 
 
 @lru_cache(maxsize=1024)

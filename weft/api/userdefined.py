@@ -81,12 +81,14 @@ def configuration(fields: Fields, network: str) -> Config:
         "topology": topology.lower(),
         "role": "secondary",
     }
+    is_persistent = topology != "Layer3" and _is_persistent(block)
     optional: Config = {
         "mtu": block.number("mtu"),
         "transport": fields.text("transport").lower(),
         "subnets": _node_subnets(block) if topology == "Layer3" else _listed(block, "subnets"),
         **{key: _listed(block, key) for key in _ranges(topology)},
-        "allowPersistentIPs": topology != "Layer3" and _is_persistent(block),
+        "allowPersistentIPs": is_persistent,
+        "persistentIPs": "vm" if is_persistent else "",
         "physicalNetworkName": block.text("physicalNetworkName"),
         "vlanID": _vlan(block),
     }

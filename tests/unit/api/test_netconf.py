@@ -118,6 +118,13 @@ def test_accepted(changes: dict[str, object], field: str, value: object) -> None
             "impossible on topology layer3",
         ),
         ({"allowPersistentIPs": "yes"}, "allowPersistentIPs", "true or false"),
+        ({"persistentIPs": "pod", "allowPersistentIPs": True}, "persistentIPs", "must be vm"),
+        ({"persistentIPs": "vm"}, "persistentIPs", "needs allowPersistentIPs and"),
+        (
+            {"persistentIPs": "vm", "allowPersistentIPs": True, "subnets": None},
+            "persistentIPs",
+            "and subnets",
+        ),
         ({"ipam": {"type": "whereabouts"}}, "ipam", "not supported"),
         ({"ipam": "static"}, "ipam", "must be an object"),
         ({"vlanID": 5}, "vlanID", "only on topology localnet"),

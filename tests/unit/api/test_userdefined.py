@@ -37,6 +37,7 @@ def test_layer2() -> None:
         "subnets": "10.9.0.0/24,fd00::/64",
         "mtu": 1300,
         "allowPersistentIPs": True,
+        "persistentIPs": "vm",
     }
     assert conf("Layer2", ipam={"mode": "Disabled"}) == {"topology": "layer2"}
 
@@ -67,6 +68,7 @@ def test_localnet() -> None:
         "vlanID": 200,
         "mtu": 9000,
         "allowPersistentIPs": True,
+        "persistentIPs": "vm",
     }
 
 

@@ -39,12 +39,10 @@ class Allocations:
     def __init__(self) -> None:
         self._ledgers: dict[model.Segment, ledger.Ledger] = {}
         self._segments: dict[str, set[model.Segment]] = {}  # by network
-        self._held: dict[
-            str, dict[str, tuple[model.Segment, AllocationOwner]]
-        ] = {}  # uid: key: where, owner
-        self._labels: dict[
-            AllocationOwner, str
-        ] = {}  # by owner, to carry them over to another ledger
+        # By pod uid and attachment key: where, and who.
+        self._held: dict[str, dict[str, tuple[model.Segment, AllocationOwner]]] = {}
+        # To carry them over to another ledger.
+        self._labels: dict[AllocationOwner, str] = {}
         self._claims: dict[AllocationOwner, ClaimUse] = {}  # by owner
         self._users: dict[ObjectKey | None, dict[str, str]] = {}  # by NAD: pod uid: label
         self._physical: dict[str, SegmentMacs] = {}  # by physical network
@@ -282,6 +280,11 @@ class Allocations:
         """Returns the network on which a claim is used, "" for none."""
         use = self._claims.get(claim_owner(claim))
         return use.network if use else ""
+
+    def is_claim_used(self, key: ObjectKey) -> bool:
+        """Whether a pod holds something through a claim."""
+        use = self._claims.get(AllocationOwner(claim=key))
+        return use is not None and bool(use.users)
 
     def unused_claims(self) -> Counter[str]:
         """Returns by network how many claims keep addresses that no pod uses."""

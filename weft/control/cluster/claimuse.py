@@ -87,7 +87,8 @@ def allocate_claimed(
         return known
     if known is not None:
         book.release(owner)  # only its addresses were kept, or the VM has another MAC now
-    addresses = known.addresses if known is not None else claim.addresses
+    kept = known.addresses if known is not None else claim.addresses
+    addresses = kept or attachment.addresses
     mac = attachment.mac or (known.mac if known is not None else claim_mac(claim))
     try:
         requested = replace(attachment, addresses=addresses, mac=mac)

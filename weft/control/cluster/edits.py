@@ -42,6 +42,7 @@ def held_back(accepted: model.NetworkSpec, declared: model.NetworkSpec) -> tuple
         "dhcp.dns": is_served_anew,
         "dhcp.enabled": accepted.dhcp.enabled and not declared.dhcp.enabled,
         "allowPersistentIPs": accepted.allow_persistent_ips and not declared.allow_persistent_ips,
+        "persistentIPs": bool(accepted.persistent_ips) and not declared.persistent_ips,
     }
     return tuple(key for key in differing if key in _FIXED or taken.get(key))
 

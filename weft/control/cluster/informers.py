@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from weft.api import networkqos, pod, podendpoint
-from weft.control.cluster import nads, objects, udns
+from weft.control.cluster import machines, nads, objects, udns
 from weft.control.cluster.outcome import Ref
 from weft.control.cluster.state import Cluster
 from weft.control.cluster.writer import ApiWriter
@@ -72,6 +72,10 @@ class Informers:
             for kind in (resources.UDNS, resources.CUDNS)
         )
         self.qos = follow(resources.NETWORKQOSES, networkqos.Reader(), may_be_unknown=True)
+        self.machines, self.instances = (
+            follow(kind, partial(machines.read, resource=kind), may_be_unknown=True)
+            for kind in (resources.VMS, resources.VMIS)
+        )
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
         self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
 
@@ -83,7 +87,8 @@ class Informers:
     def declared(self) -> tuple[cache.Informer[Any], ...]:
         """Returns the informers of what allocations depend on, and of their networks' statuses."""
         declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
-        return (*declared, self.pods, self.networks, self.udns, self.cudns, self.qos)
+        of_machines = self.machines, self.instances
+        return (*declared, *of_machines, self.pods, self.networks, self.udns, self.cudns, self.qos)
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
         """Passes all objects, and each later change, to `cluster`, and wakes `writer`."""
@@ -106,6 +111,9 @@ class Informers:
         self._subscribe(self.networks, set_network, writer)
         for each in (self.udns, self.cudns):
             self._subscribe(each, partial(_set_udn, cluster, each.resource), writer)
+        for of_machines in (self.machines, self.instances):
+            set_machine = partial(_set_machine, cluster, of_machines.resource)
+            self._subscribe(of_machines, set_machine, writer)
         if self.endpoints is not None:
             self._subscribe(self.endpoints, cluster.set_endpoint, writer)
 
@@ -129,3 +137,9 @@ def _set_udn(
     cluster: Cluster, resource: resources.Resource, key: ObjectKey, new: udns.Udn | None
 ) -> None:
     cluster.set_udn(Ref(resource, key), new)
+
+
+def _set_machine(
+    cluster: Cluster, resource: resources.Resource, key: ObjectKey, new: machines.Machine | None
+) -> None:
+    cluster.set_machine(Ref(resource, key), new)

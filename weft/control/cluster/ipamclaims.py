@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from weft import errors, model
 from weft.api import ipamclaim
+from weft.api.pod import Pod
 from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.machineclaims import MachineClaims
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
 from weft.control.cluster.outcome import NOTHING, Outcome, Patch
@@ -30,10 +32,12 @@ SAFETY_NET = 30.0
 class IpamClaims:
     """All IPAMClaims by key. `due`: the claims to decide, and after how many seconds."""
 
-    def __init__(self, networks: Networks, allocations: Allocations) -> None:
+    def __init__(
+        self, networks: Networks, allocations: Allocations, machines: MachineClaims
+    ) -> None:
         self._claims: dict[ObjectKey, IpamClaim] = {}
         self._by_network: dict[str, set[ObjectKey]] = {}
-        self._networks, self._allocations = networks, allocations
+        self._networks, self._allocations, self._machines = networks, allocations, machines
         self._failures: dict[ObjectKey, tuple[str, str]] = {}  # claim: reason, message
         self._waiting: dict[str, set[ObjectKey]] = {}  # by network: claims without what they ask
         # Claims of which pods still use addresses of an earlier network, and that network.
@@ -48,17 +52,21 @@ class IpamClaims:
     # What others ask
 
     def lookup(
-        self, attachment: model.Attachment, network: model.Network, namespace: str
+        self, pod: Pod, attachment: model.Attachment, network: model.Network
     ) -> model.IpamClaim | None:
-        """Returns the claim that an attachment names, in its pod's own namespace.
+        """Returns the claim that an attachment names, or that a machine's NIC has by default, in
+        its pod's own namespace.
 
         None where the network has no persistent addresses. Raises NotReady while the claim does not
         exist, InvalidInput if it is invalid or of another network.
         """
         spec = network.spec
-        if not (attachment.ipam_claim and spec.allow_persistent_ips and spec.subnets):
+        if not (spec.allow_persistent_ips and spec.subnets):
             return None
-        key = ObjectKey(namespace, attachment.ipam_claim)
+        name = attachment.ipam_claim or self._machines.claim_of(pod, attachment, network)
+        if not name:
+            return None
+        key = ObjectKey(pod.ref.namespace, name)
         known = self._claims.get(key)
         if known is None:
             raise errors.NotReady(

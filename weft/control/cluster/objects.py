@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft import errors, model, names
 from weft.api import ipamclaim, nodeinfo, policy
@@ -17,6 +17,7 @@ from weft.kube import resources
 
 Object = Mapping[str, Any]
 
+_MAX_OWNERS = 8  # owners of an IPAMClaim that are kept
 _NODE_ANNOTATIONS = (names.NODE_ID, names.NODE_TRANSIT, names.NODE_SUBNETS)
 
 
@@ -99,13 +100,35 @@ def namespace(obj: Object) -> Namespace:
     return Namespace(*_seen(resources.NAMESPACES, obj), labels, problems, is_deleting)
 
 
+class Owner(NamedTuple):
+    """An object that another one names as its owner: API group, kind, name and uid."""
+
+    group: str
+    kind: str
+    name: str
+    uid: str
+
+
+def owners(obj: Object) -> tuple[Owner, ...]:
+    """The first owners of an object."""
+    listed = obj["metadata"].get("ownerReferences") or ()
+    return tuple(
+        Owner(str(each.get("apiVersion", "")).partition("/")[0], *map(str, _named(each)))
+        for each in listed[:_MAX_OWNERS]
+    )
+
+
+def _named(owner: Object) -> tuple[Any, Any, Any]:
+    return owner.get("kind", ""), owner.get("name", ""), owner.get("uid", "")
+
+
 @dataclass(frozen=True, slots=True)
 class IpamClaim(ObservedObject):
     """An IPAMClaim. `claim` is None if it is invalid; then `problem` says why.
 
     `condition` is that of its status: status, reason and message. `generation` is that of its
     spec, `observed` that of which the status speaks; 0: unknown. `misread`: what is wrong with its
-    reservation.
+    reservation. It exists for its `owners`, and stays while it has `finalizers`.
     """
 
     claim: model.IpamClaim | None
@@ -115,6 +138,9 @@ class IpamClaim(ObservedObject):
     misread: errors.InvalidInput | None = None
     generation: int = 0
     observed: int = 0
+    owners: tuple[Owner, ...] = ()
+    finalizers: tuple[str, ...] = ()
+    is_deleting: bool = False
 
     @property
     def is_outdated(self) -> bool:
@@ -129,14 +155,22 @@ def ipam_claim(obj: Object) -> IpamClaim:
     try:
         claim = ipamclaim.parse(obj)
     except errors.InvalidInput as error:
-        return IpamClaim(*seen, None, problem=error, created=created)
+        return _living(IpamClaim(*seen, None, problem=error, created=created), obj)
     misread, generations = None, ipamclaim.generations(obj)
     try:
         claim = replace(claim, reservation=ipamclaim.reservation(obj))
     except errors.InvalidInput as error:
         misread = error
     condition = ipamclaim.condition(obj)
-    return IpamClaim(*seen, claim, condition, None, created, misread, *generations)
+    found = IpamClaim(*seen, claim, condition, None, created, misread, *generations)
+    return _living(found, obj)
+
+
+def _living(claim: IpamClaim, obj: Object) -> IpamClaim:
+    meta = obj["metadata"]
+    finalizers, is_deleting = meta.get("finalizers") or (), "deletionTimestamp" in meta
+    kept = tuple(map(str, finalizers))
+    return replace(claim, owners=owners(obj), finalizers=kept, is_deleting=is_deleting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,21 +102,14 @@ class Pods:
     def trust_other_keys(self) -> None:
         self._look_again(self._pods.keys())
 
-    def use_nad(self, nad: model.ObjectKey) -> None:
-        """A NAD may stand for another network."""
-        self._look_again(self._pods.find(By.NAD, nad))
+    def use(self, by: By, value: str | model.ObjectKey) -> None:
+        """What pods name may be another now: a NAD another network, a namespace a guest of other
+        networks, a node with other subnets, a virtual machine with other claims."""
+        self._look_again(self._pods.find(by, value))
 
     def use_held(self, nad: model.ObjectKey) -> None:
         """A NAD has its finalizer now."""
         self._wake(sorted(self._unheld & self._pods.find(By.NAD, nad)))
-
-    def use_namespace(self, name: str) -> None:
-        """A namespace may use other networks than before."""
-        self._look_again(self._pods.find(By.GUEST, name))
-
-    def use_node(self, node: str) -> None:
-        """A node got its subnets, or they changed."""
-        self._look_again(self._pods.find(By.NODE, node))
 
     def use_claim(self, claim: model.ObjectKey, freed: Iterable[model.Segment]) -> None:
         """An IPAMClaim exists now, or is gone and freed something."""
@@ -171,14 +164,14 @@ class Pods:
     ) -> None:
         uid, key = pod.uid, attachment.key
         is_held = self._allocations.get(uid, key) == allocation
-        if is_held and not attachment.ipam_claim:
+        if is_held and not (attachment.ipam_claim or pod.machine):
             return
         network = self._networks.find(attachment.nad)
         if network is None:
             return  # another plugin's; or the NAD is gone or invalid: reserved when it is back
         try:
-            claim = self._claims.lookup(attachment, network, pod.ref.namespace)
-        except (errors.NotReady, errors.InvalidInput):
+            claim = self._claims.lookup(pod, attachment, network)
+        except (errors.NotReady, errors.InvalidInput, errors.Conflict):
             claim = None  # deleted or changed under the pod, which keeps what it has
         if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
             return
@@ -300,7 +293,7 @@ class Pods:
             is_given = self._allocations.get(pod.uid, attachment.key) is not None
             network = self._networks.lookup(attachment.nad, pod.key, known=is_given)
             if network is not None:
-                claim = self._claims.lookup(attachment, network, pod.ref.namespace)
+                claim = self._claims.lookup(pod, attachment, network)
                 found.append(
                     AllocationRequest(network, attachment, claim, self._subnets(pod, network))
                 )

@@ -20,6 +20,7 @@ class By(StrEnum):
     NAD = "NAD"
     CLAIM = "IPAMClaim"
     NODE = "node"
+    MACHINE = "virtual machine"
     GUEST = "namespace"  # of pods that name NADs of other namespaces
 
 
@@ -67,7 +68,11 @@ class PodTable:
 
 
 def _is_found_alike(old: Pod, new: Pod) -> bool:
-    return (old.request, old.node, old.uses_networks) == (new.request, new.node, new.uses_networks)
+    return _found_by(old) == _found_by(new)
+
+
+def _found_by(pod: Pod) -> tuple[object, ...]:
+    return pod.request, pod.node, pod.uses_networks, pod.machine
 
 
 def _values(pod: Pod | None) -> Iterable[_Value]:
@@ -77,6 +82,8 @@ def _values(pod: Pod | None) -> Iterable[_Value]:
         yield _Value(By.NAD, nad)
     for claim in pod.claims():
         yield _Value(By.CLAIM, claim)
+    if pod.machine:
+        yield _Value(By.MACHINE, ObjectKey(pod.ref.namespace, pod.machine))
     if pod.node:
         yield _Value(By.NODE, pod.node)
     if pod.uses_foreign_nads():

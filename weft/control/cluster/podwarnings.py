@@ -95,8 +95,11 @@ class PodWarnings:
             return None
         for each in pod.attachments():
             network = self._networks.find(each.nad) if each.nad else None
-            if network is None or not (network.spec.allow_persistent_ips and network.spec.subnets):
+            spec = network.spec if network is not None else None
+            if spec is None or not (spec.allow_persistent_ips and spec.subnets):
                 continue
+            if spec.persistent_ips:
+                continue  # its NICs have claims without naming them
             if not (each.ipam_claim or each.addresses):
                 return errors.InvalidInput(
                     pod.label,
@@ -105,8 +108,9 @@ class PodWarnings:
                     f"names no IPAMClaim for {each.nad}, so that its allowPersistentIPs keeps "
                     f"nothing: virtual machine {pod.machine} has another address and MAC after a "
                     "restart",
-                    hint="name one by ipam-claim-reference, or ask for an address, for a machine "
-                    "by the annotation network.kubevirt.io/addresses",
+                    hint='name one by ipam-claim-reference, or give the network "persistentIPs": '
+                    '"vm"; or ask for an address, for a machine by the annotation '
+                    "network.kubevirt.io/addresses",
                 )
         return None
 

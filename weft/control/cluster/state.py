@@ -8,8 +8,6 @@ notes what it changed for those after it; `_carry` passes the notes on. No I/O, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 from weft import errors, model, names
 from weft.api import podendpoint
@@ -18,8 +16,11 @@ from weft.api.podendpoint import PodEndpoint
 from weft.api.podsignature import TrustedKeys
 from weft.control.cluster import nads, networks
 from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.early import Early, put
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import Held, SigningKeys
+from weft.control.cluster.machineclaims import MachineClaims
+from weft.control.cluster.machines import Machine
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.networkstatuses import NetworkStatuses
 from weft.control.cluster.nodes import Nodes
@@ -35,7 +36,7 @@ from weft.control.cluster.objects import (
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref
 from weft.control.cluster.podendpoints import PodEndpoints
 from weft.control.cluster.pods import Pods
-from weft.control.cluster.podtable import PodTable
+from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.policies import PolicyStatuses
 from weft.control.cluster.udns import Udn, UdnTable
 from weft.control.cluster.userdefined import UserDefinedNetworks
@@ -43,25 +44,6 @@ from weft.kube import resources
 from weft.kube.resources import Resource
 from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
-
-K = TypeVar("K")
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Early:
-    """What was set before `begin`."""
-
-    keys: TrustedKeys = field(default_factory=TrustedKeys)
-    has_endpoints: bool = False
-    namespaces: dict[str, Namespace] = field(default_factory=dict)
-    udns: dict[Ref, Udn] = field(default_factory=dict)
-    nads: dict[ObjectKey, Nad] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    claims: dict[ObjectKey, IpamClaim] = field(default_factory=dict)
-    pods: dict[ObjectKey, Pod] = field(default_factory=dict)
-    policies: dict[ObjectKey, Policy] = field(default_factory=dict)
-    statuses: dict[str, NetworkObject] = field(default_factory=dict)
 
 
 class Cluster:
@@ -74,7 +56,7 @@ class Cluster:
     def __init__(
         self, keys: Held, rules: nads.Rules | None = None, primary: model.Network | None = None
     ) -> None:
-        self._early: _Early | None = _Early()
+        self._early: Early | None = Early()
         self._allocations, self._table = Allocations(), PodTable()
         self._keys = SigningKeys(keys)
         self._udn_table = UdnTable()
@@ -85,7 +67,8 @@ class Cluster:
         self._udns = UserDefinedNetworks(
             self._udn_table, self._networks, self._nodes, self._allocations
         )
-        self._claims = IpamClaims(self._networks, self._allocations)
+        self._machines = MachineClaims(self._networks, self._allocations)
+        self._claims = IpamClaims(self._networks, self._allocations, self._machines)
         self._pods = Pods(
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
         )
@@ -98,6 +81,7 @@ class Cluster:
             resources.NODES: self._nodes.due,
             resources.IPAMCLAIMS: self._claims.due,
             resources.PODS: self._pods.due,
+            resources.VMS: self._machines.due,
             resources.MULTINETWORKPOLICIES: self._policies.due,
             resources.NETWORKS: self._statuses.due,
             resources.PODENDPOINTS: self._endpoints.due,
@@ -112,6 +96,7 @@ class Cluster:
                 key, now, is_recovering=self._pods.is_recovering
             ),
             resources.PODS: lambda key, _: self._pods.decide(key),
+            resources.VMS: lambda key, _: self._machines.decide(key),
             resources.MULTINETWORKPOLICIES: self._policies.decide,
             resources.NETWORKS: lambda key, now: self._statuses.decide(key.name, now),
             resources.NAMESPACES: lambda key, _: Outcome(
@@ -150,7 +135,7 @@ class Cluster:
 
     def set_namespace(self, name: str, new: Namespace | None) -> None:
         if self._early is not None:
-            _put(self._early.namespaces, name, new)
+            put(self._early.namespaces, name, new)
             return
         self._networks.set_namespace(name, new)
         self._udns.set_namespace(name, new)
@@ -160,7 +145,7 @@ class Cluster:
 
     def set_nad(self, key: ObjectKey, new: Nad | None) -> None:
         if self._early is not None:
-            _put(self._early.nads, key, new)
+            put(self._early.nads, key, new)
             return
         self._statuses.use_nad(key)
         self._udn_table.set_nad(key, new)
@@ -172,14 +157,14 @@ class Cluster:
     def set_udn(self, ref: Ref, new: Udn | None) -> None:
         """Sets a UserDefinedNetwork or ClusterUserDefinedNetwork; None: it is gone."""
         if self._early is not None:
-            _put(self._early.udns, ref, new)
+            put(self._early.udns, ref, new)
             return
         self._udns.set(ref, new)
         self._carry()
 
     def set_node(self, name: str, new: Node | None) -> None:
         if self._early is not None:
-            _put(self._early.nodes, name, new)
+            put(self._early.nodes, name, new)
             return
         self._nodes.set(name, new)
         self._statuses.use_node(name)
@@ -187,10 +172,12 @@ class Cluster:
 
     def set_claim(self, key: ObjectKey, new: IpamClaim | None) -> None:
         if self._early is not None:
-            _put(self._early.claims, key, new)
+            put(self._early.claims, key, new)
             return
         was_there = key in self._claims
         freed = self._claims.set(key, new)
+        for machine in self._machines.set_claim(key, new):
+            self._pods.use(By.MACHINE, machine)
         self._statuses.set_claim(key, new)
         if new is None or not was_there or freed:
             self._pods.use_claim(key, freed)
@@ -199,12 +186,21 @@ class Cluster:
             self._claims.retry(segment.network)
         self._carry()
 
+    def set_machine(self, ref: Ref, new: Machine | None) -> None:
+        """Sets a VirtualMachine or VirtualMachineInstance; None: it is gone."""
+        if self._early is not None:
+            put(self._early.machines, ref, new)
+        elif self._machines.set_machine(ref, new):
+            self._pods.use(By.MACHINE, ref.key)
+            self._carry()
+
     def set_pod(self, key: ObjectKey, new: Pod | None) -> None:
         if self._early is not None:
-            _put(self._early.pods, key, new)
+            put(self._early.pods, key, new)
             return
         old = self._table.set(key, new)
         self._pods.put(old, new)
+        self._machines.use_pod(old, new)
         self._policies.set_pod(key, old, new)
         self._statuses.set_pod(old, new)
         self._endpoints.use_pod(key)
@@ -216,14 +212,14 @@ class Cluster:
 
     def set_policy(self, key: ObjectKey, new: Policy | None) -> None:
         if self._early is not None:
-            _put(self._early.policies, key, new)
+            put(self._early.policies, key, new)
             return
         self._policies.set_policy(key, new)
 
     def set_network(self, name: str, new: NetworkObject | None) -> None:
         """Sets a Network object, which this manager or an earlier one wrote."""
         if self._early is not None:
-            _put(self._early.statuses, name, new)
+            put(self._early.statuses, name, new)
             return
         self._statuses.set(name, new)
 
@@ -252,8 +248,11 @@ class Cluster:
         self._nodes.take_changed()
         for key in early.nads:
             self._udns.use_nad(key)
+        for ref, machine in early.machines.items():
+            self._machines.set_machine(ref, machine)
         for key, claim in sorted(early.claims.items()):
             self._claims.set(key, claim)
+            self._machines.set_claim(key, claim)
             self._statuses.set_claim(key, claim)
         self._pods.begin()
         self._carry()
@@ -342,6 +341,8 @@ class Cluster:
         """Call when the API server refuses a replacement for a reason of this object alone."""
         if ref.resource is resources.NADS:
             self._udns.skip_nad(ref.key, error.in_full())
+        elif ref.resource is resources.VMS:
+            self._machines.unstored(ref.key, error.in_full())
         else:
             self._endpoints.skip(ref.key)
 
@@ -369,7 +370,7 @@ class Cluster:
                 self._carry_networks(self._networks.take_affected())
             for node in self._nodes.take_changed():
                 is_quiet = False
-                self._pods.use_node(node)
+                self._pods.use(By.NODE, node)
                 self._udns.use_node(node)
 
     def _carry_networks(self, affected: networks.Affected) -> None:
@@ -381,19 +382,14 @@ class Cluster:
         for name in dict.fromkeys(network.name for network in found):
             self._claims.use_network(name)
         for nad in affected.nads:
-            self._pods.use_nad(nad)
+            self._pods.use(By.NAD, nad)
             self._statuses.use_nad(nad)
             self._udns.use_nad(nad)
         if affected.nads:
             self._policies.use_nad()
+            self._machines.use_nads(affected.nads)
         for namespace in affected.namespaces:
-            self._pods.use_namespace(namespace)
+            self._pods.use(By.GUEST, namespace)
+            self._machines.use_namespace(namespace)
         for nad in affected.held:
             self._pods.use_held(nad)
-
-
-def _put(table: dict[K, T], key: K, new: T | None) -> None:
-    if new is None:
-        table.pop(key, None)
-    else:
-        table[key] = new

@@ -38,6 +38,7 @@ _WORKERS = {
     resources.PODENDPOINTS: 16,
     resources.UDNS: 2,
     resources.CUDNS: 2,
+    resources.VMS: 4,
 }
 
 
@@ -142,7 +143,7 @@ class ApiWriter:
         """
         write = self._client.update if desired.about.uid else self._client.create
         try:
-            kept = await write(ref.resource, desired.as_object())
+            kept = await write(desired.about.resource, desired.as_object())
         except ApiError as error:
             if isinstance(error, NotFound | Terminating | Invalid | Forbidden) and not error.denial:
                 self._cluster.unstored(ref, error)

@@ -1,0 +1,151 @@
+"""Parses VirtualMachines and VirtualMachineInstances (KubeVirt), and lists them by name.
+
+Pure. An instance has its machine's name, and the machine as its controller; one without a machine
+stands for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft import errors, names
+from weft.api import machine, objects
+from weft.api.fields import Fields
+from weft.api.machine import Nic
+from weft.control import index
+from weft.control.cluster.objects import ObservedObject, Owner
+from weft.control.cluster.objects import owners as owners_of
+from weft.control.cluster.outcome import Ref, Subject
+from weft.kube import resources
+from weft.model import ObjectKey
+
+Object = Mapping[str, Any]
+GROUP = resources.VMS.group
+
+
+@dataclass(frozen=True, slots=True)
+class Machine(ObservedObject):
+    """A VirtualMachine as its template declares it, or an instance; `machine`: uid of its machine.
+
+    `problem`: what is wrong with it, for an Event; its other NICs are followed.
+    """
+
+    nics: tuple[Nic, ...] = ()
+    is_deleting: bool = False
+    machine: str = ""
+    problem: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.subject.resource, self.subject.key)
+
+    @property
+    def key(self) -> ObjectKey:
+        return self.subject.key
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return f"{self.subject.resource.kind} {self.subject.key}"
+
+    @property
+    def owner(self) -> Owner:
+        """What an object of it names as its owner."""
+        return Owner(GROUP, self.subject.resource.kind, self.key.name, self.uid)
+
+    def says(self) -> tuple[object, ...]:
+        """All but its version."""
+        return self.subject, self.nics, self.is_deleting, self.machine, self.problem
+
+
+def read(obj: Object, resource: resources.Resource) -> Machine:
+    """Parses an object of either kind."""
+    meta, found = obj["metadata"], list[errors.InvalidInput]()
+    key, subject = resources.key(obj), objects.subject(resource.kind, obj)
+    raw, path, annotated = obj.get("spec") or {}, "spec", obj
+    if resource is resources.VMS:
+        template = raw.get("template") or {}
+        raw, path = template.get("spec") or {}, "spec.template.spec"
+        annotated = {"metadata": {**(template.get("metadata") or {}), **key._asdict()}}
+    nics: tuple[Nic, ...] = ()
+    try:
+        text = objects.annotation(resource.kind, annotated, names.MACHINE_ADDRESSES)
+        asked = machine.requested(subject, text, found)
+        nics = machine.nics(Fields(subject, path, raw, found), key.namespace, asked)
+    except errors.InvalidInput as error:
+        found.append(error)
+    owner = next((each.uid for each in owners_of(obj) if _is_machine(each)), "")
+    return Machine(
+        Subject(resource, key, meta.get("uid", "")),
+        meta.get("resourceVersion", ""),
+        nics,
+        "deletionTimestamp" in meta,
+        owner if resource is resources.VMIS else "",
+        found[0].in_full() if found else "",
+    )
+
+
+def claim_key(name: ObjectKey, nic: Nic) -> ObjectKey:
+    """Returns the claim of a NIC of a machine."""
+    return ObjectKey(name.namespace, machine.claim_name(name.name, nic))
+
+
+def _is_machine(owner: Owner) -> bool:
+    return owner[:2] == (GROUP, resources.VMS.kind)
+
+
+class MachineTable:
+    """VirtualMachines and instances; both by their common name."""
+
+    def __init__(self) -> None:
+        self._machines: dict[Ref, Machine] = {}
+        self._of_nad: dict[ObjectKey, set[Ref]] = {}
+        self._of_claim: dict[ObjectKey, set[Ref]] = {}  # by the claims that their NICs would have
+
+    def within(self, namespace: str) -> set[ObjectKey]:
+        """Returns the machines of a namespace."""
+        return {ref.key for ref in self._machines if ref.key.namespace == namespace}
+
+    def on(self, nad: ObjectKey) -> set[ObjectKey]:
+        """Returns the machines with a NIC on a NAD."""
+        return {ref.key for ref in self._of_nad.get(nad, ())}
+
+    def naming(self, claim: ObjectKey) -> set[ObjectKey]:
+        """Returns the machines with a NIC that would have this claim."""
+        return {ref.key for ref in self._of_claim.get(claim, ())}
+
+    def both(self, key: ObjectKey) -> Iterator[Machine]:
+        """Yields the machine of a name, then the instance, of those that there are."""
+        for resource in (resources.VMS, resources.VMIS):
+            if (found := self._machines.get(Ref(resource, key))) is not None:
+                yield found
+
+    def owner(self, key: ObjectKey) -> Machine | None:
+        """Returns the machine of a name, or an instance that has none; None if neither is there."""
+        return next((each for each in self.both(key) if not each.machine), None)
+
+    def instance(self, owner: Machine) -> Machine | None:
+        """Returns the instance that an owner has, or is."""
+        found = self._machines.get(Ref(resources.VMIS, owner.key))
+        is_own = found is not None and (found.machine == owner.uid or found is owner)
+        return found if is_own else None
+
+    def declared(self, owner: Machine) -> Machine:
+        """Returns the object whose NICs count: the instance, unless it is being deleted."""
+        instance = self.instance(owner)
+        return owner if instance is None or instance.is_deleting else instance
+
+    def set(self, ref: Ref, new: Machine | None) -> bool:
+        """Sets one; None: it is gone. Returns whether anything changed but its version."""
+        old = self._machines.pop(ref, None)
+        for nic in old.nics if old is not None else ():
+            index.discard(self._of_nad, nic.nad, ref)
+            index.discard(self._of_claim, claim_key(ref.key, nic), ref)
+        for nic in new.nics if new is not None else ():
+            self._of_nad.setdefault(nic.nad, set()).add(ref)
+            self._of_claim.setdefault(claim_key(ref.key, nic), set()).add(ref)
+        if new is not None:
+            self._machines[ref] = new
+        return (old and old.says()) != (new and new.says())
