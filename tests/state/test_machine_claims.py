@@ -315,3 +315,18 @@ def test_every_order_and_a_restart_give_the_same(order: list[int], restart: bool
     writes = list(there.writes)
     begun(there)
     assert there.writes == writes
+
+
+@pytest.mark.parametrize("subnets", ["10.1.0.0/24", None])
+def test_a_pod_has_what_kubevirts_annotation_asks_for(subnets: str | None) -> None:
+    """KubeVirt copies it from the machine; no claim is needed, nor subnets."""
+    made = launcher()
+    made["metadata"]["annotations"][names.MACHINE_ADDRESSES] = '{"lan": ["10.1.0.7/24"]}'
+    of = nad(subnets=subnets, allowPersistentIPs=None, persistentIPs=None)
+    there = world((PODS, made), of=of)
+    begun(there)
+    assert held(there)[0] == "10.1.0.7/24"
+    del made["metadata"]["ownerReferences"]
+    there = world((PODS, made), of=of)
+    begun(there)
+    assert held(there)[0] != "10.1.0.7/24", "the control: it is no machine's pod"
