@@ -13,6 +13,8 @@ from tests.state import test_zone_policies as world
 from tests.state.test_zone_policies import OWN, PEERS, SELECTORS, Looked, fresh, play, zone
 from tests.support.northbound import Database
 from weft import model, names
+from weft.api.networkqos import ParsedNetworkQos
+from weft.control.zone.networkqos import due
 from weft.labels import EVERYTHING
 from weft.model import ObjectKey
 from weft.ovn import networkqos, ports, qos, sets
@@ -89,23 +91,26 @@ STEPS: st.SearchStrategy[world.Step] = st.one_of(
 def test_any_way_to_the_same_objects_ends_in_the_same_rows(
     picks: list[tuple[Any, bool]], random: Random
 ) -> None:
-    live, database = zone(), Database()
+    live, database, said = zone(), Database(), {}
     steps: list[tuple[Any, bool]] = [(step, False) for step in world.BEGINNING]
     steps += [(("qos", "one/every", EVERY), False), *picks]
     for step, flush in steps:
         play(live, step)
         if flush:
             write(live, database)
+            said.update(live.policies.take_qos())
             assert database.rows == fresh(live).rows
             assert len(live) == 0
     write(live, database)
+    said.update(live.policies.take_qos())
     last = list({(step[0], step[1]): step for step, _ in steps}.values())
     random.shuffle(last)
     again = zone(last)
     assert fresh(again).rows == database.rows
-    assert again.policies.qos_limits() == live.policies.qos_limits()
+    said = {owner: each for owner, each in said.items() if each}
+    assert {k: each for k, each in again.policies.take_qos().items() if each} == said
     owners = {each["external_ids"]["weft/owner"] for each in database.of(qos.QOS).values()}
-    enforced = {names.networkqos_owner(*key) for key in live.policies.qos_limits()}
+    enforced = {names.networkqos_owner(*owner.policy) for owner in said}
     assert owners <= enforced  # an object may have no rule
     check(Looked(last), database)
 
@@ -239,3 +244,36 @@ def test_only_networks_with_ports_of_its_namespace_cost_anything() -> None:
         red = world.declared(f"n{number}", number, model.Topology.LAYER2)
         play(live, ("nad", f"two/n{number}", red))
     assert live.policies._qos.networks(EVERY.key) == {"blue", "red"}
+
+
+def test_what_is_said_is_of_the_rows_that_are_made() -> None:
+    live = zone([*world.BEGINNING, ("qos", "one/every", EVERY)])
+    live.changes()
+    taken = live.policies.take_qos()
+    assert {owner.network: said for owner, said in taken.items()} == {
+        "blue": (EVERY, 0),
+        "red": (EVERY, 0),
+    }
+    live.changes()
+    assert not live.policies.take_qos()
+    newer = replace(EVERY, generation=2)
+    play(live, ("qos", "one/every", newer))
+    assert not live.policies.take_qos()
+    live.changes()
+    assert set(live.policies.take_qos().values()) == {(newer, 0)}
+    play(live, ("qos", "one/every", None))
+    live.changes()
+    assert set(live.policies.take_qos().values()) == {None}
+
+
+def test_a_condition_waits_for_the_rows_of_its_generation() -> None:
+    seen = ParsedNetworkQos("u", "7", 2, replace(EVERY, generation=2))
+    said = due(seen, ((replace(EVERY, generation=2), 0),), OWN, "now")
+    assert said is not None
+    assert [each["observedGeneration"] for each in said] == [2]
+    assert due(seen, ((replace(EVERY, generation=1), 0),), OWN, "now") is None
+    assert due(seen, ((replace(EVERY, uid="other", generation=2), 0),), OWN, "now") is None
+    assert due(seen, (), OWN, "now") is None
+    before = replace(seen, status={"conditions": said})
+    assert due(before, (), OWN, "now") == []
+    assert due(before, ((replace(EVERY, generation=2), 0),), OWN, "later") is None

@@ -138,6 +138,7 @@ def _read(obj: Mapping[str, Any], found: list[errors.InvalidInput]) -> NetworkQo
         priority=priority or 0,
         rules=tuple(_rules(spec, namespace)),
         created=obj["metadata"].get("creationTimestamp", ""),
+        generation=obj["metadata"].get("generation", 0),
     )
 
 

@@ -99,6 +99,7 @@ class NetworkQos:
     priority: int
     rules: tuple[QosRule, ...]
     created: str = ""
+    generation: int = 0
 
     @property
     def key(self) -> ObjectKey:

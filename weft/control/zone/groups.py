@@ -5,7 +5,7 @@ Bookkeeping only: `policies` decides why a port is in a group.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from weft.control import index
@@ -37,6 +37,12 @@ def owner_of(group: policy.Group) -> GroupOwner:
         is_qos = group.kind is policy.GroupKind.QOS
         return BoundPolicy(group.network, group.namespace, group.policy, is_qos)
     return group
+
+
+def qos(of: Iterable[policy.Group]) -> set[BoundPolicy]:
+    """Returns the NetworkQoS that groups are made for."""
+    owners = map(owner_of, of)
+    return {each for each in owners if isinstance(each, BoundPolicy) and each.is_qos}
 
 
 class Groups:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from weft import names
 from weft.api import networkqos
-from weft.api.networkqos import Condition, ParsedNetworkQos
+from weft.api.networkqos import ParsedNetworkQos
 from weft.control.zone import state
+from weft.control.zone.objects import Node
 from weft.control.zone.writer import OvnWriter
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client
 from weft.kube.errors import NotFound
 from weft.model import ObjectKey
+from weft.policy.networkqos import NetworkQos
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +36,14 @@ class ZoneQos:
         zone: state.Zone,
         writer: OvnWriter,
         followed: cache.Informer[ParsedNetworkQos],
+        own_node: cache.Informer[Node],
     ) -> None:
         self._client, self._zone, self._writer = client, zone, writer
-        self._followed = followed
-        self._enforced: dict[ObjectKey, Condition] = {}
+        self._followed, self._own_node = followed, own_node
+        # By key and network: the object whose rows are written, and for how many NICs another
+        # limit counts.
+        self._enforced: dict[ObjectKey, dict[str, tuple[NetworkQos, int]]] = {}
+        self._is_checked = False  # what an earlier agent said stands until then
         self._queue = queue.Queue[ObjectKey](resources.NETWORKQOSES.kind)
 
     @property
@@ -52,20 +59,33 @@ class ZoneQos:
             self._queue.add(key)
             changed()
 
+        def set_node(_: ObjectKey, old: Node | None, new: Node | None) -> None:
+            if old is None and new is not None:
+                self._add_all()
+
         self._followed.subscribe(set_qos)
+        self._own_node.subscribe(set_node)
 
     def check(self) -> None:
         """Has conditions written of what the zone enforces since, or no more."""
-        before, self._enforced = self._enforced, self._found()
-        for key in {each for each, _ in before.items() ^ self._enforced.items()}:
-            self._queue.add(key)
-
-    def _found(self) -> dict[ObjectKey, Condition]:
-        node = self._zone.name
         if self._writer.trouble:  # what is not written is not enforced, but may be soon
-            return self._enforced
-        limits = self._zone.policies.qos_limits()
-        return {key: networkqos.ready(node, limited) for key, limited in limits.items()}
+            return
+        for owner, standing in self._zone.policies.take_qos().items():
+            found = self._enforced.setdefault(owner.policy, {})
+            found.pop(owner.network, None)
+            if standing is not None:
+                found[owner.network] = standing
+            if not found:
+                del self._enforced[owner.policy]
+            self._queue.add(owner.policy)
+        if not self._is_checked:
+            self._is_checked = True
+            self._add_all()
+
+    def _add_all(self) -> None:
+        keys = self._followed.keys()
+        for key in keys:
+            self._queue.add(key)
 
     async def run(self) -> None:
         """Writes until cancelled."""
@@ -73,18 +93,15 @@ class ZoneQos:
 
     async def _write(self, key: ObjectKey) -> None:
         seen = self._followed.get(key)
-        if seen is None:
-            return
         node = self._zone.name
-        condition, before = self._enforced.get(key), networkqos.of_zone(seen.status, node)
-        if condition is None and not before:
+        # The manager removes conditions of nodes that are gone.
+        is_there = self._own_node.get(ObjectKey("", node)) is not None
+        if seen is None or not self._is_checked or not is_there:
             return
-        entries = []
-        if condition is not None:
-            entry = networkqos.rendered(condition, seen.status, seen.generation, events.now())
-            if entry == before:
-                return
-            entries.append(entry)
+        standing = tuple(self._enforced.get(key, {}).values())
+        entries = due(seen, standing, node, events.now())
+        if entries is None:
+            return
         kind = resources.NETWORKQOSES
         body = {
             "apiVersion": kind.api_version,
@@ -102,6 +119,24 @@ class ZoneQos:
             )
         except NotFound:
             log.debug("%s %s went before its condition was written", kind.kind, key)
+
+
+def due(
+    seen: ParsedNetworkQos, standing: tuple[tuple[NetworkQos, int], ...], node: str, now: str
+) -> list[dict[str, Any]] | None:
+    """Returns the conditions to apply: one, or none; None if there is nothing to write.
+
+    `standing` are objects of `seen`'s key whose rows are written, and how many NICs are limited.
+    While they are of another generation the next rows are awaited.
+    """
+    if any((e.uid, e.generation) != (seen.uid, seen.generation) for e, _ in standing):
+        return None
+    before = networkqos.of_zone(seen.status, node)
+    if not standing:
+        return [] if before else None
+    condition = networkqos.ready(node, sum(limited for _, limited in standing))
+    entry = networkqos.rendered(condition, seen.status, seen.generation, now)
+    return None if entry == before else [entry]
 
 
 def manager(node: str) -> str:

@@ -55,7 +55,6 @@ class PolicyEnforcement:
     ) -> None:
         self._here, self._realised = here, networks
         self._qos = qosbindings.QosBindings()
-        self._with_rows: set[groups.BoundPolicy] = set()  # of NetworkQoS
         self._policies: dict[ObjectKey, netpolicy.Policy] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._networks: dict[ObjectKey, str] = {}  # NAD -> its network
@@ -71,6 +70,8 @@ class PolicyEnforcement:
         self._dirty_ports: set[str] = set()
         self._regrouped: set[str] = set()  # ports whose groups alone may have changed
         self._dirty: set[groups.GroupOwner] = set()
+        self._made_qos: dict[groups.BoundPolicy, NetworkQos] = {}  # as their rows were made
+        self._stale: set[groups.BoundPolicy] = set()  # for `take_qos`
 
     def __len__(self) -> int:
         dirty = (self._dirty_networks, self._dirty_ports, self._regrouped, self._dirty, self._rows)
@@ -313,7 +314,9 @@ class PolicyEnforcement:
         self._dirty |= self._rows.update(ports)
         regrouped, self._regrouped = self._regrouped, set()
         for port in ports | regrouped:
+            before = self._groups.of(port)
             self._dirty |= self._groups.put(port, self._groups_of(port))
+            self._stale.update(groups.qos(before | self._groups.of(port)))
         dirty, self._dirty = self._dirty, set()
         for owner in dirty:
             if isinstance(owner, groups.BoundPolicy) and owner.is_qos:
@@ -337,29 +340,32 @@ class PolicyEnforcement:
         before = [group for group in with_ports if self._rows.has(group)]
         declared = self._qos.get(owner.policy)
         self._rows.make_qos(owner, declared, switch)
-        (self._with_rows.add if declared and switch else self._with_rows.discard)(owner)
+        self._stale.add(owner)
+        self._made_qos.pop(owner, None)
+        if declared is not None and switch:
+            self._made_qos[owner] = declared
         for group in with_ports:
             if self._rows.has(group) and group not in before:
                 for port in self._groups.ports(group):
                     self._groups.touch(port)
 
-    def qos_limits(self) -> Mapping[ObjectKey, int]:
-        """Returns each NetworkQoS that has rows here, and for how many of its ports it does not
-        count, because they have a limit of their own."""
-        found: dict[ObjectKey, int] = {}
-        for owner in self._with_rows:
-            ports = (port for g in self._groups.groups_of(owner) for port in self._groups.ports(g))
-            limited = sum(map(self._is_limited, ports))
-            found[owner.policy] = found.get(owner.policy, 0) + limited
-        return found
+    def take_qos(self) -> dict[groups.BoundPolicy, tuple[NetworkQos, int] | None]:
+        """Returns the NetworkQoS whose rows or ports changed since the last call: as which its rows
+        were made (None: it has none), and for how many ports a limit of their own counts."""
+        stale, self._stale = self._stale, set()
+        return {owner: self._standing(owner) for owner in stale}
+
+    def _standing(self, owner: groups.BoundPolicy) -> tuple[NetworkQos, int] | None:
+        ports = (port for g in self._groups.groups_of(owner) for port in self._groups.ports(g))
+        made = self._made_qos.get(owner)
+        return (made, sum(map(self._is_limited, ports))) if made is not None else None
 
     def _is_limited(self, key: str) -> bool:
         port = self._endpoints.get(key)
         network = self._realised.get(port.network) if port is not None else None
         if port is None or network is None:
             return False
-        limits = port.allocation.nic.bandwidth.over(network.spec.nic.bandwidth)
-        return limits.egress is not None
+        return port.allocation.nic.bandwidth.over(network.spec.nic.bandwidth).egress is not None
 
     def _groups_of(self, key: str) -> frozenset[policy.Group]:
         """Returns the groups of a port: of each policy that selects it, and deny and audit groups.
