@@ -95,7 +95,7 @@ def read(
     """
     found: list[errors.InvalidInput] = []
     current = known.current if known is not None else _read(obj, found)
-    told = tuple(each.in_full(named=False) for each in found[:_MAX_PROBLEMS])
+    reported = tuple(each.in_full(named=False) for each in found[:_MAX_PROBLEMS])
     meta, status = obj["metadata"], obj.get("status") or {}
     if node:
         own = of_zone(status, node)
@@ -105,7 +105,7 @@ def read(
         version=meta.get("resourceVersion", ""),
         generation=meta.get("generation", 0),
         current=None if found else current,
-        problems=known.problems if known is not None else told,
+        problems=known.problems if known is not None else reported,
         status=status,
     )
 

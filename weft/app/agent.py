@@ -93,9 +93,7 @@ class Agent:
         self.guards = guards.Guards(ovs, nb, own.chassis, self.zone, self.informers.pods)
         self.policy_drops = policydrops.PolicyDrops(nb, sb, ovs.address)
         self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
-        self._qos = networkqos.ZoneQos(
-            *(client, self.zone, self.writer, self.informers.qos, self.informers.own_node)
-        )
+        self._qos = networkqos.ZoneQos(client, self.zone, self.writer, self.informers)
         self.recorder = events.Recorder(client, COMPONENT)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(

@@ -14,9 +14,10 @@ from weft import names
 from weft.api import networkqos
 from weft.api.networkqos import ParsedNetworkQos
 from weft.control.zone import state
+from weft.control.zone.informers import Informers
 from weft.control.zone.objects import Node
 from weft.control.zone.writer import OvnWriter
-from weft.kube import cache, events, queue, resources
+from weft.kube import events, queue, resources
 from weft.kube.client import Client
 from weft.kube.errors import NotFound
 from weft.model import ObjectKey
@@ -35,11 +36,10 @@ class ZoneQos:
         client: Client,
         zone: state.Zone,
         writer: OvnWriter,
-        followed: cache.Informer[ParsedNetworkQos],
-        own_node: cache.Informer[Node],
+        followed: Informers,
     ) -> None:
         self._client, self._zone, self._writer = client, zone, writer
-        self._followed, self._own_node = followed, own_node
+        self._followed, self._own_node = followed.qos, followed.own_node
         # By key and network: the object whose rows are written, and for how many NICs another
         # limit counts.
         self._enforced: dict[ObjectKey, dict[str, tuple[NetworkQos, int]]] = {}
