@@ -97,6 +97,7 @@ class Reflector:
         self._served = resource  # in the version in which it was listed
         self._refused = ""  # why the server refuses; empty if it does not answer
         self._broke = ""  # how the last request ended
+        self._is_unknown = False  # the server does not have the kind
         self._since: float | None = None  # since when nothing lasting follows the server
         self._opened: float | None = None  # since when the present watch runs
         self._forgotten = 0  # lists in a row whose resourceVersion had expired (410)
@@ -110,7 +111,7 @@ class Reflector:
             return f"each list of {name} expires before a watch can follow it"
         if self._refused:
             return self._refused
-        if self._opened is not None or self._since is None:
+        if self._is_unknown or self._opened is not None or self._since is None:
             return ""
         stale = _now() - self._since
         if stale < CUT_OFF:
@@ -155,6 +156,7 @@ class Reflector:
             self._served, self._version = served, ""
 
     def _failed(self, error: ApiError) -> None:
+        self._is_unknown = False
         if isinstance(error, Expired):
             log.info("%s: listing again: %s", self._resource.plural, error)
             self._version = ""
@@ -166,6 +168,7 @@ class Reflector:
             self._version = ""
             self._when_unknown()
             self._refuse("")
+            self._is_unknown, self._since = True, None
         else:
             # A right that is given back costs no list: the watch goes on where it ended.
             if not isinstance(error, Forbidden | Unauthorized):
@@ -183,7 +186,7 @@ class Reflector:
 
     def _open(self) -> None:
         """The server accepted a watch."""
-        self._opened = _now()
+        self._opened, self._is_unknown = _now(), False
         self._refuse("")
 
     def _close(self) -> None:

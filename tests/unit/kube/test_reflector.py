@@ -44,6 +44,25 @@ def test_a_server_that_ends_each_watch_is_not_asked_in_a_tight_loop(mood: str) -
     hasty.run(main())
 
 
+def test_a_kind_that_the_server_may_lack_is_no_trouble() -> None:
+    class Lacking(Moody):
+        async def list(self, res: Resource, namespace: str = "", **_: Any) -> Any:
+            raise errors.NotFound(404, "NotFound", "no such kind")
+
+    async def main() -> None:
+        for may_be_unknown in (True, False):
+            followed = cache.Cache(Lacking(), resources.PODS, may_be_unknown=may_be_unknown)
+            task = asyncio.create_task(followed.run())
+            troubles = set()
+            for _ in range(120):
+                await asyncio.sleep(5)
+                troubles.add(bool(followed.trouble))
+            assert troubles == {not may_be_unknown}
+            task.cancel()
+
+    hasty.run(main())
+
+
 def test_a_list_that_is_refused_is_not_asked_for_in_a_tight_loop() -> None:
     class Refusing(Moody):
         async def list(self, res: Resource, namespace: str = "", **_: Any) -> Any:
