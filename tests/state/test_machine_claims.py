@@ -330,3 +330,35 @@ def test_a_pod_has_what_kubevirts_annotation_asks_for(subnets: str | None) -> No
     there = world((PODS, made), of=of)
     begun(there)
     assert held(there)[0] != "10.1.0.7/24", "the control: it is no machine's pod"
+
+
+def test_a_machine_goes_on_with_a_claim_whose_deletion_waits() -> None:
+    there = world((VMS, vm()), (VMIS, vmi()), (PODS, launcher()))
+    manager = begun(there)
+    first = held(there)
+    delete(manager, IPAMCLAIMS, CLAIM)
+    put(manager, PODS, launcher("virt-launcher-2"))
+    assert held(there, "virt-launcher-2") == first, "it migrates"
+    for name in ("virt-launcher-1", "virt-launcher-2"):
+        remove(manager, PODS, f"default/{name}")
+    remove(manager, VMIS, "default/db")
+    put(manager, PODS, cluster_world.pod("other"))
+    put(manager, VMIS, vmi("vmi-2"))
+    put(manager, PODS, launcher("virt-launcher-3"))
+    assert held(there, "virt-launcher-3") == first, "it starts again"
+    remove(manager, PODS, "default/virt-launcher-3")
+    remove(manager, VMIS, "default/db")
+    remove(manager, VMS, "default/db")
+    assert CLAIM not in claims(there)
+
+
+def test_a_request_that_is_taken_back_before_the_claim_went_stops_nothing() -> None:
+    asked: Object = {"addresses": '{"lan": ["10.1.0.7"]}'}
+    there = world((VMS, vm(**asked)))
+    manager = begun(there)
+    there.delete_kept(IPAMCLAIMS, CLAIM)  # as the manager does for another request
+    put(manager, VMS, vm(**asked))
+    inform(manager, Ref(IPAMCLAIMS, ObjectKey.parse(CLAIM)))
+    put(manager, VMIS, vmi(**asked))
+    put(manager, PODS, launcher())
+    assert held(there)[0] == "10.1.0.7/24"

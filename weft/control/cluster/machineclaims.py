@@ -118,7 +118,8 @@ class MachineClaims:
         known = self._claims.get(claim)
         if known is not None and (foreign := _foreign(owner, known)) is not None:
             raise foreign
-        if known is None or known.is_deleting or not _suits(known, nic, network):
+        is_going = known is not None and known.is_deleting and not _is_protected(known)
+        if known is None or is_going or not _suits(known, nic, network):
             raise errors.NotReady(
                 "is about to be made" if known is None else "is about to be made anew",
                 where=f"IPAMClaim {claim}",
@@ -174,7 +175,7 @@ class MachineClaims:
         """Yields the patches that let claims go which nobody needs any more."""
         for claim in sorted(self._owned.get(key, ())):
             known = self._claims[claim]
-            if names.CLAIM_PROTECTION not in known.finalizers:
+            if not _is_protected(known):
                 continue
             is_owned = owner is not None and owner.owner in known.owners
             if is_owned and owner is not None and not owner.is_deleting:
@@ -246,6 +247,11 @@ class MachineClaims:
 
 def _is_instance(found: Machine) -> bool:
     return found.subject.resource is resources.VMIS
+
+
+def _is_protected(claim: IpamClaim) -> bool:
+    """Whether a deletion of it waits, and it can be used until then."""
+    return names.CLAIM_PROTECTION in claim.finalizers
 
 
 def _owners(claim: IpamClaim | None) -> Iterator[ObjectKey]:
