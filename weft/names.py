@@ -76,6 +76,8 @@ ACCEPTED_POLICY = "weft/accepted-policy"
 
 # weft's annotation on an IPAMClaim: it asks for addresses before a pod uses it.
 IP_RESERVATION = "weft/ip-reservation"
+# weft's annotation on an IPAMClaim that it made: the virtual machine's name.
+CLAIM_MADE_FOR = "weft/made-for"
 
 # Finalizer on a NAD while pods have an allocation on it.
 NETWORK_IN_USE = "weft/network-in-use"

@@ -22,6 +22,7 @@ from weft.model import ObjectKey
 
 KEY = "default/blue"
 CLAIM = "default/db.lan"
+PROTECTION = "kubevirt.io/persistent-ipam"
 SMALL = "10.1.0.0/30"  # two addresses
 
 
@@ -189,7 +190,8 @@ def test_an_instance_without_a_machine_owns_its_claim() -> None:
     assert all(held(there))
     remove(manager, PODS, "default/virt-launcher-1")
     remove(manager, VMIS, "default/db")
-    assert not claims(there)[CLAIM]["metadata"]["finalizers"]
+    delete(manager, IPAMCLAIMS, CLAIM)
+    assert CLAIM not in claims(there)
 
 
 def test_a_deleted_machine_frees_its_addresses_when_instance_and_pod_are_gone() -> None:
@@ -214,8 +216,6 @@ def test_a_stale_claim_of_another_owner_is_never_taken_over() -> None:
     there = world((VMS, vm()))
     begun(there)
     remove(manager := begun(there), VMS, "default/db")
-    stale = there.of(IPAMCLAIMS, CLAIM)
-    assert not stale["metadata"]["finalizers"]
     put(manager, VMS, vm("vm-2"))
     put(manager, VMIS, vmi("vmi-2", "vm-2"))
     put(manager, PODS, launcher())
@@ -223,7 +223,7 @@ def test_a_stale_claim_of_another_owner_is_never_taken_over() -> None:
     (message,) = reported(manager)
     assert "VirtualMachine db (vm-1)" in message
     assert "VirtualMachine default/db (vm-2)" in message
-    remove(manager, IPAMCLAIMS, CLAIM)
+    delete(manager, IPAMCLAIMS, CLAIM)
     assert all(held(there)), "the machine has a claim of its own now"
 
 
@@ -362,3 +362,61 @@ def test_a_request_that_is_taken_back_before_the_claim_went_stops_nothing() -> N
     put(manager, VMIS, vmi(**asked))
     put(manager, PODS, launcher())
     assert held(there)[0] == "10.1.0.7/24"
+
+
+def theirs(network: str = "blue") -> Object:
+    """A claim that KubeVirt's IPAM controller made for the machine."""
+    owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "db", "uid": "vm-1"}
+    kept = {"ownerReferences": [{**owner, "controller": True}], "finalizers": [PROTECTION]}
+    made = objects.named(IPAMCLAIMS, "db.lan", **kept)
+    return stored({**made, "spec": {"network": network, "interface": ""}})
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+@pytest.mark.parametrize("network", ["blue", "ovnk-net"])
+def test_the_finalizer_of_a_claim_of_others_stays(network: str, is_deleted: bool) -> None:
+    there = world()
+    manager = begun(there)
+    put(manager, IPAMCLAIMS, theirs(network))  # before its machine
+    if is_deleted:
+        delete(manager, IPAMCLAIMS, CLAIM)
+    put(manager, VMS, vm())
+    remove(manager, VMS, "default/db")
+    assert claims(there)[CLAIM]["metadata"]["finalizers"] == [PROTECTION]
+
+
+def test_the_finalizer_of_a_claim_stays_when_it_is_known_before_its_machine() -> None:
+    there = world((VMS, vm()))
+    begun(there)
+    vm_there = there.of(VMS, "default/db")
+    there.remove(VMS, "default/db")
+    manager = begun(there)
+    put(manager, VMS, vm_there)
+    assert claims(there)[CLAIM]["metadata"]["finalizers"] == [PROTECTION]
+
+
+def test_a_claim_goes_with_the_last_pod_that_names_it() -> None:
+    there = world((VMS, vm()))
+    manager = begun(there)
+    named = [{"name": "blue", "ipam-claim-reference": "db.lan"}]
+    put(manager, PODS, cluster_world.pod("web", named))
+    remove(manager, VMS, "default/db")
+    delete(manager, IPAMCLAIMS, CLAIM)
+    assert CLAIM in claims(there), "a pod uses it"
+    remove(manager, PODS, "default/web")
+    assert CLAIM not in claims(there)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_claim_whose_owners_were_taken_off_goes_when_it_is_deleted(restart: bool) -> None:
+    there = world((VMS, vm()))
+    manager = begun(there)
+    claim = there.of(IPAMCLAIMS, CLAIM)
+    del claim["metadata"]["ownerReferences"]  # kubectl delete vm --cascade=orphan
+    put(manager, IPAMCLAIMS, claim)
+    remove(manager, VMS, "default/db")
+    if restart:
+        manager = begun(there)
+    assert CLAIM in claims(there)
+    delete(manager, IPAMCLAIMS, CLAIM)
+    assert CLAIM not in claims(there)

@@ -77,8 +77,12 @@ class MachineClaims:
 
     def use_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A pod is new, changed or gone."""
-        if old is not None and old.machine and (new is None or new.is_completed):
+        if old is None or not (new is None or new.is_completed):
+            return
+        if old.machine:
             self.due[ObjectKey(old.ref.namespace, old.machine)] = 0.0
+        for claim in sorted(old.claims()):  # it may be no machine's pod
+            self.due |= dict.fromkeys(_owners(self._claims.get(claim)), 0.0)
 
     def use_nads(self, nads: Iterable[ObjectKey]) -> None:
         """NADs may stand for other networks."""
@@ -118,14 +122,17 @@ class MachineClaims:
         known = self._claims.get(claim)
         if known is not None and (foreign := _foreign(owner, known)) is not None:
             raise foreign
-        is_going = known is not None and known.is_deleting and not _is_protected(known)
-        if known is None or is_going or not _suits(known, nic, network):
+        if known is None or _is_going(known) or not self._may_stay(known, nic, network):
             raise errors.NotReady(
                 "is about to be made" if known is None else "is about to be made anew",
                 where=f"IPAMClaim {claim}",
                 hint="the pod goes on when it is there",
             )
         return claim.name
+
+    def _may_stay(self, known: IpamClaim, nic: Nic, network: model.Network) -> bool:
+        """Whether a pod may use a claim as it is; one that weft did not make is never made anew."""
+        return not known.made_for or _suits(known, nic, network)
 
     def _used(self, key: ObjectKey, interface: str, network: str) -> ObjectKey | None:
         """Returns the claim of a running pod's interface."""
@@ -172,15 +179,14 @@ class MachineClaims:
         owner: Machine | None,
         desired: dict[ObjectKey, tuple[Nic, model.Network]],
     ) -> Iterator[Patch]:
-        """Yields the patches that let claims go which nobody needs any more."""
+        """Yields the patches that let claims of weft's go which are deleted and nobody needs."""
         for claim in sorted(self._owned.get(key, ())):
             known = self._claims[claim]
-            if not _is_protected(known):
+            if not (known.made_for and known.is_deleting and _is_protected(known)):
                 continue
             is_owned = owner is not None and owner.owner in known.owners
             if is_owned and owner is not None and not owner.is_deleting:
-                is_needed = claim in desired and _suits(known, *desired[claim])
-                is_over = known.is_deleting and not is_needed
+                is_over = claim not in desired or not _suits(known, *desired[claim])
             else:
                 is_over = not self._has_instance(key, known)
             if is_over and not self._allocations.is_claim_used(claim):
@@ -202,7 +208,7 @@ class MachineClaims:
         """Yields the deletions of claims to make anew: of another network, or other addresses."""
         for claim, (nic, network) in desired.items() if owner and not owner.is_deleting else ():
             known = self._claims.get(claim)
-            if known is None or known.is_deleting or owner is None:
+            if known is None or known.is_deleting or not known.made_for or owner is None:
                 continue
             is_due = _foreign(owner, known) is None and not _suits(known, nic, network)
             if is_due and not self._allocations.is_claim_used(claim):
@@ -254,8 +260,14 @@ def _is_protected(claim: IpamClaim) -> bool:
     return names.CLAIM_PROTECTION in claim.finalizers
 
 
+def _is_going(claim: IpamClaim) -> bool:
+    return claim.is_deleting and not _is_protected(claim)
+
+
 def _owners(claim: IpamClaim | None) -> Iterator[ObjectKey]:
-    """Yields the machines that own a claim, by name."""
+    """Yields the machines that own a claim, or that weft made it for, by name."""
+    if claim is not None and claim.made_for:  # whose owners may have been taken off
+        yield ObjectKey(claim.subject.key.namespace, claim.made_for)
     for each in claim.owners if claim is not None else ():
         if each.group == GROUP and each.kind in _KINDS:
             assert claim is not None
@@ -314,13 +326,13 @@ def _manifest(
 ) -> dict[str, object]:
     asked = {"ips": [str(each) for each in nic.addresses], "mac": nic.mac}
     asked = {name: value for name, value in asked.items() if value}
-    notes = {"annotations": {names.IP_RESERVATION: orjson.dumps(asked).decode()}} if asked else {}
+    notes = {names.IP_RESERVATION: orjson.dumps(asked).decode()} if asked else {}
     _, kind, name, uid = owner.owner
     about = {"apiVersion": owner.subject.resource.api_version, "kind": kind}
     return {
         "metadata": {
             **claim._asdict(),
-            **notes,
+            "annotations": {names.CLAIM_MADE_FOR: owner.key.name, **notes},
             "labels": {names.CLAIM_VM: name[:_LONGEST_LABEL].rstrip("-.")},
             "finalizers": [names.CLAIM_PROTECTION],
             "ownerReferences": [{**about, "name": name, "uid": uid, "controller": True}],

@@ -17,6 +17,7 @@ from weft.kube import resources
 
 Object = Mapping[str, Any]
 
+_LONGEST_NAME = 253
 _MAX_OWNERS = 8  # owners of an IPAMClaim that are kept
 _NODE_ANNOTATIONS = (names.NODE_ID, names.NODE_TRANSIT, names.NODE_SUBNETS)
 
@@ -128,7 +129,8 @@ class IpamClaim(ObservedObject):
 
     `condition` is that of its status: status, reason and message. `generation` is that of its
     spec, `observed` that of which the status speaks; 0: unknown. `misread`: what is wrong with its
-    reservation. It exists for its `owners`, and stays while it has `finalizers`.
+    reservation. It exists for its `owners`, and stays while it has `finalizers`. `made_for`: the
+    machine that weft made it for, "" if weft did not.
     """
 
     claim: model.IpamClaim | None
@@ -141,6 +143,7 @@ class IpamClaim(ObservedObject):
     owners: tuple[Owner, ...] = ()
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
+    made_for: str = ""
 
     @property
     def is_outdated(self) -> bool:
@@ -170,7 +173,14 @@ def _living(claim: IpamClaim, obj: Object) -> IpamClaim:
     meta = obj["metadata"]
     finalizers, is_deleting = meta.get("finalizers") or (), "deletionTimestamp" in meta
     kept = tuple(map(str, finalizers))
-    return replace(claim, owners=owners(obj), finalizers=kept, is_deleting=is_deleting)
+    made_for = str((meta.get("annotations") or {}).get(names.CLAIM_MADE_FOR) or "")
+    return replace(
+        claim,
+        owners=owners(obj),
+        finalizers=kept,
+        is_deleting=is_deleting,
+        made_for=made_for if len(made_for) <= _LONGEST_NAME else "",
+    )
 
 
 @dataclass(frozen=True, slots=True)
