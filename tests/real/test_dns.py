@@ -9,10 +9,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from tests.support import frames
+from tests.support.allocated import allocated_pod
 from tests.support.realised import Cluster, Kept, network
 from tests.support.routed import routed, secondary
 from tests.support.zones import Guest
 from weft import model, names, ranges
+from weft.api import podendpoint
 from weft.control.zone import state
 from weft.ovn import dns
 
@@ -75,6 +77,23 @@ async def test_guests_find_each_other_by_name_in_both_families(cluster: Cluster)
     # Nobody is called so; the same question for another network's member finds nothing either.
     for name in ("three.blue", "two.red"):
         assert "10.1.0.12" not in await asks(one, name, SERVERS[0])
+
+
+async def test_a_host_name_finds_its_guest_on_another_node(cluster: Cluster) -> None:
+    """What a PodEndpoint says is enough: machine and host name of pods elsewhere are in it."""
+    a, b = await cluster.zone(), await cluster.zone()
+    await cluster.define("default/blue", named())
+    one = await member(cluster, "one", a, 11)
+    addresses = ("10.1.0.12/24", "fd00:1::12/64")
+    port = await cluster.pod("virt-launcher-vm-2", b, "default/blue", 12, *addresses)
+    held = allocated_pod(port.pod, b.zone.name, {port.key: port.allocation})
+    whole = replace(held.pod, machine="vm-2", hostname="db")
+    seen = podendpoint.read(podendpoint.render(podendpoint.of(whole, ("{}", "")))).pod
+    await cluster.update(lambda zone: zone.set_pod(port.pod.key, replace(held, pod=seen)))
+    await has_records(a, "blue", "vm-2.blue", "db.blue", "db.default.blue", "db")
+    for name in ("vm-2", "db", "db.blue"):
+        assert "10.1.0.12" in await asks(one, name, SERVERS[0]), name
+    assert "10.1.0.12" not in await asks(one, "virt-launcher-vm-2", SERVERS[0])
 
 
 async def test_a_member_that_goes_has_no_name(cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ stored once.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ _MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 # The annotations that a pod's request is read from.
 _OF_REQUESTS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.NIC_OPTIONS, *bandwidth.ANNOTATIONS)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
 
@@ -55,12 +57,12 @@ class Pod:
     `is_on_networks`: it requests networks, or did when it got allocations. `primary`: weft serves
     the default network, and the pod is on it. `proof` are the annotations with its allocations and
     their signature; `allocated` the NAD of each attachment in them. `machine`: the virtual machine
-    that the pod runs. `labels` and `named` ports, which policies select by, are kept only for pods
-    on networks. A pod that `has_interfaces` keeps them for its life; its network-status decides
-    that, and a forged one gains the pod nothing. If no kubelet has given the pod an address, its
-    network-status is a copy of another pod's and does not count. `interfaces` are their keys and
-    names, from network-status. `other_requests` are annotations that request addresses from other
-    plugins.
+    that the pod runs. `hostname`: what its spec calls the guest, "" for nothing. `labels` and
+    `named` ports, which policies select by, are kept only for pods on networks. A pod that
+    `has_interfaces` keeps them for its life; its network-status decides that, and a forged one
+    gains the pod nothing. If no kubelet has given the pod an address, its network-status is a copy
+    of another pod's and does not count. `interfaces` are their keys and names, from
+    network-status. `other_requests` are annotations that request addresses from other plugins.
     """
 
     ref: model.PodRef
@@ -78,6 +80,7 @@ class Pod:
     proof: SignedAnnotations = ("", "")
     allocated: tuple[ObjectKey, ...] = ()
     machine: str = ""
+    hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     named: NamedPorts = field(default_factory=dict)
     interfaces: tuple[tuple[str, str], ...] = ()
@@ -206,6 +209,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         proof=_proof(annotations) if counts else ("", ""),
         allocated=_allocated(annotations) if counts else (),
         machine=_machine(meta) if is_on_networks else "",
+        hostname=stored_hostname(spec.get("hostname")) if is_on_networks else "",
         labels=stored_labels(meta.get("labels")) if is_on_networks else _NOTHING,
         named=_named(pod) if is_on_networks else _NOTHING,
         interfaces=_interfaces(annotations)
@@ -287,6 +291,11 @@ def _machine(meta: Mapping[str, Any]) -> str:
         if (group, owner.get("kind")) == _VIRTUAL_MACHINES and owner.get("controller"):
             return str(owner["name"])
     return ""
+
+
+def stored_hostname(name: object) -> str:
+    """A host name, if it is a DNS label, as the API server has it; else ""."""
+    return sys.intern(name) if isinstance(name, str) and _LABEL.fullmatch(name) else ""
 
 
 def _interfaces(annotations: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -44,6 +44,8 @@ def of(whole: Pod, proof: SignedAnnotations) -> PodEndpoint:
             is_running=whole.is_running,
             is_on_networks=True,
             proof=proof,
+            machine=whole.machine,
+            hostname=whole.hostname,
             labels=whole.labels,
             named=whole.named,
         )
@@ -64,6 +66,8 @@ def read(obj: Object) -> PodEndpoint:
         is_running=bool(spec.get("running")),
         is_on_networks=True,
         proof=(str(signed.get("text", "")), str(signed.get("signature", ""))),
+        machine=str(spec.get("machine", "")),
+        hostname=pod.stored_hostname(spec.get("hostname")),
         labels=pod.stored_labels(spec.get("labels")),
         named=_ports(spec.get("ports") or ()),
     )
@@ -88,6 +92,10 @@ def render(endpoint: PodEndpoint) -> dict[str, Any]:
         "running": of.is_running,
         "allocations": {"text": text[0], "signature": text[1]},
     }
+    if of.machine:
+        spec["machine"] = of.machine
+    if of.hostname:
+        spec["hostname"] = of.hostname
     if of.labels:
         spec["labels"] = dict(of.labels)
     if of.named:

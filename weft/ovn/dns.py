@@ -8,7 +8,7 @@ server's address.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weft import model, names, rows
 
@@ -17,12 +17,16 @@ DNS = "DNS"
 
 @dataclass(frozen=True, slots=True)
 class NamedMember:
-    """A member of a network by its name; `rank` decides who has a name that two of them want."""
+    """A member of a network by its name; `rank` decides who has a name that two of them want.
+
+    `hostname`: what it calls itself beside its name, a DNS label; "" for nothing else.
+    """
 
     name: str
     namespace: str
     addresses: tuple[model.Address, ...]
     rank: tuple[object, ...]
+    hostname: str = ""
 
 
 def row(network: model.Network) -> tuple[rows.Row, ...]:
@@ -61,14 +65,16 @@ def records(network: str, members: Iterable[NamedMember]) -> Mapping[str, rows.A
     A member is NAME.NAMESPACE.NETWORK, which no other namespace's can be; NAME.NETWORK and NAME, if
     it is the first by rank of those that are called so. Its addresses lead back to the first of
     these names that is its own. A NAME with a dot has only the whole name: it could be that of a
-    member of another namespace, or of a host outside.
+    member of another namespace, or of a host outside. A host name is one more NAME where no
+    member is called so.
     """
     ranked = sorted(members, key=lambda each: each.rank)
     found: dict[str, rows.Atom] = {}
     for each in ranked:
         found.setdefault(_qualified(each, network), _text(each))
-    plain = [each for each in ranked if "." not in each.name]
-    for each in plain:
+    hostnames = [replace(each, name=each.hostname) for each in ranked if each.hostname]
+    for each in (*(one for one in ranked if "." not in one.name), *hostnames):
+        found.setdefault(_qualified(each, network), _text(each))
         found.setdefault(f"{each.name}.{network}".lower(), _text(each))
         found.setdefault(each.name.lower(), _text(each))
     for each in ranked:

@@ -13,7 +13,8 @@ PORTS = [
 
 
 def endpoint(**changes: Any) -> podendpoint.PodEndpoint:
-    whole = reading.read(pod(spec={"containers": [{"name": "c", "ports": PORTS}]}, **changes))
+    spec = {"hostname": "db", "containers": [{"name": "c", "ports": PORTS}]}
+    whole = reading.read(pod(spec=spec, **changes))
     return podendpoint.of(whole, ("{}", "signed"))
 
 
@@ -21,6 +22,7 @@ def test_what_is_written_is_read() -> None:
     made = endpoint()
     assert podendpoint.read(podendpoint.render(made)) == made
     assert len(made.pod.named) == 2
+    assert made.pod.hostname == "db"
     bare = podendpoint.of(reading.read(pod()), ("", ""))
     assert podendpoint.read(podendpoint.render(bare)) == bare
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from hypothesis import given
@@ -56,6 +57,21 @@ def test_a_name_of_another_namespace_is_nobodys_while_its_member_is_not_there() 
         "web.prod.evil.blue": "10.9.0.66",
         "66.0.9.10.in-addr.arpa": "web.prod.evil.blue",
     }
+
+
+def test_a_host_name_is_one_more_name_that_takes_nobodys() -> None:
+    members = [
+        replace(member("vm-1", "10.9.0.1", rank=1), hostname="db"),
+        replace(member("thief", "10.9.0.66", namespace="evil"), hostname="web"),
+        replace(member("late", "10.9.0.3", rank=3), hostname="db"),
+        member("web", "10.9.0.2", rank=2),
+    ]
+    found = dns.records("blue", members)
+    assert found["db"] == found["db.blue"] == found["db.default.blue"] == "10.9.0.1"
+    assert found["vm-1"] == found["vm-1.blue"] == "10.9.0.1"
+    assert found["1.0.9.10.in-addr.arpa"] == "vm-1.blue"
+    assert found["web"] == found["web.blue"] == found["web.default.blue"] == "10.9.0.2"
+    assert found["web.evil.blue"] == "10.9.0.66"
 
 
 @given(st.permutations([member(name, f"10.9.0.{n}", rank=n) for n, name in enumerate("abcab", 1)]))

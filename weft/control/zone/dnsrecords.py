@@ -83,4 +83,5 @@ class DnsRecords:
                 namespace=pod.ref.namespace,
                 addresses=tuple(each.ip for each in port.allocation.addresses),
                 rank=(pod.ref.namespace != home, pod.created, pod.ref.key, port.key),
+                hostname=pod.hostname,
             )

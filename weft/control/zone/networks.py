@@ -120,6 +120,7 @@ class ZoneNetworks:
         if held is None:
             return
         pod = held.pod
+        hostname = (pod.hostname or pod.machine) if pod.machine else ""
         for attachment, allocation in held.allocations.items():
             nad = nad_of(attachment)
             declared = self._declared.get(nad)
@@ -127,7 +128,7 @@ class ZoneNetworks:
                 continue
             if pod.is_running or self.may_use(nad, pod.ref.namespace):
                 name = declared.network.name
-                yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation, pod.machine)
+                yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation, hostname)
 
     def check(self, nad: ObjectKey, network: str, pod: ObjectKey) -> None:
         """Raises NotReady, with the remedy, if the pod may not be attached through a NAD.

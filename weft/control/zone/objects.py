@@ -42,7 +42,8 @@ class AllocatedPod:
 
 
 def _seen(pod: Pod) -> tuple[object, ...]:
-    return pod.ref, pod.node, pod.is_running, pod.created, pod.labels, pod.named
+    called = pod.machine, pod.hostname
+    return pod.ref, pod.node, pod.is_running, pod.created, pod.labels, pod.named, called
 
 
 def allocated(pod: Pod, decided: Mapping[str, model.Allocation]) -> AllocatedPod | None:
