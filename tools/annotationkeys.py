@@ -132,6 +132,10 @@ ALL = (
         "the virtual machine that it keeps addresses for; the cluster manager writes it, too",
     ),
     Key(
+        *(names.CLAIM_MADE_FOR, "IPAMClaim", MANAGER, "text"),
+        "the virtual machine that it made the claim for; it lets no other claim go",
+    ),
+    Key(
         *(names.CLAIM_PROTECTION, "IPAMClaim", MANAGER, "finalizer"),
         "keeps it while the virtual machine, its instance or a pod that uses it is there",
     ),

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from tests.support import cluster_world, objects
 from tests.support.cluster_world import stored
 from tests.support.manager_state import Manager, World
+from tests.support.memory_api import MemoryApi
 from tests.support.objects import Object
 from weft import names
 from weft.control.cluster.outcome import Ref
+from weft.kube import errors as kube_errors
 from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIS, VMS
 from weft.model import ObjectKey
 
@@ -420,3 +422,37 @@ def test_a_claim_whose_owners_were_taken_off_goes_when_it_is_deleted(restart: bo
     assert CLAIM in claims(there)
     delete(manager, IPAMCLAIMS, CLAIM)
     assert CLAIM not in claims(there)
+
+
+QUOTA = 'ipamclaims.k8s.cni.cncf.io "db.lan" is forbidden: exceeded quota: few'
+RIGHT = 'ipamclaims is forbidden: User "weft" cannot create resource "ipamclaims" in API group ""'
+
+
+@pytest.mark.parametrize("error", [QUOTA, RIGHT])
+async def test_a_quota_of_the_namespace_is_told_at_the_machine_alone(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    api = World()
+    api.put(NODES, cluster_world.node("node1"))
+    api.put(NADS, nad())
+    api.put(VMS, vm())
+    tried = []
+
+    async def create(res: Any, obj: Any) -> Any:
+        if res is IPAMCLAIMS:
+            tried.append(obj)
+            raise kube_errors.Forbidden(403, "Forbidden", error)
+        return await MemoryApi.create(api, res, obj)
+
+    monkeypatch.setattr(api, "create", create)
+    async with cluster_world.managed(api) as manager:
+        await cluster_world.settled(api, manager)
+        assert tried
+        told = cluster_world.messages(api, "db")
+        if error is QUOTA:
+            assert any("exceeded quota" in each for each in told)
+            assert len(tried) == 1, "it waits before it tries again"
+            assert not manager.not_ready()
+        else:
+            assert RIGHT in str(manager.not_ready()), "a right that the manager lacks"
+            assert not told

@@ -158,9 +158,11 @@ class MachineClaims:
         ]
         return Outcome(tuple(patches), self._events(owner, desired), replacements=tuple(made))
 
-    def unstored(self, key: ObjectKey, message: str) -> None:
-        """Notes why the API server takes no claim of a machine."""
+    def unstored(self, key: ObjectKey, message: str) -> tuple[Event, ...]:
+        """Notes why the API server takes no claim of a machine; returns Events to emit."""
         self._unstored[key] = message
+        owner = self._machines.owner(key)
+        return self._events(owner, dict(self._desired(owner))) if owner is not None else ()
 
     def _desired(self, owner: Machine) -> Iterator[tuple[ObjectKey, tuple[Nic, model.Network]]]:
         """Yields the claims that a machine is to have."""

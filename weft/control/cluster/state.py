@@ -337,14 +337,16 @@ class Cluster:
             return False
         return self._policies.keep_status(ref.key, patch, kept)
 
-    def unstored(self, ref: Ref, error: errors.WeftError) -> None:
-        """Call when the API server refuses a replacement for a reason of this object alone."""
+    def unstored(self, ref: Ref, error: errors.WeftError) -> tuple[Event, ...]:
+        """Call when the API server refuses a replacement for a reason of this object alone;
+        returns Events to emit."""
         if ref.resource is resources.NADS:
             self._udns.skip_nad(ref.key, error.in_full())
         elif ref.resource is resources.VMS:
-            self._machines.unstored(ref.key, error.in_full())
+            return self._machines.unstored(ref.key, error.what)
         else:
             self._endpoints.skip(ref.key)
+        return ()
 
     def stored(self, ref: Ref, kept: Object) -> None:
         """Call with a replaced object as the API server stored it.

@@ -45,6 +45,9 @@ _WORKERS = {
 # Seconds after which an object is decided again whose namespace or kind was not there.
 ABSENT = 5.0
 
+# And one of which a quota or an admission policy of its namespace refused a part.
+REFUSED = 30.0
+
 
 class ApiWriter:
     """`wake` it after each change of `cluster`; it writes up to `pod_workers` pods at once."""
@@ -146,8 +149,12 @@ class ApiWriter:
             kept = await write(desired.about.resource, desired.as_object())
         except ApiError as error:
             if isinstance(error, NotFound | Terminating | Invalid | Forbidden) and not error.denial:
-                self._cluster.unstored(ref, error)
+                self._emit(self._cluster.unstored(ref, error))
                 self.wake()
+            is_theirs = desired.about.resource is resources.IPAMCLAIMS and not error.denial
+            if isinstance(error, Forbidden) and is_theirs:  # the tenant's own rules
+                self._queues[ref.resource].add(ref.key, REFUSED)
+                return
             if not isinstance(error, NotFound | Terminating):  # the object, its namespace, its kind
                 raise
             self._queues[ref.resource].add(ref.key, ABSENT)
