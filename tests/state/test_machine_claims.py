@@ -456,3 +456,58 @@ async def test_a_quota_of_the_namespace_is_told_at_the_machine_alone(
         else:
             assert RIGHT in str(manager.not_ready()), "a right that the manager lacks"
             assert not told
+
+
+def test_a_mac_alone_takes_no_address_of_a_machine_that_never_runs() -> None:
+    mac = "02:00:00:00:00:07"
+    of: Object = {"macs": {"lan": mac}}
+    there = world((VMS, vm(**of)))
+    manager = begun(there)
+    assert not claims(there)[CLAIM].get("status")
+    put(manager, VMIS, vmi(**of))
+    put(manager, PODS, launcher(element={"mac": mac}))
+    first = held(there)
+    assert first[0]
+    assert first[1] == mac
+    remove(manager, PODS, "default/virt-launcher-1")
+    put(manager, PODS, cluster_world.pod("other"))
+    put(manager, PODS, launcher("virt-launcher-2", element={"mac": mac}))
+    assert held(there, "virt-launcher-2") == first
+
+
+def test_the_claim_of_a_nic_that_is_gone_goes_when_no_pod_uses_it() -> None:
+    both = {"lan": "blue", "backup": "blue"}
+    there = world((VMS, vm(networks=both)), (VMIS, vmi(networks=both)))
+    there.put(PODS, launcher(lan="blue", backup="blue"))
+    manager = begun(there)
+    renamed = {"lan": "blue", "spare": "blue"}
+    put(manager, VMS, vm(networks=renamed))
+    assert set(claims(there)) == {CLAIM, "default/db.backup"}, "it runs with that"
+    remove(manager, VMIS, "default/db")
+    assert set(claims(there)) == {CLAIM, "default/db.backup", "default/db.spare"}, "a pod uses it"
+    remove(manager, PODS, "default/virt-launcher-1")
+    assert set(claims(there)) == {CLAIM, "default/db.spare"}
+
+
+def test_the_claim_of_a_nic_that_cannot_be_read_stays() -> None:
+    there = world((VMS, vm(networks={"lan": "blue", "backup": "blue"})))
+    manager = begun(there)
+    put(manager, VMS, vm(networks={"lan": "a/b/c", "backup": "blue"}))
+    assert set(claims(there)) == {CLAIM, "default/db.backup"}
+
+
+def test_a_machine_migrates_though_it_asks_for_another_address_by_now() -> None:
+    there = world((VMS, vm()), (VMIS, vmi()), (PODS, launcher()))
+    manager = begun(there)
+    first = held(there)
+    asked = '{"lan": ["10.1.0.77"]}'
+    put(manager, VMS, vm(addresses=asked))
+    put(manager, VMIS, vmi(addresses=asked))
+    target = launcher("virt-launcher-2")
+    target["metadata"]["annotations"][names.MACHINE_ADDRESSES] = asked
+    put(manager, PODS, target)
+    assert held(there, "virt-launcher-2") == first
+    for number in (1, 2):
+        remove(manager, PODS, f"default/virt-launcher-{number}")
+    remove(manager, VMIS, "default/db")
+    assert claims(there)[CLAIM]["status"]["ips"] == ["10.1.0.77/24"]

@@ -132,7 +132,10 @@ class MachineClaims:
 
     def _may_stay(self, known: IpamClaim, nic: Nic, network: model.Network) -> bool:
         """Whether a pod may use a claim as it is; one that weft did not make is never made anew."""
-        return not known.made_for or _suits(known, nic, network)
+        if not known.made_for or _suits(known, nic, network):
+            return True
+        is_there = known.claim is not None and known.claim.network == network.name
+        return is_there and self._allocations.is_claim_used(known.subject.key)  # it runs with that
 
     def _used(self, key: ObjectKey, interface: str, network: str) -> ObjectKey | None:
         """Returns the claim of a running pod's interface."""
@@ -148,7 +151,11 @@ class MachineClaims:
         """Returns what to write to the claims of a machine, and its Events."""
         owner = self._machines.owner(key)
         desired = dict(self._desired(owner)) if owner is not None else {}
-        patches = [*self._let_go(key, owner, desired), *self._outdated(owner, desired)]
+        patches = [
+            *self._let_go(key, owner, desired),
+            *self._outdated(owner, desired),
+            *self._without_nic(key, owner),
+        ]
         if owner is None or owner.is_deleting:
             return Outcome(tuple(patches))
         made = [
@@ -214,6 +221,18 @@ class MachineClaims:
                 continue
             is_due = _foreign(owner, known) is None and not _suits(known, nic, network)
             if is_due and not self._allocations.is_claim_used(claim):
+                yield Patch(known.subject, removes=True)
+
+    def _without_nic(self, key: ObjectKey, owner: Machine | None) -> Iterator[Patch]:
+        """Yields the deletions of claims whose NICs are in neither machine nor instance."""
+        there = list(self._machines.both(key))
+        if owner is None or owner.is_deleting or any(each.problem for each in there):
+            return  # a NIC that cannot be read may be the one
+        nics = {claim_key(key, nic) for each in there for nic in each.nics}
+        for claim in sorted(self._owned.get(key, set()) - nics):
+            known = self._claims[claim]
+            is_own = known.made_for and _foreign(owner, known) is None
+            if is_own and not known.is_deleting and not self._allocations.is_claim_used(claim):
                 yield Patch(known.subject, removes=True)
 
     def _events(
@@ -328,7 +347,8 @@ def _manifest(
 ) -> dict[str, object]:
     asked = {"ips": [str(each) for each in nic.addresses], "mac": nic.mac}
     asked = {name: value for name, value in asked.items() if value}
-    notes = {names.IP_RESERVATION: orjson.dumps(asked).decode()} if asked else {}
+    # With a MAC alone it would take an address for a machine that may never run.
+    notes = {names.IP_RESERVATION: orjson.dumps(asked).decode()} if nic.addresses else {}
     _, kind, name, uid = owner.owner
     about = {"apiVersion": owner.subject.resource.api_version, "kind": kind}
     return {
