@@ -288,6 +288,8 @@ def test_a_nic_that_moves_to_another_network_gets_another_claim() -> None:
         ({"networks": {"la_n": "blue"}}, "is no name of an object"),
         ({"addresses": '{"lan": ["10.1.0.300"]}'}, "10.1.0.300"),
         ({"addresses": "{"}, "JSON"),
+        ({"networks": {"lan": "blue", "far": "n" * 254}}, "at most 253 characters"),
+        ({"networks": {"lan": "blue", "far": f"{'n' * 254}/blue"}}, "at most 253 characters"),
     ],
 )
 def test_what_cannot_be_followed_is_reported_at_the_machine(change: Object, words: str) -> None:
@@ -511,3 +513,10 @@ def test_a_machine_migrates_though_it_asks_for_another_address_by_now() -> None:
         remove(manager, PODS, f"default/virt-launcher-{number}")
     remove(manager, VMIS, "default/db")
     assert claims(there)[CLAIM]["status"]["ips"] == ["10.1.0.77/24"]
+
+
+def test_a_machine_with_more_nics_than_allowed_gets_no_claims_and_loses_none() -> None:
+    there = world((VMS, vm()))
+    manager = begun(there)
+    put(manager, VMS, vm(networks={f"lan{number}": "blue" for number in range(33)}))
+    assert set(claims(there)) == {CLAIM}

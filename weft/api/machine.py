@@ -22,7 +22,7 @@ from weft.model import ObjectKey
 Requested = Mapping[str, tuple[model.Interface | model.Address, ...]]
 
 MAX_NETWORKS = selection.MAX_ATTACHMENTS
-_LONGEST_NAME = 253
+_LONGEST_NAME, _LONGEST_SHOWN = 253, 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,9 @@ def nics(spec: Fields, namespace: str, asked: Requested) -> tuple[Nic, ...]:
         if not name or not nad or (slash and not where) or "/" in where:
             rule = "must have a name, and [namespace/]name of a NetworkAttachmentDefinition"
             network.refuse("multus.networkName", text or None, rule)
+        elif max(len(where), len(nad)) > _LONGEST_NAME:
+            rule = f"may have at most {_LONGEST_NAME} characters on each side of '/'"
+            network.refuse("multus.networkName", f"{text[:_LONGEST_SHOWN]}...", rule)
         elif len(name) > _LONGEST_NAME or name in found:
             network.refuse("name", name, "is too long, or that of another network already")
         else:
