@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -371,8 +372,8 @@ def test_a_request_that_is_taken_back_before_the_claim_went_stops_nothing() -> N
 def theirs(network: str = "blue") -> Object:
     """A claim that KubeVirt's IPAM controller made for the machine."""
     owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "db", "uid": "vm-1"}
-    kept = {"ownerReferences": [{**owner, "controller": True}], "finalizers": [PROTECTION]}
-    made = objects.named(IPAMCLAIMS, "db.lan", **kept)
+    owners = [{**owner, "controller": True}]
+    made = objects.named(IPAMCLAIMS, "db.lan", ownerReferences=owners, finalizers=[PROTECTION])
     return stored({**made, "spec": {"network": network, "interface": ""}})
 
 
@@ -520,3 +521,27 @@ def test_a_machine_with_more_nics_than_allowed_gets_no_claims_and_loses_none() -
     manager = begun(there)
     put(manager, VMS, vm(networks={f"lan{number}": "blue" for number in range(33)}))
     assert set(claims(there)) == {CLAIM}
+
+
+async def test_without_the_right_to_list_machines_all_else_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api = World()
+    api.put(NODES, cluster_world.node("node1"))
+    api.put(NADS, nad())
+    api.put(PODS, cluster_world.pod("web"))
+    api.put(VMS, vm())
+
+    async def listed(res: Any, namespace: str = "", **more: Any) -> Any:
+        if res in (VMS, VMIS):
+            text = f'User "weft" cannot list resource "{res.plural}" in API group "kubevirt.io"'
+            raise kube_errors.Forbidden(403, "Forbidden", text)
+        return await MemoryApi.list(api, res, namespace, **more)
+
+    monkeypatch.setattr(api, "list", listed)
+    async with cluster_world.managed(api) as manager:
+        async with asyncio.timeout(30):
+            await cluster_world.settled(api, manager)
+        assert cluster_world.address(api, "web")
+        assert "virtualmachines" in str(manager.not_ready())
+        assert not claims(api)

@@ -77,9 +77,9 @@ class Informer(Generic[T]):
     `read` converts an object to the value that is stored (it may change the object in place);
     `version` returns its uid and resourceVersion. If the stored value stays equal, subscribers get
     no change. `indexes` are computed from the stored value. A kind that `may_be_unknown` counts as
-    synced, without objects, while the server does not have it. `metadata_only`: the server sends
-    nothing but the metadata of objects. `get` returns a shared value: do
-    not change it.
+    synced, without objects, while the server does not have it; one that `may_be_denied` also while
+    the right to list it is missing, which stays a trouble. `metadata_only`: the server sends
+    nothing but the metadata of objects. `get` returns a shared value: do not change it.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Informer(Generic[T]):
         field_selector: str = "",
         indexes: Mapping[str, Index[T]] | None = None,
         may_be_unknown: bool = False,
+        may_be_denied: bool = False,
         metadata_only: bool = False,
     ) -> None:
         self.resource = res
@@ -121,6 +122,7 @@ class Informer(Generic[T]):
             field_selector=field_selector,
             metadata_only=metadata_only,
             when_unknown=self._synced.set if may_be_unknown else None,
+            when_denied=self._synced.set if may_be_denied else None,
         )
 
     @property

@@ -71,6 +71,7 @@ class Reflector:
     """Lists and watches one kind for a `reader`.
 
     `when_unknown` is called when the server does not have the kind; that is then no trouble.
+    `when_denied` is called when the right to list it is missing, which stays a trouble.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Reflector:
         field_selector: str = "",
         metadata_only: bool = False,
         when_unknown: Callable[[], None] | None = None,
+        when_denied: Callable[[], None] | None = None,
     ) -> None:
         self._client, self._resource, self._reader = client, resource, reader
         self._namespace = namespace
@@ -92,7 +94,7 @@ class Reflector:
             "field_selector": field_selector,
             "metadata_only": metadata_only,
         }
-        self._when_unknown = when_unknown
+        self._when_unknown, self._when_denied = when_unknown, when_denied
         self._version = ""  # from which to watch; empty: list first
         self._served = resource  # in the version in which it was listed
         self._refused = ""  # why the server refuses; empty if it does not answer
@@ -174,6 +176,8 @@ class Reflector:
             if not isinstance(error, Forbidden | Unauthorized):
                 self._version = ""
             self._refuse(error.in_full())
+            if isinstance(error, Forbidden) and self._when_denied is not None:
+                self._when_denied()
 
     def _lasts(self) -> bool:
         return self._opened is not None and _now() - self._opened > _STEADY

@@ -53,10 +53,19 @@ class Informers:
         self, client: Client, rules: nads.Rules, *, primary: bool, endpoints: bool = False
     ) -> None:
         def follow(
-            res: resources.Resource, read: Callable[..., T], *, may_be_unknown: bool = False
+            res: resources.Resource,
+            read: Callable[..., T],
+            *,
+            may_be_unknown: bool = False,
+            may_be_denied: bool = False,
         ) -> cache.Informer[T]:
             return cache.Informer(
-                client, res, read, attrgetter("uid", "version"), may_be_unknown=may_be_unknown
+                client,
+                res,
+                read,
+                attrgetter("uid", "version"),
+                may_be_unknown=may_be_unknown,
+                may_be_denied=may_be_denied,
             )
 
         self.namespaces = follow(resources.NAMESPACES, objects.namespace)
@@ -73,7 +82,12 @@ class Informers:
         )
         self.qos = follow(resources.NETWORKQOSES, networkqos.Reader(), may_be_unknown=True)
         self.machines, self.instances = (
-            follow(kind, partial(machines.read, resource=kind), may_be_unknown=True)
+            follow(
+                kind,
+                partial(machines.read, resource=kind),
+                may_be_unknown=True,
+                may_be_denied=True,
+            )
             for kind in (resources.VMS, resources.VMIS)
         )
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
