@@ -432,7 +432,7 @@ RIGHT = 'ipamclaims is forbidden: User "weft" cannot create resource "ipamclaims
 
 
 @pytest.mark.parametrize("error", [QUOTA, RIGHT])
-async def test_a_quota_of_the_namespace_is_told_at_the_machine_alone(
+async def test_a_quota_of_the_namespace_is_reported_at_the_machine_alone(
     monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
     api = World()
