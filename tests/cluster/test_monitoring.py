@@ -22,7 +22,7 @@ MONITORED = (
 )
 WAITS = "5s"  # of every alert; the chart's own are minutes
 NETWORK, FULL = "measured", "full"
-COMPARED = re.compile(r"\s*(==|<|>)\s*[\d.]+$")
+COMPARED = re.compile(r"(\s*(==|<|>)\s*[\d.]+| offset 1d)(?=$|\s+and\b|\))")
 
 
 @pytest.fixture(scope="module")
