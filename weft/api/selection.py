@@ -88,9 +88,9 @@ def _with_pods_options(
         rule = f"is for {nad}, which {names.NETWORKS} does not name"
         hint = "correct the name, or remove it"
         found.append(errors.InvalidInput(subject, names.NIC_OPTIONS, None, rule, hint=hint))
-    if not of_nads and of_pod == model.NicOptions():
+    if not of_nads and of_pod == model.NO_OPTIONS:
         return requests
-    nothing = model.NicOptions()
+    nothing = model.NO_OPTIONS
     return tuple(
         replace(
             each,
