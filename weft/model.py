@@ -19,6 +19,7 @@ from ipaddress import (
 from typing import NamedTuple
 
 from weft.labels import Selector
+from weft.migration import Migration
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -311,7 +312,8 @@ class Allocation:
     """What the cluster manager allocated to one attachment: one entry of the annotation.
 
     `mac` is in lower case with colons. `tunnel_id` is the port's key on the network's datapath
-    (1..32767), the same in every zone. `nic` is what the pod asked for and may have.
+    (1..32767), the same in every zone. `nic` is what the pod asked for and may have. `migration`:
+    another pod has the same.
     """
 
     mac: str
@@ -321,6 +323,7 @@ class Allocation:
     routes: tuple[Route, ...] = ()
     role: str = "secondary"
     nic: NicOptions = NO_OPTIONS
+    migration: Migration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,10 +389,7 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One attachment of one pod, as a zone sees it; `node` is where the pod runs.
-
-    `hostname` is what DHCP tells the guest; "": nothing.
-    """
+    """One attachment of a pod that runs on `node`; `hostname` is what DHCP tells the guest."""
 
     pod: PodRef
     key: str

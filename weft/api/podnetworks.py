@@ -3,8 +3,12 @@
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
 The format is that of ovn-kubernetes: each reads the other's pods. weft adds what a NIC asked for
-and may have (`nicoptions`). The entry
-`default` is the default network's: if weft does not serve that, it neither reads nor changes it.
+and may have (`nicoptions`), and that another pod of the machine has the same:
+
+    "migration": {"source": "<pod>", "sourceUID": "<uid>", "active": false}
+
+The entry `default` is the default network's: if weft does not serve that, it neither reads nor
+changes it.
 """
 
 from __future__ import annotations
@@ -15,11 +19,12 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import orjson
 
-from weft import errors, model, names, tunnelkeys
+from weft import errors, migration, model, names, tunnelkeys
 from weft.api import fields, nicoptions, notation, objects
 from weft.model import ObjectKey
 
 KIND = "Pod"
+MIGRATION = "migration"
 
 
 def parse(
@@ -86,7 +91,19 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         routes=tuple(_routes(reader)),
         role=reader.text("role") or "secondary",
         nic=nicoptions.read(reader),
+        migration=_migration(reader),
     )
+
+
+def _migration(reader: fields.Fields) -> migration.Migration | None:
+    inner = reader.nested(MIGRATION)
+    if inner is None:
+        return None
+    named = inner.text("source"), inner.text("sourceUID")
+    if not all(named):
+        inner.refuse("source", named[0] or None, "must name a pod, and sourceUID its uid")
+        return None
+    return migration.Migration(*named, bool(inner.flag("active")))
 
 
 def _interface(text: str) -> model.Interface:
@@ -167,6 +184,14 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         "tunnel_id": allocation.tunnel_id,
         "role": allocation.role,
         **nicoptions.render(allocation.nic),
+        MIGRATION: _rendered(allocation.migration),
     }
     kept = ("ip_addresses", "mac_address")
     return {name: value for name, value in entry.items() if value or name in kept}
+
+
+def _rendered(shared: migration.Migration | None) -> dict[str, object]:
+    if shared is None:
+        return {}
+    named = {"source": shared.source, "sourceUID": shared.source_uid}
+    return {**named, "active": shared.is_active}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from weft import errors, model, names, tunnelkeys
 from weft.api import podnetworks
+from weft.migration import Migration
 
 
 def pod(text: str) -> dict[str, Any]:
@@ -168,3 +170,24 @@ def test_what_is_rendered_reads_back(allocations: dict[str, model.Allocation]) -
     text = podnetworks.render(allocations)
     assert podnetworks.parse(pod(text)) == allocations
     assert podnetworks.render(allocations, onto=text) == text
+
+
+def test_a_migrations_target_says_whose_allocation_it_shares() -> None:
+    text = ONE_TEXT.replace(
+        '"role":"secondary"',
+        '"role":"secondary","migration":{"source":"launcher-1","sourceUID":"u1","active":false}',
+    )
+    shared = replace(ONE, migration=Migration("launcher-1", "u1"))
+    assert podnetworks.render({"default/ovn-k-1": shared}) == text
+    assert podnetworks.parse(pod(text)) == {"default/ovn-k-1": shared}
+    moved = podnetworks.parse(pod(text.replace("false", "true")))["default/ovn-k-1"]
+    assert moved.migration == Migration("launcher-1", "u1", is_active=True)
+
+
+@pytest.mark.parametrize(
+    "broken", ["{}", '{"source": "launcher-1"}', '{"source": 1, "sourceUID": "u"}', '"a"']
+)
+def test_a_migration_without_a_source_is_refused(broken: str) -> None:
+    text = ONE_TEXT.replace('"role"', f'"migration":{broken},"role"')
+    with pytest.raises(errors.InvalidInput, match="migration"):
+        podnetworks.parse(pod(text))

@@ -1,0 +1,22 @@
+"""Says that an allocation moves from one pod of a virtual machine to another one.
+
+Both pods exist, and have the same addresses, MAC and tunnel key: while the machine migrates live,
+or while the pod of a lost node is still there beside its successor. The cluster manager decides
+which two, and signs it in the allocation of the second (ADR 0117).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Migration(NamedTuple):
+    """What the second pod's allocation says: `source` is the first pod, in the same namespace.
+
+    `source_uid`: its incarnation. `is_active`: the machine runs in the second pod; until then in
+    the source.
+    """
+
+    source: str
+    source_uid: str
+    is_active: bool = False
