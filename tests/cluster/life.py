@@ -240,9 +240,14 @@ def _start(cluster: Cluster) -> None:
     with concurrent.futures.ThreadPoolExecutor(len(cluster.nodes)) as pool:
         list(pool.map(lambda node: _start_node(cluster, node), cluster.spec.members))
     names = [f"nodes/{node.name}" for node in cluster.spec.members]
-    limit = f"--timeout={PATIENCE:.0f}s"
-    cluster.kubectl("wait", "--for=create", *names, limit)
-    cluster.kubectl("wait", "--for=condition=Ready", *names, limit)
+    # `kubectl wait --for=create` of the oldest release fails at once where a node is missing.
+    until(lambda: _are_there(cluster, names), "all nodes to register")
+    cluster.kubectl("wait", "--for=condition=Ready", *names, f"--timeout={PATIENCE:.0f}s")
+
+
+def _are_there(cluster: Cluster, names: Sequence[str]) -> bool:
+    found = cluster.kubectl("get", "--ignore-not-found", "--output=name", *names)
+    return len(found.split()) == len(names)
 
 
 def _list(items: Sequence[object]) -> object:
