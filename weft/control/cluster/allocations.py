@@ -4,8 +4,6 @@ Pure. Keeps a ledger for each segment (`model.Segment`), and by pod uid what was
 pod is released once, whatever happened to its NADs meanwhile; an edited network keeps its holders.
 `pods.py` decides whether a pod gets anything.
 
-The users of a NAD are recorded by its key, whatever network it declares.
-
 What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the next
 pod of the claim gets the same; two pods hold it while a VM migrates.
 """
@@ -21,7 +19,6 @@ from weft.alloc import grants, ledger, nodesubnets, pool
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.alloc.segmentmacs import SegmentMacs
-from weft.api import podnetworks
 from weft.control.cluster.claimuse import (
     ClaimUse,
     allocate_claimed,
@@ -30,6 +27,7 @@ from weft.control.cluster.claimuse import (
     claim_owner,
     reserving,
 )
+from weft.control.cluster.nadusers import NadUsers
 from weft.model import ObjectKey
 
 
@@ -44,9 +42,8 @@ class Allocations:
         # To carry them over to another ledger.
         self._labels: dict[AllocationOwner, str] = {}
         self._claims: dict[AllocationOwner, ClaimUse] = {}  # by owner
-        self._users: dict[ObjectKey | None, dict[str, str]] = {}  # by NAD: pod uid: label
+        self._users = NadUsers()
         self._physical: dict[str, SegmentMacs] = {}  # by physical network
-        self._changed: set[ObjectKey | None] = set()  # NADs for `take_changed`
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
 
     def __len__(self) -> int:
@@ -55,10 +52,7 @@ class Allocations:
 
     def take_changed(self) -> set[ObjectKey | None]:
         """Returns the NADs that gained a first pod, or lost one, since the last call."""
-        if not (changed := self._changed):
-            return changed  # as nearly always
-        self._changed = set()
-        return changed
+        return self._users.take_changed()
 
     def take_changed_networks(self) -> set[str]:
         """Returns the networks of which anything was given or freed since the last call."""
@@ -69,7 +63,7 @@ class Allocations:
 
     def users(self, nad: ObjectKey) -> Mapping[str, str]:
         """Returns the pods that hold something through a NAD: uid to label."""
-        return self._users.get(nad, {})
+        return self._users.of(nad)
 
     def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[AllocationOwner, str]:
         """Returns the holders of addresses within some ranges: owner to label."""
@@ -176,7 +170,7 @@ class Allocations:
                     book.reserve(owner, known, label=label)
                 raise
         self._note(_segment(book), uid, key, owner, label)
-        self._use(uid, key, pod)
+        self._users.add(key, uid, pod)
 
     def allocate(
         self,
@@ -201,7 +195,7 @@ class Allocations:
             in_use = bool(self._claims[owner].users)
             allocation = allocate_claimed(book, attachment, claim, in_use=in_use)
         self._note(_segment(book), uid, attachment.key, owner, label)
-        self._use(uid, attachment.key, pod)
+        self._users.add(attachment.key, uid, pod)
         return allocation
 
     def release(self, uid: str, key: str = "") -> list[model.Segment]:
@@ -220,26 +214,8 @@ class Allocations:
                 freed += self._meeting(segment)
         if not held:
             del self._held[uid]
-        self._disuse(uid, let_go)
+        self._users.remove(uid, let_go, self._held.get(uid, ()))
         return freed
-
-    # Users of NADs
-
-    def _use(self, uid: str, key: str, label: str) -> None:
-        nad = podnetworks.nad_of(key)
-        users = self._users.setdefault(nad, {})
-        if not users:
-            self._changed.add(nad)  # more users change nothing for the NAD
-        users.setdefault(uid, label)
-
-    def _disuse(self, uid: str, keys: list[str]) -> None:
-        kept = set(map(podnetworks.nad_of, self._held.get(uid, ())))
-        for nad in set(map(podnetworks.nad_of, keys)) - kept:
-            users = self._users.get(nad, {})
-            if users.pop(uid, None) is not None:
-                if not users:
-                    del self._users[nad]
-                self._changed.add(nad)
 
     # Claims
 

@@ -24,6 +24,7 @@ from weft.control.cluster.nodes import Nodes, Pending
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch, Subject
 from weft.control.cluster.pendingpods import PendingPods
 from weft.control.cluster.podannotations import PodAnnotations
+from weft.control.cluster.podevents import PodEvents
 from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.podwarnings import PodWarnings
 from weft.control.cluster.unknown import Unknown
@@ -54,8 +55,7 @@ class Pods:
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
-        self._emitted: dict[model.ObjectKey, str] = {}  # pod key: the message of its last Event
-        self._events: dict[model.ObjectKey, list[Event]] = {}  # by pod key, to be emitted
+        self._events = PodEvents()
         self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
         self._refused: set[model.ObjectKey] = set()  # pods whose annotation is refused
         self._unheld: set[model.ObjectKey] = set()  # pods whose NADs lack the finalizer yet
@@ -67,7 +67,7 @@ class Pods:
         return bool(self._unknown)
 
     def figures(self) -> Figures:
-        troubled = len(self._emitted)
+        troubled = len(self._events)
         return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: troubled}
 
     # Objects in
@@ -186,8 +186,7 @@ class Pods:
 
     def _release(self, pod: Pod) -> None:
         key, uid = pod.key, pod.uid
-        self._emitted.pop(key, None)
-        self._events.pop(key, None)
+        self._events.forget(key)
         self._forged.pop(uid, None)
         self._annotations.forget(uid)
         self._unsigned.discard(uid)
@@ -213,7 +212,7 @@ class Pods:
 
     def decide(self, key: model.ObjectKey) -> Outcome:
         """Returns the patch of a pod's annotations, or the Event that says why it waits."""
-        pod, events = self._pods.get(key), tuple(self._events.pop(key, ()))
+        pod, events = self._pods.get(key), self._events.take(key)
         try:
             decided = self._decide(pod) if pod is not None and self._is_due(pod) else NOTHING
         finally:
@@ -227,7 +226,7 @@ class Pods:
         self._refused.discard(pod.key)
         if self._is_lost(pod):
             lost = podwarnings.lost(pod)
-            return Outcome(events=self._new_events(pod, lost, Reason.POD_NETWORKS_LOST))
+            return Outcome(events=self._events.new(pod, lost, Reason.POD_NETWORKS_LOST))
         try:
             missing = self._allocate(pod)
         except Pending:
@@ -235,7 +234,7 @@ class Pods:
         except errors.WeftError as error:
             # Usually a change of the NAD or a release brings the pod back earlier.
             again = SAFETY_NET if error.retry else 0.0
-            return Outcome(events=self._new_events(pod, error), again=again)
+            return Outcome(events=self._events.new(pod, error), again=again)
         if not all(self._networks.is_held(podnetworks.nad_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
@@ -350,7 +349,7 @@ class Pods:
         forgery = self._forged.pop(uid, None)
         if pod is None or pod.uid != uid:
             return ()
-        events = self._new_events(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
+        events = self._events.new(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*events, *self._warning_events(pod))
 
     def refused(
@@ -364,27 +363,17 @@ class Pods:
             decided = self._annotations.decided(pod)
             self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
         self._refused.add(key)
-        return self._new_events(pod, podwarnings.unwritable(pod, error))
+        return self._events.new(pod, podwarnings.unwritable(pod, error))
 
     def _warning_events(self, pod: Pod) -> tuple[Event, ...]:
         if (found := self._warnings.find(pod, self._annotations.decided(pod))) is not None:
-            return self._new_events(pod, found[1], found[0])
-        self._emitted.pop(pod.key, None)
+            return self._events.new(pod, found[1], found[0])
+        self._events.end(pod.key)
         return ()
 
     def _queue_event(self, pod: Pod, error: errors.WeftError) -> None:
-        self._events.setdefault(pod.key, []).extend(self._new_events(pod, error))
+        self._events.queue(pod, error)
         self.due[pod.key] = 0.0
-
-    def _new_events(
-        self, pod: Pod, error: errors.WeftError, reason: Reason = Reason.ERROR_ALLOCATING_POD
-    ) -> tuple[Event, ...]:
-        """Returns an Event on the pod, unless its last one had the same message."""
-        message = error.in_full()
-        if self._emitted.get(pod.key) == message:
-            return ()
-        self._emitted[pod.key] = message
-        return (Event(_subject(pod), reason, message),)
 
 
 def _subject(pod: Pod) -> Subject:
