@@ -148,4 +148,8 @@ ALL = (
         *(names.VM_NAME, "Pod", OTHERS, "label"),
         "KubeVirt: the virtual machine of a virt-launcher pod",
     ),
+    Key(
+        *(names.MIGRATION_UID, "Pod", OTHERS, "label"),
+        "KubeVirt: the live migration by which a virtual machine moves to this pod",
+    ),
 )

@@ -34,6 +34,8 @@ SIGNING_KEY = "weft-pod-networks-key"
 SIGNING_KEYS = "weft-pod-networks-keys"
 # KubeVirt's label on a virt-launcher pod; its value is the virtual machine's name.
 VM_NAME = "vm.kubevirt.io/name"
+# Its label on the pod that a machine migrates to; its value is the uid of the migration.
+MIGRATION_UID = "kubevirt.io/migrationJobUID"
 # Label of KubeVirt's IPAM controller on an IPAMClaim; its value is the virtual machine's name.
 CLAIM_VM = "kubevirt.io/vm"
 # Its finalizer on an IPAMClaim while the virtual machine or a pod of it is there.

@@ -89,19 +89,6 @@ async def test_an_address_is_free_when_both_its_claim_and_its_pod_are_gone(
         assert address(api, "two") == kept
 
 
-async def test_two_pods_of_one_vm_share_what_the_claim_holds() -> None:
-    api = MemoryApi()
-    api.put(NADS, persistent())
-    api.put(IPAMCLAIMS, claim())
-    for name in ("source", "target"):
-        api.put(PODS, world.pod(name, REQUEST))
-    await manage(api)
-    assert allocations(api, "source") == allocations(api, "target") != {}
-    writes = list(api.writes)
-    await manage(api)
-    assert api.writes == writes
-
-
 async def test_a_pod_waits_for_its_claim() -> None:
     api = MemoryApi()
     api.put(NADS, persistent())
@@ -211,19 +198,6 @@ async def test_a_refused_mac_costs_a_claim_none_of_its_addresses() -> None:
         await settled(api, manager)
         assert not allocations(api, "rival")
         assert any("IPAMClaim default/vm.net1" in message for message in messages(api, "rival"))
-
-
-async def test_a_second_pod_of_a_vm_does_not_change_the_mac_of_the_first() -> None:
-    api = MemoryApi()
-    api.put(NADS, persistent())
-    api.put(IPAMCLAIMS, claim())
-    async with managed(api) as manager:
-        api.put(PODS, world.pod("source", REQUEST))
-        await settled(api, manager)
-        before = allocations(api, "source")
-        api.put(PODS, world.pod("target", [{**REQUEST[0], "mac": "02:00:00:00:00:01"}]))
-        await settled(api, manager)
-        assert allocations(api, "target") == allocations(api, "source") == before != {}
 
 
 async def test_two_claims_of_one_address_keep_it_for_the_first() -> None:

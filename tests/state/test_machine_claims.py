@@ -20,7 +20,7 @@ from tests.support.objects import Object
 from weft import names
 from weft.control.cluster.outcome import Ref
 from weft.kube import errors as kube_errors
-from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIS, VMS
+from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIMS, VMIS, VMS
 from weft.model import ObjectKey
 
 KEY = "default/blue"
@@ -44,7 +44,7 @@ def vmi(uid: str = "vmi-1", machine: str = "vm-1", **of: Any) -> Object:
     if machine:
         owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "db"}
         made["metadata"]["ownerReferences"] = [{**owner, "uid": machine, "controller": True}]
-    return stored(made, uid)
+    return stored(made, uid, nodeName="node1")
 
 
 def interface(network: str) -> str:
@@ -62,6 +62,19 @@ def launcher(
     owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "db"}
     pod["metadata"]["ownerReferences"] = [{**owner, "uid": "vmi-1", "controller": True}]
     return pod
+
+
+def target(name: str = "virt-launcher-2", node: str = "node2", job: str = "job-1") -> Object:
+    """The pod that a machine migrates to."""
+    pod = launcher(name)
+    pod["spec"]["nodeName"] = node
+    pod["metadata"]["labels"] = {"kubevirt.io/migrationJobUID": job}
+    return pod
+
+
+def migration(uid: str = "job-1", machine: str = "db", phase: str = "Scheduling") -> Object:
+    made = objects.named(VMIMS, f"migration-{uid}")
+    return stored({**made, "spec": {"vmiName": machine}}, uid, phase=phase)
 
 
 def world(*more: tuple[Any, Object], of: Object | None = None) -> World:
@@ -342,7 +355,8 @@ def test_a_machine_goes_on_with_a_claim_whose_deletion_waits() -> None:
     manager = begun(there)
     first = held(there)
     delete(manager, IPAMCLAIMS, CLAIM)
-    put(manager, PODS, launcher("virt-launcher-2"))
+    put(manager, VMIMS, migration())
+    put(manager, PODS, target())
     assert held(there, "virt-launcher-2") == first, "it migrates"
     for name in ("virt-launcher-1", "virt-launcher-2"):
         remove(manager, PODS, f"default/{name}")
@@ -506,9 +520,10 @@ def test_a_machine_migrates_though_it_asks_for_another_address_by_now() -> None:
     asked = '{"lan": ["10.1.0.77"]}'
     put(manager, VMS, vm(addresses=asked))
     put(manager, VMIS, vmi(addresses=asked))
-    target = launcher("virt-launcher-2")
-    target["metadata"]["annotations"][names.MACHINE_ADDRESSES] = asked
-    put(manager, PODS, target)
+    put(manager, VMIMS, migration())
+    second = target()
+    second["metadata"]["annotations"][names.MACHINE_ADDRESSES] = asked
+    put(manager, PODS, second)
     assert held(there, "virt-launcher-2") == first
     for number in (1, 2):
         remove(manager, PODS, f"default/virt-launcher-{number}")

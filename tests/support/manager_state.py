@@ -34,6 +34,7 @@ from weft.kube.resources import (
     PODENDPOINTS,
     PODS,
     UDNS,
+    VMIMS,
     VMIS,
     VMS,
     Resource,
@@ -51,7 +52,7 @@ READERS: dict[Resource, Callable[[Object], Any]] = {
     NETWORKS: objects.network_object,
     PODENDPOINTS: podendpoint.read,
     **{res: partial(udns.read, resource=res, rules=RULES) for res in (UDNS, CUDNS)},
-    **{res: partial(machines.read, resource=res) for res in (VMS, VMIS)},
+    **{res: partial(machines.read, resource=res) for res in (VMS, VMIS, VMIMS)},
 }
 
 
@@ -178,6 +179,7 @@ class Manager:
             CUDNS: lambda key, new: self.cluster.set_udn(Ref(CUDNS, key), new),
             VMS: lambda key, new: self.cluster.set_machine(Ref(VMS, key), new),
             VMIS: lambda key, new: self.cluster.set_machine(Ref(VMIS, key), new),
+            VMIMS: lambda key, new: self.cluster.set_machine(Ref(VMIMS, key), new),
         }
         uid = obj["metadata"]["uid"] if obj is not None else ""
         before, self.seen[ref] = self.seen.get(ref, uid), uid

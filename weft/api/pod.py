@@ -57,8 +57,9 @@ class Pod:
     `is_on_networks`: it requests networks, or did when it got allocations. `primary`: weft serves
     the default network, and the pod is on it. `proof` are the annotations with its allocations and
     their signature; `allocated` the NAD of each attachment in them. `machine`: the virtual machine
-    that the pod runs. `hostname`: what its spec calls the guest, "" for nothing. `labels` and
-    `named` ports, which policies select by, are kept only for pods on networks. A pod that
+    that the pod runs, `machine_uid` its instance's; `migration`: uid of the live migration that
+    the pod is the target of. `hostname`: what its spec calls the guest, "" for nothing. `labels`
+    and `named` ports, which policies select by, are kept only for pods on networks. A pod that
     `has_interfaces` keeps them for its life; its network-status decides that, and a forged one
     gains the pod nothing. If no kubelet has given the pod an address, its network-status is a copy
     of another pod's and does not count. `interfaces` are their keys and names, from
@@ -80,6 +81,8 @@ class Pod:
     proof: SignedAnnotations = ("", "")
     allocated: tuple[ObjectKey, ...] = ()
     machine: str = ""
+    machine_uid: str = ""
+    migration: str = ""
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     named: NamedPorts = field(default_factory=dict)
@@ -164,7 +167,8 @@ class Pod:
 def _request_fields(pod: Pod) -> tuple[object, ...]:
     return (
         *(pod.ref, pod.node, pod.is_deleting, pod.is_completed, pod.host_network),
-        *(pod.primary, pod.uses_networks, pod.request, pod.proof, pod.machine, pod.other_requests),
+        *(pod.primary, pod.uses_networks, pod.request, pod.proof, pod.other_requests),
+        *(pod.machine, pod.machine_uid, pod.migration),
     )
 
 
@@ -193,6 +197,8 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     key = ObjectKey(sys.intern(meta.get("namespace") or "default"), meta["name"])
     serves = primary and not is_host
     counts = serves or is_on_networks
+    runs = _machine(meta) if is_on_networks else ("", "")
+    labels = meta.get("labels") or {}
     return Pod(
         ref=model.PodRef(key, meta.get("uid", "")),
         version=meta.get("resourceVersion", ""),
@@ -208,9 +214,11 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         request=_request(pod, annotations, primary=serves) if counts else NO_REQUEST,
         proof=_proof(annotations) if counts else ("", ""),
         allocated=_allocated(annotations) if counts else (),
-        machine=_machine(meta) if is_on_networks else "",
+        machine=runs[0],
+        machine_uid=runs[1],
+        migration=str(labels.get(names.MIGRATION_UID) or "") if runs[0] else "",
         hostname=stored_hostname(spec.get("hostname")) if is_on_networks else "",
-        labels=stored_labels(meta.get("labels")) if is_on_networks else _NOTHING,
+        labels=stored_labels(labels) if is_on_networks else _NOTHING,
         named=_named(pod) if is_on_networks else _NOTHING,
         interfaces=_interfaces(annotations)
         if is_on_networks and (phase == "Running" or is_reported)
@@ -252,7 +260,7 @@ def _requested(pod: Mapping[str, Any], *, primary: bool) -> tuple[model.Attachme
     """The attachments, with what KubeVirt's annotation asks for a machine's pod."""
     asked = selection.parse(pod, primary=primary)
     text = objects.annotation(selection.KIND, pod, names.MACHINE_ADDRESSES)
-    if not (text and _machine(pod["metadata"])):
+    if not (text and _machine(pod["metadata"])[0]):
         return asked
     return machine.with_requested(objects.subject(selection.KIND, pod), text, asked)
 
@@ -284,13 +292,14 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[ObjectKey, ...]:
     return _shared(tuple(nad for key in keys if (nad := podnetworks.nad_of(key))))
 
 
-def _machine(meta: Mapping[str, Any]) -> str:
-    """The virtual machine that the pod runs: KubeVirt's instance has the same name in every run."""
+def _machine(meta: Mapping[str, Any]) -> tuple[str, str]:
+    """The virtual machine that the pod runs, and the uid of KubeVirt's instance of it, which has
+    the same name in every run."""
     for owner in meta.get("ownerReferences") or ():
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         if (group, owner.get("kind")) == _VIRTUAL_MACHINES and owner.get("controller"):
-            return str(owner["name"])
-    return ""
+            return str(owner["name"]), str(owner.get("uid", ""))
+    return "", ""
 
 
 def stored_hostname(name: object) -> str:

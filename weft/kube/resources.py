@@ -94,11 +94,14 @@ CUDNS = Resource(
 NETWORKQOSES = Resource("k8s.ovn.org", "v1alpha1", "networkqoses", "NetworkQoS")
 VMS = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
 VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
+VMIMS = Resource(
+    "kubevirt.io", "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration"
+)
 
 ALL = (
     PODS, NODES, NAMESPACES, EVENTS, SECRETS, CONFIGMAPS, SERVICE_ACCOUNTS, LEASES, CRDS, NADS,
     IPAMCLAIMS, MULTINETWORKPOLICIES, NETWORKS, PODENDPOINTS, UDNS, CUDNS, NETWORKQOSES, VMS, VMIS,
-    REPLICASETS, DAEMONSETS, JOBS,
+    VMIMS,     REPLICASETS, DAEMONSETS, JOBS,
 )  # fmt: skip
 
 

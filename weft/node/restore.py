@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 
-from weft import errors, names, rows
+from weft import errors, model, names, rows
 from weft.api import podnetworks
 from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations, SignedAnnotations
@@ -51,9 +52,7 @@ class Restorer:
             return
         bounds = [each for each in attach.bounds(self._deps) if each.pod == pod.ref]
         wired, now = self._wired(pod, bounds), self._verified(pod, pod.proof)
-        if now is not None and (
-            wired is None or wired.allocations.items() <= now.allocations.items()
-        ):
+        if now is not None and (wired is None or _plain(wired).items() <= _plain(now).items()):
             await self._remember(bounds, now)
         elif wired is not None:
             await self._put_back(pod, wired)
@@ -97,3 +96,8 @@ class Restorer:
                 resources.PODS, pod.ref.name, pod.ref.namespace, body, subresource="status"
             )
             log.warning("Pod %s: its annotations were restored", pod.key)
+
+
+def _plain(decided: SignedAllocations) -> dict[str, model.Allocation]:
+    """The allocations without what changes while a machine migrates."""
+    return {key: replace(each, migration=None) for key, each in decided.allocations.items()}

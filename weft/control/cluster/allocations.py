@@ -1,24 +1,24 @@
 """Records what each pod holds of each network, and what becomes free when it goes.
 
-Pure. Keeps a ledger for each segment (`model.Segment`), and by pod uid what was taken from which. A
-pod is released once, whatever happened to its NADs meanwhile; an edited network keeps its holders.
-`pods.py` decides whether a pod gets anything.
+Pure. Keeps by pod uid what was taken from which segment's ledger (`ledgers.py`). A pod is released
+once, whatever happened to its NADs meanwhile. `pods.py` decides whether a pod gets anything.
 
 What a pod gets through an IPAMClaim belongs to the claim: it stays when the pod goes, and the next
-pod of the claim gets the same; two pods hold it while a VM migrates.
+pod of the claim gets the same. Two pods share one allocation while a VM migrates (`migrations.py`
+says which), with a claim or without: it is free when both are gone.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from weft import errors, model
-from weft.alloc import grants, ledger, nodesubnets, pool
+from weft.alloc import grants, ledger
 from weft.alloc.ledger import AllocationOwner
 from weft.alloc.nodesubnets import NodeSubnets
-from weft.alloc.segmentmacs import SegmentMacs
 from weft.control.cluster.claimuse import (
     ClaimUse,
     allocate_claimed,
@@ -27,28 +27,34 @@ from weft.control.cluster.claimuse import (
     claim_owner,
     reserving,
 )
+from weft.control.cluster.ledgers import Ledgers
 from weft.control.cluster.nadusers import NadUsers
 from weft.model import ObjectKey
+
+
+class Holding(NamedTuple):
+    """What a pod holds for an attachment: by pod uid and key of the attachment."""
+
+    uid: str
+    key: str
 
 
 class Allocations:
     """All allocations. `uid` is a pod's; `label` is its name in messages: "Pod default/web1"."""
 
     def __init__(self) -> None:
-        self._ledgers: dict[model.Segment, ledger.Ledger] = {}
-        self._segments: dict[str, set[model.Segment]] = {}  # by network
+        self.ledgers = Ledgers()
         # By pod uid and attachment key: where, and who.
         self._held: dict[str, dict[str, tuple[model.Segment, AllocationOwner]]] = {}
-        # To carry them over to another ledger.
-        self._labels: dict[AllocationOwner, str] = {}
-        self._claims: dict[AllocationOwner, ClaimUse] = {}  # by owner
+        self._labels = self.ledgers.labels
+        # Claims, and allocations without a claim that two pods share: by owner.
+        self._claims: dict[AllocationOwner, ClaimUse] = {}
         self._users = NadUsers()
-        self._physical: dict[str, SegmentMacs] = {}  # by physical network
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
 
     def __len__(self) -> int:
         """The number of holders: attachments and claims."""
-        return sum(map(len, self._ledgers.values()))
+        return len(self.ledgers)
 
     def take_changed(self) -> set[ObjectKey | None]:
         """Returns the NADs that gained a first pod, or lost one, since the last call."""
@@ -65,68 +71,26 @@ class Allocations:
         """Returns the pods that hold something through a NAD: uid to label."""
         return self._users.of(nad)
 
-    def within(self, network: str, ranges: Collection[model.Subnet]) -> dict[AllocationOwner, str]:
-        """Returns the holders of addresses within some ranges: owner to label."""
-        return {
-            owner: self._labels.get(owner) or str(owner)
-            for segment in sorted(self._segments.get(network, ()))
-            for owner, held in self._ledgers[segment].allocations().items()
-            if any(address.ip in each for address in held.addresses for each in ranges)
-        }
-
-    def outside(self, network: model.Network, ranges: Collection[model.Subnet]) -> list[str]:
-        """Returns the labels of those who hold an address of some ranges that are not allocated
-        in turn."""
-        return [
-            self._labels.get(owner) or str(owner)
-            for book in self._current(network)
-            for address, owner in book.outside()
-            if any(address in each for each in ranges)
-        ]
-
-    def usage(self, network: model.Network) -> tuple[pool.Usage, ...]:
-        """Returns how full the subnets of each family are, on all nodes together; `subnet` is the
-        first of them."""
-        books = self._current(network)
-        if network.spec.topology is model.Topology.LAYER3:
-            used = sum((book.families for book in books), Counter[int]())
-            return nodesubnets.usage(network.spec, used)
-        return (books[0] if books else ledger.Ledger(network)).usage()
-
-    def _current(self, network: model.Network) -> list[ledger.Ledger]:
-        """Returns the ledgers of a network, by its present configuration."""
-        segments = sorted(self._segments.get(network.name, ()))
-        return [self._ledger(network, self._ledgers[each].node_subnets) for each in segments]
-
-    def is_used(self, network: str) -> bool:
-        """Whether anybody holds something of a network."""
-        return any(self._ledgers[segment] for segment in self._segments.get(network, ()))
-
-    def is_held(self, segment: model.Segment) -> bool:
-        """Whether anybody holds something of a segment."""
-        return bool(self._ledgers.get(segment))
-
-    def node_subnets(self, network: str) -> dict[str, Counter[tuple[model.Subnet, ...]]]:
-        """Returns by node how many pods have addresses of which subnets of a layer3 network."""
-        found = {}
-        for segment in self._segments.get(network, ()):
-            book = self._ledgers[segment]
-            if book.node_subnets is not None and book:
-                held = book.allocations().values()
-                found[book.node_subnets.node] = Counter(
-                    tuple(address.network for address in each.addresses) for each in held
-                )
-        return found
-
     def get(self, uid: str, key: str) -> model.Allocation | None:
         """Returns what a pod holds for an attachment key, None for nothing."""
         found = self._held.get(uid, {}).get(key)
-        return self._ledgers[found[0]].get(found[1]) if found is not None else None
+        return self.ledgers[found[0]].get(found[1]) if found is not None else None
 
     def is_claimed(self, uid: str, key: str) -> bool:
         """Whether a pod holds an attachment's allocation through an IPAMClaim."""
         found = self._held.get(uid, {}).get(key)
-        return found is not None and found[1] in self._claims
+        return found is not None and found[1].claim is not None
+
+    def network(self, uid: str, key: str) -> str:
+        """Returns the network of which a pod holds something for an attachment, "" for none."""
+        found = self._held.get(uid, {}).get(key)
+        return found[0].network if found is not None else ""
+
+    def sharers(self, uid: str, key: str) -> set[str]:
+        """Returns the other pods, by uid, that hold the same allocation."""
+        found = self._held.get(uid, {}).get(key)
+        use = self._claims.get(found[1]) if found is not None else None
+        return {pod for pod, _ in use.users} - {uid} if use is not None else set()
 
     def keys(self, uid: str) -> frozenset[str]:
         """Returns the keys of the attachments for which a pod holds something."""
@@ -151,7 +115,7 @@ class Allocations:
 
         A claim that no pod uses yields its MAC to the pod.
         """
-        book, pod = self._ledger(network, node_subnets), label
+        book, pod = self.ledgers.of(network, node_subnets), label
         if claim is None:
             owner = AllocationOwner(key, uid)
             book.yield_mac(allocation.mac, owner)
@@ -185,7 +149,7 @@ class Allocations:
 
         Raises Exhausted, Conflict or InvalidInput; then nothing is held.
         """
-        book, pod = self._ledger(network, node_subnets), label
+        book, pod = self.ledgers.of(network, node_subnets), label
         grants.check(label, network.spec, attachment, book.owner_label)
         if claim is None:
             owner = AllocationOwner(attachment.key, uid)
@@ -198,6 +162,27 @@ class Allocations:
         self._users.add(attachment.key, uid, pod)
         return allocation
 
+    def share(
+        self, uid: str, attachment: model.Attachment, label: str, holder: Holding
+    ) -> model.Allocation:
+        """Records that a pod has what another one holds, and returns it."""
+        segment, owner = self._held[holder.uid][holder.key]
+        book, other = self.ledgers[segment], self._labels[owner]
+        grants.check(
+            label,
+            book.network.spec,
+            attachment,
+            lambda mac: "" if (held := book.owner_label(mac)) == other else held,
+        )
+        use = self._claims.setdefault(owner, ClaimUse(segment.network))
+        use.check_interface(uid, attachment.key, other)
+        use.users.add(holder)
+        self._note(segment, uid, attachment.key, owner, other)
+        self._users.add(attachment.key, uid, label)
+        allocation = book.get(owner)
+        assert allocation is not None, "it is held"
+        return allocation
+
     def release(self, uid: str, key: str = "") -> list[model.Segment]:
         """Frees a pod's attachment, or all ("" as `key`); returns the segments to try again."""
         held = self._held.get(uid)
@@ -206,16 +191,30 @@ class Allocations:
         freed, let_go = [], [each for each in ((key,) if key else tuple(held)) if each in held]
         for each in let_go:
             segment, owner = held.pop(each)
-            claim = self._claims.get(owner)
-            if claim is not None:
-                claim.users.discard((uid, each))
-            if claim is None or self._is_over(owner, claim):
+            use = self._claims.get(owner)
+            if use is not None:
+                use.users.discard((uid, each))
+            if use is None or self._is_over(owner, use):
                 self._drop_owner(segment, owner)
                 freed += self._meeting(segment)
+            elif owner.claim is None:
+                self._leave_to(segment, owner, use)
         if not held:
             del self._held[uid]
         self._users.remove(uid, let_go, self._held.get(uid, ()))
         return freed
+
+    def _leave_to(self, segment: model.Segment, owner: AllocationOwner, use: ClaimUse) -> None:
+        """Makes the pod that is left the owner of what two pods shared."""
+        del self._claims[owner]
+        ((uid, key),) = use.users
+        heir, book = AllocationOwner(key, uid), self.ledgers[segment]
+        if heir == owner or (allocation := book.release(owner)) is None:
+            return
+        label = self._users.label(key, uid)
+        book.reserve(heir, allocation, label=label)
+        del self._labels[owner]
+        self._note(segment, uid, key, heir, label)
 
     # Claims
 
@@ -226,7 +225,7 @@ class Allocations:
         """
         owner = claim_owner(claim)
         self._use_of(network, claim).is_there = True
-        book = self._ledger(network)
+        book = self.ledgers.of(network)
         if book.get(owner) is None and claim.addresses:
             book.keep(owner, claim.addresses, mac, claim_label(claim))
             self._labels[owner] = claim_label(claim)
@@ -239,7 +238,7 @@ class Allocations:
         """
         assert claim.reservation is not None
         self._use_of(network, claim)
-        book, owner = self._ledger(network), claim_owner(claim)
+        book, owner = self.ledgers.of(network), claim_owner(claim)
         requested = reserving(claim, claim.reservation)
         chosen = book.allocate(owner, requested, label=claim_label(claim))
         book.release(owner)
@@ -249,7 +248,7 @@ class Allocations:
     def claimed(self, claim: model.IpamClaim) -> model.Allocation | None:
         """Returns what the claim holds of its network, if it holds anything."""
         owner = claim_owner(claim)
-        book = self._ledgers.get(model.Segment(claim.network))
+        book = self.ledgers.get(model.Segment(claim.network))
         return book.get(owner) if book and self.network_of(claim) == claim.network else None
 
     def network_of(self, claim: model.IpamClaim) -> str:
@@ -262,6 +261,11 @@ class Allocations:
         use = self._claims.get(AllocationOwner(claim=key))
         return use is not None and bool(use.users)
 
+    def claim_users(self, key: ObjectKey) -> set[str]:
+        """Returns the pods, by uid, that hold something through a claim."""
+        use = self._claims.get(AllocationOwner(claim=key))
+        return {uid for uid, _ in use.users} if use is not None else set()
+
     def unused_claims(self) -> Counter[str]:
         """Returns by network how many claims keep addresses that no pod uses."""
         return Counter(
@@ -271,7 +275,7 @@ class Allocations:
         )
 
     def _holds(self, owner: AllocationOwner, use: ClaimUse) -> bool:
-        book = self._ledgers.get(model.Segment(use.network))
+        book = self.ledgers.get(model.Segment(use.network))
         return book is not None and book.get(owner) is not None
 
     def end_claim(self, key: ObjectKey) -> list[model.Segment]:
@@ -289,7 +293,7 @@ class Allocations:
 
     def _meeting(self, segment: model.Segment) -> list[model.Segment]:
         """Returns a segment, and those on which somebody may wait for a MAC that it had."""
-        book = self._ledgers.get(segment)
+        book = self.ledgers.get(segment)
         macs = book.segment if book is not None else None
         others = macs.networks - {segment.network} if macs is not None else ()
         return [segment, *map(model.Segment, sorted(others))]
@@ -302,7 +306,7 @@ class Allocations:
     def _enter(
         self, network: model.Network, claim: model.IpamClaim, uid: str, key: str
     ) -> AllocationOwner:
-        self._use_of(network, claim).check_interface(uid, key, claim)
+        self._use_of(network, claim).check_interface(uid, key, claim_label(claim))
         return claim_owner(claim)
 
     def _is_over(self, owner: AllocationOwner, claim: ClaimUse) -> bool:
@@ -310,22 +314,6 @@ class Allocations:
             return False
         del self._claims[owner]
         return True
-
-    # Ledgers
-
-    def drop(self, network: str) -> None:
-        """Drops the ledgers of a network, unless something of it is held."""
-        if not self.is_used(network):
-            for segment in self._segments.pop(network, ()):
-                book = self._ledgers.pop(segment)
-                if book.segment is not None:
-                    book.segment.networks.discard(network)
-
-    def drop_node(self, network: str, node: str) -> None:
-        """Drops a node's ledger of a layer3 network, unless something of it is held."""
-        segment = model.Segment(network, node)
-        if not self.is_held(segment) and self._ledgers.pop(segment, None) is not None:
-            self._segments[network].discard(segment)
 
     def _note(
         self, segment: model.Segment, uid: str, key: str, owner: AllocationOwner, label: str
@@ -338,39 +326,11 @@ class Allocations:
             claim.users.add((uid, key))
 
     def _drop_owner(self, segment: model.Segment, owner: AllocationOwner) -> None:
-        if segment in self._ledgers:
-            self._ledgers[segment].release(owner)
+        if (book := self.ledgers.get(segment)) is not None:
+            book.release(owner)
         self._changed_networks.add(segment.network)
         self._labels.pop(owner, None)
-
-    def _ledger(
-        self, network: model.Network, node_subnets: NodeSubnets | None = None
-    ) -> ledger.Ledger:
-        segment = model.Segment(network.name, node_subnets.node if node_subnets else "")
-        there = self._ledgers.get(segment)
-        if (
-            there is not None
-            and there.node_subnets == node_subnets
-            and _are_same(there.network, network)
-        ):
-            return there
-        macs = None
-        if network.spec.topology is model.Topology.LOCALNET:
-            macs = self._physical.setdefault(network.spec.physical_network, SegmentMacs())
-            macs.networks.add(network.name)
-        fresh = ledger.Ledger(network, node_subnets, macs)
-        if there is not None:
-            for owner, allocation in there.allocations().items():
-                there.release(owner)
-                fresh.reserve(owner, allocation, label=self._labels[owner])
-        self._ledgers[segment] = fresh
-        self._segments.setdefault(network.name, set()).add(segment)
-        return fresh
 
 
 def _segment(book: ledger.Ledger) -> model.Segment:
     return model.Segment(book.network.name, book.node_subnets.node if book.node_subnets else "")
-
-
-def _are_same(one: model.Network, other: model.Network) -> bool:
-    return one.spec is other.spec or one.spec == other.spec

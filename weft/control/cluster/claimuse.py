@@ -9,9 +9,14 @@ from weft import errors, model, names
 from weft.alloc.ledger import AllocationOwner, Ledger
 
 
+class ClaimInUse(errors.Conflict):
+    """Another pod uses an IPAMClaim; that says nothing of the claim itself."""
+
+
 @dataclass(slots=True)
 class ClaimUse:
-    """Whether an IPAMClaim exists, and which attachments use it."""
+    """Which attachments use an IPAMClaim, and whether it exists; or, without one, which two pods of
+    a machine share an allocation."""
 
     network: str
     is_there: bool = False
@@ -27,12 +32,12 @@ class ClaimUse:
                 field="network",
             )
 
-    def check_interface(self, uid: str, key: str, claim: model.IpamClaim) -> None:
-        """Raises InvalidInput if another interface of a pod uses the claim."""
+    def check_interface(self, uid: str, key: str, label: str) -> None:
+        """Raises InvalidInput if another interface of a pod uses the claim that is called so."""
         if any(pod == uid and other != key for pod, other in self.users):
             rule = "is used by another interface of the same pod already"
             hint = "make a claim for each interface"
-            raise errors.InvalidInput(claim_label(claim), "name", claim.key.name, rule, hint=hint)
+            raise errors.InvalidInput(label, "name", None, rule, hint=hint)
 
 
 def claim_owner(claim: model.IpamClaim) -> AllocationOwner:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from weft.api.pod import Pod
 from weft.api.podsignature import TrustedKeys
-from weft.control.cluster.machines import Machine
+from weft.control.cluster.machines import LiveMigration, Machine
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.objects import IpamClaim, Namespace, NetworkObject, Node, Policy
 from weft.control.cluster.outcome import Ref
@@ -29,7 +29,7 @@ class Early:
     nads: dict[ObjectKey, Nad] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     claims: dict[ObjectKey, IpamClaim] = field(default_factory=dict)
-    machines: dict[Ref, Machine] = field(default_factory=dict)
+    machines: dict[Ref, Machine | LiveMigration] = field(default_factory=dict)
     pods: dict[ObjectKey, Pod] = field(default_factory=dict)
     policies: dict[ObjectKey, Policy] = field(default_factory=dict)
     statuses: dict[str, NetworkObject] = field(default_factory=dict)

@@ -81,14 +81,14 @@ class Informers:
             for kind in (resources.UDNS, resources.CUDNS)
         )
         self.qos = follow(resources.NETWORKQOSES, networkqos.Reader(), may_be_unknown=True)
-        self.machines, self.instances = (
+        self.machines, self.instances, self.migrations = (
             follow(
                 kind,
                 partial(machines.read, resource=kind),
                 may_be_unknown=True,
                 may_be_denied=True,
             )
-            for kind in (resources.VMS, resources.VMIS)
+            for kind in (resources.VMS, resources.VMIS, resources.VMIMS)
         )
         self.networks = follow(resources.NETWORKS, objects.network_object, may_be_unknown=True)
         self.endpoints = follow(resources.PODENDPOINTS, podendpoint.read) if endpoints else None
@@ -101,7 +101,7 @@ class Informers:
     def declared(self) -> tuple[cache.Informer[Any], ...]:
         """Returns the informers of what allocations depend on, and of their networks' statuses."""
         declared = self.nads, self.nodes, self.claims, self.namespaces, self.policies
-        of_machines = self.machines, self.instances
+        of_machines = self.machines, self.instances, self.migrations
         return (*declared, *of_machines, self.pods, self.networks, self.udns, self.cudns, self.qos)
 
     def connect(self, cluster: Cluster, writer: ApiWriter) -> None:
@@ -125,7 +125,7 @@ class Informers:
         self._subscribe(self.networks, set_network, writer)
         for each in (self.udns, self.cudns):
             self._subscribe(each, partial(_set_udn, cluster, each.resource), writer)
-        for of_machines in (self.machines, self.instances):
+        for of_machines in (self.machines, self.instances, self.migrations):
             set_machine = partial(_set_machine, cluster, of_machines.resource)
             self._subscribe(of_machines, set_machine, writer)
         if self.endpoints is not None:
@@ -154,6 +154,9 @@ def _set_udn(
 
 
 def _set_machine(
-    cluster: Cluster, resource: resources.Resource, key: ObjectKey, new: machines.Machine | None
+    cluster: Cluster,
+    resource: resources.Resource,
+    key: ObjectKey,
+    new: machines.Machine | machines.LiveMigration | None,
 ) -> None:
     cluster.set_machine(Ref(resource, key), new)

@@ -38,6 +38,7 @@ class IpamClaims:
         self._claims: dict[ObjectKey, IpamClaim] = {}
         self._by_network: dict[str, set[ObjectKey]] = {}
         self._networks, self._allocations, self._machines = networks, allocations, machines
+        self.machines = machines.table
         self._failures: dict[ObjectKey, tuple[str, str]] = {}  # claim: reason, message
         self._waiting: dict[str, set[ObjectKey]] = {}  # by network: claims without what they ask
         # Claims of which pods still use addresses of an earlier network, and that network.

@@ -20,7 +20,7 @@ from weft.api.machine import Nic
 from weft.api.pod import Pod
 from weft.control import index
 from weft.control.cluster.allocations import Allocations
-from weft.control.cluster.machines import GROUP, Machine, MachineTable, claim_key
+from weft.control.cluster.machines import GROUP, LiveMigration, Machine, MachineTable, claim_key
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref, Replacement, Subject
@@ -38,7 +38,7 @@ class MachineClaims:
 
     def __init__(self, networks: Networks, allocations: Allocations) -> None:
         self._networks, self._allocations = networks, allocations
-        self._machines = MachineTable()
+        self.table = self._machines = MachineTable()
         self._claims: dict[ObjectKey, IpamClaim] = {}
         self._owned: dict[ObjectKey, set[ObjectKey]] = {}  # by machine that owns or owned them
         self._unstored: dict[ObjectKey, str] = {}  # by machine: why a claim cannot be made
@@ -47,15 +47,20 @@ class MachineClaims:
 
     # Objects in
 
-    def set_machine(self, ref: Ref, new: Machine | None) -> bool:
-        """Sets a machine or instance; None: it is gone. Returns whether its pods are to look."""
+    def set_machine(self, ref: Ref, new: Machine | LiveMigration | None) -> set[ObjectKey]:
+        """Sets a machine, instance or live migration; None: it is gone. Returns the machines whose
+        pods are to look again."""
+        if ref.resource is resources.VMIMS:
+            assert not isinstance(new, Machine)
+            return self._machines.set_migration(ref, new)
+        assert not isinstance(new, LiveMigration)
         if not self._machines.set(ref, new):
-            return False
+            return set()
         if not any(self._machines.both(ref.key)):
             self._unstored.pop(ref.key, None)
             self._reported.pop(ref.key, None)
         self.due[ref.key] = 0.0
-        return True
+        return {ref.key}
 
     def set_claim(self, key: ObjectKey, new: IpamClaim | None) -> list[ObjectKey]:
         """Sets a claim; None: it is gone. Returns the machines whose pods are to look again."""

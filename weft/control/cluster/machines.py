@@ -1,4 +1,4 @@
-"""Parses VirtualMachines and VirtualMachineInstances (KubeVirt), and lists them by name.
+"""Parses VirtualMachines, their instances and live migrations (KubeVirt), and lists them by name.
 
 Pure. An instance has its machine's name, and the machine as its controller; one without a machine
 stands for itself.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft import errors, names
 from weft.api import machine, objects
@@ -23,19 +23,46 @@ from weft.model import ObjectKey
 
 Object = Mapping[str, Any]
 GROUP = resources.VMS.group
+_LONGEST_NAME = 253
+
+
+class MigrationState(NamedTuple):
+    """What an instance's status says of its last live migration, by uid: the pod that it leaves,
+    and whether the machine runs in the new one, or never will."""
+
+    uid: str = ""
+    source: str = ""
+    is_ready: bool = False
+    is_failed: bool = False
+
+
+STILL = MigrationState()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveMigration(ObservedObject):
+    """A VirtualMachineInstanceMigration of the machine of a name; `source`: the pod that it leaves,
+    "" while that is not decided."""
+
+    machine: str
+    source: str = ""
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Machine(ObservedObject):
     """A VirtualMachine as its template declares it, or an instance; `machine`: uid of its machine.
 
-    `problem`: what is wrong with it, for an Event; its other NICs are followed.
+    `problem`: what is wrong with it, for an Event; its other NICs are followed. An instance runs on
+    `node`; `moving`: its last live migration.
     """
 
     nics: tuple[Nic, ...] = ()
     is_deleting: bool = False
     machine: str = ""
     problem: str = ""
+    node: str = ""
+    moving: MigrationState = STILL
 
     @property
     def ref(self) -> Ref:
@@ -57,11 +84,43 @@ class Machine(ObservedObject):
 
     def says(self) -> tuple[object, ...]:
         """All but its version."""
-        return self.subject, self.nics, self.is_deleting, self.machine, self.problem
+        status = self.node, self.moving
+        return self.subject, self.nics, self.is_deleting, self.machine, self.problem, *status
 
 
-def read(obj: Object, resource: resources.Resource) -> Machine:
-    """Parses an object of either kind."""
+def read(obj: Object, resource: resources.Resource) -> Machine | LiveMigration:
+    """Parses an object of one of the three kinds."""
+    return _live_migration(obj) if resource is resources.VMIMS else _machine(obj, resource)
+
+
+def _live_migration(obj: Object) -> LiveMigration:
+    meta, status = obj["metadata"], obj.get("status") or {}
+    return LiveMigration(
+        Subject(resources.VMIMS, resources.key(obj), meta.get("uid", "")),
+        meta.get("resourceVersion", ""),
+        _text(obj.get("spec"), "vmiName"),
+        _text(status.get("migrationState"), "sourcePod"),
+        status.get("phase") in ("Succeeded", "Failed"),
+    )
+
+
+def _text(of: object, name: str) -> str:
+    value = of.get(name) if isinstance(of, Mapping) else None
+    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+
+
+def _moving(status: object) -> MigrationState:
+    """What an instance's status says of its live migration."""
+    state = status.get("migrationState") if isinstance(status, Mapping) else None
+    if not isinstance(state, Mapping):
+        return STILL
+    is_ready = bool(state.get("targetNodeDomainReadyTimestamp")) or state.get("completed") is True
+    is_failed = state.get("failed") is True
+    named = _text(state, "migrationUid"), _text(state, "sourcePod")
+    return MigrationState(*named, is_ready and not is_failed, is_failed)
+
+
+def _machine(obj: Object, resource: resources.Resource) -> Machine:
     meta, found = obj["metadata"], list[errors.InvalidInput]()
     key, subject = resources.key(obj), objects.subject(resource.kind, obj)
     raw, path, annotated = obj.get("spec") or {}, "spec", obj
@@ -77,6 +136,7 @@ def read(obj: Object, resource: resources.Resource) -> Machine:
     except errors.InvalidInput as error:
         found.append(error)
     owner = next((each.uid for each in owners_of(obj) if _is_machine(each)), "")
+    status = obj.get("status") if resource is resources.VMIS else None
     return Machine(
         Subject(resource, key, meta.get("uid", "")),
         meta.get("resourceVersion", ""),
@@ -84,6 +144,8 @@ def read(obj: Object, resource: resources.Resource) -> Machine:
         "deletionTimestamp" in meta,
         owner if resource is resources.VMIS else "",
         found[0].in_full() if found else "",
+        _text(status, "nodeName"),
+        _moving(status),
     )
 
 
@@ -97,10 +159,12 @@ def _is_machine(owner: Owner) -> bool:
 
 
 class MachineTable:
-    """VirtualMachines and instances; both by their common name."""
+    """VirtualMachines and instances, both by their common name, and their live migrations."""
 
     def __init__(self) -> None:
         self._machines: dict[Ref, Machine] = {}
+        self._migrations: dict[Ref, LiveMigration] = {}
+        self._by_uid: dict[str, LiveMigration] = {}
         self._of_nad: dict[ObjectKey, set[Ref]] = {}
         self._of_claim: dict[ObjectKey, set[Ref]] = {}  # by the claims that their NICs would have
 
@@ -125,6 +189,27 @@ class MachineTable:
     def owner(self, key: ObjectKey) -> Machine | None:
         """Returns the machine of a name, or an instance that has none; None if neither is there."""
         return next((each for each in self.both(key) if not each.machine), None)
+
+    def running(self, key: ObjectKey) -> Machine | None:
+        """Returns the instance of a name."""
+        return self._machines.get(Ref(resources.VMIS, key))
+
+    def migration(self, uid: str, machine: ObjectKey) -> LiveMigration | None:
+        """Returns the live migration with a uid, if it is this machine's."""
+        found = self._by_uid.get(uid)
+        if found is None or (found.subject.key.namespace, found.machine) != machine:
+            return None
+        return found
+
+    def set_migration(self, ref: Ref, new: LiveMigration | None) -> set[ObjectKey]:
+        """Sets a live migration; None: it is gone. Returns the machines concerned."""
+        old = self._migrations.pop(ref, None)
+        if old is not None:
+            self._by_uid.pop(old.uid, None)
+        if new is not None:
+            self._migrations[ref] = self._by_uid[new.uid] = new
+        there = (each for each in (old, new) if each is not None)
+        return {ObjectKey(each.subject.key.namespace, each.machine) for each in there}
 
     def instance(self, owner: Machine) -> Machine | None:
         """Returns the instance that an owner has, or is."""

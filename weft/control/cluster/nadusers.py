@@ -18,6 +18,10 @@ class NadUsers:
     def of(self, nad: ObjectKey) -> Mapping[str, str]:
         return self._users.get(nad, {})
 
+    def label(self, attachment: str, uid: str) -> str:
+        """A user's label, by the key of its attachment."""
+        return self._users[podnetworks.nad_of(attachment)][uid]
+
     def add(self, attachment: str, uid: str, label: str) -> None:
         """A pod holds something for an attachment, by its key."""
         nad = podnetworks.nad_of(attachment)

@@ -195,9 +195,9 @@ class Networks:
         """Forgets a network if no NAD declares it and nothing of it is held."""
         if name == names.DEFAULT_NETWORK or self._register.declaring(name):
             return
-        if not self._allocations.is_used(name):
+        if not self._allocations.ledgers.is_used(name):
             self._networks.pop(name, None)
-            self._allocations.drop(name)
+            self._allocations.ledgers.drop(name)
             self._ids.release(name)
             self._no_id.pop(name, None)
             self._vlans.set(name, None)
@@ -387,7 +387,7 @@ class Networks:
         if old is None or new is None or old.name != new.name:
             return
         added = set(new.exclude_subnets) - set(old.exclude_subnets)
-        if added and (pods := self._allocations.within(new.name, added)):
+        if added and (pods := self._allocations.ledgers.within(new.name, added)):
             message = edits.excluded(after, pods.values(), len(pods))
             event = Event(after.subject, Reason.ADDRESSES_EXCLUDED, message)
             self._excluded.setdefault(after.key, []).append(event)

@@ -212,7 +212,7 @@ class NetworkStatuses:
         return found[0].generation, nads.parse_refusal(found[0]) + more
 
     def _usage(self, network: model.Network) -> Iterator[Subnet]:
-        for each in self._allocations.usage(network):
+        for each in self._allocations.ledgers.usage(network):
             family = (one for one in network.spec.subnets if one.version == each.subnet.version)
             yield Subnet(",".join(map(str, family)), each.used, each.free, each.total)
 
@@ -233,7 +233,7 @@ class NetworkStatuses:
                 yield Edit(key, NetworkReason.EDIT_WAITS, _changes(nad, fields), pods)
         if network.owner is None:
             return
-        held = self._allocations.outside(network, network.spec.exclude_subnets)
+        held = self._allocations.ledgers.outside(network, network.spec.exclude_subnets)
         if held:
             ranges = ",".join(map(str, network.spec.exclude_subnets))
             change = Change("excludeSubnets", ranges)

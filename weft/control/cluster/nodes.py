@@ -118,6 +118,11 @@ class Nodes:
             return f"lacks physical network {physical} in its ovn-bridge-mappings"
         return ""
 
+    def is_lost(self, name: str) -> bool:
+        """Whether nothing is heard of a node."""
+        node = self._nodes.get(name)
+        return node is None or not node.is_ready
+
     def networks(self, name: str) -> set[str]:
         """Returns the networks of which a node has or needs subnets."""
         return self._subnets.networks(name)
@@ -149,6 +154,8 @@ class Nodes:
         if old is None or old.info != new.info:
             self._subnets.settle(new.info)
             self._wake(name)
+        elif old.is_ready != new.is_ready:
+            self._changed[name] = None
 
     def end_network(self, network: str) -> None:
         """Forgets a network that ended."""

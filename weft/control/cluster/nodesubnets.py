@@ -108,7 +108,7 @@ class NodeSubnets:
         for name in list(self._pools):
             self._lacking.get(name, {}).pop(node, None)
             self._awaiting.get(name, {}).pop(node, None)
-            if not self._allocations.is_held(model.Segment(name, node)):
+            if not self._allocations.ledgers.is_held(model.Segment(name, node)):
                 self._release(name, node)
 
     def let_go(self, network: str) -> None:
@@ -125,7 +125,7 @@ class NodeSubnets:
             self._wake(node)
 
     def _release(self, network: str, node: str) -> None:
-        self._allocations.drop_node(network, node)
+        self._allocations.ledgers.drop_node(network, node)
         if self._pools[network].release(node):
             self._retry(network)
 
@@ -158,7 +158,9 @@ class NodeSubnets:
             return
         nodes = self._requested.get(network, ())
         for node in self._pools[network].nodes():
-            if node not in nodes and not self._allocations.is_held(model.Segment(network, node)):
+            if node not in nodes and not self._allocations.ledgers.is_held(
+                model.Segment(network, node)
+            ):
                 yield node
 
     def _of(self, network: model.Network) -> SubnetPool:
@@ -178,7 +180,7 @@ class NodeSubnets:
     def _claims(self, network: str) -> Iterator[tuple[str, tuple[model.Subnet, ...]]]:
         """Yields each node with its subnets, in the order in which claims count."""
         infos = {node.name: node.info for node in eldest_first(self._nodes.values())}
-        held = self._allocations.node_subnets(network)
+        held = self._allocations.ledgers.node_subnets(network)
         for name in (*(name for name in infos if name in held), *sorted(held.keys() - infos)):
             annotated = infos[name].subnets_of(network) if name in infos else ()
             is_held = any(set(each) <= set(annotated) for each in held[name])

@@ -121,7 +121,7 @@ def with_options(pod: Pod, key: str, allocation: model.Allocation) -> model.Allo
     return allocation if asked == allocation.nic else replace(allocation, nic=asked)
 
 
-def without_options(allocation: model.Allocation) -> model.Allocation:
-    """Returns an allocation without what the pod asks for on the NIC."""
-    is_plain = allocation.nic == model.NO_OPTIONS
-    return allocation if is_plain else replace(allocation, nic=model.NO_OPTIONS)
+def plain(allocation: model.Allocation) -> model.Allocation:
+    """Returns an allocation without NIC options, and without the pod that shares it."""
+    is_plain = allocation.nic == model.NO_OPTIONS and allocation.migration is None
+    return allocation if is_plain else replace(allocation, nic=model.NO_OPTIONS, migration=None)

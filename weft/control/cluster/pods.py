@@ -17,8 +17,10 @@ from weft.api.pod import Pod, unrequested
 from weft.control.cluster import podannotations, podwarnings
 from weft.control.cluster.allocationrequest import AllocationRequest
 from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.claimuse import ClaimInUse
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import SigningKeys
+from weft.control.cluster.migrations import Migrations
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes, Pending
 from weft.control.cluster.outcome import NOTHING, Event, Outcome, Patch, Subject
@@ -51,6 +53,7 @@ class Pods:
     ) -> None:
         self._pods, self._networks, self._nodes = table, networks, nodes
         self._claims, self._allocations, self._keys = claims, allocations, keys
+        self._migrations = Migrations(table, claims.machines, nodes, allocations)
         self._annotations = PodAnnotations(keys, networks)
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
@@ -95,9 +98,9 @@ class Pods:
             return
         if old is None or old.proof != new.proof:
             self._observe(new)
-        is_news = new.key in self._refused or old is None or not old.has_same_request(new)
-        if is_news and self._is_due(new):
-            self.due[new.key] = 0.0
+        if new.key in self._refused or old is None or not old.has_same_request(new):
+            self._wake([new.key] if self._is_due(new) else ())
+            self._wake(self._migrations.others(new))
 
     def trust_other_keys(self) -> None:
         self._look_again(self._pods.keys())
@@ -105,7 +108,11 @@ class Pods:
     def use(self, by: By, value: str | model.ObjectKey) -> None:
         """What pods name may be another now: a NAD another network, a namespace a guest of other
         networks, a node with other subnets, a virtual machine with other claims."""
-        self._look_again(self._pods.find(by, value))
+        found = self._pods.find(by, value)
+        if by is By.NODE:  # elsewhere a pod may take over from one of a lost node
+            there = filter(None, map(self._pods.get, found))
+            found = found.union(*map(self._migrations.others, there))
+        self._look_again(found)
 
     def use_held(self, nad: model.ObjectKey) -> None:
         """A NAD has its finalizer now."""
@@ -136,6 +143,7 @@ class Pods:
         """Reserves the signed allocations of the pod, from this manager or an earlier one."""
         decided = self._annotations.decided(pod)
         if decided:
+            self._migrations.observe(pod, decided)
             self._reserve_all(pod, decided)
             self._wake(self._unknown.end(pod.key))
 
@@ -155,7 +163,7 @@ class Pods:
         for attachment in (*requested, *unrequested(requested, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
-                    self._reserve(pod, attachment, podannotations.without_options(allocation))
+                    self._reserve(pod, attachment, podannotations.plain(allocation))
                 except errors.WeftError as error:
                     self._queue_event(pod, error)
 
@@ -164,7 +172,8 @@ class Pods:
     ) -> None:
         uid, key = pod.uid, attachment.key
         is_held = self._allocations.get(uid, key) == allocation
-        if is_held and not (attachment.ipam_claim or pod.machine):
+        may_be_claimed = attachment.ipam_claim or pod.machine
+        if is_held and (not may_be_claimed or self._allocations.sharers(uid, key)):
             return
         network = self._networks.find(attachment.nad)
         if network is None:
@@ -177,6 +186,9 @@ class Pods:
             return
         # What this manager decided was never written: another manager was faster.
         self._take_back(uid, (key,))
+        if source := self._migrations.held_with(pod, network, allocation):
+            self._allocations.share(uid, attachment, pod.label, source)
+            return
         subnets = None
         if network.spec.topology is model.Topology.LAYER3:
             subnets = self._nodes.known_subnets(pod.node, network)
@@ -195,7 +207,11 @@ class Pods:
         self._unheld.discard(key)
         self._pending.forget(key)
         self._wake([*self._unknown.end(key), *self._pending.end_turn(key)])
-        for segment in self._allocations.release(uid):
+        self._migrations.forget(uid)
+        freed = self._allocations.release(uid)
+        naming = (self._pods.find(By.CLAIM, each) for each in pod.claims())
+        self._wake(self._migrations.others(pod).union(*naming))
+        for segment in freed:
             self._wake(self._pending.freed(segment))
             self._nodes.let_go(segment)
             self._networks.release(segment.network)
@@ -256,22 +272,23 @@ class Pods:
         decided = self._annotations.decided(pod)
         given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
         missing = {
-            key: podannotations.with_options(pod, key, allocation)
+            key: self._migrations.in_full(pod, key, allocation)
             for key, allocation in given.items()
             if key not in decided
         }
+        missing |= dict(self._migrations.moved(pod, decided))
         fresh: list[str] = []
         for request in self._requests(pod, decided.keys() | missing.keys()):
             key = request.attachment.key
             held = self._allocations.get(pod.uid, key)
             if held is not None:  # decided earlier: its patch failed, or has not come back yet
-                missing[key] = podannotations.with_options(pod, key, held)
+                missing[key] = self._migrations.in_full(pod, key, held)
                 continue
             try:
-                missing[key] = podannotations.with_options(pod, key, self._give(pod, request))
+                missing[key] = self._migrations.in_full(pod, key, self._give(pod, request))
             except errors.WeftError as error:
                 self._take_back(pod.uid, fresh)
-                if request.claim is not None:
+                if request.claim is not None and not isinstance(error, ClaimInUse):
                     self._claims.note(request.claim, error)
                 if isinstance(error, errors.Conflict):
                     exhausted = isinstance(error, errors.Exhausted)
@@ -300,6 +317,8 @@ class Pods:
 
     def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
         self._unknown.check(request.network.name, pod.key)
+        if (source := self._migrations.shared_with(pod, request)) is not None:
+            return self._allocations.share(pod.uid, request.attachment, pod.label, source)
         attachment = pod.with_identity(request.attachment)
         allocation = self._allocations.allocate(
             request.network, pod.uid, attachment, pod.label, request.claim, request.subnets

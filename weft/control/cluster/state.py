@@ -20,7 +20,7 @@ from weft.control.cluster.early import Early, put
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import Held, SigningKeys
 from weft.control.cluster.machineclaims import MachineClaims
-from weft.control.cluster.machines import Machine
+from weft.control.cluster.machines import LiveMigration, Machine
 from weft.control.cluster.nads import Nad
 from weft.control.cluster.networkstatuses import NetworkStatuses
 from weft.control.cluster.nodes import Nodes
@@ -186,12 +186,13 @@ class Cluster:
             self._claims.retry(segment.network)
         self._carry()
 
-    def set_machine(self, ref: Ref, new: Machine | None) -> None:
-        """Sets a VirtualMachine or VirtualMachineInstance; None: it is gone."""
+    def set_machine(self, ref: Ref, new: Machine | LiveMigration | None) -> None:
+        """Sets a VirtualMachine, an instance or a live migration of one; None: it is gone."""
         if self._early is not None:
             put(self._early.machines, ref, new)
-        elif self._machines.set_machine(ref, new):
-            self._pods.use(By.MACHINE, ref.key)
+            return
+        for machine in self._machines.set_machine(ref, new):
+            self._pods.use(By.MACHINE, machine)
             self._carry()
 
     def set_pod(self, key: ObjectKey, new: Pod | None) -> None:

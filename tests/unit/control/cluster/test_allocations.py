@@ -25,10 +25,10 @@ def test_what_a_pod_holds_becomes_free_once() -> None:
     first = held.allocate(network(), "u1", attachment(), "Pod a/1")
     second = held.allocate(network(), "u1", attachment("default/blue/1"), "Pod a/1")
     assert first.addresses != second.addresses
-    assert held.is_used("blue")
+    assert held.ledgers.is_used("blue")
     assert held.release("u1") == [BLUE, BLUE]
     assert held.release("u1") == []
-    assert not held.is_used("blue")
+    assert not held.ledgers.is_used("blue")
     assert held.get("u1", "default/blue") is None
 
 
@@ -101,8 +101,8 @@ def test_what_was_given_before_is_reserved_and_contradictions_are_named() -> Non
 def test_a_network_that_is_no_more_is_forgotten_unless_it_is_used() -> None:
     held = Allocations()
     given = held.allocate(network(), "u1", attachment(), "Pod a/1")
-    held.drop("blue")
+    held.ledgers.drop("blue")
     assert held.get("u1", "default/blue") == given
     held.release("u1")
-    held.drop("blue")
+    held.ledgers.drop("blue")
     assert held.allocate(network(), "u2", attachment(), "Pod a/2") == given

@@ -175,7 +175,7 @@ class Nodes(RuleBasedStateMachine):
 
     @invariant()
     def the_subnets_stay_with_its_pods(self) -> None:
-        held = self.allocations.node_subnets("red")
+        held = self.allocations.ledgers.node_subnets("red")
         assert set(held) == {node for node, uids in self.holders.items() if uids}
         owned = [part for counted in held.values() for part in counted]
         assert len(owned) == len(set(owned)), "pods of two nodes share a part"
@@ -189,7 +189,7 @@ class Nodes(RuleBasedStateMachine):
             self.a_pod_waits_until_it_is_served(node)
             if not self.holders[node]:
                 assert self.subnets.lacking(node, "red")
-                assert len(self.allocations.node_subnets("red")) == 2
+                assert len(self.allocations.ledgers.node_subnets("red")) == 2
 
 
 TestNodes = Nodes.TestCase

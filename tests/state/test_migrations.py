@@ -1,0 +1,265 @@
+"""Which two pods of a virtual machine share an allocation: live migrations, and lost nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.state.test_machine_claims import (
+    KEY,
+    begun,
+    held,
+    launcher,
+    migration,
+    nad,
+    put,
+    remove,
+    target,
+    vm,
+    vmi,
+    world,
+)
+from tests.support import cluster_world, objects
+from tests.support.cluster_world import stored
+from tests.support.manager_state import Killed, Manager, World
+from tests.support.objects import Object
+from weft import names
+from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIMS, VMIS, VMS
+
+SOURCE, TARGET = "virt-launcher-1", "virt-launcher-2"
+
+
+def instance(node: str = "node1", **state: Any) -> Object:
+    made = vmi()
+    made["status"] = {"nodeName": node, **({"migrationState": state} if state else {})}
+    return made
+
+
+def moving(persistent: bool = False, *more: tuple[Any, Object]) -> World:
+    """A machine that runs on node1, and is about to move to node2."""
+    config: dict[str, Any] = (
+        {} if persistent else {"persistentIPs": None, "allowPersistentIPs": None}
+    )
+    there = world((VMS, vm()), (VMIS, instance()), of=nad(**config))
+    there.put(NODES, cluster_world.node("node2"))
+    there.put(PODS, launcher())
+    for each in more:
+        there.put(*each)
+    return there
+
+
+def entry(there: World, pod: str = TARGET, key: str = KEY) -> dict[str, Any]:
+    notes = there.of(PODS, f"default/{pod}")["metadata"]["annotations"]
+    found: dict[str, Any] = json.loads(notes.get(names.POD_NETWORKS) or "{}").get(key, {})
+    return found
+
+
+def shared(there: World, pod: str = TARGET) -> Any:
+    return entry(there, pod).get("migration")
+
+
+def plain(there: World, pod: str) -> dict[str, Any]:
+    return {name: value for name, value in entry(there, pod).items() if name != "migration"}
+
+
+def reasons(manager: Manager, pod: str = TARGET) -> str:
+    return " ".join(each.message for each in manager.events if each.about.key.name == pod)
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
+def test_a_migrations_target_has_what_its_source_has(persistent: bool) -> None:
+    there = moving(persistent)
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    assert before
+    put(manager, VMIMS, migration())
+    put(manager, PODS, target())
+    assert plain(there, TARGET) == before
+    assert shared(there) == {"source": SOURCE, "sourceUID": f"uid-{SOURCE}", "active": False}
+    assert shared(there, SOURCE) is None
+    put(manager, VMIS, instance(migrationUid="job-1", targetNodeDomainReadyTimestamp="2026"))
+    assert shared(there)["active"] is True
+    manager = begun(there)
+    assert shared(there)["active"] is True
+    remove(manager, PODS, f"default/{SOURCE}")
+    assert shared(there) is None
+    assert plain(there, TARGET) == before
+    put(manager, PODS, cluster_world.pod("other"))
+    assert held(there, "other")[0] not in ("", held(there, TARGET)[0])
+
+
+def test_a_target_that_asks_for_another_mac_has_its_sources() -> None:
+    there = moving(True, (VMIMS, migration()))
+    manager = begun(there)
+    pod = target()
+    listed = json.loads(pod["metadata"]["annotations"][names.NETWORKS])
+    asked = json.dumps([{**each, "mac": "02:00:00:00:00:01"} for each in listed])
+    pod["metadata"]["annotations"][names.NETWORKS] = asked
+    put(manager, PODS, pod)
+    assert plain(there, TARGET) == plain(there, SOURCE) != {}
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_failed_migration_leaves_the_source_what_it_has(persistent: bool, restart: bool) -> None:
+    there = moving(persistent, (VMIMS, migration()), (PODS, target()))
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    assert plain(there, TARGET) == before
+    put(manager, VMIS, instance(migrationUid="job-1", targetNodeDomainReadyTimestamp="2026"))
+    put(manager, VMIS, instance(migrationUid="job-1", failed=True))
+    assert shared(there)["active"] is False
+    if restart:
+        manager = begun(there)
+    remove(manager, PODS, f"default/{TARGET}")
+    assert plain(there, SOURCE) == before
+    put(manager, PODS, cluster_world.pod("other"))
+    assert held(there, "other")[0] not in ("", held(there, SOURCE)[0])
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
+def test_a_machine_keeps_its_address_there_and_back(persistent: bool) -> None:
+    there = moving(persistent)
+    manager = begun(there)
+    before, last = plain(there, SOURCE), SOURCE
+    for number in range(2, 6):
+        nodes = ("node1", "node2") if number % 2 == 0 else ("node2", "node1")
+        name, job = f"virt-launcher-{number}", f"job-{number}"
+        put(manager, VMIMS, migration(job))
+        put(manager, PODS, target(name, nodes[1], job))
+        assert plain(there, name) == before
+        assert shared(there, name)["source"] == last
+        put(manager, VMIS, instance(nodes[1], migrationUid=job, completed=True))
+        assert shared(there, name)["active"] is True
+        put(manager, VMIMS, migration(job, phase="Succeeded"))
+        if number == 3:
+            manager = begun(there)
+        remove(manager, PODS, f"default/{last}")
+        last = name
+    remove(manager, PODS, f"default/{last}")
+    if not persistent:
+        put(manager, PODS, cluster_world.pod("other"))
+        assert held(there, "other")[0] == before["ip_address"], "free when the last one is gone"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"migration": None}, "is not there"),
+        ({"migration": migration(phase="Succeeded")}, "is over"),
+        ({"migration": migration(machine="other")}, "is not there"),
+        ({"migration": migration("job-7")}, "is not there"),
+        ({"owner": "vmi-7"}, ""),
+        ({"node": "node1"}, "cannot take over"),
+    ],
+    ids=["no migration", "over", "another machine's", "another one", "no such instance", "node"],
+)
+def test_a_label_alone_gives_a_pod_nothing_of_a_machine(change: Any, words: str) -> None:
+    """The control: with all of it, the pod gets what the source has."""
+    there = moving(False)
+    manager = begun(there)
+    if (made := change.get("migration", migration())) is not None:
+        put(manager, VMIMS, made)
+    pod = target(node=change.get("node", "node2"))
+    if "owner" in change:
+        pod["metadata"]["ownerReferences"][0]["uid"] = change["owner"]
+    put(manager, PODS, pod)
+    assert held(there, TARGET)[0] != held(there, SOURCE)[0]
+    assert words in reasons(manager)
+    if words:
+        assert held(there, TARGET) == ("", "")
+
+
+def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:
+    there = moving(False, (VMIMS, migration()), (PODS, target()))
+    manager = begun(there)
+    put(manager, PODS, target("virt-launcher-3"))
+    assert held(there, "virt-launcher-3") == ("", "")
+    assert f"default/{SOURCE}, default/{TARGET}" in reasons(manager, "virt-launcher-3")
+    remove(manager, PODS, f"default/{TARGET}")
+    assert plain(there, "virt-launcher-3") == plain(there, SOURCE)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+@pytest.mark.parametrize("lives", range(3))
+@pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
+def test_a_manager_killed_in_between_changes_nothing(
+    lives: int, arrives: bool, persistent: bool
+) -> None:
+    there = moving(persistent)
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    there.lives = (lives, arrives)
+    steps: list[tuple[Any, Object]] = [
+        (VMIMS, migration()),
+        (PODS, target()),
+        (VMIS, instance("node2", migrationUid="job-1", completed=True)),
+    ]
+    for step in steps:
+        try:
+            put(manager, *step)
+        except Killed:
+            manager = begun(there)
+    there.lives = None
+    assert plain(there, TARGET) == plain(there, SOURCE) == before
+    assert shared(there)["active"] is True
+
+
+def lost_node(there: World, manager: Manager) -> None:
+    """node1 is not heard of, and KubeVirt starts the machine elsewhere by another instance."""
+    gone = launcher()
+    gone["metadata"] |= there.of(PODS, f"default/{SOURCE}")["metadata"]
+    gone["metadata"]["deletionTimestamp"] = "2026-02-01T00:00:00Z"
+    put(manager, PODS, {**there.of(PODS, f"default/{SOURCE}"), "metadata": gone["metadata"]})
+    remove(manager, VMIS, "default/db")
+    put(manager, VMIS, vmi("vmi-2"))
+    successor = launcher(TARGET)
+    successor["spec"]["nodeName"] = "node2"
+    successor["metadata"]["ownerReferences"][0]["uid"] = "vmi-2"
+    put(manager, PODS, successor)
+
+
+def set_ready(manager: Manager, status: str) -> None:
+    node = cluster_world.node("node1")
+    node["status"] = {"conditions": [{"type": "Ready", "status": status}]}
+    put(manager, NODES, node)
+
+
+def test_a_machine_of_a_lost_node_starts_elsewhere_with_what_it_had() -> None:
+    there = moving(True)
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    lost_node(there, manager)
+    assert held(there, TARGET) == ("", ""), "its node may be well, and the machine run there"
+    assert SOURCE in reasons(manager)
+    set_ready(manager, "Unknown")
+    assert plain(there, TARGET) == before
+    assert shared(there) == {"source": SOURCE, "sourceUID": f"uid-{SOURCE}", "active": True}
+    set_ready(manager, "True")  # it comes back
+    assert shared(there)["active"] is True
+    manager = begun(there)
+    assert shared(there)["active"] is True
+    remove(manager, PODS, f"default/{SOURCE}")
+    assert shared(there) is None
+    assert plain(there, TARGET) == before
+
+
+def test_a_claim_in_use_gives_another_pod_nothing_until_it_is_free() -> None:
+    request = {"name": "blue", "ipam-claim-reference": "mine"}
+    claim = {**objects.named(IPAMCLAIMS, "mine"), "spec": {"network": "blue", "interface": "net1"}}
+    there = World()
+    there.put(NODES, cluster_world.node("node1"))
+    there.put(NADS, cluster_world.nad("blue", allowPersistentIPs=True))
+    there.put(IPAMCLAIMS, stored(claim))
+    there.put(PODS, cluster_world.pod("one", [request]))
+    manager = begun(there)
+    first = held(there, "one")
+    assert all(first)
+    put(manager, PODS, cluster_world.pod("two", [request]))
+    assert held(there, "two") == ("", "")
+    assert "IPAMClaim default/mine" in reasons(manager, "two")
+    assert there.of(IPAMCLAIMS, "default/mine")["status"]["conditions"][0]["status"] == "True"
+    remove(manager, PODS, "default/one")
+    assert held(there, "two") == first
