@@ -142,6 +142,7 @@ def _cluster(
             "lab/api",
             (
                 *("apiserver", "--state", state, "--logs", pod_logs(state)),
+                *("--kubelets", str(layout.seen("{node}", layout.KUBELET_SOCKET))),
                 *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
                 *("--name", str(lab.api), "--ready-fd", str(READY_DESCRIPTOR)),
                 *(f"--crds={folder}" for folder in manifests),

@@ -109,7 +109,7 @@ def _workload() -> list[Resource]:
             status=True,
             categories=("all",),
             selectable=_POD_FIELDS,
-            subresources={"log": ("get",), "binding": ("create",), "eviction": ("create",)},
+            subresources=pods.SUBRESOURCES,
             counted=True,
             answers_deleted=True,
         ),

@@ -37,7 +37,10 @@ _EXTRA: dict[tuple[str, str], list[dict[str, Any]]] = {
     ],
 }
 _SUBKINDS = {
+    "attach": {"kind": "PodAttachOptions"},
     "binding": {"kind": "Binding"},
+    "exec": {"kind": "PodExecOptions"},
+    "portforward": {"kind": "PodPortForwardOptions"},
     "eviction": {"kind": "Eviction", "group": "policy", "version": "v1"},
     "token": {"kind": "TokenRequest", "group": "authentication.k8s.io", "version": "v1"},
 }

@@ -24,6 +24,7 @@ from weft_lab.apiserver import (
     connections,
     deletes,
     discovery,
+    execstreams,
     logs,
     openapi,
     patches,
@@ -54,11 +55,13 @@ class Api:
         access: access.Access,
         chain: admissionchain.Chain,
         log_files: logs.Files,
+        kubelets: execstreams.Kubelets,
     ) -> None:
         self._cluster = cluster
         self._access = access
         self._chain = chain
         self._logs = log_files
+        self._kubelets = kubelets
         self._pages = reads.Pages()
         self._documents = openapi.Documents(cluster.registry)
 
@@ -186,7 +189,7 @@ class Api:
         self._chain.prepare(target, user, http.method, http.query)
         version = target.version
         if route.subresource not in {"", "status"}:
-            return await self._subresource(http, target)
+            return await self._subresource(http, route, target, user)
         if route.subresource and not version.has_status:
             raise _no_subresource(target)
         if not route.name or (http.method == "GET" and _OLD_WATCH in http.path):
@@ -287,15 +290,22 @@ class Api:
         return self._item(http, target, item, 201 if is_new else 200)
 
     async def _subresource(
-        self, http: web.BaseRequest, target: writes.Target
+        self,
+        http: web.BaseRequest,
+        route: request.Route,
+        target: writes.Target,
+        user: auth.User,
     ) -> web.StreamResponse:
         cluster, name = self._cluster, target.subresource
-        if target.resource.kind == "Pod" and name in _STREAMS:
-            raise status.not_served(_STREAMS[name])
         if name not in target.resource.subresources:
             raise _no_subresource(target)
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
+        if name in execstreams.VERBS:
+            # A WebSocket begins with GET, and what it does is no reading.
+            self._access.check(user, access.attributes("POST", http.path, route, http.query))
+            pod = writes.find(cluster, target)
+            return await self._kubelets.serve(http, cluster, name, pod)
         body = _object((await _body(http)).value)
         if http.method == "POST":
             await self._chain.carry_out(target, lambda made: target.admit(made, None), body)
@@ -324,15 +334,6 @@ class Api:
         )
         body = answers.one(target.resource, target.version, item, form)
         return answers.reply(body, code, target.warnings)
-
-
-# What kubectl asks for that the lab does in another way.
-_STREAMS = {
-    "exec": "kubectl exec: a pod of the lab is entered by `weft lab exec NAMESPACE/POD -- COMMAND`",
-    "attach": "kubectl attach: `kubectl logs -f` follows what a container of the lab writes",
-    "portforward": "kubectl port-forward: a pod's ports are reached from inside of the lab, as by"
-    " `weft lab exec node1 -- COMMAND`",
-}
 
 
 def _unknown(cluster: Cluster, route: request.Route) -> status.ApiError:

@@ -119,7 +119,7 @@ def _has_ended(cluster: Cluster, pod: store.Item, container: str) -> bool:
     if item is None or item.uid != pod.uid:
         return True
     found = item.parse().get("status") or {}
-    kinds = ("containerStatuses", "initContainerStatuses")
+    kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
     states = [one for kind in kinds for one in found.get(kind) or () if one["name"] == container]
     return any((one.get("state") or {}).get("terminated") for one in states)
 
@@ -128,10 +128,11 @@ def choose_container(pod: dict[str, Any], container: str) -> str:
     """The only container, or the one that was asked for."""
     spec = pod.get("spec") or {}
     names = [one["name"] for one in spec.get("containers") or ()]
-    early = [one["name"] for one in spec.get("initContainers") or ()]
+    kinds = ("initContainers", "ephemeralContainers")
+    others = [one["name"] for kind in kinds for one in spec.get(kind) or ()]
     name = pod["metadata"]["name"]
     if container:
-        if container not in names + early:
+        if container not in names + others:
             raise status.bad_request(f"container {container} is not valid for pod {name}")
         return container
     if len(names) != 1:

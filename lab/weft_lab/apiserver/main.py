@@ -25,6 +25,7 @@ from weft_lab.apiserver import (
     builtin,
     certificates,
     connections,
+    execstreams,
     expiry,
     http,
     kubeconfig,
@@ -66,6 +67,7 @@ class Config:
     tls: Path
     crds: tuple[Path, ...] = ()
     logs: Path | None = None
+    kubelets: str | None = None
     kubeconfig: Path | None = None
     names: tuple[str, ...] = ()
     context: str = "weft"
@@ -90,7 +92,8 @@ async def run(config: Config) -> None:
     gate = access.Access(cluster, auth.read_tokens(config.tokens), key)
     cluster.listeners.append(gate.listen)
     chain = admissionchain.Chain(cluster)
-    api = http.Api(cluster, gate, chain, logs.Files(config.logs))
+    files, kubelets = logs.Files(config.logs), execstreams.Kubelets(config.kubelets)
+    api = http.Api(cluster, gate, chain, files, kubelets)
     connections.raise_descriptor_limit()
     server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -195,6 +198,7 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
     parser.add_argument("--listen", type=parse_listener, action="append", default=[])
     parser.add_argument("--crds", type=Path, action="append", default=[], help="CRD folder or file")
     parser.add_argument("--logs", type=Path, help="folder of <namespace>_<pod>_<container>.log")
+    parser.add_argument("--kubelets", help="path of kubelets' sockets, with {node} in it")
     parser.add_argument("--kubeconfig", type=Path, help="where to write the kubeconfig")
     parser.add_argument("--name", action="append", default=[], help="more names for TLS")
     parser.add_argument("--patience", type=float, help="seconds for any part of a request")
@@ -208,6 +212,7 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
         tls=found.state / "tls",
         crds=tuple(found.crds),
         logs=found.logs,
+        kubelets=found.kubelets,
         kubeconfig=found.kubeconfig or found.state / "kubeconfig",
         names=tuple(found.name),
         ready=_announce(found.ready_fd),

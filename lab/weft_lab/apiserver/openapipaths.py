@@ -27,7 +27,9 @@ TYPES = {
     "orphanDependents": "boolean",
     "propagationPolicy": "string",
     "ignoreStoreReadErrorWithClusterBreakingPotential": "boolean",
-    **dict.fromkeys(("container", "stream"), "string"),
+    **dict.fromkeys(("container", "stream", "command"), "string"),
+    **dict.fromkeys(("stdin", "stdout", "stderr", "tty"), "boolean"),
+    "ports": "integer",
     **dict.fromkeys(("follow", "previous", "timestamps"), "boolean"),
     "insecureSkipTLSVerifyBackend": "boolean",
     **dict.fromkeys(("limitBytes", "sinceSeconds", "tailLines"), "integer"),
@@ -46,6 +48,12 @@ _LOG = (
     *("container", "follow", "insecureSkipTLSVerifyBackend", "limitBytes", "pretty", "previous"),
     *("sinceSeconds", "stream", "tailLines", "timestamps"),
 )
+_STREAMED = ("container", "stderr", "stdin", "stdout", "tty")
+_CONNECT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "attach": ("PodAttachOptions", _STREAMED),
+    "exec": ("PodExecOptions", ("command", *_STREAMED)),
+    "portforward": ("PodPortForwardOptions", ("ports",)),
+}
 TYPES_OF_A_VERSION = f"{META}.APIResourceList"
 _READ_AND_WRITE = ("get", "update", "patch")
 STATUS, OPTIONS, PATCH = f"{META}.Status", f"{META}.DeleteOptions", f"{META}.Patch"
@@ -134,11 +142,23 @@ def paths(resource: Resource, version: Version, gvk: Kind) -> Iterator[Path]:
         operations: tuple[Operation, ...]
         if below == "log":
             operations = (Operation("get", "get", gvk, {"200": ""}, _LOG, produces=(TEXT, JSON)),)
+        elif below in _CONNECT:
+            operations = _connect(below)
         elif below in SUBKINDS:
             operations = (_create(*SUBKINDS[below]),)
         else:
             operations = _one(resource, name, gvk, verbs)
         yield Path(f"{item}/{below}", operations)
+
+
+def _connect(below: str) -> tuple[Operation, ...]:
+    """A stream to a kubelet."""
+    kind, queries = _CONNECT[below]
+    gvk = {"group": "", "version": "v1", "kind": kind}
+    return tuple(
+        Operation(method, "connect", gvk, {"200": ""}, queries, produces=(ANY,))
+        for method in ("get", "post")
+    )
 
 
 def _bodies(resource: Resource) -> tuple[str, ...]:

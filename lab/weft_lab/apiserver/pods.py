@@ -17,6 +17,13 @@ _CHANGEABLE = (
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
 
+SUBRESOURCES = {
+    "log": ("get",),
+    "binding": ("create",),
+    "eviction": ("create",),
+    **dict.fromkeys(("attach", "exec", "portforward"), ("create", "get")),
+}
+
 
 def default(obj: Object) -> None:
     """Fill in what a pod's author left out, as the reference server does."""

@@ -4,8 +4,9 @@
 
 It serves the socket FOLDER/init.sock. Messages are JSON, one a line. It takes `start`, `kill`,
 `enter` and `stop`. On connection, and after every change, it sends `state`: the state of all
-containers. It answers `enter` with the limits of a container, and ends the pod on `stop`. With
-`--on-host` the pod stays in its node's network namespace.
+containers. It answers `enter` with the limits of a container, and ends the pod on `stop`. `exec`
+takes the connection over: it ends a command that runs in a container (`execs.py`), if it is closed
+before, and is told how that ended. With `--on-host` the pod stays in its node's network namespace.
 
 It is a process of the node that the pod cannot see. Its child is the process 1 of the pod, which
 holds the namespaces and collects orphans; both end together. The program uses the standard library
@@ -32,7 +33,7 @@ from typing import Any
 if __name__ == "__main__":  # started as a file, with no path to packages
     sys.path.insert(0, os.path.abspath(__file__).rsplit("/weft_lab/", 1)[0])
 
-from weft_lab.kubelet import isolation, rootfs, syscalls
+from weft_lab.kubelet import execs, isolation, rootfs, syscalls
 
 PREVIOUS = ".previous"
 READY = b"ready"
@@ -118,6 +119,8 @@ class Init:
         self.names: dict[int, str] = {}
         self.links: dict[int, socket.socket] = {}
         self.buffers: dict[int, bytes] = {}
+        self.files: dict[int, list[int]] = {}  # received on a connection, for its command
+        self.commands = execs.Commands()
         self.poll = select.poll()
 
     def serve(self, door: socket.socket) -> None:
@@ -149,7 +152,9 @@ class Init:
         if link is None:
             return  # dropped after poll() reported it
         try:
-            data = link.recv(1 << 20, socket.MSG_DONTWAIT)
+            how = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+            data, files, _, _ = socket.recv_fds(link, 1 << 20, 3, how)
+            self.files.setdefault(descriptor, []).extend(files)
         except BlockingIOError:
             return  # a new connection with the descriptor of a dropped one
         except OSError:
@@ -162,13 +167,30 @@ class Init:
             request = json.loads(line)
             if request["op"] == "enter":
                 self.say([link], {"limits": self.limits.get(request["name"])})
+            elif request["op"] == "exec":
+                self.execute(request, link)
             else:
                 self.obey(request)
 
     def drop(self, descriptor: int) -> None:
         self.poll.unregister(descriptor)
         del self.buffers[descriptor]
-        self.links.pop(descriptor).close()
+        for file in self.files.pop(descriptor, ()):
+            os.close(file)
+        link = self.links.pop(descriptor)
+        self.commands.closed(link)
+        link.close()
+
+    def execute(self, request: Json, link: socket.socket) -> None:
+        """Run a command in a container that runs; the connection is its own from here on."""
+        name = request["name"]
+        leader = next((pid for pid, called in self.names.items() if called == name), 0)
+        files = self.files.pop(link.fileno(), [])
+        place = execs.Place(name, leader, self.namespaces, self.limits.get(name, {}), bound)
+        if why := self.commands.start(request, files, link, place):
+            self.say([link], {"error": why, "exited": None})
+        for file in files:
+            os.close(file)
 
     def obey(self, request: Json) -> None:
         match request["op"]:
@@ -228,23 +250,11 @@ class Init:
         if state is None or state.get("status") is not None:
             return
         leader = next((pid for pid, called in self.names.items() if called == name), 0)
-        every = number == signal.SIGKILL
-        for member in (self.members(leader) if every else [leader]) if leader else ():
+        if leader and number == signal.SIGKILL:
+            execs.kill_session(leader)
+        elif leader:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(member, number)
-
-    def members(self, leader: int) -> list[int]:
-        """The process ids of a container: its first process and that process's session."""
-        found = [leader]
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit() or int(entry) in (1, leader):
-                continue
-            try:
-                if os.getsid(int(entry)) == leader:
-                    found.append(int(entry))
-            except ProcessLookupError:
-                continue
-        return found
+                os.kill(leader, number)
 
     def reap(self) -> None:
         changed = False
@@ -257,16 +267,20 @@ class Init:
                 break
             if pid == self.first:
                 os._exit(0)  # the pod has ended
+            if link := self.commands.ended(pid):
+                self.say([link], {"exited": os.waitstatus_to_exitcode(status)})
             name = self.names.pop(pid, "")
             if name:
                 code = os.waitstatus_to_exitcode(status)
                 self.containers[name] |= {"status": code, "ended": time.time()}
+                self.commands.end(name)
                 changed = True
         if changed:
             self.report()
 
     def report(self, links: list[socket.socket] | None = None) -> None:
-        self.say(links or list(self.links.values()), {"state": self.containers})
+        listening = [one for one in self.links.values() if one not in self.commands.links]
+        self.say(links or listening, {"state": self.containers})
 
     def say(self, links: Sequence[socket.socket], message: Json) -> None:
         line = json.dumps(message).encode() + b"\n"

@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
@@ -28,7 +28,16 @@ from weft.host import netlink
 from weft.kube import cache, client, events, resources
 from weft.model import ObjectKey
 from weft_lab import foreground
-from weft_lab.kubelet import containerconfig, images, launchers, network, nodeobject, pods, sandbox
+from weft_lab.kubelet import (
+    containerconfig,
+    images,
+    launchers,
+    network,
+    nodeobject,
+    pods,
+    sandbox,
+    streaming,
+)
 from weft_lab.multus import attach, primary
 from weft_lab.vm import disks
 
@@ -114,13 +123,19 @@ async def run(config: Config) -> None:
             "own pods": mine.run(),
             "own node": own.run(),
             "pods": serve_pods(),
+            "streams": streaming.run(config.run, environment),
             "heartbeat": beat(),
         }
-        if importlib.util.find_spec(HANDLER) is not None:
-            handler = importlib.import_module(HANDLER)
-            parts["vm handler"] = handler.run(api, config.node)
+        parts |= _machines(api, config.node)
         log.info("kubelet of %s at %s", config.node, environment.host_ip)
         await loop.together(**parts)
+
+
+def _machines(api: client.Client, node: str) -> dict[str, Coroutine[Any, Any, None]]:
+    """What follows the node's virtual machines, where this lab has that part."""
+    if importlib.util.find_spec(HANDLER) is None:
+        return {}
+    return {"vm handler": importlib.import_module(HANDLER).run(api, node)}
 
 
 def _has_range(node: dict[str, Any]) -> bool:

@@ -1,0 +1,166 @@
+"""kubectl's exec, attach, cp, debug and port-forward, on pods of a lab."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.tests.support import pods
+from lab.tests.support.pods import Cluster
+from tests.support.objects import pod
+from tests.support.patience import PATIENCE
+
+pytestmark = pytest.mark.lab
+MEGABYTES = 10
+SERVE = "httpd -p 127.0.0.1:8080 -h /bin; exec sleep 1000"
+
+
+class Kubectl:
+    """A user's kubectl, by bytes."""
+
+    def __init__(self, cluster: Cluster, *options: str) -> None:
+        self._program = cluster.house.tools.program("kubectl")
+        self._env = {**os.environ, "KUBECONFIG": cluster.kubeconfig, "TERM": "xterm"}
+        self._options = options
+
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        command = [self._program, *self._options, *argv]
+        return subprocess.Popen(command, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def run(self, *argv: str, given: bytes = b"") -> tuple[int, bytes, str]:
+        """Exit status, output and error."""
+        process = self.start(*argv)
+        output, error = process.communicate(given, timeout=PATIENCE)
+        return process.returncode, output, error.decode()
+
+
+@pytest.fixture(scope="module")
+def cluster(pod_lab: Cluster) -> Iterator[Cluster]:
+    pod_lab.create(pod("web", script=SERVE))
+    pod_lab.wait_ready("web")
+    yield pod_lab
+    pod_lab.delete("web", grace=0)
+    assert pod_lab.left() == pods.NOTHING
+
+
+@pytest.fixture
+def kubectl(cluster: Cluster) -> Kubectl:
+    return Kubectl(cluster)
+
+
+def processes(cluster: Cluster, command: str) -> int:
+    """How many processes of the pod have this command line."""
+    return cluster.run("web", "ps", "-o", "args").splitlines().count(command)
+
+
+def until_gone(cluster: Cluster, command: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while processes(cluster, command):
+        assert time.monotonic() < end, f"{command} still runs"
+
+
+def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:
+    script = "id -u; echo told >&2; exit 7"
+    status, output, error = kubectl.run("exec", "web", "--", "sh", "-c", script)
+    assert (status, output) == (7, b"0\n")
+    assert error.splitlines() == ["told", "command terminated with exit code 7"]
+    status, _, error = kubectl.run("exec", "web", "--", "no-such-program")
+    assert status == 1
+    assert "no-such-program: No such file or directory" in error
+
+
+def test_a_long_input_arrives_whole_and_comes_back(kubectl: Kubectl) -> None:
+    given = os.urandom(MEGABYTES << 20)
+    status, output, _ = kubectl.run("exec", "-i", "web", "--", "tee", "/tmp/got", given=given)
+    assert (status, output == given) == (0, True)
+    digest = kubectl.run("exec", "web", "--", "sha256sum", "/tmp/got")[1]
+    assert digest.split()[0].decode() == hashlib.sha256(given).hexdigest()
+
+
+def test_who_reads_slowly_slows_the_command_down(cluster: Cluster, kubectl: Kubectl) -> None:
+    process = kubectl.start("exec", "web", "--", "sh", "-c", "cat /dev/zero | tee /dev/null")
+    assert process.stdout is not None
+    process.stdout.read(1)
+
+    def written() -> int:
+        """Bytes that `tee` has passed on."""
+        found = cluster.run("web", "sh", "-c", "cat /proc/$(pidof tee)/io")
+        return int(re.findall(r"wchar: (\d+)", found)[0])
+
+    before, now = -1, written()
+    end = time.monotonic() + PATIENCE
+    while now != before:
+        assert time.monotonic() < end, "it goes on although nobody reads"
+        time.sleep(1)
+        before, now = now, written()
+    assert now < 64 << 20
+    process.kill()
+    process.communicate()
+    until_gone(cluster, "tee /dev/null")
+
+
+def test_a_client_that_goes_ends_its_command(cluster: Cluster, kubectl: Kubectl) -> None:
+    process = kubectl.start("exec", "web", "--", "sh", "-c", "echo runs; sleep 4321; true")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"runs\n"
+    assert processes(cluster, "sleep 4321") == 1
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    until_gone(cluster, "sleep 4321")
+
+
+def test_a_tenant_needs_the_right_to_create(cluster: Cluster, kubectl: Kubectl) -> None:
+    for verbs in ("get", "get,create"):
+        name = f"enters-{verbs.replace(',', '-')}"
+        for words in (
+            ("serviceaccount", name),
+            ("role", name, f"--verb={verbs}", "--resource=pods/exec"),
+            ("role", f"{name}-sees", "--verb=get", "--resource=pods"),
+            ("rolebinding", name, f"--role={name}", f"--serviceaccount=default:{name}"),
+            (
+                *("rolebinding", f"{name}-sees", f"--role={name}-sees"),
+                f"--serviceaccount=default:{name}",
+            ),
+        ):
+            assert kubectl.run("create", *words)[0] == 0
+    who = "--as=system:serviceaccount:default:"
+    status, output, error = kubectl.run("exec", f"{who}enters-get", "web", "--", "id", "-u")
+    assert (status, output) == (1, b"")
+    assert 'cannot create resource "pods/exec"' in error
+    status, output, _ = kubectl.run("exec", f"{who}enters-get-create", "web", "--", "id", "-u")
+    assert (status, output) == (0, b"0\n")
+    status, _, error = kubectl.run("attach", f"{who}enters-get-create", "web")
+    assert status == 1
+    assert re.search('cannot (get|create) resource "pods/attach"', error)
+
+
+def test_ports_are_forwarded(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:
+    process = kubectl.start("port-forward", "web", ":8080", ":9")
+    assert process.stdout is not None
+    said = [process.stdout.readline().decode() for _ in range(4)]
+    found = [re.fullmatch(r"Forwarding from 127.0.0.1:(\d+) -> (\d+)\n", line) for line in said]
+    ours = {int(each[2]): int(each[1]) for each in found if each}
+    expected = kubectl.run("exec", "web", "--", "sha256sum", "/bin/busybox")[1].split()[0]
+    links = [socket.create_connection(("127.0.0.1", ours[8080]), PATIENCE) for _ in range(3)]
+    for link in links:
+        link.sendall(b"GET /busybox HTTP/1.0\r\n\r\n")
+    for link in reversed(links):  # the first waits, unread, and the others go on
+        with link, link.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert len(body) > 1 << 20
+        assert hashlib.sha256(body).hexdigest().encode() == expected
+    with socket.create_connection(("127.0.0.1", ours[9]), PATIENCE) as link:
+        assert link.recv(1) == b"", "nobody listens at that port of the pod"
+    process.terminate()
+    assert b"Connection refused" in process.communicate()[1]

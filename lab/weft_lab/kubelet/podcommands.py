@@ -1,0 +1,235 @@
+"""Joins a client to a command in a container (exec), or to the container's first one (attach)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import struct
+import termios
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from weft import errors
+from weft_lab.apiserver import execstreams
+from weft_lab.kubelet import descriptors, podstatus
+
+if TYPE_CHECKING:
+    from weft_lab.kubelet.streaming import Connection
+
+STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+LEFT_OVER = 1 << 20  # bytes that are still read of each stream when the command has ended
+START = 20.0  # seconds for a command to start
+_LONGEST_LINE = 1 << 22
+_LARGEST_SIZE = 0xFFFF
+
+
+@dataclass
+class Command:
+    """A command that was started: our ends of its files, and where its end is told."""
+
+    link: socket.socket
+    feed: int = -1
+    outputs: dict[int, int] = field(default_factory=dict)  # channel by descriptor
+    screen: int = -1
+    received: bytes = b""
+
+    def close(self) -> None:
+        for each in {self.feed, self.screen, *self.outputs} - {-1}:
+            os.close(each)
+        self.feed = self.screen = -1
+        self.outputs.clear()
+        self.link.close()
+
+
+async def execute(connection: Connection) -> None:
+    """Run a command in a container, to its end or that of the connection."""
+    command = await asyncio.to_thread(_start, connection)
+    try:
+        await connection.take()
+        ended: list[Mapping[str, Any]] = []
+
+        async def until_end() -> None:
+            outputs = [
+                asyncio.ensure_future(_copy(connection, source, channel))
+                for source, channel in command.outputs.items()
+            ]
+            try:
+                ended.append(await _end(command))
+            finally:
+                for each in outputs:
+                    each.cancel()
+                await asyncio.gather(*outputs, return_exceptions=True)
+            for source, channel in command.outputs.items():
+                await _drain(connection, source, channel)
+            await connection.send(bytes([ERROR]) + orjson.dumps(verdict(ended[0])))
+
+        async def inward() -> None:
+            await _inward(connection, command)
+
+        await execstreams.first_of(until_end, inward)
+    finally:
+        command.close()
+
+
+def verdict(ended: Mapping[str, Any]) -> dict[str, Any]:
+    """The Status that tells a client how its command ended."""
+    if why := ended.get("error"):
+        message = f"error executing command in container: {why}"
+        return {
+            "metadata": {},
+            "status": "Failure",
+            "message": f"Internal error occurred: {message}",
+            "reason": "InternalError",
+            "details": {"causes": [{"message": message}]},
+            "code": 500,
+        }
+    code = podstatus.exit_code(ended["exited"])
+    if code == 0:
+        return {"metadata": {}, "status": "Success"}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: exit status {code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+    }
+
+
+def _start(connection: Connection) -> Command:
+    """Have the pod's owner start it; blocks until it has the files. Raise WeftError if not."""
+    request = connection.request
+    where = f"pod {request['namespace']}/{request['pod']}"
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    command = Command(link)
+    order = {"op": "exec", "name": request["container"], "argv": request["command"]}
+    theirs: list[int] = []
+    try:
+        link.settimeout(START)
+        link.connect(str(connection.box.folder / "init.sock"))
+        if request["tty"]:
+            message = json.dumps({**order, "tty": True}).encode() + b"\n"
+            link.sendall(message)
+            _await_screen(command)
+        else:
+            theirs = _pipes(command, request)
+            socket.send_fds(link, [json.dumps(order).encode() + b"\n"], theirs)
+        link.setblocking(False)
+    except OSError as error:
+        command.close()
+        raise errors.Unavailable(f"cannot be entered: {error}", where=where) from error
+    except BaseException:
+        command.close()
+        raise
+    finally:
+        for each in theirs:
+            os.close(each)
+    return command
+
+
+def _pipes(command: Command, request: Mapping[str, Any]) -> list[int]:
+    """Make the command's files; those that the client does not want lead nowhere."""
+    theirs = []
+    for channel, name in enumerate(("stdin", "stdout", "stderr")):
+        if not request[name]:
+            theirs.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            continue
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        if channel == STDIN:
+            command.feed = writer
+        else:
+            command.outputs[reader] = channel
+        theirs.append(reader if channel == STDIN else writer)
+        os.set_blocking(writer if channel == STDIN else reader, False)
+    return theirs
+
+
+def _await_screen(command: Command) -> None:
+    """Take the near end of the terminal, which the command's process has made, if it comes."""
+    while True:
+        data, files, _, _ = socket.recv_fds(command.link, _LONGEST_LINE, 1, socket.MSG_CMSG_CLOEXEC)
+        command.received += data
+        if files:
+            command.screen = files[0]
+            os.set_blocking(command.screen, False)
+            command.outputs[command.screen] = STDOUT
+            return
+        if not data or any("exited" in each for each in _lines(command)):
+            return
+
+
+def _lines(command: Command) -> Sequence[Mapping[str, Any]]:
+    whole = command.received.rpartition(b"\n")[0]
+    return [orjson.loads(line) for line in whole.split(b"\n") if line]
+
+
+async def _end(command: Command) -> Mapping[str, Any]:
+    """What the pod's owner tells of the command's end."""
+    loop = asyncio.get_running_loop()
+    while True:
+        answer: dict[str, Any] = {}
+        for each in _lines(command):
+            answer.update(each)
+        if "exited" in answer:
+            return answer
+        data = await loop.sock_recv(command.link, 1 << 16)
+        if not data:
+            return {"error": answer.get("error") or "the pod has ended", "exited": None}
+        command.received += data
+        if len(command.received) > _LONGEST_LINE:
+            raise ConnectionError("the pod's first process says too much")
+
+
+async def _copy(connection: Connection, source: int, channel: int) -> None:
+    while data := await descriptors.read(source):
+        await connection.send(bytes([channel]) + data)
+
+
+async def _drain(connection: Connection, source: int, channel: int) -> None:
+    """Send what the command left; a process that it left behind cannot prolong this."""
+    left = LEFT_OVER
+    while left > 0 and (data := descriptors.read_now(source)):
+        left -= len(data)
+        await connection.send(bytes([channel]) + data)
+
+
+async def _inward(connection: Connection, command: Command) -> None:
+    """Take what the client sends, until it goes."""
+    while (frame := await connection.receive()) is not None:
+        if not frame:
+            continue
+        channel, data = frame[0], frame[1:]
+        if channel == STDIN and command.screen >= 0:
+            await descriptors.write(command.screen, data)
+        elif channel == STDIN and command.feed >= 0:
+            if not await descriptors.write(command.feed, data):
+                close_feed(command)
+        elif channel == CLOSE and data == bytes([STDIN]):
+            close_feed(command)
+        elif channel == RESIZE and command.screen >= 0:
+            resize(command.screen, data)
+
+
+def close_feed(command: Command) -> None:
+    if command.feed >= 0:
+        os.close(command.feed)
+        command.feed = -1
+
+
+def resize(screen: int, data: bytes) -> None:
+    """Give a terminal the size that a client's message names; others are no error."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
+        size = orjson.loads(data)
+        width, height = int(size["Width"]), int(size["Height"])
+        if 0 < width <= _LARGEST_SIZE and 0 < height <= _LARGEST_SIZE:
+            fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
+
+
+async def attach(connection: Connection) -> None:
+    raise errors.Unavailable("attach is not served", where="kubelet")
