@@ -5,6 +5,7 @@ from __future__ import annotations
 from weft.eventreasons import NORMAL, POD, WARNING, EventReason
 
 VM = "VirtualMachine"
+VMIM = "VirtualMachineInstanceMigration"
 EITHER = "Pod and VirtualMachine"
 _SEEN = "[what a pod sees](lab.md#what-a-pod-sees)"
 
@@ -182,5 +183,66 @@ class Reason(EventReason):
         *("SuccessfulCreate", VM, NORMAL),
         ("started the instance …", ""),
         ("created pod …", ""),
+        ("Created migration target pod …", ""),
     )
-    SUCCESSFUL_DELETE = "SuccessfulDelete", VM, NORMAL, ("stopped the instance …", "")
+    SUCCESSFUL_DELETE = (
+        *("SuccessfulDelete", VM, NORMAL),
+        ("stopped the instance …", ""),
+        ("migration canceled and pod … is deleted", ""),
+    )
+
+    SUCCESSFUL_HAND_OVER = (
+        *("SuccessfulHandOver", VMIM, NORMAL),
+        ("Migration target pod is ready for preparation by virt-handler.", ""),
+    )
+    SUCCESSFUL_MIGRATION = (
+        *("SuccessfulMigration", VMIM, NORMAL),
+        ("Source node reported migration succeeded", ""),
+    )
+    SUCCESSFUL_ABORT_MIGRATION = (
+        *("SuccessfulAbortMigration", VMIM, NORMAL),
+        ("Migration is ready to be canceled by virt-handler.", ""),
+    )
+    FAILED_MIGRATION = (
+        *("FailedMigration", VMIM, WARNING),
+        (
+            "Cannot migrate VMI, Reason: …, Message: …",
+            "The condition `LiveMigratable` of the instance says the same. Change the named part "
+            "of the manifest and restart the machine.",
+        ),
+        (
+            "VMI is not eligible for migration because another migration job is in progress.",
+            "Wait for the other one, or cancel it.",
+        ),
+        (
+            "…: allowPostCopy is not supported…",
+            "The cluster's migration settings ask for what the lab does not do. Correct the "
+            "ConfigMap and migrate again.",
+        ),
+        (
+            "VirtualMachineInstance migration uid … failed. reason: …",
+            "An Event of the instance: it runs on where it was.",
+        ),
+        (
+            "…",
+            "The machine runs on where it was. `failureReason` in the migration's "
+            "`status.migrationState` says what ended it.",
+        ),
+    )
+    MIGRATION_TARGET_POD_UNSCHEDULABLE = (
+        *("migrationTargetPodUnschedulable", VMIM, WARNING),
+        (
+            "Migration target pod for VMI […] is currently unschedulable.",
+            "No other node fits the machine. Its pod's events say why; after 5 minutes the "
+            "migration fails.",
+        ),
+    )
+    MIGRATING = "Migrating", VM, NORMAL, ("VirtualMachineInstance is migrating.", "")
+    PREPARING_TARGET = (
+        *("PreparingTarget", VM, NORMAL),
+        ("Migration Target is listening at …, on ports: …", ""),
+    )
+    MIGRATED = (
+        *("Migrated", VM, NORMAL),
+        ("The VirtualMachineInstance migrated to node ….", ""),
+    )

@@ -22,6 +22,7 @@ from weft.model import ObjectKey
 from weft_lab import foreground, spec
 from weft_lab.controllers import orphans
 from weft_lab.kubelet import scheduler
+from weft_lab.vm import migrationkey
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ async def run(config: Config) -> None:
         }
         if importlib.util.find_spec(VM_CONTROLLER) is not None:
             parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api)
+            await migrationkey.make(api)
             parts["guests"] = prepare_guests()
         log.info("scheduling")
         await loop.together(**parts)

@@ -29,40 +29,43 @@ DESCRIPTOR = 200  # of the first disk
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/alternatives", "/etc/ld.so.cache")
 
 
-InstanceOf = Callable[[str, str], Awaitable[Object | None]]
+Find = Callable[[resources.Resource, str, str], Awaitable[Object | None]]
 
 
-async def _nobodys(namespace: str, name: str) -> None:
+async def _nothing(kind: resources.Resource, namespace: str, name: str) -> None:
     return None
 
 
-def finder(api: client.Client) -> InstanceOf:
-    """A function that reads a VirtualMachineInstance by namespace and name; None if it is gone."""
+def finder(api: client.Client) -> Find:
+    """A function that reads an object by kind, namespace and name; None if it is gone."""
 
-    async def instance_of(namespace: str, name: str) -> Object | None:
+    async def find(kind: resources.Resource, namespace: str, name: str) -> Object | None:
         try:
-            return await api.get(resources.VMIS, name, namespace)
+            return await api.get(kind, name, namespace)
         except client.NotFound:
             return None
 
-    return instance_of
+    return find
 
 
 @dataclass
 class Launchers:
-    """`folders` are those of disks; `instance_of` gives None where there is no instance."""
+    """`folders` are those of disks; `find` gives None where there is no such object."""
 
     folders: tuple[disks.Folder, ...]
     environment: dict[str, str]
-    instance_of: InstanceOf = _nobodys
+    find: Find = _nothing
     _ready: asyncio.Task[ready.Ready] | None = field(default=None, init=False)
 
     async def completed(self, pod: Object, container: Object, request: Object) -> Object:
         """`request` with all that a launcher gets. Raise InvalidInput and other WeftErrors."""
         found = await self._prepared()
         vmi = await asyncio.to_thread(instance, pod, request["env"].get("WEFT_VMI", ""))
-        known = await self.instance_of(vmi["metadata"]["namespace"], vmi["metadata"]["name"])
-        is_own = is_of(pod, vmi, known)
+        namespace = vmi["metadata"]["namespace"]
+        known = await self.find(resources.VMIS, namespace, vmi["metadata"]["name"])
+        named = (pod["metadata"].get("annotations") or {}).get(launcherpod.MIGRATION_NAME)
+        migration = await self.find(resources.VMIMS, namespace, named) if named else None
+        is_own = is_of(pod, vmi, known, migration)
         return await asyncio.to_thread(self._completed, vmi, container, request, found, is_own)
 
     async def _prepared(self) -> ready.Ready:
@@ -117,14 +120,19 @@ class Launchers:
         return disk, file, {"descriptor": descriptor, "format": folder.format}
 
 
-def is_of(pod: Object, vmi: Object, known: Object | None) -> bool:
+def is_of(pod: Object, vmi: Object, known: Object | None, migration: Object | None = None) -> bool:
     """Whether the instance that a pod brings is there, and this is the pod that runs it.
+
+    With `migration`: or the pod to which that moves it.
 
     Anybody who may create pods in a namespace can create one that claims to run a machine.
     """
     if known is None or known["metadata"]["uid"] != vmi["metadata"].get("uid"):
         return False
-    return bool(pod["metadata"]["name"] == launcherpod.name(known))
+    allowed = {launcherpod.name(known)}
+    if migration is not None and migration["spec"].get("vmiName") == known["metadata"]["name"]:
+        allowed.add(launcherpod.target_name(known, migration))
+    return bool(pod["metadata"]["name"] in allowed)
 
 
 def _make_folder(sandbox_folder: Path) -> None:

@@ -126,16 +126,16 @@ async def run(config: Config) -> None:
             "streams": streaming.run(config.run, environment),
             "heartbeat": beat(),
         }
-        parts |= _machines(api, config.node)
+        parts |= _machines(api, config.node, environment.host_ip)
         log.info("kubelet of %s at %s", config.node, environment.host_ip)
         await loop.together(**parts)
 
 
-def _machines(api: client.Client, node: str) -> dict[str, Coroutine[Any, Any, None]]:
+def _machines(api: client.Client, node: str, address: str) -> dict[str, Coroutine[Any, Any, None]]:
     """What follows the node's virtual machines, where this lab has that part."""
     if importlib.util.find_spec(HANDLER) is None:
         return {}
-    return {"vm handler": importlib.import_module(HANDLER).run(api, node)}
+    return {"vm handler": importlib.import_module(HANDLER).run(api, node, address)}
 
 
 def _has_range(node: dict[str, Any]) -> bool:

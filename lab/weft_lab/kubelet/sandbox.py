@@ -226,6 +226,15 @@ def target(folder: Path) -> Path:
     return Path("..", folder.parent.name, folder.name, MACHINES)
 
 
+def namespace_of(machine: Path) -> str:
+    """The path of the network namespace of the pod that a machine's link leads to.
+
+    Raises OSError or ValueError where there is none.
+    """
+    data = orjson.loads((machine.resolve(strict=True).parent / "pod.json").read_bytes())
+    return str(data["netns"])
+
+
 def find(pods: Path) -> list[Sandbox]:
     """The sandboxes of an earlier kubelet."""
     found = []

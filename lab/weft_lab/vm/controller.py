@@ -6,6 +6,7 @@ status. Once a guest runs, the handler writes its status.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,16 @@ from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
 from weft.model import ObjectKey
 from weft.reasons import EventReason
 from weft_lab.reasons import Reason
-from weft_lab.vm import fields, launcherpod, lifecycle, specwarnings, status, validation
+from weft_lab.vm import (
+    fields,
+    launcherpod,
+    lifecycle,
+    migration,
+    migrationcontroller,
+    specwarnings,
+    status,
+    validation,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +72,9 @@ class Controller:
         self._recorder = events.Recorder(client, COMPONENT)
         self._machines = queue.Queue[ObjectKey]("VirtualMachine", on_error=self._failed)
         self._instances = queue.Queue[ObjectKey]("VirtualMachineInstance", on_error=self._failed)
+        self._migrations = migrationcontroller.Migrations(
+            client, self._vmis, self._pods, self._recorder
+        )
         self._reported: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
         self._passed_on: set[ObjectKey] = set()  # keys of Events
 
@@ -74,6 +87,8 @@ class Controller:
             news=self._news.run(),
             machines=self._run_machines(),
             instances=self._run_instances(),
+            known_migrations=self._migrations.cache.run(),
+            migrations=self._migrations.run(),
         )
 
     async def _run_machines(self) -> None:
@@ -179,37 +194,51 @@ class Controller:
         if vmi is None:
             self._reported.pop(f"{resources.VMIS.kind} {key}", None)
             return
-        pod = await self._pod_of(vmi)
+        pods = await self._pods_of(vmi)
         if await self._settle_finalizer(
-            resources.VMIS, vmi, VMI_FINALIZER, still_needed=pod is not None
+            resources.VMIS, vmi, VMI_FINALIZER, still_needed=bool(pods)
         ):
             return
         if lifecycle.is_deleted(vmi):
-            if pod is not None and not lifecycle.is_deleted(pod):
-                await self._delete(resources.PODS, pod)
+            for each in pods:
+                if not lifecycle.is_deleted(each):
+                    await self._delete(resources.PODS, each)
             return
+        pod = status.pod_of(vmi, pods)
         problems = validation.instance_findings(vmi)
         self._warn(vmi, problems)
         if pod is None and not problems and lifecycle.phase(vmi) in ("", "Pending"):
             pod = await self._create_pod(vmi)
+            pods = [pod]
         if pod is not None:
             self._pass_on(vmi, pod)
-        new = status.of_instance(vmi, pod, problems, _now())
+        if migration.is_moving(vmi, pods):
+            return  # it runs on there, or its migration fails: a change of either is watched
+        new = status.of_instance(vmi, pod, problems, _now(), pods)
         await self._write(resources.VMIS, vmi, new)
+        await self._label(vmi, str(new.get("nodeName") or ""))
 
-    async def _pod_of(self, vmi: Object) -> Object | None:
+    async def _label(self, vmi: Object, node: str) -> None:
+        """KubeVirt's label of the node, which selectors can name."""
+        meta = vmi["metadata"]
+        if node and (meta.get("labels") or {}).get(migration.NODE_NAME) != node:
+            body = {"metadata": {"labels": {migration.NODE_NAME: node}}}
+            with contextlib.suppress(NotFound):
+                await self._client.patch(resources.VMIS, meta["name"], meta["namespace"], body)
+
+    async def _pods_of(self, vmi: Object) -> list[Object]:
         """From the cache; that may be behind, so a pod that should be there is asked for."""
-        found = self._pods.index(BY_OWNER, vmi["metadata"]["uid"])
-        if found:
-            return self._pods.get(min(found))
-        if lifecycle.is_final(vmi) or lifecycle.phase(vmi) == "":
-            return None
+        keys = self._pods.index(BY_OWNER, vmi["metadata"]["uid"])
+        found = [pod for key in sorted(keys) if (pod := self._pods.get(key)) is not None]
+        if found or lifecycle.is_final(vmi) or lifecycle.phase(vmi) == "":
+            return found
         try:
-            return await self._client.get(
-                resources.PODS, launcherpod.name(vmi), vmi["metadata"]["namespace"]
+            pod = await self._client.get(
+                resources.PODS, launcherpod.current(vmi), vmi["metadata"]["namespace"]
             )
         except NotFound:
-            return None
+            return []
+        return [pod]
 
     async def _create_pod(self, vmi: Object) -> Object:
         pod = launcherpod.render(vmi, sys.executable)

@@ -23,7 +23,17 @@ from weft.host import files
 from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
 from weft_lab.reasons import Reason
-from weft_lab.vm import agentclient, guestaddresses, launcherpod, lifecycle, machine, qmp, status
+from weft_lab.vm import (
+    agentclient,
+    guestaddresses,
+    launcherpod,
+    lifecycle,
+    machine,
+    migratable,
+    migrationdisks,
+    qmp,
+    status,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,22 +42,30 @@ PAUSES = (0.2, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 2.0, 3.0, 5.0)
 PAUSE_LATER = 15.0
 ATTEMPTS = 5
 LONGEST_FACTS = 1 << 16  # bytes
-NOT_MIGRATABLE = ("InterfaceNotLiveMigratable", "the lab runs each guest where it was started")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the launcher left for the handler: whose sockets these are, and the cards' MACs."""
+    """What the launcher left for the handler: whose sockets these are, and the cards' MACs.
+
+    `migration`: the uid of the one that it waits for, or came by. `copied`: disks that are here
+    alone.
+    """
 
     uid: str
     macs: tuple[str, ...]
+    migration: str = ""
+    copied: tuple[migrationdisks.Copied, ...] = ()
 
 
 def facts(folder: Path) -> Facts | None:
     try:
         with open(folder / "vm.json", "rb", opener=files.regular_file) as file:
             stored = json.loads(file.read(LONGEST_FACTS))
-        return Facts(uid=stored["uid"], macs=tuple(stored["macs"]))
+        copied = [
+            migrationdisks.Copied(str(name), layered is True) for name, layered in stored["copied"]
+        ]
+        return Facts(stored["uid"], tuple(stored["macs"]), str(stored["migration"]), tuple(copied))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -75,6 +93,7 @@ class Guest:
     ) -> None:
         self._client, self._recorder = client, recorder
         self._vmi = vmi
+        self._node = (vmi.get("status") or {}).get("nodeName")
         self._folder = folder
         self._macs = macs
         self._machine = machine.read(vmi)
@@ -140,7 +159,7 @@ class Guest:
         meta = self._vmi["metadata"]
         try:
             pod = await self._client.get(
-                resources.PODS, launcherpod.name(self._vmi), meta["namespace"]
+                resources.PODS, launcherpod.current(self._vmi), meta["namespace"]
             )
         except NotFound:
             return
@@ -168,14 +187,15 @@ class Guest:
 
     def _changes(self) -> dict[str, Any]:
         before = self._vmi.get("status") or {}
-        if before.get("phase") in lifecycle.FINAL:
-            return {}  # its pod reports the end
+        if before.get("phase") in lifecycle.FINAL or before.get("nodeName") != self._node:
+            return {}  # its pod reports the end; its new node what it does there
         now = lifecycle.stamp(datetime.now(UTC))
         after = status.with_phase(before, "Running", now)
         conditions = after.get("conditions") or ()
         conditions = status.with_condition(conditions, "Ready", "True", now)
+        why = migratable.refusal(self._vmi)
         conditions = status.with_condition(
-            conditions, "LiveMigratable", "False", now, *NOT_MIGRATABLE
+            conditions, "LiveMigratable", "False" if why else "True", now, *why
         )
         if self._seen.connected:
             conditions = status.with_condition(conditions, "AgentConnected", "True", now)
@@ -186,6 +206,8 @@ class Guest:
             "interfaces": status.interfaces(
                 self._machine, self._macs, self._seen.interfaces, self._pod_addresses
             ),
+            "migrationMethod": migratable.method(self._vmi),
+            "migrationTransport": "Unix",
             "guestOSInfo": status.guest_system(self._seen.system),
         }
         return {key: value for key, value in after.items() if before.get(key) != value}

@@ -14,7 +14,7 @@ from weft.control import loop
 from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.model import ObjectKey
-from weft_lab.vm import guestwatch, launcher, lifecycle, qmp
+from weft_lab.vm import guestwatch, launcher, lifecycle, migrations, qmp
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +26,29 @@ RETRY_PAUSE = 1.0
 class Handler:
     """Keeps one task for each instance of the node while it is there."""
 
-    def __init__(self, client: Client, node_name: str, run_folder: Path = launcher.RUN) -> None:
+    def __init__(
+        self,
+        client: Client,
+        node_name: str,
+        run_folder: Path = launcher.RUN,
+        address: str = "127.0.0.1",
+    ) -> None:
         self._client = client
         self._node = node_name
         self._run_folder = run_folder
         self._vmis = cache.Cache(client, resources.VMIS)
         self._recorder = events.Recorder(client, "virt-handler")
+        self._migrations = migrations.Migrations(
+            client, node_name, address, self._vmis, self._recorder, run_folder
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         await loop.together(
-            vmis=self._vmis.run(), events=self._recorder.run(), guests=self._follow_all()
+            vmis=self._vmis.run(),
+            events=self._recorder.run(),
+            guests=self._follow_all(),
+            migrations=self._migrations.run(),
         )
 
     async def _follow_all(self) -> None:
@@ -88,6 +100,8 @@ def _uid(vmi: Object) -> str:
     return str(vmi["metadata"]["uid"])
 
 
-async def run(client: Client, node_name: str, run_folder: Path = launcher.RUN) -> None:
-    """Run the handler until cancelled."""
-    await Handler(client, node_name, run_folder).run()
+async def run(
+    client: Client, node_name: str, address: str, run_folder: Path = launcher.RUN
+) -> None:
+    """Run the handler until cancelled; `address` is the node's, for the handlers of others."""
+    await Handler(client, node_name, run_folder, address).run()

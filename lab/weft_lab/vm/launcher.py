@@ -94,7 +94,7 @@ async def _boot(
 ) -> int:
     with consolelog.ConsoleLog(place / layout.CONSOLE_LOG) as console:
         process = await _start(vm, place, prepared, cards, drives, console.descriptor)
-        await _unplug(cards, place)
+        await _unplug(cards, place, starts=not _incoming())
         _say(f"runs under {prepared.accelerator} as process {process.pid}")
         return await _attend(process, vm, place)
 
@@ -110,7 +110,7 @@ async def _start(
     """QEMU, with `console` to write a copy of what the guest prints to."""
     with listening(place) as sockets:
         # After the sockets: who reads it may connect.
-        _describe(place, vm, prepared.accelerator, cards)
+        _describe(place, vm, prepared.accelerator, cards, drives)
         launch = qemu.Launch(
             name=layout.machine(vm.namespace, vm.name),
             memory=vm.memory,
@@ -122,6 +122,7 @@ async def _start(
             image=None if vm.boot_disk else prepared.image,
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
+            incoming=bool(_incoming()),
         )
         return await asyncio.create_subprocess_exec(
             prepared.tools.program(qemu.PROGRAM),
@@ -136,14 +137,20 @@ async def _start(
         )
 
 
-async def _unplug(cards: tuple[qemu.Card, ...], place: Path) -> None:
+def _incoming() -> str:
+    """The uid of the migration by which the guest comes; "" if it boots here."""
+    return os.environ.get("WEFT_MIGRATION", "")
+
+
+async def _unplug(cards: tuple[qemu.Card, ...], place: Path, *, starts: bool) -> None:
     """Set the link of cards that are `down`, before the guest's processor starts."""
     down = [index for index, card in enumerate(cards) if card.is_down]
     if down:
         async with qmp.Monitor(place / "qmp.sock") as monitor:
             for index in down:
                 await monitor.execute("set_link", name=qemu.netdev(index), up=False)
-            await monitor.execute("cont")
+            if starts:
+                await monitor.execute("cont")
 
 
 async def _attend(process: asyncio.subprocess.Process, vm: machine.Machine, place: Path) -> int:
@@ -178,7 +185,9 @@ async def _shut_down(
     try:
         patience = grace + QUIT_SECONDS
         async with asyncio.timeout(patience), qmp.Monitor(place / "qmp.sock") as monitor:
-            if grace > 0:
+            state = (await monitor.execute("query-status"))["status"]
+            # A guest that has not come yet, or has left, is not here to be shut down.
+            if grace > 0 and state not in ("inmigrate", "postmigrate"):
                 _say(f"shutting down, at most {grace} s")
                 await monitor.execute("system_powerdown")
                 button.write(b"off\n")
@@ -192,9 +201,21 @@ async def _shut_down(
         process.kill()
 
 
-def _describe(place: Path, vm: machine.Machine, chosen: str, cards: tuple[qemu.Card, ...]) -> None:
+def _describe(
+    place: Path,
+    vm: machine.Machine,
+    chosen: str,
+    cards: tuple[qemu.Card, ...],
+    drives: tuple[qemu.Drive, ...],
+) -> None:
     """What the node's handler cannot see from outside; `uid` says whose sockets these are."""
-    facts = {"uid": vm.uid, "accelerator": chosen, "macs": [card.mac for card in cards]}
+    facts = {
+        "uid": vm.uid,
+        "accelerator": chosen,
+        "macs": [card.mac for card in cards],
+        "migration": _incoming(),
+        "copied": qemu.copied(drives),
+    }
     files.replace(place / "vm.json", json.dumps(facts).encode())
 
 

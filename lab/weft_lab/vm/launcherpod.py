@@ -14,6 +14,8 @@ IMAGE = "lab.weft/virt-launcher"
 LAUNCHER = "kubevirt.io"
 CREATED_BY = "kubevirt.io/created-by"
 DOMAIN = "kubevirt.io/domain"
+MIGRATION_UID = "kubevirt.io/migrationJobUID"  # label of a migration's target pod
+MIGRATION_NAME = "kubevirt.io/migrationJobName"  # its annotation
 # The launcher gets this longer than its guest, so that it can still end in order.
 GRACE_MARGIN = 15
 GRACE_DEFAULT = 30
@@ -38,6 +40,46 @@ def name(vmi: Mapping[str, Any]) -> str:
     meta = vmi["metadata"]
     tail = hashlib.sha256(meta["uid"].encode()).hexdigest()[:5]
     return f"virt-launcher-{meta['name'][:40].rstrip('-.')}-{tail}"
+
+
+def target_name(vmi: Mapping[str, Any], migration: Mapping[str, Any]) -> str:
+    """The name of a migration's target pod, likewise of both uids."""
+    meta = vmi["metadata"]
+    tail = hashlib.sha256((meta["uid"] + migration["metadata"]["uid"]).encode()).hexdigest()[:5]
+    return f"virt-launcher-{meta['name'][:40].rstrip('-.')}-{tail}"
+
+
+def current(vmi: Mapping[str, Any]) -> str:
+    """The name of the pod in which the guest runs, as the last migration left it."""
+    state = (vmi.get("status") or {}).get("migrationState") or {}
+    node = (vmi.get("status") or {}).get("nodeName")
+    if state.get("targetPod") and node and node == state.get("targetNode"):
+        return str(state["targetPod"])
+    return str(state.get("sourcePod") or name(vmi))
+
+
+def render_target(vmi: Mapping[str, Any], migration: Mapping[str, Any], python: str) -> Object:
+    """The pod in which QEMU waits for the guest, on any node but the one where it runs."""
+    pod = render(vmi, python)
+    meta, spec = pod["metadata"], pod["spec"]
+    meta["name"] = target_name(vmi, migration)
+    meta["labels"][MIGRATION_UID] = migration["metadata"]["uid"]
+    meta["annotations"][MIGRATION_NAME] = migration["metadata"]["name"]
+    added = (migration.get("spec") or {}).get("addedNodeSelector") or {}
+    spec["nodeSelector"] = {**added, **(spec.get("nodeSelector") or {})}
+    affinity = dict(spec.get("affinity") or {})
+    apart = dict(affinity.get("podAntiAffinity") or {})
+    rule = "requiredDuringSchedulingIgnoredDuringExecution"
+    same = {
+        "labelSelector": {"matchLabels": {CREATED_BY: vmi["metadata"]["uid"]}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    affinity["podAntiAffinity"] = {**apart, rule: [*(apart.get(rule) or ()), same]}
+    spec["affinity"] = affinity
+    spec["containers"][0]["env"].append(
+        {"name": "WEFT_MIGRATION", "value": migration["metadata"]["uid"]}
+    )
+    return pod
 
 
 def render(vmi: Mapping[str, Any], python: str) -> Object:

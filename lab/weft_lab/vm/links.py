@@ -140,10 +140,10 @@ def other_mac(mac: str, step: int = 1) -> str:
 
 
 def exists(interface: str) -> bool:
-    return Path("/sys/class/net", interface).exists() or _listed(interface)
+    return Path("/sys/class/net", interface).exists() or is_listed(interface)
 
 
-def _listed(interface: str) -> bool:
+def is_listed(interface: str) -> bool:
     """By the caller's own network namespace; /sys may show another one's."""
     return any(name == interface for _, name in socket.if_nameindex())
 

@@ -15,7 +15,7 @@ from weft_lab.vm import guest
 
 Json = dict[str, Any]
 PROGRAM = "qemu-system-x86_64"
-SOCKETS = ("qmp", "monitor", "serial", "agent", "power")
+SOCKETS = ("qmp", "monitor", "migration", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
 POWER_PORT = "org.weft.power.0"
 SEED_SERIAL = "weft-seed"
@@ -63,7 +63,7 @@ class Launch:
 
     `sockets` are (name of SOCKETS, descriptor of a listening socket): they exist before QEMU
     does, so clients need not wait for them. `console` is the descriptor of a pipe that takes a copy
-    of what the guest prints.
+    of what the guest prints. `incoming`: the guest comes from another node.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Launch:
     image: guest.Guest | None = None
     uuid: str = ""
     sockets: tuple[tuple[str, int], ...] = ()
+    incoming: bool = False
 
 
 def arguments(launch: Launch) -> list[str]:
@@ -90,7 +91,7 @@ def arguments(launch: Launch) -> list[str]:
     args += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if launch.uuid:
         args += ["-uuid", launch.uuid]
-    for name in ("qmp", "monitor"):
+    for name in ("qmp", "monitor", "migration"):
         args += ["-chardev", _socket(launch, name), "-mon", f"chardev={name},mode=control"]
     log = launch.console
     args += ["-add-fd", f"fd={log},set={log}"]
@@ -100,7 +101,9 @@ def arguments(launch: Launch) -> list[str]:
     for name, port in (("agent", AGENT_PORT), ("power", POWER_PORT)):
         args += ["-chardev", _socket(launch, name)]
         args += _device(driver="virtserialport", chardev=name, name=port, id=f"{name}-port")
-    if any(card.is_down for card in launch.cards):
+    if launch.incoming:
+        args += ["-incoming", "defer"]
+    elif any(card.is_down for card in launch.cards):
         args += ["-S"]  # cables can be taken off a machine only after its cards were made
     for index, card in enumerate(launch.cards):
         args += _card(card, index, ports=launch.image is None)
@@ -124,6 +127,18 @@ def probe(image: guest.Guest, accelerator: str, console: Path) -> list[str]:
         *("-chardev", f"file,id=console,path={_escape(console)}", "-serial", "chardev:console"),
         *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
         *("-append", f"{KERNEL_ARGUMENTS} weft.probe"),
+    ]
+
+
+def copied(drives: tuple[Drive, ...]) -> list[tuple[str, bool]]:
+    """Node name of each drive that this pod alone has, and whether it lies on a shared base.
+
+    An open image is of this machine, which all nodes see.
+    """
+    return [
+        (f"drive{index}", drive.base is not None)
+        for index, drive in enumerate(drives)
+        if drive.path and not drive.read_only
     ]
 
 

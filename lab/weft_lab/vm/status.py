@@ -7,7 +7,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft_lab.vm import lifecycle, machine
+from weft_lab.vm import launcherpod, lifecycle, machine
 from weft_lab.vm.agentclient import GuestInterface
 
 Object = Mapping[str, Any]
@@ -141,10 +141,34 @@ def printable(
 # VirtualMachineInstance, until its node's handler takes over
 
 
+def pod_of(vmi: Object, pods: Sequence[Json]) -> Json | None:
+    """The pod in which an instance runs; of several, by the node that its status names.
+
+    A migration's target pod is the instance's when the status names its node.
+    """
+    node = (vmi.get("status") or {}).get("nodeName")
+    expected = launcherpod.current(vmi)
+    there = [pod for pod in pods if not node or (pod.get("spec") or {}).get("nodeName") == node]
+    named = [pod for pod in there if pod["metadata"]["name"] == expected]
+    own = [pod for pod in there if launcherpod.MIGRATION_UID not in _labels(pod)]
+    return next(iter((*named, *own)), None)
+
+
+def _labels(pod: Object) -> Mapping[str, str]:
+    return pod["metadata"].get("labels") or {}
+
+
 def of_instance(
-    vmi: Object, pod: Object | None, problems: Sequence[InvalidInput], now: str
+    vmi: Object,
+    pod: Object | None,
+    problems: Sequence[InvalidInput],
+    now: str,
+    pods: Sequence[Object] = (),
 ) -> Json:
-    """status of an instance as its pod shows it; equal to the present one if nothing is new."""
+    """status of an instance as its pod shows it; equal to the present one if nothing is new.
+
+    `pods` are all of the instance.
+    """
     before = vmi.get("status") or {}
     after = with_phase(before, _phase(before.get("phase") or "", pod), now)
     conditions = list(after.get("conditions") or ())
@@ -155,7 +179,7 @@ def of_instance(
         node = (pod.get("spec") or {}).get("nodeName")
         if node:
             after["nodeName"] = node
-            after["activePods"] = {pod["metadata"]["uid"]: node}
+            after["activePods"] = _active(before, pods or (pod,))
         conditions = _scheduled(conditions, pod, now)
     if after["phase"] != "Running":
         reason, message = "GuestNotRunning", _waits_for(after["phase"], pod)
@@ -165,6 +189,16 @@ def of_instance(
         if after["phase"] in lifecycle.FINAL:
             conditions = without_condition(conditions, "AgentConnected")
     return {**after, "conditions": conditions}
+
+
+def _active(before: Object, pods: Sequence[Object]) -> Json:
+    """The node of each pod that has one and has not ended; None for one that has, for a patch."""
+    found: Json = dict.fromkeys(before.get("activePods") or {})
+    for pod in pods:
+        node = (pod.get("spec") or {}).get("nodeName")
+        if node and (pod.get("status") or {}).get("phase") not in lifecycle.FINAL:
+            found[pod["metadata"]["uid"]] = node
+    return found
 
 
 def _phase(current: str, pod: Object | None) -> str:

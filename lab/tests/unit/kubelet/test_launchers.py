@@ -106,7 +106,7 @@ async def test_a_pod_that_says_it_is_a_machines_does_not_take_its_place(
     monkeypatch.setattr(ready, "render", lambda found: "")
     monkeypatch.setattr(launchers, "_check_readable", lambda paths: None)
 
-    async def there(namespace: str, name: str) -> dict[str, Any]:
+    async def there(kind: object, namespace: str, name: str) -> dict[str, Any]:
         return known("u1")
 
     async def nothing() -> MagicMock:

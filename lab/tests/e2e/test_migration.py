@@ -1,0 +1,127 @@
+"""Live migration in a whole lab, by KubeVirt's contract: it moves, it fails, it is cancelled."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.tests.support import labs
+from lab.tests.support.labs import LabHouse
+from weft_lab.runtime import toolchain as toolchains
+
+pytestmark = pytest.mark.lab
+NAME = "migration"
+MACHINE = """
+apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: mover}
+spec:
+  runStrategy: Always
+  template:
+    spec:
+      evictionStrategy: LiveMigrate
+      terminationGracePeriodSeconds: 5
+      domain:
+        devices:
+          disks: [{name: scratch, disk: {bus: virtio}}]
+          interfaces: [{name: default, masquerade: {}}]
+        resources: {requests: {memory: 192M}}
+      networks: [{name: default, pod: {}}]
+      volumes: [{name: scratch, emptyDisk: {capacity: 16Mi}}]
+"""
+MIGRATION = """
+apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstanceMigration
+metadata: {{name: {name}}}
+spec: {{vmiName: mover}}
+"""
+
+
+class Cluster:
+    """The real kubectl against the lab, and the guest's console."""
+
+    def __init__(self, house: LabHouse, kubeconfig: str) -> None:
+        self.house = house
+        self._argv = [house.tools.program("kubectl"), "--kubeconfig", kubeconfig]
+
+    def kubectl(self, *argv: str, stdin: str = "", check: bool = True) -> str:
+        done = subprocess.run(
+            [*self._argv, *argv], input=stdin, capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    def json(self, *argv: str) -> Any:
+        return json.loads(self.kubectl("get", *argv, "-o", "json"))
+
+    def migrate(self, name: str) -> None:
+        self.kubectl("create", "-f", "-", stdin=MIGRATION.format(name=name))
+
+    def phase(self, name: str, phase: str) -> None:
+        """Until the migration is in this phase."""
+        condition = f"--for=jsonpath={{.status.phase}}={phase}"
+        self.kubectl("wait", f"vmim/{name}", condition, "--timeout=90s")
+
+    def guest(self, command: str) -> str:
+        """What the guest prints between two marks."""
+        line = f"echo be''gin; {command}; echo e''nd\n"
+        done = self.house.weft(
+            *("lab", "console", "mover", "--name", NAME, "--quiet", "4"), stdin=line
+        )
+        found = re.search(r"begin\r?\n(.*?)end", done.stdout, re.DOTALL)
+        assert found is not None, done.stdout
+        return found[1]
+
+    @property
+    def node(self) -> str:
+        return str(self.json("vmi", "mover")["status"]["nodeName"])
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """One lab for all tests here: two nodes and a machine with a disk of its own."""
+    with labs.running(NAME, 2, tmp_path_factory.mktemp("state"), toolchain) as (house, config):
+        cluster = Cluster(house, config)
+        cluster.kubectl("apply", "-f", "-", stdin=MACHINE)
+        kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
+        cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=120s")
+        # A count that a restart would lose, and one that would be lost with the disk.
+        cluster.guest(
+            "(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
+            " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
+        )
+        yield cluster
+
+
+def test_a_machine_moves_and_its_guest_goes_on(cluster: Cluster) -> None:
+    source = cluster.node
+    before = int(cluster.guest("cat /tmp/count"))
+    cluster.migrate("first")
+    cluster.phase("first", "Succeeded")
+    vmi = cluster.json("vmi", "mover")
+    state = vmi["status"]["migrationState"]
+    assert vmi["status"]["nodeName"] == state["targetNode"] != source == state["sourceNode"]
+    assert vmi["metadata"]["labels"]["kubevirt.io/nodeName"] == state["targetNode"]
+    target = cluster.json("pod", state["targetPod"])
+    meta, moved = target["metadata"], cluster.json("vmim", "first")
+    assert meta["labels"]["kubevirt.io/migrationJobUID"] == moved["metadata"]["uid"]
+    assert meta["labels"]["kubevirt.io/created-by"] == vmi["metadata"]["uid"]
+    assert meta["annotations"]["kubevirt.io/migrationJobName"] == "first"
+    assert "kubevirt.io/migration-target-ready-timestamp" in meta["annotations"]
+    cluster.kubectl(
+        *("wait", f"pod/{state['sourcePod']}", "--for=jsonpath={.status.phase}=Succeeded"),
+        "--timeout=30s",
+    )
+    after = int(cluster.guest("cat /tmp/count"))
+    assert after > before
+    assert "Migrated" in cluster.kubectl("get", "events", "--field-selector=reason=Migrated")
+    # The disk came along, and what the guest writes now is on it.
+    on_disk = int(cluster.guest("head -n 1 /dev/vda"))
+    assert after <= on_disk

@@ -1,0 +1,130 @@
+"""Copies the disks that only their node has to a migration's target, by QEMU's own mirror.
+
+The target's QEMU serves its empty images (NBD) on a socket of the handler's; connections of the
+source's handler, which have proved themselves, are relayed to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft import errors
+from weft_lab.vm import migrationlink, qmpsession
+
+MAX_DISKS = 32
+_CHUNK = 1 << 18
+_SERVER = "nbd"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A drive whose content goes along; `layered`: it has a base that both nodes have."""
+
+    node: str
+    layered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """The socket on which the target's QEMU serves its drives."""
+
+    path: Path
+
+    async def relay(self, line: migrationlink.Line) -> None:
+        """Carry bytes both ways until either side closes."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as inside:
+            inside.setblocking(False)
+            try:
+                await asyncio.get_running_loop().sock_connect(inside, str(self.path))
+                ways = [
+                    asyncio.create_task(_pump(line.connection, inside)),
+                    asyncio.create_task(_pump(inside, line.connection)),
+                ]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for each in ways:
+                        each.cancel()
+                    await asyncio.wait(ways)
+            except OSError:
+                pass  # QEMU has gone; the source's mirror fails
+            finally:
+                line.close()
+
+
+async def _pump(source: socket.socket, sink: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        while chunk := await loop.sock_recv(source, _CHUNK):
+            await loop.sock_sendall(sink, chunk)
+
+
+async def export(session: qmpsession.Session, names: object) -> Exports:
+    """Serve these drives of the target's QEMU. Raises Unavailable."""
+    if not isinstance(names, list) or len(names) > MAX_DISKS:
+        raise errors.Unavailable("the source names no disks")
+    folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
+    path = folder / "nbd.sock"
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listening:
+        listening.bind(str(path))
+        listening.listen(MAX_DISKS)
+        await session.pass_on(_SERVER, listening.fileno())
+        await session.execute(
+            "nbd-server-start",
+            addr={"type": "fd", "data": {"str": _SERVER}},
+            max_connections=MAX_DISKS,
+        )
+    for name in names:
+        await session.execute(
+            "block-export-add",
+            type="nbd",
+            id=f"export-{name}",
+            node_name=str(name),
+            name=str(name),
+            writable=True,
+        )
+    return Exports(path)
+
+
+async def mirror(session: qmpsession.Session, copied: Copied, line: migrationlink.Line) -> None:
+    """Begin to copy one drive over this connection."""
+    name = f"to-{copied.node}"
+    await session.pass_on(name, line.connection.fileno())
+    await session.execute(
+        "blockdev-add",
+        driver="raw",
+        node_name=name,
+        file={
+            "driver": "nbd",
+            "node-name": f"{name}-nbd",
+            "server": {"type": "fd", "str": name},
+            "export": copied.node,
+        },
+    )
+    await session.execute(
+        "blockdev-mirror",
+        job_id=f"mirror-{copied.node}",
+        device=copied.node,
+        target=name,
+        sync="top" if copied.layered else "full",
+        copy_mode="write-blocking",
+    )
+
+
+async def finish(session: qmpsession.Session, every: Sequence[Copied]) -> None:
+    """Source and copy are equal, and the guest stands still: let go of the copies."""
+    for each in every:
+        await session.execute("block-job-cancel", device=f"mirror-{each.node}")
+
+
+async def give_up(session: qmpsession.Session, every: Sequence[Copied]) -> None:
+    """The guest stays: no write waits for a copy any more."""
+    for each in every:
+        with contextlib.suppress(errors.Unavailable):  # it has ended with its connection
+            await session.execute("block-job-cancel", device=f"mirror-{each.node}", force=True)

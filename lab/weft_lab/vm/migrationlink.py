@@ -1,0 +1,198 @@
+"""Connects the handlers of two nodes for a migration, and proves to each that the other is one.
+
+The target listens at its node's address. Both sides have the lab's migration key, which nodes alone
+may read; each signs the other's nonce, so neither a pod nor a guest that reaches the port gets
+further than a refusal. Then the connection either carries lines of JSON between the handlers, or
+is handed to QEMU as it is. Its content is not encrypted: the nodes' network is the lab's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from weft import errors
+
+NONCE = 32  # bytes
+LONGEST_LINE = 4096  # bytes
+PATIENCE = 5.0  # seconds for a handshake
+MAX_STRANGERS = 16  # connections that have not proved themselves
+_USER_TIMEOUT_MS = 20_000  # until a peer that does not acknowledge is taken for gone
+
+Message = dict[str, Any]
+
+
+class Line:
+    """A non-blocking socket that carries one JSON object a line, and then anything."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        connection.setblocking(False)
+        if connection.family == socket.AF_INET:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._pending = b""
+
+    async def send(self, message: Message) -> None:
+        """Raises Unavailable where the peer has gone."""
+        try:
+            await asyncio.get_running_loop().sock_sendall(
+                self.connection, orjson.dumps(message) + b"\n"
+            )
+        except OSError as error:
+            raise _lost() from error
+
+    async def receive(self) -> Message:
+        """The next object. Reads no byte behind it, unless they were sent together.
+
+        Raises Unavailable at the end, and for anything that is no object.
+        """
+        loop = asyncio.get_running_loop()
+        while b"\n" not in self._pending:
+            try:
+                chunk = await loop.sock_recv(self.connection, LONGEST_LINE)
+            except OSError as error:
+                raise _lost() from error
+            self._pending += chunk
+            if not chunk or len(self._pending) > LONGEST_LINE:
+                raise _lost()
+        line, _, self._pending = self._pending.partition(b"\n")
+        try:
+            message = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise _lost() from error
+        if not isinstance(message, dict):
+            raise _lost()
+        return message
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+Serve = Callable[[Message, Line], Awaitable[None]]
+
+
+async def call(address: str, port: int, key: bytes, hello: Message) -> Line:
+    """Connect to the handler of another node; `hello` says for what.
+
+    Raises Unavailable where it is not reached, does not prove itself, or refuses.
+    """
+    connection = socket.socket(_family(address), socket.SOCK_STREAM)
+    line = Line(connection)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.get_running_loop().sock_connect(connection, (address, port))
+            theirs = str((await line.receive()).get("nonce"))
+            ours = secrets.token_hex(NONCE)
+            proof = _sign(key, "source", theirs, ours, hello)
+            await line.send({"hello": hello, "nonce": ours, "proof": proof})
+            answer = await line.receive()
+        proved = hmac.compare_digest(
+            str(answer.get("proof")), _sign(key, "target", ours, theirs, hello)
+        )
+        if not proved:
+            raise errors.Unavailable(
+                "whoever listens does not have the lab's migration key", where=f"{address}:{port}"
+            )
+        if answer.get("refused"):
+            raise errors.Unavailable(str(answer["refused"]), where=f"{address}:{port}")
+        _keep(connection)
+    except (OSError, TimeoutError) as error:
+        line.close()
+        raise errors.Unavailable(
+            f"the target node is not reached ({error or 'no answer'})", where=f"{address}:{port}"
+        ) from error
+    except BaseException:
+        line.close()
+        raise
+    return line
+
+
+class Listener:
+    """Accepts connections of other nodes' handlers; `serve` gets each that proved itself.
+
+    `serve` answers with `welcome` or `refuse`, and owns the line.
+    """
+
+    def __init__(self, address: str, key: bytes, serve: Serve) -> None:
+        self._key, self._serve = key, serve
+        self._socket = socket.create_server((address, 0), family=_family(address), backlog=16)
+        self._socket.setblocking(False)
+        self._strangers = asyncio.Semaphore(MAX_STRANGERS)
+
+    @property
+    def port(self) -> int:
+        return int(self._socket.getsockname()[1])
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._strangers.acquire()
+                    connection, _ = await loop.sock_accept(self._socket)
+                    group.create_task(self._greet(Line(connection)))
+        finally:
+            self._socket.close()
+
+    async def _greet(self, line: Line) -> None:
+        try:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    hello, proof = await self._judge(line)
+            finally:
+                self._strangers.release()
+            hello["proof"] = proof
+            _keep(line.connection)
+            await self._serve(hello, line)
+        except (errors.WeftError, OSError, TimeoutError):
+            line.close()
+
+    async def _judge(self, line: Line) -> tuple[Message, str]:
+        ours = secrets.token_hex(NONCE)
+        await line.send({"nonce": ours})
+        signed = await line.receive()
+        hello, theirs = signed.get("hello"), str(signed.get("nonce"))
+        if not isinstance(hello, dict) or not hmac.compare_digest(
+            str(signed.get("proof")), _sign(self._key, "source", ours, theirs, hello)
+        ):
+            raise errors.Unavailable("a caller does not have the lab's migration key")
+        return dict(hello), _sign(self._key, "target", theirs, ours, hello)
+
+
+async def welcome(line: Line, hello: Message, refused: str = "") -> None:
+    """Answer a caller; with `refused` the line is closed behind the answer."""
+    answer = {"proof": hello["proof"], **({"refused": refused} if refused else {})}
+    with contextlib.ExitStack() as after:
+        if refused:
+            after.callback(line.close)
+        await line.send(answer)
+
+
+def _sign(key: bytes, side: str, nonce: str, own: str, hello: Message) -> str:
+    """`side` is in it, so that no answer serves as a question."""
+    signed = orjson.dumps([side, nonce, own, hello], option=orjson.OPT_SORT_KEYS)
+    return hmac.new(key, signed, hashlib.sha256).hexdigest()
+
+
+def _keep(connection: socket.socket) -> None:
+    """Have the kernel notice a peer that is no longer there."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 5)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+
+
+def _family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _lost() -> errors.Unavailable:
+    return errors.Unavailable("the handler of the other node closed the connection")
