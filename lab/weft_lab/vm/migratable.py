@@ -12,7 +12,7 @@ ALLOWED_BRIDGE = "kubevirt.io/allow-pod-bridge-network-live-migration"
 Object = Mapping[str, Any]
 
 
-def refusal(vmi: Object) -> tuple[str, str] | tuple[()]:
+def refusal(vmi: Object) -> tuple[str, ...]:
     """Reason and message of the condition LiveMigratable; empty where it can move."""
     spec = vmi.get("spec") or {}
     for volume in spec.get("volumes") or ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from weft import errors
@@ -82,7 +83,7 @@ async def test_a_proof_serves_for_one_connection_alone() -> None:
         nonce = (await reader.readline()).decode()
         proof = migrationlink._sign(KEY, "source", "of another time", "ours", HELLO)
         line = {"hello": HELLO, "nonce": "ours", "proof": proof}
-        writer.write(migrationlink.orjson.dumps(line) + b"\n")
+        writer.write(orjson.dumps(line) + b"\n")
         assert await reader.read() == b""
         assert nonce
         assert not heard
