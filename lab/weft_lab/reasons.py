@@ -199,6 +199,13 @@ class Reason(EventReason):
         *("SuccessfulMigration", VMIM, NORMAL),
         ("Source node reported migration succeeded", ""),
     )
+    MIGRATION_MEASURED = (
+        *("MigrationMeasured", VMIM, NORMAL),
+        (
+            "the guest stood still…",
+            "What it cost: [move a machine](../how-to/move-a-machine.md).",
+        ),
+    )
     SUCCESSFUL_ABORT_MIGRATION = (
         *("SuccessfulAbortMigration", VMIM, NORMAL),
         ("Migration is ready to be canceled by virt-handler.", ""),

@@ -71,10 +71,23 @@ def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
 
 def send(device: str, frames: Iterable[bytes]) -> None:
     """Send frames out of a device of this thread's namespace; raises OSError."""
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-        sock.bind((device, 0))
+    with sender(device) as sock:
         for each in frames:
             sock.send(each)
+
+
+def sender(device: str) -> socket.socket:
+    """A socket that sends frames out of a device of this thread's namespace, and hears none.
+
+    The caller closes it. Raises OSError.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        sock.bind((device, 0))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def filter(sock: socket.socket, accept: Iterable[Instruction]) -> None:

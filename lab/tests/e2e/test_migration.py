@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -69,11 +70,11 @@ class Cluster:
 
     def guest(self, command: str) -> str:
         """What the guest prints between two marks."""
-        line = f"echo be''gin; {command}; echo e''nd\n"
+        line = f"echo be''gin; eval {shlex.quote(command)}; echo e''nd\n"
         done = self.house.weft(
             *("lab", "console", "mover", "--name", NAME, "--quiet", "4"), stdin=line
         )
-        found = re.search(r"begin\r?\n(.*?)end", done.stdout, re.DOTALL)
+        found = re.search(r"^begin\r?\n(.*?)^end", done.stdout, re.DOTALL | re.MULTILINE)
         assert found is not None, done.stdout
         return found[1]
 

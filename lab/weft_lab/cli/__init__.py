@@ -4,5 +4,5 @@
 COMMANDS = {
     "demo": ("weft_lab.cli.demo", "Show three virtual machines on one overlay network."),
     "lab": ("weft_lab.cli.lab", "Run a cluster with OVN and virtual machines locally."),
-    "vm": ("weft_lab.cli.vm", "Start, stop, restart and list virtual machines."),
+    "vm": ("weft_lab.cli.vm", "Start, stop, move and list virtual machines."),
 }

@@ -1,4 +1,4 @@
-"""The command `weft vm`: starts, stops, restarts and lists virtual machines of any cluster."""
+"""The command `weft vm`: starts, stops, moves and lists virtual machines of any cluster."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from weft import errors
 from weft.cli import clusters, columns, output
 from weft.cli.clusters import Cluster
 from weft.kube import resources
 from weft.kube.client import NotFound
+from weft_lab.cli import vmmigrate
+from weft_lab.cli.machines import Machine, Namespace, named
 from weft_lab.vm import power
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-
-Machine = Annotated[str, typer.Argument(help="The virtual machine: NAME or NAMESPACE/NAME.")]
-Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="Its namespace, if VM names none.")
-]
+app.command("migrate")(vmmigrate.migrate)
+app.command("migrate-cancel")(vmmigrate.cancel)
 
 
 @app.command("start")
@@ -94,17 +92,6 @@ def _order(
     asyncio.run(_change(cluster, space, name, action))
     answer = {"namespace": space, "name": name, "requested": str(action)}
     output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: {action} is requested"))
-
-
-def named(vm: str, namespace: str) -> tuple[str, str]:
-    """Namespace and name of a virtual machine written as NAME or NAMESPACE/NAME.
-
-    Raise InvalidInput for any other form.
-    """
-    space, slash, name = vm.rpartition("/")
-    if not name or "/" in space or (slash and not space):
-        raise errors.InvalidInput("command line", "VM", vm, "must be NAME or NAMESPACE/NAME")
-    return space or namespace, name
 
 
 async def _change(cluster: Cluster, namespace: str, name: str, action: power.Action) -> None:

@@ -216,15 +216,18 @@ class Controller:
             return  # it runs on there, or its migration fails: a change of either is watched
         new = status.of_instance(vmi, pod, problems, _now(), pods)
         await self._write(resources.VMIS, vmi, new)
-        await self._label(vmi, str(new.get("nodeName") or ""))
+        node = str(new.get("nodeName") or "")
+        await self._label(resources.VMIS, vmi, node)
+        if pod is not None:
+            await self._label(resources.PODS, pod, node)
 
-    async def _label(self, vmi: Object, node: str) -> None:
-        """KubeVirt's label of the node, which selectors can name."""
-        meta = vmi["metadata"]
+    async def _label(self, res: resources.Resource, obj: Object, node: str) -> None:
+        """KubeVirt's label of the node on which a machine runs; its pod has the same."""
+        meta = obj["metadata"]
         if node and (meta.get("labels") or {}).get(migration.NODE_NAME) != node:
-            body = {"metadata": {"labels": {migration.NODE_NAME: node}}}
-            with contextlib.suppress(NotFound):
-                await self._client.patch(resources.VMIS, meta["name"], meta["namespace"], body)
+            body = {"metadata": {"uid": meta["uid"], "labels": {migration.NODE_NAME: node}}}
+            with contextlib.suppress(NotFound, Conflict):
+                await self._client.patch(res, meta["name"], meta["namespace"], body)
 
     async def _pods_of(self, vmi: Object) -> list[Object]:
         """From the cache; that may be behind, so a pod that should be there is asked for."""

@@ -299,7 +299,10 @@ def _to(seen: Seen, new: str) -> Decision:
     before = dict(seen.migration.get("status") or {})
     times = list(before.get("phaseTransitionTimestamps") or ())
     times.append({"phase": new, "phaseTransitionTimestamp": lifecycle.stamp(seen.now)})
-    return Decision({"phase": new, "phaseTransitionTimestamps": times})
+    found: Json = {"phase": new, "phaseTransitionTimestamps": times}
+    if new in FINAL and is_of(seen.vmi, seen.migration):
+        found["migrationState"] = dict(state(seen.vmi))
+    return Decision(found)
 
 
 def _with(before: Json, kind: str, now: datetime) -> list[Json]:

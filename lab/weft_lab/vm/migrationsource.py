@@ -140,7 +140,7 @@ class Source:
         vmi = self._vmi_of()
         assert vmi is not None
         settings = self._state().get("migrationConfiguration") or {}
-        self._cost.mark("begun")
+        self._cost.mark(migrationcost.BEGUN)
         await self._connect()
         started = {"startTimestamp": lifecycle.stamp(datetime.now(UTC))}
         if await migrationstate.write(self._client, vmi, started) is None:
@@ -164,7 +164,7 @@ class Source:
             await session.pass_on(migrationtarget.MEMORY, line.connection.fileno())
         finally:
             line.close()
-        self._cost.mark("memory")
+        self._cost.mark(migrationcost.MEMORY)
         await session.execute("migrate", uri=f"fd:{migrationtarget.MEMORY}")
 
     async def _copy(self, session: qmpsession.Session) -> None:
@@ -179,7 +179,7 @@ class Source:
                 await migrationdisks.mirror(session, each, line)
             finally:
                 line.close()
-        self._cost.mark("disks")
+        self._cost.mark(migrationcost.DISKS)
         while len(self._ready) < len(self._copied):
             self._check_abort()
             await self._step(session)
@@ -220,7 +220,7 @@ class Source:
     ) -> asyncio.Task[migrationlink.Message] | None:
         try:
             if hearing.result().get("did") == "resume":
-                self._cost.mark("resumed")
+                self._cost.mark(migrationcost.RESUMED)
         except errors.Unavailable:
             if self._control is not None:
                 self._control.close()
@@ -279,12 +279,12 @@ class Source:
             await migrationdisks.finish(session, self._copied)
             await session.execute("migrate-continue", state="pre-switchover")
         elif name == "MIGRATION" and data.get("status") == "completed":
-            self._cost.mark("sent")
+            self._cost.mark(migrationcost.SENT)
 
     def _hear(self, event: qmpsession.Event) -> None:
         """At once, also while a command waits for its answer: QEMU is busy at this very time."""
         if event["event"] == "STOP" and self._control is not None:
-            self._cost.mark("stopped")
+            self._cost.mark(migrationcost.STOPPED)
             self._notifying = asyncio.create_task(self._notify({"do": "announce"}))
 
     async def _notify(self, message: migrationlink.Message) -> None:

@@ -9,8 +9,9 @@ goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import time
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,7 @@ class Target:
         self._session: qmpsession.Session | None = None
         self._control: migrationlink.Line | None = None
         self._macs: tuple[str, ...] = ()
+        self._speakers: list[tuple[socket.socket, tuple[bytes, ...]]] = []
         self._relays: set[asyncio.Task[None]] = set()
         self._exports: migrationdisks.Exports | None = None
 
@@ -77,6 +79,7 @@ class Target:
                 if (await session.execute("query-status"))["status"] == "running":
                     await self._take_over()
                     return
+                await self._prepare_announcement(vmi)
                 await self._publish(vmi)
                 while (event := await session.events.get()) is not None:
                     if event["event"] == "RESUME":
@@ -86,6 +89,8 @@ class Target:
             self._session = None
             for task in self._relays:
                 task.cancel()
+            for speaker, _ in self._speakers:
+                speaker.close()
 
     async def _wait_for_launcher(self, vmi: Object) -> None:
         meta, uid = vmi["metadata"], migration.state(vmi).get("migrationUid")
@@ -161,27 +166,28 @@ class Target:
             while True:
                 message = await line.receive()
                 if message.get("do") == "announce":
-                    await self._announce()
+                    self._announce()
                 elif message.get("do") == "disks" and self._session is not None:
                     self._exports = await migrationdisks.export(self._session, message.get("names"))
                     await line.send({"did": "disks"})
         finally:
             line.close()
 
-    async def _announce(self) -> None:
-        """The source has stopped the guest: the network learns at once where it is from now on."""
-        vmi = self._vmi_of()
-        if vmi is None:
-            return
-        began = time.monotonic()
+    async def _prepare_announcement(self, vmi: Object) -> None:
+        """Open what it is sent by: when the source stops, each millisecond counts."""
         interfaces = _announced(machine.read(vmi), self._macs)
         try:
             path = sandbox.namespace_of(self._folder)
-            await netns.run_inside(path, _send, interfaces)
-        except (errors.WeftError, OSError) as error:
-            log.warning("the NICs of %s are not announced: %s", self._folder.name, error)
-            return
-        log.info("announced in %.1f ms", (time.monotonic() - began) * 1000)
+            self._speakers = await netns.run_inside(path, _open, interfaces)
+        except (errors.WeftError, OSError, ValueError) as error:
+            log.warning("the NICs of %s cannot be announced: %s", self._folder.name, error)
+
+    def _announce(self) -> None:
+        """The source has stopped the guest: the network learns at once where it is from now on."""
+        for speaker, frames in self._speakers:
+            with contextlib.suppress(OSError):  # the pod's network is being taken down
+                for each in frames:
+                    speaker.send(each)
 
     # The end
 
@@ -224,10 +230,15 @@ def _announced(vm: machine.Machine, macs: tuple[str, ...]) -> list[tuple[tuple[s
     ]
 
 
-def _send(interfaces: list[tuple[tuple[str, ...], str]]) -> None:
-    """In the pod's network namespace: a reverse ARP request out of each interface."""
+def _open(
+    interfaces: list[tuple[tuple[str, ...], str]],
+) -> list[tuple[socket.socket, tuple[bytes, ...]]]:
+    """In the pod's network namespace: a socket on each interface, and a reverse ARP request."""
+    opened = []
     for names, mac in interfaces:
         for name in names:
             if links.is_listed(name):
-                rawsocket.send(name, announcement.frames(mac, ()))
+                frames = announcement.frames(mac, ())
+                opened.append((rawsocket.sender(name), frames))
                 break
+    return opened
