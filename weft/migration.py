@@ -20,3 +20,11 @@ class Migration(NamedTuple):
     source: str
     source_uid: str
     is_active: bool = False
+
+
+class Move(NamedTuple):
+    """What a zone knows of a port that two pods have: the machine runs on node `source`, and its
+    other pod waits on node `target`."""
+
+    source: str
+    target: str

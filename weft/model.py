@@ -19,7 +19,7 @@ from ipaddress import (
 from typing import NamedTuple
 
 from weft.labels import Selector
-from weft.migration import Migration
+from weft.migration import Migration, Move
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -245,8 +245,7 @@ class Segment(NamedTuple):
 class ObjectKey(NamedTuple):
     """An object of a kind by name, in any incarnation; `namespace` is "" where its kind has none.
 
-    Its text, as in messages and annotations, is "<namespace>/<name>", or "<name>".
-    """
+    Its text in messages and annotations is "<namespace>/<name>", or "<name>"."""
 
     namespace: str
     name: str
@@ -311,9 +310,8 @@ class Route:
 class Allocation:
     """What the cluster manager allocated to one attachment: one entry of the annotation.
 
-    `mac` is in lower case with colons. `tunnel_id` is the port's key on the network's datapath
-    (1..32767), the same in every zone. `nic` is what the pod asked for and may have. `migration`:
-    another pod has the same.
+    `mac` is in lower case with colons. `tunnel_id`: the port's key on the network's datapath, the
+    same in every zone. `nic`: what the pod asked for and may have. `migration`: another has it too.
     """
 
     mac: str
@@ -339,8 +337,7 @@ class IpamClaim:
     """An IPAMClaim: it keeps a VM's addresses on one network beyond the life of a pod.
 
     `network` is the network's name, `addresses` what it holds, `owner_pod` the pod that uses it.
-    `reservation`: it asks for addresses before a pod uses it.
-    """
+    `reservation`: it asks for addresses before a pod uses it."""
 
     key: ObjectKey
     network: str
@@ -389,7 +386,8 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One attachment of a pod that runs on `node`; `hostname` is what DHCP tells the guest."""
+    """One attachment of a pod on `node`; `hostname`: what DHCP tells the guest. `machine`: the
+    virtual machine that the pod runs, `move`: where it migrates."""
 
     pod: PodRef
     key: str
@@ -398,3 +396,5 @@ class Port:
     node: str
     allocation: Allocation
     hostname: str = ""
+    machine: str = ""
+    move: Move | None = None

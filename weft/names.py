@@ -96,6 +96,8 @@ SUBNETS = "weft/subnets"  # on the one switch of a network, for people who read 
 ATTACHMENT = "weft/attachment"
 # Key of rows in tables that have no name column (DHCP_Options, routes, NAT, ACLs).
 ROW_ID = "weft/id"
+# On the port of a machine that migrates: the chassis that gets a copy of what is sent to it.
+ALSO_ON = "weft/also-on"
 # weft adds this key to a row and removes it again to make OVN process the row once more. The port
 # group of this name does so for all port groups.
 TOUCHED = "weft/touched"
@@ -288,6 +290,15 @@ def address_mac(address: str | IPv4Address | IPv6Address) -> str:
 def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
     """Name of a pod's logical switch port; also the iface-id of its OVS interface."""
     return f"{prefix(attachment_key)}{namespace}_{pod}"
+
+
+def machine_port(attachment_key: str, namespace: str, machine: str, tunnel_id: int) -> str:
+    """Name of the logical switch port that all pods of a virtual machine have in turn.
+
+    The cluster manager gives no two NICs one tunnel key, so whoever calls a pod a machine's does
+    not get its port. The colon separates it from pods' ports.
+    """
+    return f"{prefix(attachment_key)}{namespace}_{machine}:{tunnel_id}"
 
 
 def advertiser_port(network: str) -> str:

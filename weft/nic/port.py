@@ -23,6 +23,7 @@ class PortOwner:
     """The pod, sandbox and network of a port, which OVS's database stores for a new agent.
 
     `proof`: the annotation with the cluster manager's allocations, and its signature.
+    `logical_port`: "" for the one that is named after the pod.
     """
 
     pod: model.PodRef
@@ -32,6 +33,13 @@ class PortOwner:
     attachment: str
     nad: str
     proof: tuple[str, str] = ("", "")
+    logical_port: str = ""
+
+    @property
+    def iface_id(self) -> str:
+        """The logical port, by which OVN finds the interface."""
+        own = names.logical_port(self.attachment, self.pod.namespace, self.pod.name)
+        return self.logical_port or own
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ def desired(nic: plan.Nic, owner: PortOwner, *, bridge: str = BRIDGE) -> tuple[r
     `transient` makes ovs-ctl delete the port at the next boot, when the pod no longer exists.
     """
     external_ids: dict[str, rows.Atom] = {
-        names.IFACE_ID: names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name),
+        names.IFACE_ID: owner.iface_id,
         names.IFACE_VERSION: owner.pod.uid,
         names.ATTACHED_MAC: nic.mac,
         names.SANDBOX: owner.sandbox,

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.model import ObjectKey
 from weft.nic import plan, port
 
@@ -33,8 +33,7 @@ class Record:
     @property
     def logical_port(self) -> str:
         """The iface-id, which no other port of the node may have."""
-        pod = self.owner.pod
-        return names.logical_port(self.owner.attachment, pod.namespace, pod.name)
+        return self.owner.iface_id
 
     @property
     def bound(self) -> port.Bound:
@@ -103,4 +102,5 @@ def _owner(document: Mapping[str, Any]) -> port.PortOwner:
         attachment=str(document["attachment"]),
         nad=str(document["nad"]),
         proof=(str(document["proof"][0]), str(document["proof"][1])),
+        logical_port=str(document.get("logical_port", "")),
     )

@@ -5,7 +5,7 @@ Waits for the pod's annotations. `attach.py` makes the interface.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from weft import errors, model, names
 from weft.api.pod import Pod
@@ -13,6 +13,7 @@ from weft.model import ObjectKey
 from weft.nic import plan, port
 from weft.node import call
 from weft.node.dependencies import Dependencies
+from weft.ovn import ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,13 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
     if refusal is not None:
         raise refusal
     spec = spec_of(cni_call.nad, deps)
+    allocation = _allocations(pod, deps)[attachment.key]
     nic = plan.plan(
         deps.settings.kind,
         cni_call.sandbox,
         cni_call.interface,
         spec,
-        _allocations(pod, deps)[attachment.key],
+        allocation,
         peers=peers(pod, attachment, spec, deps),
     )
     owner = port.PortOwner(
@@ -53,6 +55,7 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
         attachment=attachment.key,
         nad=str(cni_call.nad or names.DEFAULT_NETWORK),
         proof=deps.decided(pod).prove(),
+        logical_port=ports.of_attachment(attachment.key, pod.ref, pod.machine, allocation),
     )
     return AddPlan(nic, owner, spec)
 
@@ -73,6 +76,21 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     others = peers(pod, attachment, spec, deps)
     kind = deps.settings.kind
     return plan.plan(kind, bound.sandbox, bound.interface, spec, allocation, peers=others)
+
+
+def named_now(known: port.PortOwner, deps: Dependencies) -> port.PortOwner:
+    """Returns the owner of a port with the logical port that it should have now.
+
+    An earlier version named the ports of virtual machines after their pods.
+    """
+    pod = deps.pods.get(known.pod.key)
+    if pod is None or pod.uid != known.pod.uid:
+        return known
+    allocation = _allocations(pod, deps).get(known.attachment)
+    if allocation is None:
+        return known
+    name = ports.of_attachment(known.attachment, pod.ref, pod.machine, allocation)
+    return known if name == known.iface_id else replace(known, logical_port=name)
 
 
 def is_decided(pod: Pod, cni_call: call.Call, deps: Dependencies) -> bool:

@@ -125,7 +125,7 @@ async def write_port(add_plan: addplan.AddPlan, deps: Dependencies) -> None:
             hint="ovn-controller makes it; is it running?",
         )
     owner = add_plan.owner
-    iface_id = names.logical_port(owner.attachment, owner.pod.namespace, owner.pod.name)
+    iface_id = owner.iface_id
     stale = port.rivals(bounds(deps), iface_id, nic.device)
     older = deps.records.of_port(iface_id)
     for device in {*stale, *([older.device] if older else [])} - {nic.device}:

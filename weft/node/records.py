@@ -69,6 +69,9 @@ class Records:
             log.warning("%s cannot be removed: %s", self._path(device), error.strerror)
 
     def _remember(self, each: record.Record) -> None:
+        before = self._known.get(each.device)
+        if before is not None and self._ports.get(before.logical_port) == each.device:
+            del self._ports[before.logical_port]
         self._known[each.device] = each
         self._ports[each.logical_port] = each.device
 

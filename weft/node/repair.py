@@ -183,6 +183,10 @@ class Repairer:
                 where=f"OVS bridge {deps.settings.bridge}",
                 hint="ovn-controller makes it; is it running?",
             )
+        owner = addplan.named_now(known.owner, deps)
+        if owner != known.owner:
+            known = replace(known, owner=owner)
+            await deps.records.put(known)
         found = deps.ovs.get("Interface", device)
         rivals = self._claims.of(known.logical_port) - {device}
         desired = port.desired(known.nic, known.owner, bridge=deps.settings.bridge)
@@ -280,7 +284,8 @@ class Repairer:
             is_internal = found[1]["type"] == plan.NicKind.INTERNAL
             kind = plan.NicKind.INTERNAL if is_internal else plan.NicKind.VETH
             nad = str(port.external_ids(found[1]).get(names.OVN_NAD, ""))
-            made = record.Record(replace(nic, kind=kind), port.owner(bound, nad))
+            owner = addplan.named_now(port.owner(bound, nad), self._deps)
+            made = record.Record(replace(nic, kind=kind), owner)
             await self._deps.records.put(made)
         self._queue.add(Examination(device))
 

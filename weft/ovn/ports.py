@@ -45,8 +45,18 @@ class RemotePorts(StrEnum):
 
 
 def port_key(port: model.Port) -> str:
-    """The row's key and name: one for each attachment of a pod."""
-    return names.logical_port(port.key, port.pod.namespace, port.pod.name)
+    """The row's key and name: one for each attachment of a pod, or of a virtual machine."""
+    return of_attachment(port.key, port.pod, port.machine, port.allocation)
+
+
+def of_attachment(
+    attachment: str, pod: model.PodRef, machine: str, allocation: model.Allocation
+) -> str:
+    """The name of an attachment's port. That of a machine outlasts its pods: what a live migration
+    changes is where the port is bound, and nothing is made anew (ADR 0113)."""
+    if machine and allocation.tunnel_id:
+        return names.machine_port(attachment, pod.namespace, machine, allocation.tunnel_id)
+    return names.logical_port(attachment, pod.namespace, pod.name)
 
 
 def addresses(spec: model.NetworkSpec, allocation: model.Allocation) -> frozenset[rows.Atom]:
@@ -151,9 +161,14 @@ def row(
     type: str,
     options: Mapping[str, rows.Atom],
     dhcpv4_options: rows.Value = frozenset(),
+    also_on: str = "",
 ) -> rows.Row:
-    """The port on `switch`, with every column that weft writes for a pod's port."""
+    """The port on `switch`, with every column that weft writes for a pod's port.
+
+    `also_on`: another chassis that gets what is sent to the port.
+    """
     name = port_key(port)
+    copied = {names.ALSO_ON: also_on} if also_on else {}
     return rows.Row(
         PORT,
         name,
@@ -171,6 +186,7 @@ def row(
                 names.OWNER_UID: port.pod.uid,
                 names.NETWORK: port.network,
                 names.ATTACHMENT: port.key,
+                **copied,
             },
         },
         parent=rows.Ref(SWITCH, switch),

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from weft import errors, names, rows
+from weft.control import loop
+from weft.control.zone import additionalchassis
+from weft.control.zone.additionalchassis import BINDING, uuids
 from weft.kube import queue
 from weft.ovn import interconnect, ports, tables
 from weft.ovsdb import contents, replica
 
 log = logging.getLogger(__name__)
 
-BINDING = "Port_Binding"
 # Seconds that a binding may take: by northd, and by ovn-controller, which also writes flows.
 PATIENCE, LOCAL_PATIENCE = 1.0, 5.0
 _PAUSES = (1.0, 60.0)  # between two touches of one port
@@ -45,6 +47,7 @@ class Bindings:
     ) -> None:
         self._nb, self._sb, self._own = nb, sb, own
         self._has_interface = has_interface
+        self._additional = additionalchassis.AdditionalChassis(nb, sb)
         self._troubles: dict[str, str] = {}
         first, longest = _PAUSES
         self._queue = queue.Queue[str](
@@ -60,7 +63,7 @@ class Bindings:
     def trouble(self) -> str:
         """The first wrong binding and how many more; empty while OVN can do no better."""
         if not self._troubles:
-            return ""
+            return self._additional.trouble
         more = f", and {len(self._troubles) - 1} more" if len(self._troubles) > 1 else ""
         return next(iter(self._troubles.values())) + more
 
@@ -72,7 +75,7 @@ class Bindings:
     async def run(self) -> None:
         """Checks bindings until cancelled; all of them first."""
         self._queue.add("")
-        await self._queue.run(self._reconcile)
+        await loop.together(bound=self._queue.run(self._reconcile), copied=self._additional.run())
 
     async def well(self) -> None:
         """Returns when no port is known to be bound wrongly."""
@@ -81,6 +84,7 @@ class Bindings:
     def reset(self) -> None:
         """Checks all bindings again; for when changes may have been missed."""
         self._queue.add("")
+        self._additional.reset()
 
     def wired(self, port: str) -> None:
         """Call when Open vSwitch has got an interface for this port."""
@@ -128,7 +132,7 @@ class Bindings:
             return
         self._troubles[port] = why
         self._well.clear()
-        if _uuids(binding["additional_chassis"]):
+        if uuids(binding["additional_chassis"]) - self._allowed(port):
             await self._detach(port)
         await self._touch(port)
         raise Unbound(why, where=f"port {port}")
@@ -146,7 +150,20 @@ class Bindings:
         if chassis is None:
             return ""
         can_bind = meant != self._own or self._has_interface(port)
-        return fault(port, binding, meant, chassis[0], can_bind=can_bind)
+        allowed = self._allowed(port)
+        return fault(port, binding, meant, chassis[0], can_bind=can_bind, allowed=allowed)
+
+    def _allowed(self, port: str) -> frozenset[str]:
+        """Returns the chassis that a port may be bound to beside its own, while it migrates."""
+        found = self._nb.get(ports.PORT, port)
+        columns = found[1] if found is not None else {}
+        options = columns.get("options", {})
+        requested = (
+            str(options.get("requested-chassis", "")) if isinstance(options, Mapping) else ""
+        )
+        also = {requested.partition(",")[2], tables.external_id(columns, names.ALSO_ON)}
+        rows_of = (self._sb.get(interconnect.CHASSIS, each) for each in also if each)
+        return frozenset(each[0] for each in rows_of if each is not None)
 
     def _meant(self, port: str) -> str:
         """Returns the chassis that weft requests for a port; "" for a port that is not weft's."""
@@ -170,7 +187,7 @@ class Bindings:
         await self._nb.transact([touch])
 
     async def _detach(self, port: str) -> None:
-        """Removes additional chassis: weft sets none, and nobody else removes them."""
+        """Removes additional chassis that are not meant: nobody else removes them."""
         nothing = {"additional_chassis": ["set", []]}
         where = [["logical_port", "==", port]]
         update = {"op": "update", "table": BINDING, "where": where, "row": nothing}
@@ -180,26 +197,29 @@ class Bindings:
         log.log(logging.WARNING if isinstance(error, Unbound) else logging.INFO, "%s", error)
 
 
-def fault(port: str, binding: Mapping[str, Any], meant: str, uuid: str, *, can_bind: bool) -> str:
+def fault(
+    port: str,
+    binding: Mapping[str, Any],
+    meant: str,
+    uuid: str,
+    *,
+    can_bind: bool,
+    allowed: Set[str] = frozenset(),
+) -> str:
     """Returns what is wrong with the binding of a port that belongs on chassis `meant`, else "".
 
     `uuid` is that chassis' row. `can_bind` is false where the chassis has no interface for the
-    port: then it cannot bind the port, and that is no fault.
+    port: then it cannot bind the port, and that is no fault. `allowed` are rows of chassis to which
+    it may be bound as well.
     """
-    bound = _uuids(binding["chassis"])
+    bound = uuids(binding["chassis"])
     if bound == {uuid}:
-        others = _uuids(binding["additional_chassis"])
+        others = uuids(binding["additional_chassis"]) - allowed
         return f"port {port} is bound to other chassis beside {meant}" if others else ""
     if not can_bind:
         return ""
     where = "another chassis" if bound else "no chassis"
     return f"port {port} is bound to {where}, but belongs on chassis {meant}"
-
-
-def _uuids(raw: Any) -> frozenset[str]:
-    """Parses a column of references in OVSDB's JSON notation (RFC 7047, section 5.1)."""
-    kind, value = raw
-    return frozenset((value,)) if kind == "uuid" else frozenset(uuid for _, uuid in value)
 
 
 def bound_by(interfaces: Mapping[str, rows.Columns], port: str) -> bool:

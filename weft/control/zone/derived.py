@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -89,7 +89,8 @@ class Derived:
                 await asyncio.sleep(1.0)
 
     def _seen(self, seen: list[contents.ObservedChange]) -> None:
-        derived = [each for each in seen if not _is_binding(each)]
+        moving = self._sb.rows("Port_Binding")
+        derived = [each for each in seen if not _is_binding(each, moving)]
         if not derived:
             return
         if self._answer is not None:
@@ -235,9 +236,11 @@ class Derived:
         log.warning("%s", self.trouble)
 
 
-def _is_binding(seen: contents.ObservedChange) -> bool:
-    """Whether ovn-controller bound or released a port: no change of northd's."""
-    return seen.kind == "modify" and bool(seen.columns) and seen.columns <= tables.BINDING
+def _is_binding(seen: contents.ObservedChange, moving: Container[str]) -> bool:
+    """Whether ovn-controller bound or released a port: no change of northd's. Of a binding that is
+    `moving` from chassis to chassis it also notes where the guest has announced itself."""
+    own = tables.BINDING | {"options"} if seen.uuid in moving else tables.BINDING
+    return seen.kind == "modify" and bool(seen.columns) and seen.columns <= own
 
 
 def _is_untouched(columns: rows.Columns | None) -> bool:

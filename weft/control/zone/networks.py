@@ -128,7 +128,8 @@ class ZoneNetworks:
                 continue
             if pod.is_running or self.may_use(nad, pod.ref.namespace):
                 name = declared.network.name
-                yield model.Port(pod.ref, attachment, nad, name, pod.node, allocation, hostname)
+                to = pod.ref, attachment, nad, name, pod.node, allocation
+                yield model.Port(*to, hostname, pod.machine)
 
     def check(self, nad: ObjectKey, network: str, pod: ObjectKey) -> None:
         """Raises NotReady, with the remedy, if the pod may not be attached through a NAD.

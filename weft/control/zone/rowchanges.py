@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from weft import rows
 
+# What rows are made for, as (network, node): a network (node ""), or one of its nodes.
+RowOwner = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class RowChanges:
@@ -15,3 +18,9 @@ class RowChanges:
     nb_gone: tuple[rows.RowKey, ...] = ()
     sb: tuple[rows.Row, ...] = ()
     sb_gone: tuple[rows.RowKey, ...] = ()
+
+
+def row_owner_of(network: str, owner: str) -> RowOwner:
+    """Returns what a row with these external_ids is made for."""
+    kind, _, of = owner.partition("//")
+    return network, of if kind == "Node" else ""

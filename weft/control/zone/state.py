@@ -15,16 +15,15 @@ from dataclasses import dataclass, field, replace
 
 from weft import model, names, rows
 from weft.control import index
-from weft.control.zone import dnsrecords, duplicates, policies, portrows, topologies
+from weft.control.zone import dnsrecords, duplicates, moves, policies, portrows, topologies
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.control.zone.rowchanges import RowChanges as RowChanges
+from weft.control.zone.rowchanges import RowOwner, row_owner_of
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
-# What rows are made for, as (network, node): a network (node ""), or one of its nodes.
-RowOwner = tuple[str, str]
 # Tables whose rows refer to other rows of weft.
 _PARENTS = (ports.SWITCH, router.ROUTER)
 
@@ -61,7 +60,7 @@ class Zone:
         self._pods_of_namespace: dict[str, set[model.ObjectKey]] = {}  # see `concerned`
         self._pods_of_nad: dict[model.ObjectKey, set[model.ObjectKey]] = {}
         self._ports_of_pod: dict[model.ObjectKey, dict[str, model.Port]] = {}  # by port key
-        self.duplicates = duplicates.Duplicates()
+        self.duplicates, self._moves = duplicates.Duplicates(), moves.Moves(node)
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
@@ -167,7 +166,7 @@ class Zone:
         """Puts a row of ours that somebody else changed into the next `changes`."""
         if self.policies.touch(table, key):
             return
-        row_owner = _row_owner(network, owner)
+        row_owner = row_owner_of(network, owner)
         if table == interconnect.CHASSIS:
             if key != self._here.chassis:
                 self._dirty.chassis.add(key)
@@ -185,7 +184,7 @@ class Zone:
             return key in self._chassis_nodes
         if table == ports.PORT and key in self._ports.get(network, ()):
             return True
-        is_owned = (table, key) in self._last_keys.get(_row_owner(network, owner), ())
+        is_owned = (table, key) in self._last_keys.get(row_owner_of(network, owner), ())
         return is_owned or self._beside.has(table, key) or self.policies.is_desired(table, key)
 
     # Rows out
@@ -241,11 +240,9 @@ class Zone:
         """Returns by network the IPv6 router advertisement for this node's guests, if any."""
         found = {}
         for name, keys in self._local.items():
-            if network := self.network(name):
-                guests = [self._ports[name][key].allocation for key in sorted(keys)]
-                topology = topologies.KNOWN[network.spec.topology]
-                if advert := topology.of_guests(network, guests, self._here):
-                    found[name] = advert
+            guests = [self._ports[name][key].allocation for key in sorted(keys)]
+            if advert := topologies.of_guests(self.network(name), guests, self._here):
+                found[name] = advert
         return found
 
     def node(self, name: str) -> model.NodeInfo | None:
@@ -259,6 +256,9 @@ class Zone:
     def network(self, name: str) -> model.Network | None:
         """Returns the network as its leading NAD declares it; None if weft cannot realise it."""
         return self.networks.network(name)
+
+    def _network_of(self, port: model.Port) -> model.Network | None:
+        return self.network(port.network)
 
     def realised(self, name: str) -> bool:
         network = self.network(name)
@@ -285,24 +285,26 @@ class Zone:
         requested = {ports.port_key(port): port for port in self.networks.ports(held)}
         # Of two pods with one address, the running one has it, else the older one.
         precedence = (str(not held.pod.is_running), held.pod.created) if held else ()
-        for each in self.duplicates.set_ports(key, requested, precedence):
-            self._set_ports(each)
+        now = self._moves.set_ports(key, requested, precedence)
+        touched = [pod for each in now for pod in self.duplicates.set_ports(*each)]
+        self._set_ports(dict.fromkeys(touched))
 
-    def _set_ports(self, key: model.ObjectKey) -> None:
-        """Updates the indexes with the ports that a pod holds now."""
-        old = self._ports_of_pod.get(key, {})
-        new = self.duplicates.accepted(key, lambda port: self.network(port.network))
-        for port_key, port in old.items():
-            if new.get(port_key) != port:
-                self._forget(port_key, port)
-        for port_key, port in new.items():
-            if old.get(port_key) != port:
-                self._remember(port_key, port)
-        if new:
-            self._ports_of_pod[key] = new
-        else:
-            self._ports_of_pod.pop(key, None)
-        for name in {port.network for port in (*old.values(), *new.values())}:
+    def _set_ports(self, pods: Iterable[model.ObjectKey]) -> None:
+        """Updates the indexes with the ports that pods have now; one may pass to another pod."""
+        now = {pod: self.duplicates.accepted(pod, self._network_of) for pod in pods}
+        before = {pod: self._ports_of_pod.pop(pod, {}) for pod in now}
+        for pod, new in now.items():
+            for key, port in before[pod].items():
+                if new.get(key) != port:
+                    self._forget(key, port)
+        for pod, new in now.items():
+            for key, port in new.items():
+                if before[pod].get(key) != port:
+                    self._remember(key, port)
+            if new:
+                self._ports_of_pod[pod] = new
+        held = (each for both in (before, now) for each in both.values())
+        for name in {port.network for each in held for port in each.values()}:
             if not self._local.get(name) and name in self._local:
                 del self._local[name]
                 if not self.realised(name):
@@ -312,7 +314,8 @@ class Zone:
         self.policies.add_port(key, port)
         self.dns.note(port.network)
         self._ports.setdefault(port.network, {})[key] = port
-        self._ports_of_node.setdefault(port.node, {})[key] = port.network
+        for node in {port.node, *(port.move or ())}:
+            self._ports_of_node.setdefault(node, {})[key] = port.network
         if port.node == self._here.node:
             self._dirty.ports[key] = port.network
             was_there = self.realised(port.network)
@@ -327,7 +330,8 @@ class Zone:
         self.policies.remove_port(key)
         self.dns.note(port.network)
         index.drop(self._ports, port.network, key)
-        index.drop(self._ports_of_node, port.node, key)
+        for node in {port.node, *(port.move or ())}:
+            index.drop(self._ports_of_node, node, key)
         if port.node == self._here.node:
             self._dirty.ports[key] = port.network
             self._local[port.network].discard(key)
@@ -391,9 +395,3 @@ class Zone:
         if not nodes or chassis == self._here.chassis:
             return ()
         return interconnect.chassis(self._nodes[min(nodes)])
-
-
-def _row_owner(network: str, owner: str) -> RowOwner:
-    """Returns the owner of a row with these external_ids."""
-    kind, _, of = owner.partition("//")
-    return network, of if kind == "Node" else ""

@@ -24,6 +24,11 @@ class Here:
     remote_ports: ports.RemotePorts
     physical_network: str
 
+    def chassis_of(self, node: str) -> str:
+        """Returns the chassis of a node, "" while it is not known."""
+        info = self.nodes.get(node)
+        return info.chassis if info is not None else ""
+
 
 class Topology(Protocol):
     """What a topology must answer, in O(1) each, about networks that the zone has.
@@ -81,12 +86,19 @@ class Layer2:
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
         if not port.allocation.tunnel_id:
             return None
+        move = port.move
+        if move is not None and move.target == here.node:
+            source = here.chassis_of(move.source)
+            if not source:
+                return None  # bound here alone, the port would be taken from where it is
+            return layer2.local_port(network, port, here.chassis, source=source)
+        also_on = here.chassis_of(move.target) if move is not None else ""
         if port.node == here.node:
-            return layer2.local_port(network, port, here.chassis)
-        info = here.nodes.get(port.node)
-        if info is None or not info.chassis:
+            return layer2.local_port(network, port, here.chassis, also_on=also_on)
+        if not (chassis := here.chassis_of(port.node)):
             return None
-        return layer2.remote_port(network, port, info.chassis, here.remote_ports)
+        style = here.remote_ports
+        return layer2.remote_port(network, port, chassis, style, also_on=also_on)
 
 
 class Localnet:
@@ -189,3 +201,12 @@ KNOWN: Mapping[model.Topology, Topology] = {
     model.Topology.LAYER3: Layer3(),
     model.Topology.LOCALNET: Localnet(),
 }
+
+
+def of_guests(
+    network: model.Network | None, guests: Iterable[model.Allocation], here: Here
+) -> advertisement.Advertisement | None:
+    """Returns the router advertisement for local guests of a network that the zone may have."""
+    if network is None:
+        return None
+    return KNOWN[network.spec.topology].of_guests(network, guests, here)

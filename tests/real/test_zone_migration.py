@@ -1,0 +1,119 @@
+"""A machine's port that moves between real zones, judged by packets from each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.migrating import Figures, Machine, followed, machine, pinging
+from tests.support.realised import Cluster, Kept, network
+from tests.support.zones import Guest
+
+pytestmark = pytest.mark.real
+
+NAD = "default/blue"
+
+
+@dataclass
+class Scene:
+    """Machine vm of two families, which runs on `a`, and a peer on each of three nodes."""
+
+    a: Kept
+    b: Kept
+    c: Kept
+    peers: dict[str, Guest]
+    vm: Machine
+
+    @asynccontextmanager
+    async def counted(self, address: str = "") -> AsyncIterator[dict[str, Figures]]:
+        """Pings from all peers while this is open."""
+        async with AsyncExitStack() as stack:
+            yield {
+                name: await stack.enter_async_context(pinging(peer, address or self.vm.address))
+                for name, peer in self.peers.items()
+            }
+
+
+async def build(cluster: Cluster) -> Scene:
+    zones = [await cluster.zone() for _ in range(3)]
+    await cluster.define(NAD, network("blue", 1, "10.1.0.0/24", "fd00:1::/64"))
+    peers = {}
+    for number, kept in enumerate(zones, start=11):
+        addresses = (f"10.1.0.{number}/24", f"fd00:1::{number}/64")
+        port = await cluster.pod(f"peer-{kept.zone.name}", kept, NAD, number, *addresses)
+        peers[kept.zone.name] = await cluster.guest(kept, port)
+        for address in addresses:
+            peers[kept.zone.name].take(address)
+    vm = machine(cluster, NAD, 20, "10.1.0.20/24", "fd00:1::20/64")
+    a, b, c = zones
+    scene = Scene(a, b, c, peers, vm)
+    await vm.place("vm-1", scene.a)
+    await vm.plug("vm-1")
+    for peer in peers.values():
+        assert await asyncio.to_thread(peer.pings, vm.address)
+    return scene
+
+
+async def moved(scene: Scene, source: str, target: str, to: Kept) -> None:
+    """From the target pod's creation to the end of the source's, under pings of all peers.
+
+    The guest's own pause is left out: the source falls silent only when the target is announced.
+    """
+    vm = scene.vm
+    async with scene.counted() as waiting:
+        await vm.place(target, to, source=source)
+        await vm.plug(target)
+        await vm.copied(to)
+        await asyncio.sleep(0.3)
+    assert not any(each.lost or each.twice for each in waiting.values()), waiting
+    async with scene.counted() as opened:
+        await vm.announce(target)
+        await vm.stop(source)
+        await asyncio.sleep(0.3)
+    assert not any(each.lost for each in opened.values()), opened
+    async with scene.counted() as flipped:
+        await vm.place(target, to, source=source, active=True)
+        await vm.copied(None)
+        await vm.gone(source)
+        await asyncio.sleep(0.3)
+    assert not any(each.lost for each in flipped.values()), flipped
+    async with scene.counted() as after:
+        await asyncio.sleep(0.3)
+    assert not any(each.lost or each.twice for each in after.values()), after
+
+
+async def test_a_machine_moves_there_and_back_and_on(cluster: Cluster) -> None:
+    """The gate is shut each time, although the guest announced itself on that node before."""
+    scene = await build(cluster)
+    async with followed(scene.a, scene.b, scene.c):
+        await moved(scene, "vm-1", "vm-2", scene.b)
+        await moved(scene, "vm-2", "vm-3", scene.a)
+        await moved(scene, "vm-3", "vm-4", scene.c)
+        async with scene.counted("fd00:1::20") as last:
+            await asyncio.sleep(0.3)
+        assert not any(each.lost or each.twice for each in last.values()), last
+
+
+async def test_a_migration_that_is_given_up_loses_nothing(cluster: Cluster) -> None:
+    """Also when the gate was open already; and the next one to that node finds it shut."""
+    scene = await build(cluster)
+    vm = scene.vm
+    async with followed(scene.a, scene.b, scene.c):
+        for target, is_announced in (("vm-2", False), ("vm-3", True)):
+            async with scene.counted() as figures:
+                await vm.place(target, scene.b, source="vm-1")
+                guest = await vm.plug(target)
+                await vm.copied(scene.b)
+                if is_announced:
+                    await asyncio.to_thread(guest.run, "busybox", "ip", "addr", "flush", "eth0")
+                    await vm.announce(target)
+                await asyncio.sleep(0.3)
+                await vm.gone(target)
+                await vm.copied(None)
+                await asyncio.sleep(0.3)
+            assert not any(each.lost or each.twice for each in figures.values()), figures
+        await moved(scene, "vm-1", "vm-4", scene.b)

@@ -1,0 +1,68 @@
+"""Sends pings at even intervals and counts their answers. A program, run inside a namespace.
+
+python pinger.py ADDRESS INTERVAL     until its standard input ends; then one JSON object: for each
+ping when it was sent, when it was answered first, and how often (seconds of a monotonic clock)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+LATE = 0.5  # seconds for the last answers
+
+
+def main(address: str, interval: float) -> None:
+    is_v6 = ":" in address
+    family, protocol = (
+        (socket.AF_INET6, socket.getprotobyname("ipv6-icmp"))
+        if is_v6
+        else (socket.AF_INET, socket.IPPROTO_ICMP)
+    )
+    sock = socket.socket(family, socket.SOCK_RAW, protocol)
+    sock.setblocking(False)
+    own = os.getpid() & 0xFFFF
+    request, answer = (128, 129) if is_v6 else (8, 0)
+    sent: list[float] = []
+    answered: dict[int, list[float]] = {}
+    due = begin = time.monotonic()
+    end = 0.0
+    print("started", flush=True)
+    while not end or time.monotonic() < end:
+        now = time.monotonic()
+        if not end and now >= due:
+            sock.sendto(_echo(request, own, len(sent), is_v6=is_v6), (address, 0))
+            sent.append(now - begin)
+            due += interval
+        watched = [sock] if end else [sock, sys.stdin]
+        ready, _, _ = select.select(watched, [], [], 0.05 if end else max(0.0, due - now))
+        if sys.stdin in ready and not sys.stdin.readline():
+            end = time.monotonic() + LATE
+        if sock not in ready:
+            continue
+        message = sock.recv(2048)
+        body = message if is_v6 else message[(message[0] & 15) * 4 :]
+        kind, _, _, ident, number = struct.unpack("!BBHHH", body[:8])
+        if kind == answer and ident == own and number < len(sent):
+            answered.setdefault(number, []).append(time.monotonic() - begin)
+    found = [[at, answered.get(n, [0.0])[0], len(answered.get(n, ()))] for n, at in enumerate(sent)]
+    json.dump({"begin": begin, "pings": found}, sys.stdout)
+
+
+def _echo(kind: int, ident: int, number: int, *, is_v6: bool) -> bytes:
+    body = struct.pack("!BBHHH", kind, 0, 0, ident, number) + b"weft" * 4
+    if is_v6:  # the kernel writes the checksum
+        return body
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body))
+    total = (total & 0xFFFF) + (total >> 16)
+    total += total >> 16
+    return body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))

@@ -1,0 +1,164 @@
+"""Has OVN copy what is sent to a machine that migrates to the node where it will run.
+
+In the zone of that node ovn-controller does so itself, as the port's row names both chassis. In
+other zones no ovn-controller would, so there the agent writes the second chassis to the port's
+Southbound binding. It removes it once the port is bound to that chassis: every packet would arrive
+twice. northd does not touch the column (ADR 0113).
+
+Once the guest has announced itself, ovn-controller notes so in the binding, and nobody removes the
+note. With it, the port would not wait at the next migration to this node.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from weft import errors, names, rows
+from weft.kube import queue
+from weft.ovn import interconnect, ports, tables
+from weft.ovsdb import contents, replica
+
+log = logging.getLogger(__name__)
+
+BINDING = "Port_Binding"
+# Its option: the chassis at which a guest has announced itself.
+ACTIVATED = "additional-chassis-activated"
+
+
+class AdditionalChassis:
+    """Keeps the additional chassis in `sb` as the rows of ports in `nb` have them."""
+
+    def __init__(self, nb: replica.Replica, sb: replica.Replica) -> None:
+        self._nb, self._sb = nb, sb
+        self._queue = queue.Queue[str]("additional chassis")
+        self._copied: set[str] = set()  # ports that should have a second chassis
+        self._entering: set[str] = set()  # ports that wait from now on: an older note is stale
+        self._began = False
+        nb.subscribe(ports.PORT, self._row_changed)
+        sb.subscribe(BINDING, self._binding_changed)
+        sb.observe(self._seen)
+
+    @property
+    def trouble(self) -> str:
+        """A port whose binding cannot be written, and why; else empty."""
+        return self._queue.trouble
+
+    async def run(self) -> None:
+        """Writes bindings until cancelled; looks at all of them first."""
+        self._began = True
+        self.reset()
+        await self._queue.run(self._reconcile)
+
+    def reset(self) -> None:
+        """Looks at all bindings again; for when changes may have been missed."""
+        if self._began:
+            self._queue.add("")
+
+    def _row_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        before, after = _meant(old), _meant(new)
+        columns = new or old
+        if before == after or columns is None:
+            return
+        port = str(columns["name"])
+        (self._copied.add if after[0] else self._copied.discard)(port)
+        if after[1] and not before[1]:
+            self._entering.add(port)
+        self._queue.add(port)
+
+    def _binding_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
+        """A binding has, or had, a second chassis or none."""
+        columns = new or old
+        assert columns is not None
+        self._queue.add(str(columns["logical_port"]))
+
+    def _seen(self, seen: list[contents.ObservedChange]) -> None:
+        """A binding is new or bound elsewhere: perhaps that of a port that should have two."""
+        if self._copied and any(each.table == BINDING for each in seen):
+            for port in self._copied:
+                self._queue.add(port)
+
+    async def _reconcile(self, key: str) -> None:
+        """Compares the binding of one port, or looks for all that differ ("")."""
+        if not key:
+            for columns in self._nb.rows(ports.PORT).values():
+                if any(_meant(columns)):
+                    self._queue.add(str(columns["name"]))
+            for columns in self._sb.rows(BINDING).values():
+                self._queue.add(str(columns["logical_port"]))
+            return
+        found = self._nb.get(ports.PORT, key)
+        if found is None or not tables.owner(found[1]):
+            self._entering.discard(key)
+            return
+        also_on, waits = _meant(found[1])
+        select = {
+            "op": "select",
+            "table": BINDING,
+            "where": [["logical_port", "==", key]],
+            "columns": ["chassis", "additional_chassis", "options"],
+        }
+        (answer,) = await self._sb.transact([select])
+        for binding in answer["rows"]:
+            is_stale = not waits or key in self._entering
+            updates = [*_without_note(key, binding)] if is_stale else []
+            if not waits:
+                updates += self._with_chassis(key, binding, _requested(found[1]), also_on)
+            if updates:
+                await self._sb.transact(updates)
+                log.info("port %s: additional chassis %s", key, also_on or "none")
+        self._entering.discard(key)
+
+    def _with_chassis(
+        self, port: str, binding: Mapping[str, Any], requested: str, also_on: str
+    ) -> list[Any]:
+        """Returns the write of the additional chassis of a port that is bound as requested.
+
+        One that is not bound yet gets it, or loses it, when it is: until then each chassis that
+        gets packets may be the right one.
+        """
+        main = self._sb.get(interconnect.CHASSIS, requested)
+        if main is None or uuids(binding["chassis"]) != {main[0]}:
+            return []
+        meant: frozenset[str] = frozenset()
+        if also_on:
+            second = self._sb.get(interconnect.CHASSIS, also_on)
+            if second is None:
+                raise errors.NotReady("is not in the Southbound database yet", where=also_on)
+            meant = frozenset({second[0]})
+        if uuids(binding["additional_chassis"]) == meant:
+            return []
+        where = [["logical_port", "==", port], ["chassis", "==", ["uuid", main[0]]]]
+        row = {"additional_chassis": ["set", [["uuid", each] for each in sorted(meant)]]}
+        return [{"op": "update", "table": BINDING, "where": where, "row": row}]
+
+
+def _without_note(port: str, binding: Mapping[str, Any]) -> list[Any]:
+    if ACTIVATED not in dict(binding["options"][1]):
+        return []
+    mutation = ["options", "delete", ["set", [ACTIVATED]]]
+    where = [["logical_port", "==", port]]
+    return [{"op": "mutate", "table": BINDING, "where": where, "mutations": [mutation]}]
+
+
+def _meant(columns: rows.Columns | None) -> tuple[str, bool]:
+    """Returns the second chassis of a port's row, and whether the port waits for its guest."""
+    if columns is None or not tables.owner(columns):
+        return "", False
+    options = columns["options"]
+    waits = isinstance(options, Mapping) and "activation-strategy" in options
+    return tables.external_id(columns, names.ALSO_ON), waits
+
+
+def _requested(columns: rows.Columns) -> str:
+    """Returns the chassis to which a port's row binds it."""
+    options = columns["options"]
+    chassis = options.get("requested-chassis", "") if isinstance(options, Mapping) else ""
+    return str(chassis).partition(",")[0]
+
+
+def uuids(raw: Any) -> frozenset[str]:
+    """Parses a column of references in OVSDB's JSON notation (RFC 7047, section 5.1)."""
+    kind, value = raw
+    return frozenset((value,)) if kind == "uuid" else frozenset(uuid for _, uuid in value)
