@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from weft.cli import labs
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.observe.checks import Finding
+from weft.observe.explain import collect
 from weft.observe.reach import Matrix
 from weft.observe.reading import Addresses
 from weft.policy import netpolicy
@@ -65,6 +66,15 @@ class Local:
                 return await measuring.measure_network(
                     api, peer, network, question, ipv6=ipv6, patience=patience
                 )
+
+    @contextlib.asynccontextmanager
+    async def explorer(self, lab: str) -> AsyncIterator[collect.Explorer]:
+        from weft_lab import up
+        from weft_lab.probes import exploring, measuring
+
+        with up.running(lab or spec.DEFAULT_NAME) as peer:
+            async with measuring.probing(peer.pid) as prober:
+                yield exploring.LabExplorer(peer, prober)
 
     def machine_problems(self, obj: Mapping[str, Any]) -> list[errors.InvalidInput]:
         from weft_lab.vm import validation

@@ -67,12 +67,16 @@ def run(place: Place, argv: Sequence[str]) -> int:
     )
 
 
-def captured(place: Place, argv: Sequence[str]) -> dict[str, Any]:
-    """Run it there and return what it wrote. In its own process, as joining cannot be undone."""
+def captured(place: Place, argv: Sequence[str], data: bytes | None = None) -> dict[str, Any]:
+    """Run it there and return what it wrote. In its own process, as joining cannot be undone.
+
+    `data` is its standard input; None: this process' own.
+    """
     code = "import sys, json; from weft_lab import target; sys.exit(target.from_json(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps([_plain(place), list(argv)])],
         env={**os.environ, "PYTHONPATH": place.env.get("PYTHONPATH", "")},
+        input=data,
         capture_output=True,
         check=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from weft import errors
 
 if TYPE_CHECKING:
     from weft.observe.checks import Finding
+    from weft.observe.explain.collect import Explorer
     from weft.observe.reach import Matrix
     from weft.observe.reading import Addresses
     from weft.policy import netpolicy
@@ -52,6 +53,9 @@ class Labs(Protocol):
 
         `patience` is in seconds, for each probe. Raises Unavailable if the lab does not run.
         """
+
+    def explorer(self, lab: str) -> AbstractAsyncContextManager[Explorer]:
+        """What looks at the lab's nodes and sends packets. Raises Unavailable if none runs."""
 
     def machine_problems(self, obj: Mapping[str, Any]) -> Iterable[errors.InvalidInput]:
         """What is wrong with a VirtualMachine or a VirtualMachineInstance."""

@@ -30,6 +30,10 @@ VARIABLE = "_WEFT_COMPLETE"  # set by a shell that wants completions
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("weft.cli.check", "Find what is wrong in manifests before you apply them."),
     "matrix": ("weft.cli.matrix", "Show which pods reach which on a network."),
+    "explain": (
+        "weft.cli.explain",
+        "Say whether one pod or VM reaches another, and if not, who stops it.",
+    ),
     "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),
     "ip": ("weft.cli.ip", "List addresses and who holds them; reserve and release them."),
     "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),
@@ -149,7 +153,7 @@ def main() -> int:
         return 1
     except errors.WeftError as error:
         fail(error, as_json=as_json)
-        return 1
+        return error.status
     except Exception as error:
         if os.environ.get("WEFT_DEBUG"):
             traceback.print_exc()

@@ -74,7 +74,7 @@ def command(
         raise typer.Exit(1)
 
 
-def question(port: str) -> netpolicy.Connection:
+def question(port: str, command: str = "weft matrix") -> netpolicy.Connection:
     """Parse --port: "tcp/80", "80" (TCP), or "" (ping). Raise InvalidInput for anything else."""
     if not port:
         return netpolicy.Connection(None)
@@ -85,7 +85,7 @@ def question(port: str) -> netpolicy.Connection:
         known = None
     if known is None or not number.isdecimal() or not 0 < int(number) < 65536:
         rule = "must be tcp, udp or sctp with a port from 1 to 65535, as in tcp/80"
-        raise errors.InvalidInput("weft matrix", "--port", port, rule)
+        raise errors.InvalidInput(command, "--port", port, rule)
     return netpolicy.Connection(known, int(number))
 
 

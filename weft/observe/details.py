@@ -32,7 +32,7 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
         replace(one, ports=tuple(_port(port, reported, controlled) for port in one.ports))
         for one in graph.switches
     )
-    specs = _specs(objects)
+    known = specs(objects)
     claimed = _claimed(objects)
     reasons, troubles = networkobjects.reasons(objects.states), _troubles(objects)
     there = {network.name for network in graph.networks}
@@ -50,7 +50,7 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
                     reasons=reasons.get(network.name, ()),
                     troubles=troubles.get(network.name, ()),
                 ),
-                specs.get(network.name),
+                known.get(network.name),
                 [switch for switch in switches if switch.network == network.name],
                 claimed.get(network.name, []),
             )
@@ -72,7 +72,7 @@ def _some(messages: list[str]) -> tuple[str, ...]:
     return (*messages[:MAX_TROUBLES], *([f"and {more} more: weft networks"] if more > 0 else []))
 
 
-def _specs(objects: Objects) -> dict[str, model.NetworkSpec]:
+def specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     """The parsed NAD of each network by its name: the first that is valid and accepted."""
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}

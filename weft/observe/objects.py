@@ -33,15 +33,15 @@ async def read(api: Client) -> Objects:
     above = (resources.REPLICASETS, resources.JOBS, resources.VMS)
     refusals = (NotFound, Forbidden)
     found, states, controllers = await asyncio.gather(
-        asyncio.gather(*(_listed(api, kind) for kind in kinds)),
-        _listed(api, resources.NETWORKS, refusals),
-        asyncio.gather(*(_listed(api, kind, refusals) for kind in above)),
+        asyncio.gather(*(listed(api, kind) for kind in kinds)),
+        listed(api, resources.NETWORKS, refusals),
+        asyncio.gather(*(listed(api, kind, refusals) for kind in above)),
     )
-    listed = tuple(itertools.chain(*controllers))
-    return replace(Objects(*found), states=states, controllers=listed)
+    chained = tuple(itertools.chain(*controllers))
+    return replace(Objects(*found), states=states, controllers=chained)
 
 
-async def _listed(
+async def listed(
     api: Client,
     kind: resources.Resource,
     absent: tuple[type[ApiError], ...] = (NotFound,),
@@ -91,7 +91,7 @@ async def read_holders(
 async def read_nads(api: Client, namespaces: Sequence[str]) -> tuple[Sequence[Object], bool]:
     """List the NADs, and whether they are all: of these namespaces if the user may not list all."""
     try:
-        return await _listed(api, resources.NADS), True
+        return await listed(api, resources.NADS), True
     except Forbidden:
         if not namespaces:
             raise
@@ -102,6 +102,6 @@ async def _of_namespaces(
     api: Client, kind: resources.Resource, namespaces: Sequence[str]
 ) -> Sequence[Object]:
     if not namespaces:
-        return await _listed(api, kind)
-    found = await asyncio.gather(*(_listed(api, kind, namespace=each) for each in namespaces))
+        return await listed(api, kind)
+    found = await asyncio.gather(*(listed(api, kind, namespace=each) for each in namespaces))
     return list(itertools.chain(*found))

@@ -45,6 +45,16 @@ class Verdict:
         return self.egress.passes and self.ingress.passes
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How near a rule comes to a connection: whether one of its peers matches, and one of its
+    ports."""
+
+    rule: netpolicy.Rule
+    peer: bool
+    port: bool
+
+
 def allowed(
     policies: Iterable[netpolicy.Policy],
     networks: Mapping[ObjectKey, str],
@@ -83,6 +93,27 @@ def explain(
     return Verdict(
         _judge(netpolicy.Direction.EGRESS, enforced, networks, source, target, connection),
         _judge(netpolicy.Direction.INGRESS, enforced, networks, source, target, connection),
+    )
+
+
+def matches(
+    policy: netpolicy.Policy,
+    direction: netpolicy.Direction,
+    source: netpolicy.Endpoint,
+    target: netpolicy.Endpoint,
+    connection: netpolicy.Connection,
+) -> tuple[Match, ...]:
+    """How near each rule of a policy in one direction comes to allowing a connection."""
+    ingress = direction is netpolicy.Direction.INGRESS
+    peer, address = (source, connection.source) if ingress else (target, connection.target)
+    return tuple(
+        Match(
+            rule,
+            rule.peers is None or any(_is_peer(each, peer, address) for each in rule.peers),
+            rule.ports is None
+            or any(_is_service(each, target.named_ports, connection) for each in rule.ports),
+        )
+        for rule in policy.rules(direction)
     )
 
 
@@ -148,6 +179,8 @@ def _allows(
 def _is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Address | None) -> bool:
     """Selectors match the pod, blocks match the packet's address."""
     if isinstance(who, netpolicy.PodSelector):
+        if not peer.pod:
+            return False
         if who.namespace:
             there = peer.namespace == who.namespace
         else:

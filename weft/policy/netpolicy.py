@@ -170,7 +170,10 @@ NamedPorts = Mapping[tuple[Protocol, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One attachment of one pod, as policies see it."""
+    """One attachment of one pod, as policies see it.
+
+    `pod` is empty for an address that no pod holds: only IP blocks match it.
+    """
 
     namespace: str
     pod: str

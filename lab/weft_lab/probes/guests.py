@@ -14,15 +14,21 @@ from weft_lab.vm.agentclient import Outcome
 REFUSED = "Connection refused"
 
 
-def command(question: netpolicy.Connection, patience: float, device: str) -> tuple[str, ...]:
-    """What to run for a connection to `question.target`; empty where a guest cannot."""
+def command(
+    question: netpolicy.Connection, patience: float, device: str, *, size: int = 0
+) -> tuple[str, ...]:
+    """What to run for a connection to `question.target`; empty where a guest cannot.
+
+    `size`: bytes of a ping's packet with its IP header, 0 for ping's own.
+    """
     address = str(question.target)
     is_six = ":" in address
     seconds = str(math.ceil(patience))
     is_local = address.startswith("fe80:")
     if question.protocol is None:
         scoped = f"{address}%{device}" if is_local else address
-        return ("timeout", seconds, "ping", "-6" if is_six else "-4", "-c", "1", scoped)
+        data = ("-s", str(size - (48 if is_six else 28))) if size else ()
+        return ("timeout", seconds, "ping", "-6" if is_six else "-4", "-c", "1", *data, scoped)
     scoped = f"{address}%25{device}" if is_local else address
     url = f"[{scoped}]:{question.port}" if is_six else f"{scoped}:{question.port}"
     curl = ("curl", "-sv", "-g", "--noproxy", "*", "-m", seconds, "-o", "/dev/null")

@@ -112,9 +112,12 @@ async def open_places(
 
 
 async def measure(
-    prober: Prober, pid: int, matrix: Matrix, *, patience: float = PATIENCE
+    prober: Prober, pid: int, matrix: Matrix, *, patience: float = PATIENCE, size: int = 0
 ) -> dict[Pair, ProbeResult]:
-    """What each pair's probe came to. Cells without addresses stay unknown."""
+    """What each pair's probe came to. Cells without addresses stay unknown.
+
+    `size`: bytes of a ping's packet with its IP header, 0 for few.
+    """
     by_id = {member.id: member for member in matrix.members}
     results = [
         result for result in matrix.results if result.addresses and by_id[result.source].running
@@ -122,12 +125,12 @@ async def measure(
     inside = [result for result in results if not by_id[result.source].machine]
     outcomes: dict[Pair, ProbeResult] = {}
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_from_pods(prober, inside, matrix.question, patience, outcomes))
+        tasks.create_task(_from_pods(prober, inside, matrix.question, patience, outcomes, size))
         for member in matrix.members:
             own = [result for result in results if result.source == member.id]
             if member.machine and own:
                 tasks.create_task(
-                    _from_guest(pid, member, own, matrix.question, patience, outcomes)
+                    _from_guest(pid, member, own, matrix.question, patience, outcomes, size)
                 )
     if matrix.question.protocol in _LISTENED:
         await _listen(prober, results, matrix.question, outcomes)
@@ -140,8 +143,10 @@ async def _from_pods(
     question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, ProbeResult],
+    size: int,
 ) -> None:
     order = {
+        "size": size,
         "probe": [[result.source, *_written(result)] for result in results],
         "protocol": question.protocol or "ICMP",
         "port": question.port,
@@ -164,6 +169,7 @@ async def _from_guest(
     question: netpolicy.Connection,
     patience: float,
     outcomes: dict[Pair, ProbeResult],
+    size: int,
 ) -> None:
     """All commands of a guest in one session with its agent, which serves one at a time."""
     machine = machines.Machine(member.endpoint.namespace, member.machine, member.node, ())
@@ -174,7 +180,7 @@ async def _from_guest(
             async def one(result: PairResult) -> None:
                 assert result.addresses is not None
                 attempt = replace(question, target=result.addresses[1])
-                argv = guests.command(attempt, patience, device)
+                argv = guests.command(attempt, patience, device, size=size)
                 if not argv:
                     return
                 with contextlib.suppress(errors.Unavailable):

@@ -16,15 +16,20 @@ _ECHO = struct.Struct("!BBHHH")
 _SCTP = struct.Struct("!HHII")
 _INIT = struct.Struct("!BBHIIHHI")
 _ETHERNET = 14
+_SYN, _ACK = 0x02, 0x10
 _VLAN = 0x8100
 _IP = {0x0800: 4, 0x86DD: 6}
 
 
-def echo(version: int, identity: int, sequence: int) -> bytes:
-    """An echo request; the kernel fills in the checksum of version 6."""
+def echo(version: int, identity: int, sequence: int, *, size: int = 0) -> bytes:
+    """An echo request; the kernel fills in the checksum of version 6.
+
+    `size`: bytes of the whole packet with its IP header, 0 for as few as can be.
+    """
     kind = ECHO[version][0]
-    bare = _ECHO.pack(kind, 0, 0, identity, sequence)
-    return _ECHO.pack(kind, 0, 0 if version == 6 else _ones(bare), identity, sequence)
+    padding = bytes(max(size - (20 if version == 4 else 40) - _ECHO.size, 0))
+    bare = _ECHO.pack(kind, 0, 0, identity, sequence) + padding
+    return _ECHO.pack(kind, 0, 0 if version == 6 else _ones(bare), identity, sequence) + padding
 
 
 def is_echoed(version: int, message: bytes, identity: int) -> bool:
@@ -58,7 +63,10 @@ class Flow:
 
 
 def parse(frame: bytes) -> Flow | None:
-    """None for what is neither UDP nor SCTP, or a later fragment."""
+    """None for what begins no flow (of ICMP an echo request, of TCP a SYN), or a later fragment.
+
+    ICMPv6 counts as ICMP.
+    """
     kind, start = int.from_bytes(frame[12:14], "big"), _ETHERNET
     if kind == _VLAN:
         kind, start = int.from_bytes(frame[16:18], "big"), _ETHERNET + 4
@@ -72,15 +80,28 @@ def parse(frame: bytes) -> Flow | None:
         protocol, ends, after = ip[6], (ip[8:24], ip[24:40]), 40
     else:
         return None
-    ports = ip[after : after + 4]
-    if protocol not in (UDP, SCTP) or len(ports) < 4:
+    head = ip[after : after + 14]
+    protocol, port = _begun(version, protocol, head)
+    if port < 0:
         return None
     source, target = (str(ip_address(end)) for end in ends)
-    return Flow(source, target, protocol, int.from_bytes(ports[2:4], "big"))
+    return Flow(source, target, protocol, port)
+
+
+def _begun(version: int, protocol: int, head: bytes) -> tuple[int, int]:
+    """(protocol, port) of a header that begins a flow; the port is -1 for any other."""
+    if protocol in (ICMP, ICMP6):
+        is_request = len(head) >= 8 and head[0] == ECHO[version][0]
+        return ICMP, 0 if is_request else -1
+    is_first = protocol in (UDP, SCTP) and len(head) >= 4
+    if protocol == TCP:
+        is_first = len(head) >= 14 and head[13] & (_SYN | _ACK) == _SYN
+    return protocol, int.from_bytes(head[2:4], "big") if is_first else -1
 
 
 def _ones(data: bytes) -> int:
     """The Internet's checksum."""
+    data += bytes(len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

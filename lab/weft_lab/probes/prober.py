@@ -8,6 +8,8 @@ PID is the lab's process 1. Orders are JSON, one a line, and each is answered by
                         -> {pod: [addresses of the interface]}
     {"probe": [[source, target address, own address]], "protocol", "port", "patience"}
                         -> ["answered" | "silent" | "unknown"], in the order of the probes
+                           "size": bytes of each ICMP packet, which may not be fragmented
+    {"interfaces": [pod]}  -> {pod: {"up": bool, "addresses": ["address/prefix length"]}}
     {"received": null}     -> [[pod, source address, target address]]: what arrived at the sockets
 
 It is a process of its own, because it cannot leave a lab's namespaces again. A connection that is
@@ -41,6 +43,10 @@ ARRIVED = (0, errno.ECONNREFUSED, errno.ECONNRESET, errno.EPROTO, errno.ENOPROTO
 _ALL_PROTOCOLS = 3
 _OUTGOING = 4
 _IPV6_RECVERR, _IP_RECVERR = 25, 11
+# IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, and the value that forbids fragments.
+_MTU_DISCOVER = {socket.AF_INET: 10, socket.AF_INET6: 23}
+_PROBE = 3
+_IFF_UP = 1
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Prober:
     places: dict[str, Place] = field(default_factory=dict)
     _ports: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_PORT))
     _protocol: int = packets.ICMP
+    _size: int = 0
 
     async def obey(self, order: dict[str, Any]) -> Any:
         if "open" in order:
@@ -67,10 +74,13 @@ class Prober:
             }
         if "probe" in order:
             self._protocol = PROTOCOLS[order["protocol"]]
+            self._size = order.get("size", 0)
             room = asyncio.Semaphore(AT_ONCE)
             return await asyncio.gather(
                 *(self._probe(room, pod, to, own, order) for pod, to, own in order["probe"])
             )
+        if "interfaces" in order:
+            return {pod: await self._interface(pod) for pod in order["interfaces"]}
         return [
             [pod, frame.source, frame.target]
             for pod, place in self.places.items()
@@ -87,6 +97,15 @@ class Prober:
             return await netns.run_inside(place.netns, _addresses, place.interface)
         except (netns.Gone, netlink.Failed):
             return []
+
+    async def _interface(self, pod: str) -> dict[str, Any] | None:
+        place = self.places.get(pod)
+        if place is None:
+            return None
+        try:
+            return await netns.run_inside(place.netns, _interface, place.interface)
+        except (netns.Gone, netlink.Failed):
+            return None
 
     def _listen(self, place: Place) -> None:
         """All interfaces: in a virtual machine's pod the one of the network has no addresses."""
@@ -136,6 +155,9 @@ class Prober:
                 if family == socket.AF_INET6:
                     level, what = socket.IPPROTO_IPV6, _IPV6_RECVERR
                 link.setsockopt(level, what, 1)
+            if self._size:
+                level = socket.IPPROTO_IP if family == socket.AF_INET else socket.IPPROTO_IPV6
+                link.setsockopt(level, _MTU_DISCOVER[family], _PROBE)
             if own:
                 link.bind(self._name(family, own, 0, place))
         except OSError:
@@ -170,6 +192,8 @@ class Prober:
         except TimeoutError:
             return SILENT
         except OSError as error:
+            if error.errno == errno.EMSGSIZE and self._size:
+                return UNKNOWN  # larger than the interface's own MTU: never sent
             return ANSWERED if error.errno in ARRIVED else SILENT
 
     async def _exchange(self, link: socket.socket, order: dict[str, Any]) -> None:
@@ -188,7 +212,7 @@ class Prober:
 
     def _request(self, version: int, identity: int, attempt: int, order: dict[str, Any]) -> bytes:
         if self._protocol == packets.ICMP:
-            return packets.echo(version, identity, attempt)
+            return packets.echo(version, identity, attempt, size=self._size)
         if self._protocol == packets.SCTP:
             return packets.init(identity, order["port"])
         return b"\n"
@@ -207,6 +231,20 @@ def _addresses(interface: str) -> list[str]:
         index = netlink.find(route, interface)
         found = route.get_addr(index=index) if index else ()
         return [one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS") for one in found]
+
+
+def _interface(interface: str) -> dict[str, Any] | None:
+    with netlink.opened(f"device {interface}") as route:
+        index = netlink.find(route, interface)
+        if not index:
+            return None
+        (link,) = route.get_links(index)
+        found = route.get_addr(index=index)
+        addresses = [
+            f"{one.get_attr('IFA_LOCAL') or one.get_attr('IFA_ADDRESS')}/{one['prefixlen']}"
+            for one in found
+        ]
+        return {"up": bool(link["flags"] & _IFF_UP), "addresses": addresses}
 
 
 async def serve(pid: int) -> None:

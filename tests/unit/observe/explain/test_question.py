@@ -1,0 +1,193 @@
+"""What Kubernetes objects alone say: ends, networks, policies with rule and line."""
+
+from typing import Any
+
+import pytest
+
+from tests.support import objects as made
+from tests.unit.observe.test_members import entry, nad, pod
+from weft import errors
+from weft.observe.explain import ends, question, sentence
+from weft.observe.explain.evidence import EndKind, NetworkFacts, UsedAddresses
+from weft.observe.explain.policies import line_of, printed
+from weft.observe.explain.question import Question
+from weft.observe.explain.sentence import Outcome
+from weft.observe.members import Objects
+from weft.policy import netpolicy
+
+HTTPS = netpolicy.Connection(netpolicy.Protocol.TCP, 443)
+PING = netpolicy.Connection(None)
+
+
+def network(name: str, **config: Any) -> dict[str, Any]:
+    """A NAD that the cluster manager has accepted."""
+    given = made.nad(name, config.pop("subnets", "10.9.0.0/24"), **config)
+    given["metadata"]["annotations"] = nad(name, name)["metadata"]["annotations"]
+    return given
+
+
+def on_blue(name: str, number: int, **more: Any) -> dict[str, Any]:
+    return pod(name, "blue", {"default/blue": entry(number, f"10.9.0.{number}/24")}, **more)
+
+
+def world(*policies: dict[str, Any], pods: Any = (), **more: Any) -> ends.Found:
+    there = pods or (
+        on_blue("a", 1, labels={"app": "a"}),
+        on_blue("b", 2, labels={"app": "b"}),
+    )
+    nads = (network("blue"), network("red", subnets="10.8.0.0/24"))
+    namespaces = [{"metadata": {"name": "default"}}]
+    return ends.Found(Objects(nads, namespaces, there, policies, **more))
+
+
+def asked(found: ends.Found, source: str = "a", target: str = "b", **more: Any) -> Any:
+    return question.answered(Question(source, target, more.pop("connection", HTTPS), **more), found)
+
+
+RULE = {"from": [{"podSelector": {"matchLabels": {"app": "a"}}}]}
+TCP80 = {"ports": [{"protocol": "TCP", "port": 80}]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "change", "text"),
+    [
+        (
+            [{**RULE, **TCP80}],
+            "add TCP port 443 to spec.ingress[0].ports of default/guard",
+            "ports:",
+        ),
+        (
+            [{"from": [{"podSelector": {"matchLabels": {"app": "c"}}}]}],
+            "add default/a to spec.ingress[0].from of default/guard",
+            "- from:",
+        ),
+        (
+            [{"from": [{"podSelector": {"matchLabels": {"app": "c"}}}], **TCP80}],
+            "add a rule for default/a and TCP port 443 to spec.ingress of default/guard",
+            "ingress:",
+        ),
+        (
+            [],
+            "add a rule for default/a and TCP port 443 to spec.ingress of default/guard",
+            "ingress: []",
+        ),
+    ],
+)
+def test_a_policy_that_stops_it_is_named_with_the_nearest_change_and_its_line(
+    rules: list[Any], change: str, text: str
+) -> None:
+    policy = made.policy(app="b", ingress=rules)
+    evidence = asked(world(policy))
+    _, finding = evidence.policies
+    assert (finding.passes, finding.policies, finding.change) == (False, ("default/guard",), change)
+    assert finding.line is not None
+    assert finding.line.text == text
+    assert printed(policy).splitlines()[finding.line.number - 1].strip() == text
+    found = sentence.explain(evidence)
+    assert found.outcome is Outcome.STOPPED
+    assert f"(line {finding.line.number}: {text})" in found.sentence
+
+
+def test_the_rule_that_allows_is_named_with_its_line() -> None:
+    policy = made.policy(app="b", ingress=[{**RULE, **TCP80}, RULE])
+    _, finding = asked(world(policy)).policies
+    assert finding.passes
+    assert finding.allowed == "default/guard"
+    assert finding.line.path == "spec.ingress[1]"
+    assert printed(policy).splitlines()[finding.line.number - 1].strip() == "- from:"
+
+
+def test_an_audited_policy_stops_nothing_and_is_named() -> None:
+    _, finding = asked(world(made.policy(app="b", mode="audit", ingress=[]))).policies
+    assert finding.passes
+    assert finding.audited == ("default/guard",)
+
+
+def test_an_address_that_nobody_holds_is_matched_by_blocks_alone() -> None:
+    everybody = made.policy(app="b", ingress=[{"from": [{"namespaceSelector": {}}]}])
+    _, finding = asked(world(everybody), source="10.9.0.77").policies
+    assert not finding.passes
+    block = made.policy(app="b", ingress=[{"from": [{"ipBlock": {"cidr": "10.9.0.64/26"}}]}])
+    _, finding = asked(world(block), source="10.9.0.77").policies
+    assert finding.passes
+
+
+def test_a_line_of_a_field_that_is_absent_is_its_parents() -> None:
+    policy = made.policy(app="b", ingress=[{}])
+    line = line_of(policy, "spec.ingress[0].ports")
+    assert printed(policy).splitlines()[line.number - 1].strip() == "- {}"
+
+
+def test_lines_count_as_kubectl_writes_texts_of_several_lines() -> None:
+    policy = made.policy(app="b", ingress=[])
+    policy["metadata"]["annotations"]["a"] = '{"x": 1}\n'
+    text = printed(policy).splitlines()
+    assert text[4:6] == ["    a: |", '      {"x": 1}']
+    assert text[line_of(policy, "spec.ingress").number - 1] == "  ingress: []"
+
+
+def test_an_address_is_the_member_that_holds_it() -> None:
+    evidence = asked(world(), target="10.9.0.2")
+    assert (evidence.target.name, evidence.target.kind) == ("default/b", EndKind.POD)
+    assert str(evidence.connection.target) == "10.9.0.2"
+
+
+def test_a_machine_is_its_pod_with_what_its_agent_reports() -> None:
+    launcher = on_blue("virt-launcher-b-xyz", 2, labels={"vm.kubevirt.io/name": "b"})
+    instance = {
+        "metadata": {"namespace": "default", "name": "b"},
+        "status": {
+            "conditions": [{"type": "AgentConnected", "status": "True"}],
+            "interfaces": [{"mac": "0A:58:00:00:00:02", "ipAddresses": ["fe80::1"]}],
+        },
+    }
+    found = world(pods=(on_blue("a", 1), launcher), instances=[instance])
+    evidence = asked(found, target="vm/b")
+    assert evidence.target.kind is EndKind.MACHINE
+    used = evidence.used["target"]
+    assert isinstance(used, UsedAddresses)
+    assert "default/b has no address: it was given 10.9.0.2/24" in (
+        sentence.explain(evidence).sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "rule"),
+    [
+        ("nobody", {}, "is no pod, virtual machine or address"),
+        ("shop/a", {}, "did you mean default/a?"),
+        ("a", {"network": "green"}, "networks: blue, red"),
+    ],
+)
+def test_what_does_not_exist_is_a_mistake_of_the_user(
+    source: str, more: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(errors.InvalidInput) as raised:
+        asked(world(), source=source, **more)
+    assert rule in raised.value.in_full()
+
+
+def test_two_networks_in_common_need_a_choice() -> None:
+    both = {"default/blue": entry(1, "10.9.0.1/24"), "default/red": entry(3, "10.8.0.1/24")}
+    pods = [pod("a", "blue,red", both), pod("b", "blue,red", both)]
+    with pytest.raises(errors.InvalidInput, match="both are on blue, red"):
+        asked(world(pods=pods))
+    chosen = asked(world(pods=pods), network="red").network
+    assert isinstance(chosen, NetworkFacts)
+    assert chosen.name == "red"
+
+
+def test_ends_without_a_network_in_common() -> None:
+    pods = [on_blue("a", 1), pod("b", "red", {"default/red": entry(3, "10.8.0.1/24")})]
+    found = sentence.explain(asked(world(pods=pods), connection=PING))
+    assert found.outcome is Outcome.STOPPED
+    assert "they share no network: default/a is on blue; default/b is on red" in found.sentence
+
+
+def test_a_pod_that_waits_for_its_address_says_why() -> None:
+    pods = [on_blue("a", 1), pod("b", "blue", {}, phase="Pending")]
+    found = ends.Found(
+        Objects((network("blue"),), (), pods), warnings={"default/b": "no address is free"}
+    )
+    stopped = sentence.explain(asked(found))
+    assert "default/b is Pending: no address is free" in stopped.sentence

@@ -1,0 +1,132 @@
+"""Collects evidence from the Kubernetes API, from nodes, and by packets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from weft import errors
+from weft.kube import resources
+from weft.kube.client import Client, Forbidden
+from weft.observe import objects
+from weft.observe.explain import ends, question, zone
+from weft.observe.explain.evidence import (
+    DropCount,
+    Evidence,
+    NetworkFacts,
+    NodeFacts,
+    Probe,
+    Unseen,
+    UsedAddresses,
+)
+from weft.observe.members import Object
+from weft.observe.reach import ProbeResult
+
+_LONGEST_WARNING = 300
+
+
+class Explorer(Protocol):
+    """Looks at nodes and into pods, and sends packets. What it cannot see is Unseen."""
+
+    async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `onnode` answers there. Raises WeftError."""
+
+    async def used(self, evidence: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
+        """The addresses on the interfaces of the ends, by role."""
+
+    async def probe(self, evidence: Evidence, patience: float) -> Probe | Unseen:
+        """What comes of packets from source to target. `patience`: seconds for each reply."""
+
+
+async def read(api: Client) -> ends.Found:
+    """List the objects. What the user may not list is absent, except pods and NADs."""
+    found, nodes, machines, events = await asyncio.gather(
+        objects.read(api),
+        _allowed(api, resources.NODES),
+        _allowed(api, resources.VMS),
+        _allowed(api, resources.EVENTS),
+    )
+    warnings = None if events is None else dict(_warnings(events))
+    return ends.Found(found, nodes, machines, warnings)
+
+
+async def _allowed(api: Client, kind: resources.Resource) -> list[Object] | None:
+    try:
+        return list(await objects.listed(api, kind))
+    except Forbidden:
+        return None
+
+
+def _warnings(events: list[Object]) -> list[tuple[str, str]]:
+    """The message of the last warning about each pod; later ones come later."""
+    found = []
+    for event in sorted(events, key=lambda one: str(one.get("lastTimestamp") or "")):
+        about = event.get("involvedObject") or {}
+        if event.get("type") == "Warning" and about.get("kind") == "Pod":
+            key = f"{about.get('namespace')}/{about.get('name')}"
+            found.append((key, str(event.get("message") or "")[:_LONGEST_WARNING]))
+    return found
+
+
+async def explored(
+    evidence: Evidence, found: ends.Found, explorer: Explorer, patience: float, *, ipv6: bool
+) -> Evidence:
+    """The evidence with what nodes say and what came of packets."""
+    network = evidence.network
+    attached = [each for each in (evidence.source, evidence.target) if each.member]
+    if not isinstance(network, NetworkFacts) or not attached:
+        return evidence
+    evidence = question.learned(evidence, await explorer.used(evidence))
+    evidence = question.judged(evidence, found, ipv6=ipv6)
+    nodes = list(dict.fromkeys(end.node for end in attached))
+    ports = [evidence.source.port, evidence.target.port]
+    asked = zone.order(ports, evidence.connection, _macs(evidence))
+    answers = dict(
+        zip(nodes, await _each(explorer, nodes, dict.fromkeys(nodes, asked)), strict=True)
+    )
+    facts: dict[str, NodeFacts | Unseen] = {
+        node: each if isinstance(each, Unseen) else zone.facts(each, ports)
+        for node, each in answers.items()
+    }
+    probe = await explorer.probe(evidence, patience)
+    evidence = replace(evidence, nodes=facts, probe=probe)
+    if isinstance(probe, Unseen) or probe.result is not ProbeResult.SILENT:
+        return evidence
+    return replace(evidence, drops=await _drops(explorer, answers))
+
+
+def _macs(evidence: Evidence) -> tuple[str, str] | None:
+    source, target = evidence.source.member, evidence.target.member
+    return (source.mac, target.mac) if source and target else None
+
+
+async def _each(
+    explorer: Explorer, nodes: list[str], orders: Mapping[str, Mapping[str, Any]]
+) -> list[Mapping[str, Any] | Unseen]:
+    async def one(node: str) -> Mapping[str, Any] | Unseen:
+        try:
+            return await explorer.look(node, orders[node])
+        except errors.WeftError as error:
+            return Unseen(error.in_full())
+
+    return list(await asyncio.gather(*map(one, nodes)))
+
+
+async def _drops(
+    explorer: Explorer, answers: Mapping[str, Mapping[str, Any] | Unseen]
+) -> dict[str, tuple[DropCount, ...]]:
+    """What each node's switch has dropped since its answer."""
+    before = {
+        node: each["drops"]
+        for node, each in answers.items()
+        if not isinstance(each, Unseen) and isinstance(each.get("drops"), list)
+    }
+    orders = {node: {"ports": [], "before": drops} for node, drops in before.items()}
+    after = await _each(explorer, list(before), orders)
+    return {
+        node: zone.drops(each)
+        for node, each in zip(before, after, strict=True)
+        if not isinstance(each, Unseen)
+    }

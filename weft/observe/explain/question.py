@@ -1,0 +1,166 @@
+"""Makes the evidence that Kubernetes objects give to a question, and adds to it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface
+
+from weft import model
+from weft.observe import members, reach
+from weft.observe.explain import ends, policies
+from weft.observe.explain.evidence import (
+    End,
+    EndKind,
+    Evidence,
+    NetworkFacts,
+    PolicyFinding,
+    Unseen,
+    UsedAddresses,
+)
+from weft.observe.members import Object
+from weft.policy import netpolicy
+
+SOURCE, TARGET = "source", "target"
+_AGENT = "AgentConnected"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the user asks. `network`: a network or NAD, "" for the one that both are on."""
+
+    source: str
+    target: str
+    connection: netpolicy.Connection
+    network: str = ""
+    namespace: str = "default"
+    ipv6: bool = False
+
+
+def answered(question: Question, found: ends.Found) -> Evidence:
+    """The evidence in the objects. Raise InvalidInput for what names nothing, or too much."""
+    named = tuple(
+        ends.named(text, field, question.namespace, found)
+        for text, field in ((question.source, "A"), (question.target, "B"))
+    )
+    if question.network:
+        networks: tuple[str, ...] = (ends.chosen(question.network, question.namespace, found),)
+    else:
+        networks = ends.shared(named[0], named[1], found)
+    if len(networks) > 1:
+        raise ends.several(networks)
+    name = next(iter(networks), "")
+    source, target = (ends.find(which, name, found) for which in named)
+    evidence = Evidence(
+        source=source,
+        target=target,
+        connection=question.connection,
+        network=ends.facts(name, found) if name else Unseen("they share none"),
+        states=ends.states((source, target), found),
+        encaps=ends.encaps(found),
+        used={
+            role: reported(end, found.objects.instances)
+            for role, end in ((SOURCE, source), (TARGET, target))
+        },
+    )
+    return judged(evidence, found, ipv6=question.ipv6)
+
+
+def judged(evidence: Evidence, found: ends.Found, *, ipv6: bool = False) -> Evidence:
+    """The evidence with the addresses that the ends use, and what policies say of them."""
+    addresses = _addresses(evidence, ipv6)
+    connection = replace(
+        evidence.connection,
+        source=addresses[0] if addresses else evidence.source.address,
+        target=addresses[1] if addresses else evidence.target.address,
+    )
+    evidence = replace(evidence, connection=connection)
+    return replace(evidence, policies=_policies(evidence, found))
+
+
+def learned(evidence: Evidence, used: Mapping[str, UsedAddresses | Unseen]) -> Evidence:
+    """The evidence with what the ends' interfaces have; members without allocated addresses have
+    those."""
+    source, target = (
+        _learned(end, used.get(role))
+        for role, end in ((SOURCE, evidence.source), (TARGET, evidence.target))
+    )
+    return replace(evidence, source=source, target=target, used={**evidence.used, **used})
+
+
+def _learned(end: End, used: UsedAddresses | Unseen | None) -> End:
+    if end.member is None or not isinstance(used, UsedAddresses):
+        return end
+    seen = [str(address.ip) for address in used.addresses]
+    return replace(end, member=members.learned(end.member, seen))
+
+
+def reported(end: End, instances: Iterable[Object]) -> UsedAddresses | Unseen:
+    """The addresses that a guest agent reports at the VirtualMachineInstance, without prefixes."""
+    if end.kind is not EndKind.MACHINE or end.member is None:
+        return Unseen("only a look into the pod can say")
+    mine = [
+        each
+        for each in instances
+        if f"{each['metadata']['namespace']}/{each['metadata']['name']}" == end.name
+    ]
+    status = (mine[0].get("status") or {}) if mine else {}
+    connected = any(
+        each.get("type") == _AGENT and each.get("status") == "True"
+        for each in status.get("conditions") or ()
+    )
+    if not connected:
+        return Unseen("the guest has no agent that answers")
+    for nic in status.get("interfaces") or ():
+        if str(nic.get("mac", "")).lower() == end.member.mac:
+            texts = nic.get("ipAddresses") or [nic[k] for k in ("ipAddress",) if nic.get(k)]
+            return UsedAddresses(tuple(_interfaces(texts)), "the guest agent", prefixes=False)
+    return Unseen("the guest agent does not report this interface")
+
+
+def _interfaces(texts: Sequence[object]) -> Iterable[model.Interface]:
+    for text in texts:
+        try:
+            yield ip_interface(str(text))
+        except ValueError:
+            continue  # what a guest reports is not to be trusted
+
+
+def _addresses(evidence: Evidence, ipv6: bool) -> tuple[model.Address, model.Address] | None:
+    source, target = (_with_address(end) for end in (evidence.source, evidence.target))
+    if source is None or target is None:
+        return None
+    return reach.addresses(source, target, ipv6=ipv6)
+
+
+def _with_address(end: End) -> reach.Member | None:
+    """The end as a member that has the address which the user named, if one was named."""
+    if end.address is None:
+        return end.member
+    network = end.member.endpoint.network if end.member else ""
+    endpoint = end.member.endpoint if end.member else _stranger(end, network)
+    endpoint = replace(endpoint, addresses=(end.address,))
+    if end.member is not None:
+        return replace(end.member, endpoint=endpoint)
+    return reach.Member(end.name, "", "", "", endpoint)
+
+
+def _stranger(end: End, network: str) -> netpolicy.Endpoint:
+    """An end that is no pod, as policies see it."""
+    addresses = () if end.address is None else (end.address,)
+    return netpolicy.Endpoint("", "", {}, {}, network, addresses, {})
+
+
+def _policies(evidence: Evidence, found: ends.Found) -> tuple[PolicyFinding, ...]:
+    network = evidence.network
+    if not isinstance(network, NetworkFacts):
+        return ()
+    both = [
+        end.member.endpoint if end.member else _stranger(end, network.name)
+        for end in (evidence.source, evidence.target)
+    ]
+    known = members.networks(found.objects)
+    in_force = members.in_force(found.objects)
+    return policies.judge(
+        found.objects.policies, in_force, known, both[0], both[1], evidence.connection
+    )

@@ -1,0 +1,198 @@
+"""Judges evidence step by step along the way from source to target. Pure.
+
+Each step is one line: what was looked at, what was seen, and a verdict. The order is that of cause
+and effect: the first fault is the one that `sentence` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weft.observe.explain import packets, wiring
+from weft.observe.explain.evidence import (
+    End,
+    EndKind,
+    Evidence,
+    NetworkFacts,
+    NodeState,
+    PolicyFinding,
+    Unseen,
+    UsedAddresses,
+)
+from weft.observe.explain.step import Step, Verdict, connection_of, fault, note, ok, unseen
+from weft.policy import netpolicy
+
+__all__ = ["Step", "Verdict", "walk"]
+
+
+def walk(evidence: Evidence) -> tuple[Step, ...]:
+    """All steps. Without a shared network, or without an attachment, there is no way to follow."""
+    found = list(_ends(evidence))
+    if any(step.verdict is Verdict.FAULT for step in found):
+        return tuple(found)
+    for part in (_addresses, _policies, wiring.judge, packets.judge):
+        found += part(evidence)
+    return tuple(found)
+
+
+def _ends(evidence: Evidence) -> Iterator[Step]:
+    for role, end in (("source", evidence.source), ("target", evidence.target)):
+        yield _end(role, end)
+    yield _shared(evidence)
+    for role, end in (("source", evidence.source), ("target", evidence.target)):
+        yield from _attachment(role, end, evidence.network)
+    for name, state in evidence.states.items():
+        yield from _node(name, state)
+
+
+def _end(role: str, end: End) -> Step:
+    where = f" on {end.node}" if end.node else ""
+    if end.kind is EndKind.ADDRESS:
+        return note(role, f"{end.name}, which no pod on the network holds")
+    if end.kind is EndKind.OUTSIDE:
+        return note(role, "outside of the cluster")
+    if end.trouble and end.member is None and not end.networks:
+        return fault(role, f"{end.kind} {end.name} {end.trouble}", end.remedy)
+    return ok(role, f"{end.kind} {end.name}{where}")
+
+
+def _shared(evidence: Evidence) -> Step:
+    network, source, target = evidence.network, evidence.source, evidence.target
+    if isinstance(network, NetworkFacts):
+        subnets = ", ".join(map(str, network.subnets)) or "without subnets"
+        vlan = f", VLAN {network.vlan}" if network.vlan is not None else ""
+        kind = f"{network.topology}, {subnets}{vlan}" if network.topology else "not valid now"
+        return ok("network", f"{network.name} ({kind})")
+    lists = [f"{end.name} is on {_few(end.networks)}" for end in (source, target) if end.is_member]
+    remedy = "name one network in k8s.v1.cni.cncf.io/networks of both, and restart them"
+    if not all(end.is_member for end in (source, target)):
+        remedy = "name the address of a member, or an address in a subnet of the network"
+    return fault("network", f"they share no network: {'; '.join(lists)}", remedy)
+
+
+def _few(networks: tuple[str, ...]) -> str:
+    return ", ".join(networks[:5]) or "no secondary network"
+
+
+def _attachment(role: str, end: End, network: NetworkFacts | Unseen) -> Iterator[Step]:
+    if not end.is_member or isinstance(network, Unseen):
+        return
+    name = f"{role} attachment"
+    if network.name not in end.networks:
+        remedy = "add a NAD of it to k8s.v1.cni.cncf.io/networks, and restart it"
+        yield fault(name, f"{end.name} is not on {network.name}: {_few(end.networks)}", remedy)
+    elif end.member is None or end.trouble:
+        yield fault(name, f"{end.name} {end.trouble}", end.remedy)
+    else:
+        addresses = ", ".join(map(str, end.allocated)) or "no address of the network's"
+        yield ok(name, f"{end.interface}, MAC {end.member.mac}, {addresses}")
+        if end.link_state:
+            seen = f"the link of {end.name}'s interface is {end.link_state}"
+            yield fault(name, seen, "set state: up at the interface in the VirtualMachine")
+
+
+def _node(name: str, state: NodeState | Unseen) -> Iterator[Step]:
+    what = f"node {name}"
+    if isinstance(state, Unseen):
+        yield unseen(what, state.reason)
+    elif not state.ready:
+        yield fault(what, f"node {name} is not Ready", f"kubectl describe node {name}")
+    elif not state.chassis:
+        seen = f"weft's agent has not announced node {name}"
+        yield fault(what, seen, f"kubectl get pods -n weft-system -o wide | grep {name}")
+
+
+def _addresses(evidence: Evidence) -> Iterator[Step]:
+    both = (
+        ("source", evidence.source, evidence.target),
+        ("target", evidence.target, evidence.source),
+    )
+    for role, end, other in both:
+        if not end.is_member:
+            continue
+        name = f"{role} address"
+        used = evidence.used.get(role, Unseen("nobody asked the guest"))
+        if isinstance(used, Unseen):
+            yield unseen(name, used.reason)
+        else:
+            yield _used(name, end, other, used, evidence)
+
+
+def _used(name: str, end: End, other: End, used: UsedAddresses, evidence: Evidence) -> Step:
+    """What the guest really uses, against what it was given."""
+    shown = ", ".join(map(str, used.addresses)) or "no address"
+    seen = f"{shown}, says {used.source}"
+    if used.is_up is False:
+        return fault(name, f"{end.name} has its interface down", "bring it up in the guest")
+    given = {address.ip: address for address in end.allocated}
+    has = {address.ip: address for address in used.addresses if not address.ip.is_link_local}
+    if given and not has:
+        first = next(iter(given.values()))
+        remedy = f"let it ask by DHCP, or set {first} on the interface with MAC {_mac(end)}"
+        return fault(name, f"{end.name} has no address: it was given {first}", remedy)
+    foreign = [address for ip, address in has.items() if ip not in given]
+    if given and not given.keys() & has.keys():
+        first = next(iter(given.values()))
+        seen = f"{end.name} uses {foreign[0]}, but was given {first}"
+        return fault(name, f"{seen}: OVN drops what it sends (port security)", f"set {first} there")
+    if not has and not any(a.ip.is_link_local for a in used.addresses):
+        return fault(name, f"{end.name} has no address on {end.interface}", "set one in the guest")
+    narrow = _narrow(end, other, used, evidence)
+    if narrow is not None:
+        return narrow
+    return ok(name, seen)
+
+
+def _narrow(end: End, other: End, used: UsedAddresses, evidence: Evidence) -> Step | None:
+    """A prefix length that leaves the other end out of the interface's subnet."""
+    network = evidence.network
+    if not used.prefixes or isinstance(network, Unseen) or network.topology == "layer3":
+        return None
+    peers = {each.ip for each in other.allocated}
+    if other.address is not None:
+        peers = {other.address}
+    given = {address.ip: address for address in end.allocated}
+    for address in used.addresses:
+        expected = given.get(address.ip)
+        for peer in peers:
+            if peer.version != address.version or peer in address.network:
+                continue
+            if expected is not None and peer in expected.network:
+                seen = f"{end.name} has {address}, a subnet without {peer} (wrong prefix length)"
+                return fault(f"{_role(end, evidence)} address", seen, f"set {expected} there")
+    return None
+
+
+def _role(end: End, evidence: Evidence) -> str:
+    return "source" if end is evidence.source else "target"
+
+
+def _mac(end: End) -> str:
+    return end.member.mac if end.member else ""
+
+
+def _policies(evidence: Evidence) -> Iterator[Step]:
+    for finding in evidence.policies:
+        yield _policy(finding, evidence)
+
+
+def _policy(finding: PolicyFinding, evidence: Evidence) -> Step:
+    is_egress = finding.direction is netpolicy.Direction.EGRESS
+    end = evidence.source if is_egress else evidence.target
+    name = "egress policies" if is_egress else "ingress policies"
+    audited = f"; only audited: {', '.join(finding.audited)}" if finding.audited else ""
+    if not end.is_member:
+        return note(name, f"none guards {end.name}")
+    if not finding.policies:
+        return ok(name, f"none selects {end.name}{audited}")
+    line = finding.line
+    where = ""
+    if line is not None and line.number:
+        where = f" (line {line.number}: {line.text})"
+    if finding.passes:
+        return ok(name, f"{finding.allowed} {line.path if line else ''}{where} allows it{audited}")
+    listed = ", ".join(finding.policies)
+    word = "policy" if len(finding.policies) == 1 else "policies"
+    seen = f"{word} {listed} isolate{'s' if len(finding.policies) == 1 else ''} {end.name}"
+    seen += f" ({finding.direction}), and no rule allows {connection_of(evidence)}"
+    return fault(name, seen, finding.change + where)
