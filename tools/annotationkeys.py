@@ -145,6 +145,15 @@ ALL = (
         "for](../how-to/keep-a-machines-addresses.md)",
     ),
     Key(
+        *(names.MACHINE_CLAIMS, "VirtualMachine", YOU, "JSON: the name of an IPAMClaim by network"),
+        "on its template: [IPAMClaims of its "
+        "own](../how-to/move-a-machines-identity.md) for its NICs",
+    ),
+    Key(
+        *(names.CLAIM_TRANSFER, "IPAMClaim", YOU, "the name of a virtual machine"),
+        "the machine that it [passes to](../how-to/move-a-machines-identity.md)",
+    ),
+    Key(
         *(names.VM_NAME, "Pod", OTHERS, "label"),
         "KubeVirt: the virtual machine of a virt-launcher pod",
     ),

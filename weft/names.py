@@ -42,6 +42,8 @@ CLAIM_VM = "kubevirt.io/vm"
 CLAIM_PROTECTION = "kubevirt.io/persistent-ipam"
 # KubeVirt's annotation on a machine: the addresses that its NICs ask for, by network.
 MACHINE_ADDRESSES = "network.kubevirt.io/addresses"
+# weft's annotation on a machine: the IPAMClaims that its NICs use, by network.
+MACHINE_CLAIMS = "weft/ipam-claims"
 # weft's annotation on a NAD: the configuration accepted last, which zones read.
 ACCEPTED_CONFIG = "weft/accepted-config"
 # weft's annotation on a NAD: the NAD that owns the network and decides who may use it.
@@ -80,6 +82,8 @@ ACCEPTED_POLICY = "weft/accepted-policy"
 IP_RESERVATION = "weft/ip-reservation"
 # weft's annotation on an IPAMClaim that it made: the virtual machine's name.
 CLAIM_MADE_FOR = "weft/made-for"
+# weft's annotation on an IPAMClaim: the virtual machine that is to own it from now on.
+CLAIM_TRANSFER = "weft/transfer-to"
 
 # Finalizer on a NAD while pods have an allocation on it.
 NETWORK_IN_USE = "weft/network-in-use"

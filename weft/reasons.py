@@ -133,10 +133,7 @@ class Reason(EventReason):
             "is more than network … permits",
             "The owner [can permit it](../how-to/send-from-other-addresses.md). Or ask for less.",
         ),
-        (
-            "is held by …",
-            "Another pod on the network has it. Ask for another one, or delete that pod.",
-        ),
+        ("is held by …", "Another pod on the network has it. Ask for another, or delete that pod."),
         (
             "no address is free in subnet …",
             "Delete pods, exclude fewer addresses, or widen `subnets`; on a routed network, run "
@@ -257,6 +254,13 @@ class Reason(EventReason):
             "Its pod waits. Delete a foreign claim or holder, or ask for something else.",
         ),
     )
+    MACHINE_IDENTITY_CONFLICT = (
+        *("MachineIdentityConflict", VM, WARNING),
+        (
+            "macAddress …: is held by …",
+            "Its pod would wait: [say whose it is](../how-to/move-a-machines-identity.md).",
+        ),
+    )
     INTERFACE_REPAIRED = (
         *("InterfaceRepaired", POD, WARNING),
         (
@@ -291,10 +295,7 @@ class Reason(EventReason):
     )
     PART_SKIPPED = (
         *("PartSkipped", POLICY, WARNING),
-        (
-            "…: …",
-            "The named field allows nothing; the rest of the policy is in force. Correct it.",
-        ),
+        ("…: …", "The named field allows nothing; the rest of the policy is in force. Correct it."),
     )
     NETWORK_MISSING = (
         *("NetworkMissing", POLICY, WARNING),
@@ -324,10 +325,7 @@ class Reason(EventReason):
     ACCEPTED = "Accepted", POLICY, NORMAL, ("the whole policy can be enforced", "")
     NO_PODS = (
         *("NoPods", POLICY, NORMAL),
-        (
-            "no pod that podSelector selects is on …",
-            "The policy has no effect. Check `podSelector`.",
-        ),
+        ("no pod that podSelector selects is on …", "It has no effect. Check `podSelector`."),
     )
     BOUND = "Bound", POLICY, NORMAL, ("pods that it selects are on …", "")
     NOT_BOUND = "NotBound", POLICY, NORMAL, ("it guards no network", "See `NetworkMissing`.")

@@ -54,21 +54,16 @@ class Ledger:
         # runs one may request its address.
         servers = tuple(ip_network(address) for address in (*spec.dhcp.routers, *spec.dhcp.dns))
         subnets = spec.subnets if node_subnets is None else node_subnets.subnets
-        pairs = [  # those that hold a whole subnet are for routers, and keep no address back
-            pair
-            for pair in spec.permits.address_pairs
-            if not any(model.within(each, pair) for each in subnets)
-        ]
+        pairs = spec.permits.address_pairs
+        # Those that hold a whole subnet are for routers, and keep no address back.
+        pairs = tuple(p for p in pairs if not any(model.within(each, p) for each in subnets))
         reserved = (*spec.reserved_subnets, *servers, *pairs)
         self._platform = {
             each for subnet in subnets if node_subnets for each in platform.own(subnet)
         }
         self._routers = {names.address_mac(ranges.router(s).ip) for s in subnets if node_subnets}
         own = (*self._platform, names.SERVER_ADDRESS)
-        excluded = (
-            *spec.exclude_subnets,
-            *(ip_network(each) for each in (*own, *spec.dns_servers)),
-        )
+        excluded = (*spec.exclude_subnets, *map(ip_network, (*own, *spec.dns_servers)))
         self._pools = {subnet.version: pool.Pool(subnet, excluded, reserved) for subnet in subnets}
         # Port keys on a node's own switch are used in its zone only, where OVN chooses them.
         self._keys = ids.port_keys() if node_subnets is None else None
@@ -98,9 +93,13 @@ class Ledger:
         held = (address for each in self._pools.values() for address in each.outside())
         return [(each, self._by_address[each]) for each in held if each in self._by_address]
 
+    def owner_of(self, value: model.Address | str) -> AllocationOwner | None:
+        """Returns the owner of an address or MAC on this network."""
+        return self._by_mac.get(value) if isinstance(value, str) else self._by_address.get(value)
+
     def owner_label(self, value: model.Address | str) -> str:
         """Returns the label of the owner of an address or MAC, "" if it is free."""
-        owner = self._by_mac.get(value) if isinstance(value, str) else self._by_address.get(value)
+        owner = self.owner_of(value)
         if owner is None and isinstance(value, str):
             return self._elsewhere(value)
         return self._shown(owner) if owner is not None else ""

@@ -13,6 +13,8 @@ from weft.api import fields, notation, objects, selection
 
 KIND = "IPAMClaim"
 ALLOCATED = "IPsAllocated"
+# The message of a claim on a network without subnets.
+KEPT_MAC = "MAC {} is kept"
 SUCCESS = "SuccessfulAllocation"
 FAILED = "InternalError"
 
@@ -99,7 +101,9 @@ def generations(claim: object) -> tuple[int, int]:
 
 def kept_mac(message: str) -> str:
     """The MAC that the message of a claim's condition says it keeps, "" if none."""
-    found = re.match(r"addresses are kept, with MAC ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b", message)
+    found = re.match(
+        r"(?:addresses are kept, with )?MAC ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b", message
+    )
     return found[1] if found else ""
 
 

@@ -33,6 +33,7 @@ _MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 # The annotations that a pod's request is read from.
 _OF_REQUESTS = (names.NETWORKS, names.CHOSEN_DEFAULT, names.NIC_OPTIONS, *bandwidth.ANNOTATIONS)
+_OF_MACHINES = names.MACHINE_ADDRESSES, names.MACHINE_CLAIMS
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VIRTUAL_MACHINES = "kubevirt.io", "VirtualMachineInstance"
 
@@ -243,7 +244,7 @@ def _is_on_networks(annotations: Mapping[str, Any]) -> bool:
 def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary: bool) -> Request:
     texts = tuple(map(annotations.get, _OF_REQUESTS))
     try:
-        if annotations.get(names.MACHINE_ADDRESSES) or (
+        if any(map(annotations.get, _OF_MACHINES)) or (
             sum(map(len, filter(None, texts))) > _LONGEST_SHARED
         ):
             return Request(_requested(pod, primary=primary))  # no template's: shared by nobody
@@ -257,12 +258,13 @@ def _request(pod: Mapping[str, Any], annotations: Mapping[str, Any], *, primary:
 
 
 def _requested(pod: Mapping[str, Any], *, primary: bool) -> tuple[model.Attachment, ...]:
-    """The attachments, with what KubeVirt's annotation asks for a machine's pod."""
+    """The attachments, with what the annotations of a machine ask for its pod."""
     asked = selection.parse(pod, primary=primary)
-    text = objects.annotation(selection.KIND, pod, names.MACHINE_ADDRESSES)
-    if not (text and _machine(pod["metadata"])[0]):
+    addresses, claims = (objects.annotation(selection.KIND, pod, key) for key in _OF_MACHINES)
+    if not ((addresses or claims) and _machine(pod["metadata"])[0]):
         return asked
-    return machine.with_requested(objects.subject(selection.KIND, pod), text, asked)
+    subject = objects.subject(selection.KIND, pod)
+    return machine.with_requested(subject, addresses, claims, asked)
 
 
 @lru_cache(maxsize=1024)

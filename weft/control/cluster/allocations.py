@@ -226,7 +226,7 @@ class Allocations:
         owner = claim_owner(claim)
         self._use_of(network, claim).is_there = True
         book = self.ledgers.of(network)
-        if book.get(owner) is None and claim.addresses:
+        if book.get(owner) is None and (claim.addresses or (mac and not network.spec.subnets)):
             book.keep(owner, claim.addresses, mac, claim_label(claim))
             self._labels[owner] = claim_label(claim)
             self._changed_networks.add(network.name)

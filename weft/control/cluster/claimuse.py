@@ -97,6 +97,8 @@ def allocate_claimed(
     mac = attachment.mac or (known.mac if known is not None else claim_mac(claim))
     try:
         requested = replace(attachment, addresses=addresses, mac=mac)
+        if not addresses and not book.network.spec.subnets:  # it goes with the claim
+            requested = replace(requested, identity=str(owner))
         chosen = book.allocate(owner, requested, label=label)
         if known is None and not attachment.mac:
             check_mac(claim, book.network.spec, chosen.addresses)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from weft import errors, model
 from weft.api import ipamclaim
 from weft.api.pod import Pod
+from weft.control.cluster import claimrules
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.machineclaims import MachineClaims
 from weft.control.cluster.networks import Networks
@@ -61,8 +62,7 @@ class IpamClaims:
         None where the network has no persistent addresses. Raises NotReady while the claim does not
         exist, InvalidInput if it is invalid or of another network.
         """
-        spec = network.spec
-        if not (spec.allow_persistent_ips and spec.subnets):
+        if not network.spec.allow_persistent_ips:
             return None
         name = attachment.ipam_claim or self._machines.claim_of(pod, attachment, network)
         if not name:
@@ -85,6 +85,8 @@ class IpamClaims:
                 known.claim.network,
                 f"is not the network that the pod asks for, {network.name!r}",
             )
+        if pod.machine and (error := claimrules.of_another(pod.machine, known)) is not None:
+            raise error
         return known.claim
 
     def note(self, claim: model.IpamClaim, error: errors.WeftError | None = None) -> None:
@@ -162,7 +164,8 @@ class IpamClaims:
         if not self._networks.may_use(network, claim.key.namespace):
             return  # another namespace's network: a claim alone takes nothing of it
         key, mac = claim.key, ""
-        if claim.reservation is not None:  # whose annotation may say otherwise by now
+        if claim.reservation is not None or not network.spec.subnets:
+            # Its annotation may say otherwise by now.
             mac = ipamclaim.kept_mac(self._claims[key].condition[2])
         try:
             self._allocations.keep(network, claim, mac)
@@ -205,9 +208,11 @@ class IpamClaims:
             ipamclaim.SUCCESS,
             "",
         )
-        if key in self._outdated or known.is_outdated:
+        keeps_mac = bool(mac) and not addresses
+        if key in self._outdated or known.is_outdated or (keeps_mac and not before[0]):
             is_known = False
-        if (is_known and claim.addresses == addresses) or not (addresses or key in self._failures):
+        is_empty = not (addresses or keeps_mac or key in self._failures)
+        if (is_known and claim.addresses == addresses) or is_empty:
             return Outcome(again=again)
         given = replace(claim, addresses=addresses)
         generation = known.generation
@@ -249,7 +254,8 @@ class IpamClaims:
                 hint="the claim goes on when a NetworkAttachmentDefinition declares it",
             )
         subject = f"network {claim.network}"
-        if not network.spec.subnets:
+        asked = claim.reservation
+        if not network.spec.subnets and not (asked and (asked.mac or asked.addresses)):
             rule = "are missing: it assigns no addresses"
             raise errors.InvalidInput(subject, "subnets", None, rule)
         if not network.spec.allow_persistent_ips:
@@ -264,6 +270,8 @@ class IpamClaims:
 
 def _kept(claim: model.IpamClaim, held: tuple[model.Interface, ...], mac: str) -> str:
     """Returns the message of a claim that has addresses: what differs from its reservation, too."""
+    if mac and not held:
+        return ipamclaim.KEPT_MAC.format(mac)
     if claim.reservation is None:
         return "addresses are kept"
     kept = f"addresses are kept, with MAC {mac}" if mac else "addresses are kept"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from weft import errors, names
-from weft.api import machine, objects
+from weft.api import machine, objects, selection
 from weft.api.fields import Fields
 from weft.api.machine import Nic
 from weft.control import index
@@ -63,6 +63,7 @@ class Machine(ObservedObject):
     problem: str = ""
     node: str = ""
     moving: MigrationState = STILL
+    created: str = ""
 
     @property
     def ref(self) -> Ref:
@@ -130,9 +131,13 @@ def _machine(obj: Object, resource: resources.Resource) -> Machine:
         annotated = {"metadata": {**(template.get("metadata") or {}), **key._asdict()}}
     nics: tuple[Nic, ...] = ()
     try:
-        text = objects.annotation(resource.kind, annotated, names.MACHINE_ADDRESSES)
-        asked = machine.requested(subject, text, found)
-        nics = machine.nics(Fields(subject, path, raw, found), key.namespace, asked)
+        texts = [
+            objects.annotation(resource.kind, annotated, each)
+            for each in (names.MACHINE_ADDRESSES, names.MACHINE_CLAIMS)
+        ]
+        asked = machine.requested(subject, texts[0], found)
+        claims = machine.named_claims(subject, texts[1], found)
+        nics = machine.nics(Fields(subject, path, raw, found), key.namespace, asked, claims)
     except errors.InvalidInput as error:
         found.append(error)
     owner = next((each.uid for each in owners_of(obj) if _is_machine(each)), "")
@@ -146,12 +151,23 @@ def _machine(obj: Object, resource: resources.Resource) -> Machine:
         found[0].in_full() if found else "",
         _text(status, "nodeName"),
         _moving(status),
+        str(meta.get("creationTimestamp") or ""),
     )
 
 
 def claim_key(name: ObjectKey, nic: Nic) -> ObjectKey:
     """Returns the claim of a NIC of a machine."""
     return ObjectKey(name.namespace, machine.claim_name(name.name, nic))
+
+
+def asked_for(nic: Nic) -> set[str]:
+    """Returns the MAC and the addresses that a NIC asks for, as text."""
+    asked = {str(selection.without_prefix(each)) for each in nic.addresses}
+    return asked | {nic.mac} if nic.mac else asked
+
+
+def _order(ref: Ref) -> tuple[str, ObjectKey]:
+    return ref.resource.kind, ref.key
 
 
 def _is_machine(owner: Owner) -> bool:
@@ -167,6 +183,7 @@ class MachineTable:
         self._by_uid: dict[str, LiveMigration] = {}
         self._of_nad: dict[ObjectKey, set[Ref]] = {}
         self._of_claim: dict[ObjectKey, set[Ref]] = {}  # by the claims that their NICs would have
+        self._asking: dict[str, set[Ref]] = {}  # by MACs and addresses that their NICs ask for
 
     def within(self, namespace: str) -> set[ObjectKey]:
         """Returns the machines of a namespace."""
@@ -179,6 +196,17 @@ class MachineTable:
     def naming(self, claim: ObjectKey) -> set[ObjectKey]:
         """Returns the machines with a NIC that would have this claim."""
         return {ref.key for ref in self._of_claim.get(claim, ())}
+
+    def asking(self, value: str) -> list[Machine]:
+        """Returns the machines and instances that ask for a MAC or an address."""
+        return [self._machines[ref] for ref in sorted(self._asking.get(value, ()), key=_order)]
+
+    def rivals(self, ref: Ref) -> set[ObjectKey]:
+        """Returns the other machines that ask for a MAC or address that this one asks for."""
+        known = self._machines.get(ref)
+        values = set().union(*map(asked_for, known.nics)) if known is not None else set()
+        found = (each.key for value in values for each in self.asking(value))
+        return {each for each in found if each != ref.key}
 
     def both(self, key: ObjectKey) -> Iterator[Machine]:
         """Yields the machine of a name, then the instance, of those that there are."""
@@ -228,9 +256,13 @@ class MachineTable:
         for nic in old.nics if old is not None else ():
             index.discard(self._of_nad, nic.nad, ref)
             index.discard(self._of_claim, claim_key(ref.key, nic), ref)
+            for value in asked_for(nic):
+                index.discard(self._asking, value, ref)
         for nic in new.nics if new is not None else ():
             self._of_nad.setdefault(nic.nad, set()).add(ref)
             self._of_claim.setdefault(claim_key(ref.key, nic), set()).add(ref)
+            for value in asked_for(nic):
+                self._asking.setdefault(value, set()).add(ref)
         if new is not None:
             self._machines[ref] = new
         return (old and old.says()) != (new and new.says())

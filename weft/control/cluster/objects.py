@@ -130,7 +130,7 @@ class IpamClaim(ObservedObject):
     `condition` is that of its status: status, reason and message. `generation` is that of its
     spec, `observed` that of which the status speaks; 0: unknown. `misread`: what is wrong with its
     reservation. It exists for its `owners`, and stays while it has `finalizers`. `made_for`: the
-    machine that weft made it for, "" if weft did not.
+    machine that weft made it for, "" if weft did not. `transfer`: the machine that is to own it.
     """
 
     claim: model.IpamClaim | None
@@ -144,6 +144,7 @@ class IpamClaim(ObservedObject):
     finalizers: tuple[str, ...] = ()
     is_deleting: bool = False
     made_for: str = ""
+    transfer: str = ""
 
     @property
     def is_outdated(self) -> bool:
@@ -173,13 +174,17 @@ def _living(claim: IpamClaim, obj: Object) -> IpamClaim:
     meta = obj["metadata"]
     finalizers, is_deleting = meta.get("finalizers") or (), "deletionTimestamp" in meta
     kept = tuple(map(str, finalizers))
-    made_for = str((meta.get("annotations") or {}).get(names.CLAIM_MADE_FOR) or "")
+    notes = meta.get("annotations") or {}
+    made_for, transfer = (
+        str(notes.get(each) or "") for each in (names.CLAIM_MADE_FOR, names.CLAIM_TRANSFER)
+    )
     return replace(
         claim,
         owners=owners(obj),
         finalizers=kept,
         is_deleting=is_deleting,
         made_for=made_for if len(made_for) <= _LONGEST_NAME else "",
+        transfer=transfer if len(transfer) <= _LONGEST_NAME else "",
     )
 
 

@@ -51,7 +51,7 @@ class Event(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Patch:
     """A merge patch (RFC 7386) of one incarnation; None removes an annotation, label or key of
-    `data`.
+    `data`. `owners` replace the owner references, if there are any.
 
     `version`: the API server takes it for this resourceVersion only ("": any). A `status` goes to
     the subresource, alone. `creates`: the object is created if it does not exist. `removes`: the
@@ -65,6 +65,7 @@ class Patch:
     status: Mapping[str, Any] | None = None
     data: Mapping[str, str | None] | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)
+    owners: tuple[Mapping[str, Any], ...] = ()
     spec: Mapping[str, Any] | None = None
     version: str = ""
     creates: bool = False
@@ -85,6 +86,8 @@ class Patch:
             meta["labels"] = dict(self.labels)
         if self.finalizers is not None:
             meta["finalizers"] = list(self.finalizers)
+        if self.owners:
+            meta["ownerReferences"] = [dict(each) for each in self.owners]
         fields = {"status": self.status, "data": self.data, "spec": self.spec}
         return {"metadata": meta, **{name: value for name, value in fields.items() if value}}
 

@@ -67,7 +67,7 @@ class Cluster:
         self._udns = UserDefinedNetworks(
             self._udn_table, self._networks, self._nodes, self._allocations
         )
-        self._machines = MachineClaims(self._networks, self._allocations)
+        self._machines = MachineClaims(self._networks, self._allocations, self._table)
         self._claims = IpamClaims(self._networks, self._allocations, self._machines)
         self._pods = Pods(
             self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys

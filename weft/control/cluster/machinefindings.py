@@ -1,0 +1,163 @@
+"""Finds what stands in the way of a virtual machine's addresses, for Events at the machine.
+
+Pure. Its pod would wait: a claim that is not there or not the machine's, an address or MAC that
+another one has. What is asked for is compared when the machine or its instance changes, so that its
+owner hears of it before it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+
+from weft import errors, model, names
+from weft.api.machine import Nic
+from weft.control.cluster import claimrules
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.machines import Machine, MachineTable, asked_for, claim_key
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.objects import IpamClaim
+from weft.control.cluster.outcome import Event
+from weft.control.cluster.podtable import By, PodTable
+from weft.model import ObjectKey
+from weft.reasons import Reason
+
+Finding = tuple[str, Reason]
+Desired = Mapping[ObjectKey, tuple[Nic, model.Network]]
+
+
+class MachineFindings:
+    """What was found last at each machine, by key."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        allocations: Allocations,
+        pods: PodTable,
+        machines: MachineTable,
+        claims: Mapping[ObjectKey, IpamClaim],
+    ) -> None:
+        self._networks, self._allocations, self._pods = networks, allocations, pods
+        self._machines, self._claims = machines, claims
+        self._reported: dict[ObjectKey, frozenset[str]] = {}  # messages of the last Events
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forgets a machine that is gone."""
+        self._reported.pop(key, None)
+
+    def events(self, owner: Machine, desired: Desired, unstored: str) -> tuple[Event, ...]:
+        """Returns the Events of a machine that its last ones did not report.
+
+        `desired` are the claims that it is to have by default, `unstored` why one cannot be made.
+        """
+        found = dict(self._all(owner, desired, unstored))
+        before = self._reported.get(owner.key, frozenset())
+        self._reported[owner.key] = frozenset(found)
+        return tuple(
+            Event(owner.subject, reason, message)
+            for message, reason in found.items()
+            if message not in before
+        )
+
+    def _all(self, owner: Machine, desired: Desired, unstored: str) -> Iterator[Finding]:
+        refused = Reason.MACHINE_CLAIM_REFUSED
+        declared = self._machines.declared(owner)
+        for nic in declared.nics:
+            network = self._networks.find(nic.nad)
+            problem = claimrules.problem(owner, nic, declared.nics)
+            if network is not None and network.spec.persistent_ips and problem is not None:
+                yield problem.in_full(), refused
+        if declared.problem and any(map(self._networks.find, (n.nad for n in declared.nics))):
+            yield declared.problem, refused
+        if unstored:
+            yield unstored, refused
+        for claim in desired:
+            known = self._claims.get(claim)
+            if known is None or known.is_deleting:
+                continue
+            if (foreign := claimrules.foreign(owner, known)) is not None:
+                yield foreign.in_full(), refused
+            elif known.condition[0] == "False":
+                yield f"IPAMClaim {claim}: {known.condition[2]}", refused
+        for nic in declared.nics:
+            network = self._networks.find(nic.nad)
+            if network is None or not self._networks.may_use(network, owner.key.namespace):
+                continue
+            if nic.claim and (error := self._named(owner, nic, network)) is not None:
+                yield error.in_full(), refused
+            for conflict in self._conflicts(owner, nic, network, desired):
+                yield conflict.in_full(), Reason.MACHINE_IDENTITY_CONFLICT
+
+    def _named(self, owner: Machine, nic: Nic, network: model.Network) -> errors.WeftError | None:
+        """Returns why a claim that a machine names does not serve it."""
+        key = claim_key(owner.key, nic)
+        known, where = self._claims.get(key), f"IPAMClaim {key}"
+        if not network.spec.allow_persistent_ips:
+            rule = f"keeps nothing: network {network.name} has no allowPersistentIPs"
+            hint = f'set "allowPersistentIPs": true in NAD {nic.nad}'
+            field = f"{names.MACHINE_CLAIMS}.{nic.name}"
+            return errors.InvalidInput(owner.label, field, nic.claim, rule, hint=hint)
+        if known is None:
+            hint = f"the pod of {owner.label} goes on when it is created"
+            return errors.NotReady("does not exist", where=where, hint=hint)
+        if known.claim is None:
+            return known.problem
+        if known.claim.network != network.name:
+            rule = f"is of network {known.claim.network}, but {nic.name} is on {network.name}"
+            return errors.Conflict(rule, where=where, hint="name another claim")
+        if (error := claimrules.of_another(owner.key.name, known)) is not None:
+            return error
+        if known.condition[0] == "False":
+            return errors.Conflict(known.condition[2], where=where)
+        users = self._allocations.claim_users(key) - self._uids(owner)
+        if users:
+            naming = map(self._pods.get, self._pods.find(By.CLAIM, key))
+            listed = sorted(str(each.key) for each in naming if each and each.uid in users)
+            return errors.Conflict(
+                f"is used by Pod {', '.join(listed) or 'of another owner'}",
+                where=where,
+                hint=f"{owner.label} waits until that is gone; or name another claim",
+            )
+        return None
+
+    def _conflicts(
+        self, owner: Machine, nic: Nic, network: model.Network, desired: Desired
+    ) -> Iterator[errors.Conflict]:
+        """Yields what a NIC asks for and another one has, or asked for first."""
+        key = claim_key(owner.key, nic)
+        is_kept = nic.claim or key in desired  # its condition says what is wrong with an address
+        book = self._allocations.ledgers.get(model.Segment(network.name))
+        for text in sorted(asked_for(nic)):
+            is_mac = text == nic.mac
+            if is_kept and not is_mac:
+                continue
+            value = text if is_mac else ip_address(text)
+            whose = book.owner_of(value) if book is not None else None
+            if whose is not None and (whose.claim == key or whose.pod in self._uids(owner)):
+                continue
+            label = book.owner_label(value) if book is not None else ""
+            rule = f"is held by {label}" if label else self._first(owner, network, text)
+            if rule:
+                what = "macAddress" if is_mac else names.MACHINE_ADDRESSES
+                yield errors.Conflict(
+                    f"{what} {errors.as_written(text)}: {rule}",
+                    where=f"{owner.label}, network {nic.name}",
+                    hint="its pod waits until that is free; ask for another one, or for none",
+                    field=what,
+                )
+
+    def _first(self, owner: Machine, network: model.Network, text: str) -> str:
+        """Returns which older machine asks for a MAC or address of a network, too."""
+        for each in self._machines.asking(text):
+            if each.key == owner.key or (each.created, each.key) > (owner.created, owner.key):
+                continue
+            mine = [nic.nad for nic in each.nics if text in asked_for(nic)]
+            found = map(self._networks.find, mine)
+            if any(other is not None and other.name == network.name for other in found):
+                return f"is asked for by {each.label} too, which is older"
+        return ""
+
+    def _uids(self, owner: Machine) -> set[str]:
+        """Returns the uids of a machine's pods."""
+        found = map(self._pods.get, self._pods.find(By.MACHINE, owner.key))
+        return {each.uid for each in found if each is not None}
