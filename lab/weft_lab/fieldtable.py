@@ -28,7 +28,7 @@ class Table:
         self._bare = bare
         self._leading = frozenset(
             path[:place].removesuffix("[]")
-            for path in self._known
+            for path in (*self._known, *self._usual)
             for place, letter in enumerate(path)
             if letter == "."
         )

@@ -39,7 +39,6 @@ spec:
   template:
     spec:
       nodeSelector: {{kubernetes.io/hostname: {node}}}
-      termination/GracePeriodSeconds: 30
       terminationGracePeriodSeconds: 5
       domain:
         devices:

@@ -27,15 +27,10 @@ _CONTAINER = (
         )
     ),
 )
-# The lab always does what these ask for, or no container can observe them.
+# The lab always does what these ask for, or they make no difference where it pulls no images.
 _CONTAINER_HARMLESS = (
-    *("imagePullPolicy", "resizePolicy", "volumeMounts[].readOnly"),
+    *("imagePullPolicy", "volumeMounts[].readOnly"),
     *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
-    *(
-        f"resources.{kind}.{name}"
-        for kind in ("requests", "limits")
-        for name in ("cpu", "memory", "ephemeral-storage")
-    ),
 )
 _KINDS = ("containers", "initContainers")
 # A path stands for all fields below it, too.
@@ -72,20 +67,32 @@ FOLLOWED = frozenset(
 HARMLESS = frozenset(
     {
         *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER_HARMLESS),
-        *(
-            "automountServiceAccountToken",
-            "dnsPolicy",
-            "enableServiceLinks",
-            "hostUsers",
-            "imagePullSecrets",
-        ),
-        *("os", "overhead", "preemptionPolicy", "priority", "priorityClassName"),
-        *("serviceAccount", "serviceAccountName", "shareProcessNamespace", "tolerations"),
+        *("imagePullSecrets", "os"),
         "ephemeralContainers",  # refused where they are added
     }
 )
-# Values that ask for the default.
+# A cluster gives these to each pod.
+_TOLERATIONS = [
+    {
+        "key": f"node.kubernetes.io/{trouble}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 300,
+    }
+    for trouble in ("not-ready", "unreachable")
+]
+# Values that ask for the default, or for what the lab does in any case.
 USUAL: Mapping[str, tuple[Any, ...]] = {
+    "automountServiceAccountToken": (False,),
+    "dnsPolicy": ("ClusterFirst", "None"),
+    "enableServiceLinks": (True, False),
+    "hostUsers": (False,),
+    "preemptionPolicy": ("PreemptLowerPriority",),
+    "priority": (0,),
+    "serviceAccount": ("default",),
+    "serviceAccountName": ("default",),
+    "shareProcessNamespace": (True,),
+    "tolerations": (_TOLERATIONS,),
     "hostIPC": (False,),
     "hostPID": (False,),
     "setHostnameAsFQDN": (False,),

@@ -7,6 +7,7 @@ any element of a list. A field that is in none of the tables is named in an Even
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ FOLLOWED: Mapping[str, str] = {
     "domain.devices.autoattachPodInterface": "false: no interface where none is listed",
     "domain.devices.disks[].cdrom": "The guest may only read it",
     "domain.devices.disks[].name": "The volume that the guest sees as a disk",
+    "domain.devices.disks[].serial": "The serial number that the guest sees",
     "domain.devices.interfaces[].binding.name": "How the interface is joined to its network",
     "domain.devices.interfaces[].bridge": "On the network itself, with the pod's address",
     "domain.devices.interfaces[].macAddress": "The guest's MAC on its network",
@@ -39,6 +41,7 @@ FOLLOWED: Mapping[str, str] = {
     "domain.devices.interfaces[].ports[].protocol": "TCP or UDP",
     "domain.devices.interfaces[].slirp": "Served as masquerade",
     "domain.devices.interfaces[].state": "down: the cable is unplugged; absent: no interface",
+    "domain.devices.rng": "A disk image's guest always has one",
     "domain.memory.guest": "Memory that the guest sees",
     "domain.resources.limits.memory": "Memory of the guest where nothing else says",
     "domain.resources.requests.memory": "Memory of the guest where domain.memory does not say",
@@ -69,33 +72,37 @@ REPORTED_ELSEWHERE = (
     *("persistentVolumeClaim", "dataVolume", "ephemeral", "memoryDump", "secret", "configMap"),
     *("serviceAccount", "sysprep", "downwardAPI", "downwardMetrics"),
 )
-# The lab does these in any case, or no guest of the lab can observe them.
+# They make no difference on a cluster where the lab's parts are, or no guest can observe them.
 HARMLESS = frozenset(
     {
-        *("architecture", "evictionStrategy", "priorityClassName", "schedulerName"),
-        *("serviceAccountName", "tolerations", "domain.chassis", "domain.clock", "domain.machine"),
-        *("domain.features.acpi", "domain.features.apic", "domain.features.smm"),
-        *("domain.ioThreads", "domain.ioThreadsPolicy", "domain.cpu.maxSockets"),
-        *("domain.resources.overcommitGuestOverhead", "domain.memory.reservedOverhead"),
-        *(
-            f"domain.devices.{name}"
-            for name in (
-                *("autoattachGraphicsDevice", "autoattachInputDevice", "autoattachMemBalloon"),
-                *("autoattachSerialConsole", "blockMultiQueue", "disableHotplug", "inputs"),
-                *("logSerialConsole", "networkInterfaceMultiqueue", "rng", "video"),
-                *("disks[].cache", "disks[].dedicatedIOThread", "disks[].io", "disks[].tag"),
-                *("disks[].disk.bus", "disks[].disk.readonly", "disks[].lun.bus"),
-                *("disks[].discard", "disks[].errorPolicy", "interfaces[].tag"),
-                "interfaces[].ports[].name",
-            )
-        ),
+        *("evictionStrategy", "serviceAccountName", "domain.devices.interfaces[].ports[].name"),
         *(f"volumes[].containerDisk.{name}" for name in ("imagePullPolicy", "imagePullSecret")),
-        "volumes[].hostDisk.type",
         *(f"volumes[].{source}" for source in REPORTED_ELSEWHERE),
     }
 )
+# Values that ask for what the lab does in any case; others are reported.
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "architecture": ("amd64",),
+    "domain.devices.autoattachGraphicsDevice": (False,),
+    "domain.devices.autoattachInputDevice": (False,),
+    "domain.devices.autoattachMemBalloon": (False,),
+    "domain.devices.autoattachSerialConsole": (True,),
+    "domain.devices.blockMultiQueue": (False,),
+    "domain.devices.disks[].dedicatedIOThread": (False,),
+    "domain.devices.disks[].disk.bus": ("virtio",),
+    "domain.devices.disks[].disk.readonly": (False,),
+    "domain.devices.disks[].lun.readonly": (False,),
+    "domain.devices.logSerialConsole": (True,),
+    "domain.devices.networkInterfaceMultiqueue": (False,),
+    "domain.features.acpi.enabled": (True,),
+    "domain.features.apic.enabled": (True,),
+    "domain.features.smm.enabled": (True,),
+    "domain.machine.type": ("q35", "pc-q35"),
+    "schedulerName": ("default-scheduler",),
+    "volumes[].hostDisk.type": ("Disk",),
+}
 _KNOWN = frozenset(FOLLOWED) | HARMLESS
-_TABLE = fieldtable.Table(_KNOWN)
+_TABLE = fieldtable.Table(_KNOWN, USUAL)
 CRD = Path(__file__).resolve().parents[1] / "crds" / "kubevirt-virtualmachines.yaml"
 
 
@@ -107,18 +114,21 @@ _OF_MACHINES = {
     "template.metadata": "Labels and annotations of the instance",
     "template.spec": "The instance's own spec",
 }
-_MACHINE_WAY = "template.spec."
+MACHINE_WAY = "template.spec."
 
 
 def description(path: str) -> str:
     """What the lab does with a field of a VirtualMachine's spec, for `kubectl explain`."""
     if path in _OF_MACHINES:
         return _OF_MACHINES[path]
-    inner = path.removeprefix(_MACHINE_WAY)
+    inner = path.removeprefix(MACHINE_WAY)
     if inner != path:
         known = [inner[:place] for place in _ends(inner) if inner[:place] in _KNOWN]
         if known:
             return FOLLOWED.get(known[0], "Makes no difference in the lab")
+        if inner in USUAL:
+            values = " or ".join(json.dumps(each) for each in USUAL[inner])
+            return f"The lab does as {values} asks; an Event names any other value"
         if _TABLE.leads_on(inner):
             return "Some of its fields are followed"
     return "Not followed by the lab; an Event says so"

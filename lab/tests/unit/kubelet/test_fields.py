@@ -64,7 +64,7 @@ def test_the_tables_name_fields_that_there_are() -> None:
         ),
         (
             {"resources": {"limits": {"memory": "1Gi", "example.com/vf": "1"}}},
-            [f"containers[c].resources.{kind}.example.com/vf" for kind in ("limits", "requests")],
+            ["containers[c].resources"],
         ),
         ({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]}, []),
         (
@@ -86,7 +86,11 @@ def test_what_a_container_asks_for_in_vain(container: dict[str, Any], named: lis
     ("spec", "named"),
     [
         ({}, []),
-        ({"hostPID": False, "shareProcessNamespace": False, "tolerations": [{"key": "k"}]}, []),
+        ({"hostPID": False, "shareProcessNamespace": True, "priority": 0}, []),
+        ({"shareProcessNamespace": False}, ["shareProcessNamespace"]),
+        ({"tolerations": [{"key": "k", "effect": "NoSchedule"}]}, ["tolerations"]),
+        ({"priorityClassName": "high", "priority": 9}, ["priority", "priorityClassName"]),
+        ({"serviceAccountName": "web"}, ["serviceAccount", "serviceAccountName"]),
         ({"hostPID": True}, ["hostPID"]),
         ({"volumes": [{"name": "v"}]}, ["volumes[v].emptyDir"]),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, ["volumes[v].hostPath"]),

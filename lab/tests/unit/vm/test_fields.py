@@ -30,10 +30,28 @@ def instance(**devices: object) -> dict[str, Any]:
 def test_the_tables_name_fields_that_there_are() -> None:
     known = set(paths(MACHINE["properties"]["template"]["properties"]["spec"]))
     assert len(known) > 500
-    # KubeVirt had these once, and manifests have them still.
-    old = {"domain.devices.disks[].discard"}
-    assert {*fields.FOLLOWED, *fields.HARMLESS} - old <= known
-    assert not set(fields.FOLLOWED) & fields.HARMLESS
+    assert {*fields.FOLLOWED, *fields.HARMLESS, *fields.USUAL} <= known
+    tables = (*fields.FOLLOWED, *fields.HARMLESS, *fields.USUAL)
+    assert len(tables) == len(set(tables)), "a field has one place"
+
+
+def test_a_field_of_kubevirt_that_no_table_has_is_reported() -> None:
+    """Each field of the schema, alone in a machine: followed, harmless or usual, or named."""
+    tables = {*fields.FOLLOWED, *fields.HARMLESS}
+    named = 0
+    for path in paths(MACHINE["properties"]["template"]["properties"]["spec"]):
+        spec: Any = "value"
+        for key in reversed(path.replace("[]", ".[]").split(".")):
+            spec = [spec] if key == "[]" else {key: spec}
+        known = any(path == each or path.startswith((f"{each}.", f"{each}[]")) for each in tables)
+        lost = list(fields.unfollowed(spec))
+        leads_on = any(
+            each.startswith((f"{path}.", f"{path}[]")) for each in tables | {*fields.USUAL}
+        )
+        assert known or lost or leads_on, path
+        assert not (known and lost), path
+        named += bool(lost)
+    assert named > 300
 
 
 @pytest.mark.parametrize(
@@ -48,7 +66,15 @@ def test_the_tables_name_fields_that_there_are() -> None:
             instance(interfaces=[{"name": "a", "dhcpOptions": {"ntpServers": ["10.0.0.1"]}}]),
             ["domain.devices.interfaces[a].dhcpOptions"],
         ),
-        (instance(disks=[{"name": "d", "disk": {"bus": "sata"}}]), []),
+        (instance(disks=[{"name": "d", "disk": {"bus": "virtio"}}]), []),
+        (
+            instance(disks=[{"name": "d", "disk": {"bus": "sata"}}]),
+            ["domain.devices.disks[d].disk.bus"],
+        ),
+        ({"domain": {"machine": {"type": "q35"}, "features": {"acpi": {}}}}, []),
+        ({"domain": {"machine": {"type": "pc-i440fx"}}}, ["domain.machine.type"]),
+        ({"domain": {"clock": {"timezone": "Europe/Oslo"}}}, ["domain.clock"]),
+        ({"tolerations": [{"operator": "Exists"}]}, ["tolerations"]),
         ({"domain": {"memroy": "1Gi"}}, ["domain.memroy (did you mean memory?)"]),
         ({"domain": {"resources": {"requests": {"memory": "1Gi"}}}}, []),
         ({"readinessProbe": {"tcpSocket": {"port": 1}}}, ["readinessProbe"]),
@@ -84,7 +110,8 @@ def test_what_kubevirt_does_not_know() -> None:
         ("template.spec.hostname", "cloud-init"),
         ("template.spec.domain.devices", "Some of its fields"),
         ("template.spec.domain.devices.interfaces[].ports[].port", "may reach"),
-        ("template.spec.domain.clock.utc", "no difference"),
+        ("template.spec.evictionStrategy", "no difference"),
+        ("template.spec.domain.machine.type", '"q35"'),
         ("template.spec.livenessProbe.exec", "Not followed"),
         ("instancetype", "Not followed"),
     ],
