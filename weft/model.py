@@ -280,11 +280,9 @@ class PodRef:
 class Attachment:
     """One selection element of a pod.
 
-    `nad` is None for the default network. `key` names the attachment in the annotation of
-    allocations: `nad`, or "<nad>/<n>" for its n-th repetition in one pod (the second one has
-    n = 1). `interface` is the name in the pod, "net<i+1>" by default. `identity` names the owner of
-    the NIC beyond one pod's life: a virtual machine, or the next pod of the same name. The MAC of a
-    NIC without addresses derives from it.
+    `nad` is None for the default network. `key` names the attachment among allocations: `nad`, or
+    "<nad>/<n>" for its n-th repetition in one pod. `interface` is the name in the pod, "net<i+1>"
+    if the element names none (`by_place`). `identity` names its owner, of which the MAC is derived.
     """
 
     nad: ObjectKey | None
@@ -296,6 +294,7 @@ class Attachment:
     ipam_claim: str = ""
     identity: str = ""
     nic: NicOptions = NO_OPTIONS
+    by_place: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,8 +309,8 @@ class Route:
 class Allocation:
     """What the cluster manager allocated to one attachment: one entry of the annotation.
 
-    `mac` is in lower case with colons. `tunnel_id`: the port's key on the network's datapath, the
-    same in every zone. `nic`: what the pod asked for and may have. `migration`: another has it too.
+    `mac` is in lower case with colons. `tunnel_id`: the port's key, the same in every zone. `nic`:
+    what the pod asked for. `migration`: another has it too. `interface`: if the key is no clue.
     """
 
     mac: str
@@ -322,6 +321,7 @@ class Allocation:
     role: str = "secondary"
     nic: NicOptions = NO_OPTIONS
     migration: Migration | None = None
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True)

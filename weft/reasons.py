@@ -234,8 +234,9 @@ class Reason(EventReason):
         *("NetworksChangeRefused", POD, WARNING),
         (
             "was changed while the pod runs: … is refused",
-            "A running pod keeps its interfaces. Delete the pod and let its owner create it "
-            "again, or restart the VM; or restore the annotation.",
+            "A running pod keeps its first interface, and each NIC its addresses and MAC. Plug "
+            "the NIC [anew](../how-to/plug-a-nic.md), restart the pod or VM, or restore the "
+            "annotation.",
         ),
     )
     ADDRESS_NOT_KEPT = (

@@ -101,6 +101,19 @@ class Reason(EventReason):
     )
     SCHEDULED = "Scheduled", POD, NORMAL, ("Successfully assigned … to …", "")
     ADDED_INTERFACE = "AddedInterface", POD, NORMAL, ("Add … […] from …", "")
+    REMOVED_INTERFACE = "RemovedInterface", POD, NORMAL, ("removed interface … from network …", "")
+    FAILED_ADDING_INTERFACE = (
+        *("FailedAddingInterface", POD, WARNING),
+        (
+            "interface …: …",
+            "A network was added to a running pod. The message says what its interface waits for; "
+            "the pod's other interfaces work. It is tried again.",
+        ),
+    )
+    FAILED_REMOVING_INTERFACE = (
+        *("FailedRemovingInterface", POD, WARNING),
+        ("interface …: …", "The pod keeps the interface and its address. It is tried again."),
+    )
     PULLED = "Pulled", POD, NORMAL, ("…", "The lab pulls no images; the message says what runs.")
     CREATED = "Created", POD, NORMAL, ("Created container: …", "")
     STARTED = "Started", POD, NORMAL, ("Started container …", "")

@@ -447,48 +447,6 @@ async def test_a_pod_may_choose_another_first_network() -> None:
     assert set(allocations(api, "one")) == {"default/blue"}
 
 
-@pytest.mark.parametrize("options", [PRIMARY, world.OPTIONS], ids=["primary", "secondary"])
-@pytest.mark.parametrize(
-    ("networks", "message"),
-    [
-        ("blue, red", "adding default/red is refused"),
-        ("red", "adding default/red, removing default/blue is refused"),
-        (None, "removing default/blue is refused"),
-    ],
-)
-async def test_a_running_pods_networks_stay_as_they_are(
-    options: Any, networks: str | None, message: str
-) -> None:
-    api = MemoryApi()
-    put_nodes(api, 1)
-    for name, subnets in (("blue", "10.1.0.0/24"), ("red", "10.2.0.0/24")):
-        api.put(NADS, world.nad(name, subnets=subnets))
-    api.put(PODS, world.pod("one", "blue"))
-    async with managed(api, options) as manager:
-        await settled(api, manager)
-        given = allocations(api, "one")
-        api.change(PODS, "default/one", {"status": {"phase": "Running"}})
-        await settled(api, manager)
-        assert messages(api, "one") == []
-        change = {"metadata": {"annotations": {names.NETWORKS: networks}}}
-        api.change(PODS, "default/one", change)
-        await settled(api, manager)
-        (told,) = messages(api, "one")
-        assert told.startswith("NetworksChangeRefused: Pod default/one: ")
-        assert message in told
-        assert "restart" in told
-        assert allocations(api, "one") == given
-    # What was given stays its own, also for a manager that never saw the earlier request.
-    async with managed(api, options) as manager:
-        await settled(api, manager)
-        (event,) = api.all(EVENTS).values()
-        assert event["count"] == 1, "it was told"
-        api.put(PODS, world.pod("two", [{"name": "blue", "ips": ["10.1.0.1"]}]))
-        await settled(api, manager)
-        assert "default/blue" not in allocations(api, "two")
-        assert any("held by Pod default/one" in each for each in messages(api, "two"))
-
-
 @pytest.mark.parametrize(
     ("networks", "message"),
     [
@@ -520,42 +478,6 @@ async def test_a_running_pods_addresses_stay_as_they_are(networks: object, messa
         api.change(PODS, "default/one", {"metadata": {"annotations": {names.NETWORKS: back}}})
         await settled(api, manager)
         assert len(messages(api, "one")) == 1
-
-
-async def test_a_running_pods_interfaces_keep_their_names() -> None:
-    api = MemoryApi()
-    for number, name in enumerate(("blue", "red"), 1):
-        api.put(NADS, world.nad(name, subnets=f"10.{number}.0.0/24"))
-    requested = [{"name": "blue", "interface": "data0"}, {"name": "red"}]
-    api.put(PODS, world.pod("one", requested))
-    made = [
-        {"name": "default/blue", "interface": "data0", "dns": {}},
-        {"name": "default/red", "interface": "net2", "dns": {}},
-    ]
-    async with managed(api) as manager:
-        await settled(api, manager)
-        notes = {names.NETWORK_STATUS: json.dumps(made)}
-        status = {"podIP": "10.244.0.9"}
-        api.change(PODS, "default/one", {"metadata": {"annotations": notes}, "status": status})
-        await settled(api, manager)
-        assert messages(api, "one") == []
-        for asked, message in (
-            ([{"name": "blue"}, requested[1]], "changing interface of default/blue is refused"),
-            (
-                [{**requested[0], "mac": "02:00:00:00:00:09", "interface": "data1"}, requested[1]],
-                "changing mac and interface of default/blue is refused",
-            ),
-            # What moves up in the list because another goes was not renamed.
-            (requested[1:], ": removing default/blue is refused"),
-        ):
-            notes = {names.NETWORKS: json.dumps(asked)}
-            api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
-            await settled(api, manager)
-            assert message in messages(api, "one")[-1]
-        notes = {names.NETWORKS: json.dumps(requested)}
-        api.change(PODS, "default/one", {"metadata": {"annotations": notes}})
-        await settled(api, manager)
-        assert len(messages(api, "one")) == 3
 
 
 @pytest.mark.parametrize(

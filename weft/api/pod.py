@@ -213,7 +213,10 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         primary=serves,
         is_on_networks=is_on_networks,
         request=_request(pod, annotations, primary=serves) if counts else NO_REQUEST,
-        proof=_proof(annotations) if counts else ("", ""),
+        # Also where its last NIC was unplugged: then it is signed that there is none.
+        proof=_proof(annotations)
+        if counts or names.POD_NETWORKS_SIGNATURE in annotations
+        else ("", ""),
         allocated=_allocated(annotations) if counts else (),
         machine=runs[0],
         machine_uid=runs[1],

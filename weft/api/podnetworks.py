@@ -92,6 +92,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         role=reader.text("role") or "secondary",
         nic=nicoptions.read(reader),
         migration=_migration(reader),
+        interface=reader.text("interface"),
     )
 
 
@@ -183,6 +184,7 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         "gateway_ip": gateways[0] if len(gateways) == 1 else "",
         "tunnel_id": allocation.tunnel_id,
         "role": allocation.role,
+        "interface": allocation.interface,
         **nicoptions.render(allocation.nic),
         MIGRATION: _rendered(allocation.migration),
     }

@@ -6,7 +6,8 @@ that the cluster manager has signed, for this incarnation of this pod, are valid
     weft/pod-networks-signature: {"by": "<key>", "of": ["<attachment>", ...], "signature": "..."}
 
 The signature (Ed25519) covers the parsed allocations, not their text. Entries of attachments that
-`of` does not list belong to other plugins and are not verified (ADR 0060).
+`of` does not list belong to other plugins and are not verified (ADR 0060). A `serial`, 0 if absent,
+grows when a pod loses an allocation: who knows a later one believes no earlier one (ADR 0119).
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class SignedAllocations:
     """The signed `allocations` by attachment key; `by` is the id of the key that signed.
 
     `text` and `signature` are the two annotations; `text` may have other plugins' entries too.
+    `serial` counts how often the pod lost an allocation.
     """
 
     allocations: Mapping[str, model.Allocation] = field(default_factory=dict)
     by: str = ""
     text: str = ""
     signature: str = ""
+    serial: int = 0
 
     def prove(self) -> SignedAnnotations:
         """Both annotations, without other plugins' entries."""
@@ -66,16 +69,20 @@ class Signer:
         return cls(Ed25519PrivateKey.from_private_bytes(_raw(secret)))
 
     def sign(
-        self, pod: model.PodRef, allocations: Mapping[str, model.Allocation], text: str = ""
+        self,
+        pod: model.PodRef,
+        allocations: Mapping[str, model.Allocation],
+        text: str = "",
+        serial: int = 0,
     ) -> str:
         """The text of the signature annotation; `text`: the allocations rendered, if they are."""
-        signature = self._key.sign(_message(pod, text or podnetworks.render(allocations)))
+        signature = self._key.sign(_message(pod, text or podnetworks.render(allocations), serial))
         entry = {
             "by": self.id,
             "of": sorted(allocations),
             "signature": base64.b64encode(signature).decode(),
         }
-        return orjson.dumps(entry).decode()
+        return orjson.dumps({**entry, "serial": serial} if serial else entry).decode()
 
 
 class TrustedKeys:
@@ -139,31 +146,38 @@ def verify(pod: model.PodRef, proof: SignedAnnotations, trusted: TrustedKeys) ->
         return UNSIGNED
     if not signature:
         raise _refusal(pod, "was not written by the cluster manager")
-    by, of, raw = _signature(pod, signature)
+    by, of, raw, serial = _signature(pod, signature)
     if by not in trusted:
         raise _refusal(pod, f"is signed with key {by!r}, which is not one of the cluster manager's")
     allocations = podnetworks.read(f"{podnetworks.KIND} {pod.key}", text, only=of)
     if allocations.keys() != of or not trusted.verify(
-        by, raw, _message(pod, podnetworks.render(allocations))
+        by, raw, _message(pod, podnetworks.render(allocations), serial)
     ):
         raise _refusal(pod, "differs from what the cluster manager wrote for this pod")
-    return SignedAllocations(allocations, by, text, signature)
+    return SignedAllocations(allocations, by, text, signature, serial)
 
 
-def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes]:
+def outdated(pod: model.PodRef) -> errors.InvalidInput:
+    """The error of allocations that were signed before the pod lost some of them."""
+    return _refusal(pod, "is older than what the cluster manager wrote for this pod last")
+
+
+def _signature(pod: model.PodRef, text: str) -> tuple[str, frozenset[str], bytes, int]:
     try:
         entry = orjson.loads(text)
         by, of, raw = entry["by"], entry["of"], _raw(entry["signature"])
-        if not isinstance(by, str) or not isinstance(of, list):
+        serial = entry.get("serial", 0)
+        if not isinstance(by, str) or not isinstance(of, list) or type(serial) is not int:
             raise ValueError
-        return by, frozenset(map(str, of)), raw
-    except (ValueError, KeyError, TypeError):
+        return by, frozenset(map(str, of)), raw, serial
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise _refusal(pod, "has a signature that cannot be read") from None
 
 
-def _message(pod: model.PodRef, text: str) -> bytes:
+def _message(pod: model.PodRef, text: str, serial: int) -> bytes:
     """What is signed; `text`: the allocations rendered."""
-    return orjson.dumps([_SUBJECT, pod.uid, pod.namespace, pod.name, text])
+    parts = [_SUBJECT, pod.uid, pod.namespace, pod.name, text]
+    return orjson.dumps([*parts, serial] if serial else parts)
 
 
 def _raw(text: object) -> bytes:

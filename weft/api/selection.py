@@ -176,15 +176,17 @@ def _attachment(fields: Fields, interface: str, pod_namespace: str) -> model.Att
     elif claim and not _NAME.fullmatch(claim):
         fields.refuse("ipam-claim-reference", claim, "must be the name of an IPAMClaim")
     _check_unused(fields)
+    name = _interface(fields)
     return model.Attachment(
         nad=nad,
         key=str(nad),
-        interface=_interface(fields) or interface,
+        interface=name or interface,
         mac=requested_mac(fields),
         addresses=addresses,
         default_route=_gateways(fields),
         ipam_claim=claim,
         nic=_nic(fields),
+        by_place=not name and interface != names.DEFAULT_INTERFACE,
     )
 
 

@@ -19,13 +19,18 @@ class Decisions:
         self._known: dict[str, SignedAllocations] = {}  # by pod uid
 
     def read(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> SignedAllocations:
-        """Returns the pod's signed allocations; raises InvalidInput if the signature is wrong."""
+        """Returns the pod's signed allocations.
+
+        Raises InvalidInput if the signature is wrong, or of before the pod lost an allocation.
+        """
         known = self._known.get(pod.uid)
         is_same = known is not None and (known.text, known.signature) == proof
         if known is not None and is_same and known.by in self.trusted:
             return known
         decided = podsignature.verify(pod, proof, self.trusted)
-        if decided.allocations:
+        if known is not None and decided.by and decided.serial < known.serial:
+            raise podsignature.outdated(pod)
+        if decided.by:
             self._known[pod.uid] = decided
         return decided
 

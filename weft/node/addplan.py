@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from weft import errors, model, names
+from weft.api import plugged
 from weft.api.pod import Pod
 from weft.model import ObjectKey
 from weft.nic import plan, port
@@ -66,7 +67,7 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     if pod is None or pod.uid != bound.pod.uid:
         return None
     try:
-        attachment = next(a for a in pod.attachments() if a.key == bound.attachment)
+        attachment = next(a for a in _asked(pod, deps) if a.key == bound.attachment)
         spec = spec_of(attachment.nad, deps)
         allocation = _allocations(pod, deps)[attachment.key]
     except (errors.WeftError, StopIteration, KeyError):
@@ -97,9 +98,11 @@ def is_decided(pod: Pod, cni_call: call.Call, deps: Dependencies) -> bool:
     """Whether the pod, of the right uid, has the allocation; raises if it never will."""
     if cni_call.uid and pod.uid != cni_call.uid:
         return False
-    for each in pod.attachments():
-        deps.check_use(each.nad, pod)  # all are decided at once, or none
     attachment = _attachment_of(pod, cni_call, deps)
+    # Before the pod runs all are decided at once, or none; then each NIC counts alone.
+    others = () if pod.has_interfaces and attachment is not None else pod.attachments()
+    for each in (*others, *([attachment] if attachment is not None else [])):
+        deps.check_use(each.nad, pod)
     if attachment is None:
         raise _mismatch(pod, cni_call, deps)
     return attachment.key in _allocations(pod, deps)
@@ -115,7 +118,7 @@ def held_up_by(cni_call: call.Call, deps: Dependencies) -> str:
     if pod is None:
         return ""
     faults, late, decided = [], [], _allocations(pod, deps)
-    for each in pod.attachments():
+    for each in _asked(pod, deps):
         if each.key in decided:
             continue
         try:
@@ -156,16 +159,24 @@ def _mismatch(pod: Pod, cni_call: call.Call, deps: Dependencies) -> errors.Inval
         names.NETWORKS,
         None,
         f"has no element for {shown(cni_call.nad)} with interface {cni_call.interface}",
-        hint="the annotation was changed after the pod was created; create the pod again",
+        hint="the annotation was changed meanwhile; a NIC that it does not name is not made",
     )
 
 
 def _attachment_of(pod: Pod, cni_call: call.Call, deps: Dependencies) -> model.Attachment | None:
     """Returns the element of the pod's selection with the call's NAD and interface."""
-    for attachment in pod.attachments():
+    for attachment in _asked(pod, deps):
         if attachment.nad == cni_call.nad and attachment.interface == cni_call.interface:
             return attachment
     return None
+
+
+def _asked(pod: Pod, deps: Dependencies) -> tuple[model.Attachment, ...]:
+    """Returns what a pod asks for, by the keys under which it has it; raises InvalidInput."""
+    asked = pod.attachments()
+    if not pod.has_interfaces:
+        return asked
+    return plugged.keyed(asked, deps.decided(pod).allocations, pod.interfaces)
 
 
 def spec_of(nad: ObjectKey | None, deps: Dependencies) -> model.NetworkSpec:
@@ -190,7 +201,7 @@ def peers(
     """Returns the pod's other interfaces on the same network, through any NAD."""
     return tuple(
         other.interface
-        for other in pod.attachments()
+        for other in _asked(pod, deps)
         if other.key != attachment.key and _network_name(other.nad, deps) == spec.name
     )
 

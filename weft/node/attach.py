@@ -181,9 +181,13 @@ async def delete(cni_call: call.Call, deps: Dependencies) -> None:
     """Removes the sandbox's interface and port; succeeds if there are none (CNI specification).
 
     Only this sandbox's port: a late DEL of an older sandbox does not touch the pod's present one.
+    Nor does a DEL for one NAD, which undoes a refused ADD, touch an interface of another.
     """
     device = names.host_device(cni_call.sandbox, cni_call.interface)
     known = deps.records.get(device)
+    if known is not None and known.owner.nad not in ("", str(cni_call.nad or "default")):
+        log.info("interface %s is of %s, and stays", cni_call.interface, known.owner.nad)
+        return
     mine = [b for b in bounds(deps) if is_of(b, cni_call)] or ([known.bound] if known else [])
     await deps.records.forget(device)  # first: `repair.py` makes again what has a record
     devices = {device, *(b.device for b in mine)}

@@ -52,15 +52,16 @@ class Restorer:
             return
         bounds = [each for each in attach.bounds(self._deps) if each.pod == pod.ref]
         wired, now = self._wired(pod, bounds), self._verified(pod, pod.proof)
-        if now is not None and (wired is None or _plain(wired).items() <= _plain(now).items()):
+        if now is not None and (wired is None or _is_kept(wired, now)):
             await self._remember(bounds, now)
         elif wired is not None:
             await self._put_back(pod, wired)
 
     def _wired(self, pod: Pod, bounds: list[port.Bound]) -> SignedAllocations | None:
         """Returns the signed allocations in the pod's ports, None without a valid signature."""
-        found = (self._verified(pod, bound.proof) for bound in bounds)
-        return next((decided for decided in found if decided is not None), None)
+        found = [self._verified(pod, bound.proof) for bound in bounds]
+        known = [decided for decided in found if decided is not None]
+        return max(known, key=lambda decided: decided.serial, default=None)
 
     def _verified(self, pod: Pod, proof: SignedAnnotations) -> SignedAllocations | None:
         """Returns the signed allocations in these annotations, None if there are none."""
@@ -68,7 +69,7 @@ class Restorer:
             decided = self._deps.verified(pod.ref, proof)
         except errors.InvalidInput:
             return None
-        return decided if decided.allocations else None
+        return decided if decided.by else None
 
     async def _remember(self, bounds: list[port.Bound], now: SignedAllocations) -> None:
         """Writes the present annotations to ports with older ones, or with none."""
@@ -101,3 +102,10 @@ class Restorer:
 def _plain(decided: SignedAllocations) -> dict[str, model.Allocation]:
     """The allocations without what changes while a machine migrates."""
     return {key: replace(each, migration=None) for key, each in decided.allocations.items()}
+
+
+def _is_kept(wired: SignedAllocations, now: SignedAllocations) -> bool:
+    """Whether the annotations are newer than the ports, or have all that the ports were made by."""
+    if now.serial != wired.serial:
+        return now.serial > wired.serial
+    return _plain(wired).items() <= _plain(now).items()

@@ -108,13 +108,6 @@ def test_the_workflow_of_a_pods_networks(labs: support.LabHouse, lab: Kubectl) -
     labs.run("default/plain", "ip", "route", "del", OUTSIDE, "via", router, "dev", "net2")
     labs.reach("default/plain", OUTSIDE)
 
-    before = lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
-    lab("annotate", "--overwrite", "pod", "plain", "k8s.v1.cni.cncf.io/networks=blue")
-    message = lab.event("plain", "NetworksChangeRefused")
-    assert "removing default/red is refused" in message
-    assert "restart the pod" in message
-    assert lab.pod("plain")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"] == before
-    labs.reach("default/plain", lab.address("chosen", "net1"))
     lab("annotate", "--overwrite", "pod", "chosen", "v1.multus-cni.io/default-network-")
     message = lab.event("chosen", "NetworksChangeRefused")
     assert "v1.multus-cni.io/default-network: was changed" in message

@@ -21,11 +21,13 @@ from weft.kube.resources import PODS, key
 from weft.model import ObjectKey
 from weft_lab.kubelet import (
     containerconfig,
+    containerevents,
     containers,
     fields,
     images,
     launchers,
     logs,
+    plugging,
     podstatus,
     sandbox,
     security,
@@ -65,6 +67,7 @@ class Pods:
         self._ended: dict[ObjectKey, tuple[str, dict[str, containers.State]]] = {}
         self._deadlines: dict[str, float] = {}
         self._queue = queue.Queue[ObjectKey]("pods", on_error=self._report, first_pause=1.0)
+        self._plugging = plugging.Plugging(multus, self._queue.add)
 
     async def run(self) -> None:
         """Run until cancelled; the pods keep running, and the next kubelet finds them."""
@@ -74,6 +77,7 @@ class Pods:
         try:
             await self._queue.run(self.reconcile, workers=WORKERS)
         finally:
+            await self._plugging.finish()
             for box in self._sandboxes.values():
                 await box.disconnect()
 
@@ -94,6 +98,7 @@ class Pods:
 
     def _pod_changed(self, name: ObjectKey, old: Object | None, new: Object | None) -> None:
         if new is None or new["metadata"].get("deletionTimestamp"):
+            self._plugging.give_up(name)
             starting = self._starting.get(name)
             # Once: a second cancellation would stop the clean-up of the first.
             if starting is not None and not starting.cancelling():
@@ -153,15 +158,16 @@ class Pods:
                 pod = await volumes.up_to_date(self._api, self._pods, pod)
         if volumes.has(pod):
             await self._lay_out(pod, box)
+        self._plugging.look_at(pod, box)
         # One step uses one report: a report that comes while it writes queues the pod again.
         states = box.states
-        self._report_failed(pod, box, states)
+        containerevents.failed(self._recorder, pod, box, states)
         for step in containers.due(pod, states, self._clock()):
             if isinstance(step, containers.Start):
                 await self._start_container(pod, box, step)
             else:
                 self._queue.add(key(pod), max(step.until - self._clock(), 0.05))
-                self._report_backoff(pod, box, states)
+                containerevents.backoff(self._recorder, pod, box, states)
         await self._write_status(pod, states, box)
         if containers.is_finished(pod, states):
             await self._end(pod, box)
@@ -282,27 +288,6 @@ class Pods:
         self._recorder.emit(pod, Reason.CREATED, f"Created container: {name}")
         self._recorder.emit(pod, Reason.STARTED, f"Started container {name}")
 
-    def _report_failed(
-        self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
-    ) -> None:
-        """Emit an Event once for each start that failed, such as for a missing program."""
-        for name, state in states.items():
-            if state.error and box.reported.get(name, -1) < state.attempt:
-                box.reported[name] = state.attempt
-                what = f"Error: failed to start container {name}: {state.error}"
-                self._recorder.emit(pod, Reason.FAILED, what)
-
-    def _report_backoff(
-        self, pod: Object, box: sandbox.Sandbox, states: dict[str, containers.State]
-    ) -> None:
-        for name, state in states.items():
-            if state.status is not None and containers.restarts(pod, state):
-                what = (
-                    f"Back-off restarting failed container {name} in pod "
-                    f"{box.about.pod}_{box.about.namespace}({box.about.uid})"
-                )
-                self._recorder.emit(pod, Reason.BACK_OFF, what)
-
     async def _delete(self, pod: Object) -> None:
         """Stop the containers: SIGTERM, SIGKILL after the grace period, then remove the pod."""
         uid = pod["metadata"]["uid"]
@@ -345,6 +330,7 @@ class Pods:
             for name, state in box.states.items()
         }
         await box.end()
+        await self._plugging.ended(_key(box))
         box.states = states
         failures = await attach.delete(self._multus, box.about, box.network)
         if failures:

@@ -50,26 +50,26 @@ async def add(multus: Multus, pod: Object, sandbox: plugin.Sandbox, record: Path
     done: list[Object] = []
     try:
         requested = selection.parse(pod, primary=multus.primary is None)
-        chains = [_chain(multus, pod, attachment) for attachment in requested]
+        chains = [chain_of(multus, pod, attachment) for attachment in requested]
         if multus.primary is not None and not (chains and chains[0].interface == FIRST):
             entry = {"interface": FIRST, "name": primary.NAME}
             # Recorded before it is made, so that a DEL after a crash undoes it.
-            _write(record, [{**entry, "result": {}}])
+            write(record, [{**entry, "result": {}}])
             result = await multus.primary.add(sandbox, FIRST)
             done.append({**entry, "result": result})
-            _write(record, done)
-            _report_added(multus, pod, FIRST, result, primary.NAME)
+            write(record, done)
+            report_added(multus, pod, FIRST, result, primary.NAME)
         for chain in chains:
-            _write(record, [*done, delegate.to_record(chain, {})])
-            result = await _add_chain(multus, chain, sandbox)
+            write(record, [*done, delegate.to_record(chain, {})])
+            result = await add_chain(multus, chain, sandbox)
             done.append(delegate.to_record(chain, result))
-            _write(record, done)
-            _report_added(multus, pod, chain.interface, result, chain.name)
+            write(record, done)
+            report_added(multus, pod, chain.interface, result, chain.name)
         leading = next((request for request in requested if request.default_route), None)
         if leading is not None:
             gateways = leading.default_route
             await routes.move_default(sandbox.netns, leading.interface, gateways)
-        await _write_status(multus, pod, sandbox, done, leading)
+        await write_status(multus, pod, sandbox, done, leading)
     except BaseException:
         await delete(multus, sandbox, record)
         raise
@@ -81,15 +81,20 @@ async def delete(multus: Multus, sandbox: plugin.Sandbox, record: Path) -> list[
     failures: list[errors.WeftError] = []
     for entry in reversed(read(record)):
         try:
-            if "plugins" in entry:
-                await _delete_chain(multus, *delegate.from_record(entry), sandbox)
-            elif multus.primary is not None:
-                await multus.primary.delete(sandbox, entry["interface"])
+            await unmake(multus, entry, sandbox)
         except errors.WeftError as error:
             failures.append(error)
     if not failures:
         _forget(record)
     return failures
+
+
+async def unmake(multus: Multus, entry: Object, sandbox: plugin.Sandbox) -> None:
+    """Undo one entry of a record."""
+    if "plugins" in entry:
+        await _delete_chain(multus, *delegate.from_record(entry), sandbox)
+    elif multus.primary is not None:
+        await multus.primary.delete(sandbox, entry["interface"])
 
 
 def read(record: Path) -> list[Object]:
@@ -104,11 +109,11 @@ def _forget(record: Path) -> None:
     record.unlink(missing_ok=True)
 
 
-def _write(record: Path, entries: list[Object]) -> None:
+def write(record: Path, entries: list[Object]) -> None:
     files.replace(record, orjson.dumps(entries))
 
 
-def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegate.Delegate:
+def chain_of(multus: Multus, pod: Object, attachment: model.Attachment) -> delegate.Delegate:
     if not attachment.nad:
         return delegate.cluster_network()
     nad = multus.nads.get(attachment.nad)
@@ -123,7 +128,7 @@ def _chain(multus: Multus, pod: Object, attachment: model.Attachment) -> delegat
     raise errors.NotReady(what, hint="create the NAD; the pod starts when it is there")
 
 
-async def _add_chain(
+async def add_chain(
     multus: Multus, chain: delegate.Delegate, sandbox: plugin.Sandbox
 ) -> dict[str, Any]:
     result: dict[str, Any] | None = None
@@ -146,14 +151,14 @@ async def _delete_chain(
         await plugin.execute(str(config.get("type", "")), data, env)
 
 
-def _report_added(
+def report_added(
     multus: Multus, pod: Object, interface: str, result: Mapping[str, Any], name: str
 ) -> None:
     addresses = " ".join(entry["address"] for entry in result.get("ips") or ())
     multus.recorder.emit(pod, Reason.ADDED_INTERFACE, f"Add {interface} [{addresses}] from {name}")
 
 
-async def _write_status(
+async def write_status(
     multus: Multus,
     pod: Object,
     sandbox: plugin.Sandbox,

@@ -75,10 +75,20 @@ class Migrations:
         now = self._sources[pod.uid] = known._replace(is_active=self._is_active(pod, known))
         return now
 
-    def in_full(self, pod: Pod, key: str, allocation: model.Allocation) -> model.Allocation:
+    def in_full(
+        self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
+    ) -> model.Allocation:
         """Returns what is signed of an allocation: with NIC options, and with whom it is shared."""
-        shared = replace(allocation, migration=self.of(pod, key))
-        return podannotations.with_options(pod, key, shared)
+        shared = replace(allocation, migration=self.of(pod, attachment.key))
+        return podannotations.with_options(pod, attachment, shared)
+
+    def erased(
+        self, pod: Pod, signed: Mapping[str, model.Allocation], decided: Mapping[str, object]
+    ) -> Iterator[tuple[str, model.Allocation]]:
+        """Yields what a running pod holds and its annotation lacks now, as it was `signed` last."""
+        for key in self._allocations.keys(pod.uid) if pod.has_interfaces else ():
+            if key in signed and key not in decided:
+                yield key, replace(signed[key], migration=self.of(pod, key))
 
     def moved(
         self, pod: Pod, decided: Mapping[str, model.Allocation]

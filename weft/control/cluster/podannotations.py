@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from weft import errors, model
-from weft.api import podnetworks
+from weft.api import plugged, podnetworks
 from weft.api.pod import Pod
-from weft.api.podsignature import SignedAllocations, SignedAnnotations
+from weft.api.podsignature import SignedAllocations
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
 
@@ -22,10 +22,39 @@ class PodAnnotations:
 
     def __init__(self, keys: SigningKeys, networks: Networks) -> None:
         self._keys, self._networks = keys, networks
+        # By pod uid: what it loses once this is written of it.
+        self._unwritten: dict[str, tuple[frozenset[str], SignedAllocations]] = {}
 
     def decided(self, pod: Pod) -> Mapping[str, model.Allocation]:
         """Returns the allocations on the pod that the cluster manager signed."""
         return self._read(pod)[0].allocations
+
+    def signed(self, pod: Pod) -> SignedAllocations:
+        """Returns what was signed for the pod last, as far as this manager knows."""
+        found = self._read(pod)[0]
+        return found if found.by else self._keys.decisions.last(pod.uid)
+
+    def asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
+        """Returns what the pod asks for; a running pod has, or gets, it under these keys.
+
+        Raises InvalidInput if the request is invalid and the pod does not run.
+        """
+        if not pod.has_interfaces:
+            return pod.attachments()
+        return plugged.keyed(pod.request.attachments, self.signed(pod).allocations, pod.interfaces)
+
+    def is_lost(self, pod: Pod) -> bool:
+        """Whether the pod had annotations of weft's, of which nothing is known now."""
+        made = any(self.is_own(key) for key, _ in pod.interfaces)
+        return not self.signed(pod).by and (made or any(pod.proof))
+
+    def departed(self, pod: Pod, held: Mapping[str, model.Allocation]) -> frozenset[str]:
+        """Returns the keys of `held` whose NICs were unplugged from the running pod."""
+        if not pod.has_interfaces or pod.request.error is not None:
+            return frozenset()
+        signed = self.signed(pod).allocations
+        known = {key: signed.get(key, each) for key, each in held.items()}
+        return plugged.departed(self.asked(pod), known, pod.interfaces)
 
     def forgery(self, pod: Pod) -> errors.InvalidInput | None:
         """Returns why the pod's signature does not verify; None if it does."""
@@ -38,19 +67,38 @@ class PodAnnotations:
             return False
         return not self._own(pod) - decided.allocations.keys()
 
-    def render(self, pod: Pod, allocations: Mapping[str, model.Allocation]) -> SignedAnnotations:
-        """Returns the texts of both annotations, signed; "" for one to remove."""
+    def render(
+        self, pod: Pod, allocations: Mapping[str, model.Allocation], gone: frozenset[str]
+    ) -> SignedAllocations:
+        """Returns both annotations, signed, without those that are `gone`.
+
+        UNSIGNED, with other plugins' text, where there is nothing to sign.
+        """
+        self._unwritten.pop(pod.uid, None)
         signer = self._keys.signer
         others = podnetworks.without(pod.proof[0], self._own(pod))
-        if not allocations:
-            return others, ""
-        text = podnetworks.render(allocations)
-        signature = signer.sign(pod.ref, allocations, text)
+        kept = {key: allocations[key] for key in allocations if key not in gone}
+        serial = self._keys.decisions.last(pod.uid).serial + bool(gone)
+        if not (kept or serial):
+            return SignedAllocations(text=others)
+        text = podnetworks.render(kept)
+        signature = signer.sign(pod.ref, kept, text, serial)
         if others:
-            text = podnetworks.render(allocations, onto=others)
-        decided = SignedAllocations(dict(allocations), signer.id, text, signature)
-        self._keys.decisions.note(pod.uid, decided)
-        return text, signature
+            text = podnetworks.render(kept, onto=others)
+        decided = SignedAllocations(kept, signer.id, text, signature, serial)
+        if gone:  # what was signed before counts until this is written
+            self._unwritten[pod.uid] = gone, decided
+        else:
+            self._keys.decisions.note(pod.uid, decided)
+        return decided
+
+    def written(self, uid: str) -> frozenset[str]:
+        """Call after a pod's annotations were written; returns what is gone by that."""
+        if uid not in self._unwritten:
+            return frozenset()
+        gone, decided = self._unwritten.pop(uid)
+        self._keys.decisions.note(uid, decided)
+        return gone
 
     def adopted(self, pod: Pod) -> Mapping[str, model.Allocation]:
         """Returns what a pod older than signatures keeps: all if it runs, else on networks that it
@@ -76,6 +124,7 @@ class PodAnnotations:
         return sorted(found, key=Pod.age)
 
     def forget(self, uid: str) -> None:
+        self._unwritten.pop(uid, None)
         self._keys.decisions.forget(uid)
 
     def _read(self, pod: Pod) -> tuple[SignedAllocations, errors.InvalidInput | None]:
@@ -115,13 +164,20 @@ class PodAnnotations:
         return self._networks.find(podnetworks.nad_of(attachment))
 
 
-def with_options(pod: Pod, key: str, allocation: model.Allocation) -> model.Allocation:
-    """Returns an allocation with what the pod asks for on the NIC: the network permits it."""
-    asked = next((each.nic for each in pod.request.attachments if each.key == key), allocation.nic)
-    return allocation if asked == allocation.nic else replace(allocation, nic=asked)
+def with_options(
+    pod: Pod, attachment: model.Attachment, allocation: model.Allocation
+) -> model.Allocation:
+    """Returns an allocation with what the pod asks for on the NIC, which the network permits.
+
+    That of a NIC plugged into a running pod, or of a NAD's second, names its interface.
+    """
+    is_named = attachment.nad and (pod.has_interfaces or plugged.is_repeated(attachment))
+    interface = attachment.interface if is_named else ""
+    if attachment.nic == allocation.nic and interface == allocation.interface:
+        return allocation
+    return replace(allocation, nic=attachment.nic, interface=interface)
 
 
 def plain(allocation: model.Allocation) -> model.Allocation:
-    """Returns an allocation without NIC options, and without the pod that shares it."""
-    is_plain = allocation.nic == model.NO_OPTIONS and allocation.migration is None
-    return allocation if is_plain else replace(allocation, nic=model.NO_OPTIONS, migration=None)
+    """Returns an allocation without NIC options, interface, and the pod that shares it."""
+    return replace(allocation, nic=model.NO_OPTIONS, interface="", migration=None)

@@ -109,7 +109,9 @@ class PodEndpoints:
             self._proofs.pop(key, None)
             return None
         decided = self._decided(pod)
-        if not pod.is_on_networks or not decided.allocations.keys() - {names.DEFAULT_NETWORK}:
+        if not decided.allocations.keys() - {names.DEFAULT_NETWORK} and decided.by:
+            return None  # its last NIC was unplugged
+        if not pod.is_on_networks or not decided.allocations:
             return there if there is not None and there.pod.uid == pod.uid else None
         if there is None and pod.is_deleting:
             return None  # its namespace may be on its way out, and take nothing new
@@ -120,7 +122,7 @@ class PodEndpoints:
             decided = self._keys.decisions.read(pod.ref, pod.proof)
         except errors.InvalidInput:
             decided = podsignature.UNSIGNED
-        if decided.allocations:
+        if decided.by:
             self._annotated.pop(pod.key, None)  # the watch has brought them
         elif self._annotated.get(pod.key) == pod.uid:
             return self._keys.decisions.last(pod.uid)

@@ -11,11 +11,10 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from weft import errors, model, names
-from weft.alloc.nodesubnets import NodeSubnets
-from weft.api import podnetworks
+from weft.api import plugged, podnetworks
 from weft.api.pod import Pod, unrequested
 from weft.control.cluster import podannotations, podwarnings
-from weft.control.cluster.allocationrequest import AllocationRequest
+from weft.control.cluster.allocationrequest import AllocationRequest, AllocationRequests
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.claimuse import ClaimInUse
 from weft.control.cluster.ipamclaims import IpamClaims
@@ -55,6 +54,7 @@ class Pods:
         self._claims, self._allocations, self._keys = claims, allocations, keys
         self._migrations = Migrations(table, claims.machines, nodes, allocations)
         self._annotations = PodAnnotations(keys, networks)
+        self._requests = AllocationRequests(networks, nodes, claims, allocations)
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
@@ -70,8 +70,8 @@ class Pods:
         return bool(self._unknown)
 
     def figures(self) -> Figures:
-        troubled = len(self._events)
-        return {Metric.ATTACHMENTS: len(self._allocations), Metric.PODS_TROUBLED: troubled}
+        held, troubled = len(self._allocations), len(self._events)
+        return {Metric.ATTACHMENTS: held, Metric.PODS_TROUBLED: troubled}
 
     # Objects in
 
@@ -98,8 +98,10 @@ class Pods:
             return
         if old is None or old.proof != new.proof:
             self._observe(new)
-        if new.key in self._refused or old is None or not old.has_same_request(new):
+        is_news = new.key in self._refused or old is None or not old.has_same_request(new)
+        if is_news or self._departed(new):
             self._wake([new.key] if self._is_due(new) else ())
+        if is_news:
             self._wake(self._migrations.others(new))
 
     def trust_other_keys(self) -> None:
@@ -160,6 +162,8 @@ class Pods:
     def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
         # Even if the request is invalid now, the pod keeps its allocations.
         requested = pod.request.attachments
+        if pod.has_interfaces:
+            requested = plugged.keyed(requested, decided, pod.interfaces)
         for attachment in (*requested, *unrequested(requested, decided)):
             if (allocation := decided.get(attachment.key)) is not None:
                 try:
@@ -211,11 +215,7 @@ class Pods:
         freed = self._allocations.release(uid)
         naming = (self._pods.find(By.CLAIM, each) for each in pod.claims())
         self._wake(self._migrations.others(pod).union(*naming))
-        for segment in freed:
-            self._wake(self._pending.freed(segment))
-            self._nodes.let_go(segment)
-            self._networks.release(segment.network)
-            self._claims.retry(segment.network)
+        self._freed(freed)
 
     def _wake(self, keys: Iterable[model.ObjectKey]) -> None:
         self.due |= dict.fromkeys(keys, 0.0)
@@ -244,76 +244,72 @@ class Pods:
             lost = podwarnings.lost(pod)
             return Outcome(events=self._events.new(pod, lost, Reason.POD_NETWORKS_LOST))
         try:
-            missing = self._allocate(pod)
-        except Pending:
-            return NOTHING  # the node is about to be annotated, which brings the pod back
+            missing, failure = self._allocate(pod)
         except errors.WeftError as error:
-            # Usually a change of the NAD or a release brings the pod back earlier.
-            again = SAFETY_NET if error.retry else 0.0
-            return Outcome(events=self._events.new(pod, error), again=again)
+            return self._failed(pod, error)
         if not all(self._networks.is_held(podnetworks.nad_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)
-        if missing or not self._annotations.is_whole(pod):
-            return Outcome((self._patch(pod, missing),))
+        gone = self._departed(pod)
+        if missing or gone or not self._annotations.is_whole(pod):
+            failed = self._failed(pod, failure) if failure is not None else NOTHING
+            return Outcome((self._patch(pod, missing, gone),), failed.events, failed.again)
+        if failure is not None:
+            return self._failed(pod, failure)
         return Outcome(events=self._warning_events(pod))
+
+    def _failed(self, pod: Pod, error: errors.WeftError) -> Outcome:
+        if isinstance(error, Pending):
+            return NOTHING  # the node is about to be annotated, which brings the pod back
+        # Usually a change of the NAD or a release brings the pod back earlier.
+        again = SAFETY_NET if error.retry else 0.0
+        return Outcome(events=self._events.new(pod, error), again=again)
 
     def _is_lost(self, pod: Pod) -> bool:
         """Whether the pod runs with allocations that only its node still knows."""
-        if not pod.has_interfaces or self._allocations.keys(pod.uid):
-            return False
-        made = any(self._annotations.is_own(key) for key, _ in pod.interfaces)
-        return not self._annotations.decided(pod) and (made or any(pod.proof))
+        holds = bool(self._allocations.keys(pod.uid))
+        return pod.has_interfaces and not holds and self._annotations.is_lost(pod)
 
-    def _allocate(self, pod: Pod) -> dict[str, model.Allocation]:
-        """Returns the allocations missing on the pod, by attachment key; all, or raises."""
+    def _departed(self, pod: Pod) -> frozenset[str]:
+        return self._annotations.departed(pod, self._allocations.of(pod.uid))
+
+    def _allocate(self, pod: Pod) -> tuple[dict[str, model.Allocation], errors.WeftError | None]:
+        """Returns the allocations missing on the pod, by attachment key, and what failed.
+
+        A pod that does not run gets all, or this raises; a NIC that is added to a running pod
+        concerns no other.
+        """
         # A running pod keeps its allocations, whatever was written to it since.
         decided = self._annotations.decided(pod)
-        given = self._allocations.of(pod.uid) if pod.has_interfaces else {}
-        missing = {
-            key: self._migrations.in_full(pod, key, allocation)
-            for key, allocation in given.items()
-            if key not in decided
-        }
+        signed = self._annotations.signed(pod).allocations
+        missing = dict(self._migrations.erased(pod, signed, decided))
         missing |= dict(self._migrations.moved(pod, decided))
         fresh: list[str] = []
-        for request in self._requests(pod, decided.keys() | missing.keys()):
-            key = request.attachment.key
-            held = self._allocations.get(pod.uid, key)
-            if held is not None:  # decided earlier: its patch failed, or has not come back yet
-                missing[key] = self._migrations.in_full(pod, key, held)
+        failure: errors.WeftError | None = None
+        for attachment in self._annotations.asked(pod):
+            if (key := attachment.key) in decided or key in missing:
                 continue
+            # Decided earlier: its patch failed, or has not come back yet.
+            held, request = self._allocations.get(pod.uid, key), None
             try:
-                missing[key] = self._migrations.in_full(pod, key, self._give(pod, request))
+                request = self._requests.of(pod, attachment)
+                if request is None:
+                    continue
+                allocation = held or self._give(pod, request)
             except errors.WeftError as error:
-                self._take_back(pod.uid, fresh)
-                if request.claim is not None and not isinstance(error, ClaimInUse):
-                    self._claims.note(request.claim, error)
-                if isinstance(error, errors.Conflict):
-                    exhausted = isinstance(error, errors.Exhausted)
-                    self._pending.add(pod.key, request.segment, exhausted=exhausted)
-                raise
-            fresh.append(key)
-        return missing
-
-    def _requests(self, pod: Pod, known: set[str]) -> list[AllocationRequest]:
-        """Returns the attachments that the pod asks for and that are not in `known`."""
-        found = []
-        for attachment in self._requested(pod):
-            # A running pod's networks stay as they are, but weft may take over the first interface
-            # of a pod that another plugin wired.
-            is_settled = pod.has_interfaces and (attachment.nad or self._chose_first(pod))
-            if attachment.key in known or is_settled:
+                if not pod.has_interfaces:
+                    self._take_back(pod.uid, fresh)
+                if request is not None:
+                    self._wait(pod, request, error)
+                if not pod.has_interfaces:
+                    raise
+                failure = failure or error
                 continue
-            is_given = self._allocations.get(pod.uid, attachment.key) is not None
-            network = self._networks.lookup(attachment.nad, pod.key, known=is_given)
-            if network is not None:
-                claim = self._claims.lookup(pod, attachment, network)
-                found.append(
-                    AllocationRequest(network, attachment, claim, self._subnets(pod, network))
-                )
-        return found
+            missing[key] = self._migrations.in_full(pod, request.attachment, allocation)
+            if held is None:
+                fresh.append(key)
+        return missing, failure
 
     def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
         self._unknown.check(request.network.name, pod.key)
@@ -327,36 +323,34 @@ class Pods:
             self._claims.note(request.claim)
         return allocation
 
-    def _requested(self, pod: Pod) -> tuple[model.Attachment, ...]:
-        """Returns the request; raises InvalidInput if it is invalid and the pod does not run."""
-        return pod.request.attachments if pod.has_interfaces else pod.attachments()
+    def _wait(self, pod: Pod, request: AllocationRequest, error: errors.WeftError) -> None:
+        if request.claim is not None and not isinstance(error, ClaimInUse):
+            self._claims.note(request.claim, error)
+        if isinstance(error, errors.Conflict):
+            exhausted = isinstance(error, errors.Exhausted)
+            self._pending.add(pod.key, request.segment, exhausted=exhausted)
 
     def _take_back(self, uid: str, attachments: Iterable[str]) -> None:
         for attachment in attachments:
-            for segment in self._allocations.release(uid, attachment):
-                self._wake(self._pending.freed(segment))
-                self._claims.retry(segment.network)
+            self._freed(self._allocations.release(uid, attachment))
 
-    def _chose_first(self, pod: Pod) -> bool:
-        """Whether a pod holds a first network that its request does not name any more."""
-        requested = {each.key for each in pod.request.attachments}
-        return not self._allocations.keys(pod.uid) <= requested
+    def _freed(self, segments: Iterable[model.Segment]) -> None:
+        for segment in segments:
+            self._wake(self._pending.freed(segment))
+            self._nodes.let_go(segment)
+            self._networks.release(segment.network)
+            self._claims.retry(segment.network)
 
-    def _subnets(self, pod: Pod, network: model.Network) -> NodeSubnets | None:
-        """Returns the subnets of the pod's node, None unless the network is layer3."""
-        if network.spec.topology is not model.Topology.LAYER3:
-            return None
-        return self._nodes.subnets(pod.node, network)
-
-    def _patch(self, pod: Pod, missing: dict[str, model.Allocation]) -> Patch:
+    def _patch(self, pod: Pod, missing: dict[str, model.Allocation], gone: frozenset[str]) -> Patch:
         """Makes the patch for this resourceVersion: a newer one conflicts and is decided again."""
         forgery = self._annotations.forgery(pod)
         if forgery is not None and pod.uid not in self._unsigned:
             self._forged[pod.uid] = forgery
-        texts = self._annotations.render(pod, {**self._annotations.decided(pod), **missing})
+        desired = {**self._annotations.decided(pod), **missing}
+        signed = self._annotations.render(pod, desired, gone)
         annotations = {
-            names.POD_NETWORKS: texts[0] or None,
-            names.POD_NETWORKS_SIGNATURE: texts[1] or None,
+            names.POD_NETWORKS: signed.text or None,
+            names.POD_NETWORKS_SIGNATURE: signed.signature or None,
         }
         return Patch(_subject(pod), annotations, version=pod.version, settles=True)
 
@@ -368,6 +362,7 @@ class Pods:
         forgery = self._forged.pop(uid, None)
         if pod is None or pod.uid != uid:
             return ()
+        self._take_back(uid, self._annotations.written(uid))
         events = self._events.new(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*events, *self._warning_events(pod))
 
@@ -378,14 +373,15 @@ class Pods:
         pod = self._pods.get(key)
         if pod is None or pod.uid != patch.about.uid:
             return ()
-        if not pod.has_interfaces:  # what is not written now never will be
-            decided = self._annotations.decided(pod)
+        if not pod.has_interfaces or self._annotations.forgery(pod) is None:
+            decided = self._annotations.decided(pod)  # what is not written now never will be
             self._take_back(pod.uid, self._allocations.keys(pod.uid) - decided.keys())
         self._refused.add(key)
         return self._events.new(pod, podwarnings.unwritable(pod, error))
 
     def _warning_events(self, pod: Pod) -> tuple[Event, ...]:
-        if (found := self._warnings.find(pod, self._annotations.decided(pod))) is not None:
+        decided, asked = self._annotations.decided(pod), self._annotations.asked(pod)
+        if (found := self._warnings.find(pod, decided, asked)) is not None:
             return self._events.new(pod, found[1], found[0])
         self._events.end(pod.key)
         return ()

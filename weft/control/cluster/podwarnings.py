@@ -6,7 +6,7 @@ outside its node's subnet or will not be kept, its annotation was lost or cannot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from weft import errors, model, names
 from weft.alloc import nodesubnets
@@ -26,13 +26,16 @@ class PodWarnings:
         self._networks, self._nodes, self._allocations = networks, nodes, allocations
 
     def find(
-        self, pod: Pod, decided: Mapping[str, model.Allocation]
+        self,
+        pod: Pod,
+        decided: Mapping[str, model.Allocation],
+        asked: Sequence[model.Attachment],
     ) -> tuple[Reason, errors.InvalidInput] | None:
         """Returns the reason and message of the first mistake found; None if there is none.
 
-        `decided` are the signed allocations on the pod.
+        `decided` are the signed allocations on the pod, `asked` its request by the same keys.
         """
-        if pod.has_interfaces and (error := self._change(pod, decided)) is not None:
+        if pod.has_interfaces and (error := self._change(pod, decided, asked)) is not None:
             return Reason.NETWORKS_CHANGE_REFUSED, error
         if (error := self._stray(pod)) is not None:
             return Reason.OUTSIDE_NODE_SUBNET, error
@@ -45,14 +48,17 @@ class PodWarnings:
         return None
 
     def _change(
-        self, pod: Pod, decided: Mapping[str, model.Allocation]
+        self,
+        pod: Pod,
+        decided: Mapping[str, model.Allocation],
+        asked: Sequence[model.Attachment],
     ) -> errors.InvalidInput | None:
-        """A pod's interfaces are made once: a later change of its request is refused."""
+        """Interfaces come and go; a change of one that the pod has is refused."""
         if pod.request.error is not None:
             return networkchanges.unreadable(pod.request.error)
         requested = [
             attachment
-            for attachment in pod.request.attachments
+            for attachment in asked
             if attachment.nad and self._networks.find(attachment.nad) is not None
         ]
         held = {key: decided.get(key, each) for key, each in self._allocations.of(pod.uid).items()}

@@ -68,7 +68,7 @@ class ZonePods:
             known = podsignature.verify(pod, proof, signingkeys.trusted(self._keys))
         except errors.InvalidInput:
             return  # older than signatures, or signed with a key that was removed
-        if known.allocations:
+        if known.by and known.serial >= self._decisions.last(pod.uid).serial:
             self._decisions.note(pod.uid, known)
 
     def decided(self, pod: Pod) -> SignedAllocations:
@@ -78,7 +78,7 @@ class ZonePods:
         except errors.InvalidInput as error:
             log.info("not acted upon: %s", error)
             decided = podsignature.UNSIGNED
-        return decided if decided.allocations else self._decisions.last(pod.uid)
+        return decided if decided.by else self._decisions.last(pod.uid)
 
     def verified(
         self, pod: model.PodRef, proof: podsignature.SignedAnnotations

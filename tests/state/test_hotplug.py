@@ -1,0 +1,264 @@
+"""NICs of a running pod come and go by edits of its annotation: Multus' dynamic networks.
+
+The pod's network-status tells which interfaces it has: whoever calls the plugin writes it after.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support import cluster_world as world
+from tests.support.cluster_world import address, allocations, managed, messages, settled
+from tests.support.memory_api import MemoryApi
+from weft import names
+from weft.api import pod as api_pod
+from weft.api import podsignature
+from weft.app import settings
+from weft.app.cluster import Manager
+from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS
+
+NETWORKS = {"blue": "10.1.0.0/24", "red": "10.2.0.0/24"}
+PRIMARY = settings.ClusterManager(workers=4, cluster_subnets="10.128.0.0/14/23")
+BOTH = (names.POD_NETWORKS, names.POD_NETWORKS_SIGNATURE)
+
+
+def cluster() -> MemoryApi:
+    api = MemoryApi()
+    for name, subnets in NETWORKS.items():
+        api.put(NADS, world.nad(name, subnets=subnets))
+    return api
+
+
+def edit(api: MemoryApi, name: str, networks: object) -> None:
+    text = networks if isinstance(networks, str) or networks is None else json.dumps(networks)
+    change = {"metadata": {"annotations": {names.NETWORKS: text}}}
+    api.change(PODS, f"default/{name}", change)
+
+
+def report(api: MemoryApi, name: str, *interfaces: str) -> None:
+    """The network-status of a pod that runs: each "<nad>@<interface>", behind its eth0."""
+    listed: list[dict[str, Any]] = [{"name": "cbr0", "interface": "eth0", "default": True}]
+    for each in interfaces:
+        nad, _, interface = each.partition("@")
+        listed.append({"name": f"default/{nad}", "interface": interface})
+    change = {
+        "metadata": {"annotations": {names.NETWORK_STATUS: json.dumps(listed)}},
+        "status": {"phase": "Running", "podIP": "10.244.0.9"},
+    }
+    api.change(PODS, f"default/{name}", change)
+
+
+def macs(api: MemoryApi, name: str) -> dict[str, str]:
+    return {key: each["mac_address"] for key, each in allocations(api, name).items()}
+
+
+def proof(api: MemoryApi, name: str) -> dict[str, str]:
+    notes = api.of(PODS, f"default/{name}")["metadata"]["annotations"]
+    return {key: notes[key] for key in BOTH}
+
+
+def verified(api: MemoryApi, name: str) -> podsignature.SignedAllocations:
+    (keys,) = api.all(CONFIGMAPS).values()
+    trusted = podsignature.TrustedKeys.parse(keys["data"])
+    pod = api_pod.read(api.of(PODS, f"default/{name}"))
+    return podsignature.verify(pod.ref, pod.proof, trusted)
+
+
+@asynccontextmanager
+async def running(
+    api: MemoryApi,
+    networks: object = "blue",
+    interfaces: tuple[str, ...] = ("blue@net1",),
+    options: settings.ClusterManager = world.OPTIONS,
+) -> AsyncIterator[Manager]:
+    """A manager, and a pod `one` that runs with its first networks."""
+    api.put(PODS, world.pod("one", networks))
+    async with managed(api, options) as manager:
+        await settled(api, manager)
+        report(api, "one", *interfaces)
+        await settled(api, manager)
+        yield manager
+
+
+async def test_a_nic_of_a_running_pod_comes_and_goes() -> None:
+    api = cluster()
+    async with running(api) as manager:
+        before = allocations(api, "one")["default/blue"]
+        edit(api, "one", "blue, red")
+        await settled(api, manager)
+        assert address(api, "one", "default/red") == "10.2.0.1/24"
+        assert allocations(api, "one")["default/blue"] == before
+        report(api, "one", "blue@net1", "red@net2")
+        edit(api, "one", "blue")
+        await settled(api, manager)
+        assert address(api, "one", "default/red") == "10.2.0.1/24", "its interface is there yet"
+        api.put(PODS, world.pod("two", [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        assert not allocations(api, "two"), "the address is not free yet"
+        report(api, "one", "blue@net1")
+        await settled(api, manager)
+        assert allocations(api, "one") == {"default/blue": before}
+        assert address(api, "two", "default/red") == "10.2.0.1/24"
+        assert messages(api, "one") == []
+
+
+async def test_the_last_nic_goes_too_and_another_comes() -> None:
+    api = cluster()
+    async with running(api) as manager:
+        edit(api, "one", None)
+        report(api, "one")
+        await settled(api, manager)
+        assert allocations(api, "one") == {}
+        assert verified(api, "one").serial == 1, "it is signed that there is none"
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert messages(api, "one") == [], "nothing of it is lost"
+        edit(api, "one", "red")
+        await settled(api, manager)
+        assert address(api, "one", "default/red") == "10.2.0.1/24"
+        assert verified(api, "one").serial == 1
+
+
+async def test_a_manager_that_comes_later_lets_go_what_was_unplugged_meanwhile() -> None:
+    api = cluster()
+    async with running(api, "blue, red", ("blue@net1", "red@net2")):
+        pass
+    edit(api, "one", "blue")
+    report(api, "one", "blue@net1")
+    async with managed(api) as manager:
+        await settled(api, manager)
+        assert set(allocations(api, "one")) == {"default/blue"}
+
+
+@pytest.mark.parametrize("networks", ["[{", ["garbled"]], ids=["no JSON", "no objects"])
+async def test_a_request_that_nobody_can_read_takes_nothing_away(networks: object) -> None:
+    api = cluster()
+    async with running(api) as manager:
+        before = allocations(api, "one")
+        edit(api, "one", networks)
+        report(api, "one")
+        await settled(api, manager)
+        assert allocations(api, "one") == before
+        (told,) = messages(api, "one")
+        assert told.startswith("NetworksChangeRefused: ")
+
+
+@pytest.mark.parametrize("word", [None, "[]", "{garbage"])
+async def test_without_a_network_status_nothing_is_taken_away(word: str | None) -> None:
+    api = cluster()
+    async with running(api) as manager:
+        before = allocations(api, "one")
+        edit(api, "one", "red")
+        change = {"metadata": {"annotations": {names.NETWORK_STATUS: word}}}
+        api.change(PODS, "default/one", change)
+        await settled(api, manager)
+        assert allocations(api, "one")["default/blue"] == before["default/blue"]
+
+
+async def test_what_a_pod_had_before_is_not_its_own_again() -> None:
+    """The manager's own signature of an earlier time, put back by the pod's owner."""
+    api = cluster()
+    async with running(api, "blue, red", ("blue@net1", "red@net2")) as manager:
+        earlier = proof(api, "one")
+        edit(api, "one", "blue")
+        report(api, "one", "blue@net1")
+        await settled(api, manager)
+        api.put(PODS, world.pod("two", [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        assert address(api, "two", "default/red") == "10.2.0.1/24"
+        api.change(PODS, "default/one", {"metadata": {"annotations": earlier}})
+        await settled(api, manager)
+        assert set(allocations(api, "one")) == {"default/blue"}
+        (told,) = messages(api, "one")
+        assert told.startswith("PodNetworksOverwritten: ")
+        assert "is older than what the cluster manager wrote for this pod last" in told
+
+
+async def test_two_nics_of_one_nad_keep_theirs_whichever_goes() -> None:
+    api = cluster()
+    both = ("blue@net1", "blue@net2")
+    async with running(api, "blue, blue", both) as manager:
+        first, second = (macs(api, "one")[key] for key in ("default/blue", "default/blue/1"))
+        edit(api, "one", "blue@net2")
+        await settled(api, manager)
+        assert list(macs(api, "one").values()) == [first, second]
+        report(api, "one", "blue@net2")
+        await settled(api, manager)
+        assert macs(api, "one") == {"default/blue/1": second}
+        edit(api, "one", "blue@net2, blue@net3")
+        await settled(api, manager)
+        assert set(macs(api, "one")) == {"default/blue", "default/blue/1"}
+    async with managed(api) as manager:
+        report(api, "one", "blue@net2", "blue@net3")
+        edit(api, "one", "blue@net3")
+        await settled(api, manager)
+        report(api, "one", "blue@net3")
+        await settled(api, manager)
+        assert set(macs(api, "one")) == {"default/blue"}
+
+
+async def test_an_interface_of_another_name_is_another_nic() -> None:
+    """Multus' controller adds the new one before it removes the old one."""
+    api = cluster()
+    async with running(api) as manager:
+        old = macs(api, "one")["default/blue"]
+        edit(api, "one", "blue@data0")
+        await settled(api, manager)
+        assert macs(api, "one")["default/blue"] == old
+        new = macs(api, "one")["default/blue/1"]
+        report(api, "one", "blue@net1", "blue@data0")
+        await settled(api, manager)
+        assert set(macs(api, "one")) == {"default/blue", "default/blue/1"}
+        report(api, "one", "blue@data0")
+        await settled(api, manager)
+        assert macs(api, "one") == {"default/blue/1": new}
+
+
+async def test_a_nic_that_is_asked_for_and_given_up_again_leaves_nothing() -> None:
+    api = cluster()
+    async with running(api) as manager:
+        edit(api, "one", "blue, red")
+        await settled(api, manager)
+        edit(api, "one", "blue")
+        await settled(api, manager)
+        assert set(allocations(api, "one")) == {"default/blue"}
+        api.put(PODS, world.pod("two", [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        assert address(api, "two", "default/red") == "10.2.0.1/24"
+
+
+async def test_a_network_that_is_full_gets_an_event_and_costs_the_other_nics_nothing() -> None:
+    api = cluster()
+    api.put(NADS, world.nad("tiny", subnets="10.3.0.0/30"))
+    api.put(PODS, world.pod("first", "tiny"))
+    api.put(PODS, world.pod("second", "tiny"))
+    async with running(api) as manager:
+        before = allocations(api, "one")
+        edit(api, "one", "blue, tiny, red")
+        await settled(api, manager)
+        after = allocations(api, "one")
+        assert after.pop("default/red")
+        assert after == before
+        (told,) = messages(api, "one")
+        assert told.startswith("ErrorAllocatingPod: ")
+        api.remove(PODS, "default/first")
+        await settled(api, manager)
+        assert address(api, "one", "default/tiny")
+
+
+async def test_the_first_interface_stays_as_it_is() -> None:
+    api = cluster()
+    api.put(NODES, world.node("node1"))
+    async with running(api, "blue", ("blue@net1",), PRIMARY) as manager:
+        before = allocations(api, "one")
+        change = {"metadata": {"annotations": {names.CHOSEN_DEFAULT: "default/red"}}}
+        api.change(PODS, "default/one", change)
+        await settled(api, manager)
+        assert allocations(api, "one") == before
+        (told,) = messages(api, "one")
+        assert "adding default/red is refused" in told
