@@ -198,7 +198,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
     key = ObjectKey(sys.intern(meta.get("namespace") or "default"), meta["name"])
     serves = primary and not is_host
     counts = serves or is_on_networks
-    runs = _machine(meta) if is_on_networks else ("", "")
+    runs = machine_of(meta) if is_on_networks else ("", "")
     labels = meta.get("labels") or {}
     return Pod(
         ref=model.PodRef(key, meta.get("uid", "")),
@@ -264,7 +264,7 @@ def _requested(pod: Mapping[str, Any], *, primary: bool) -> tuple[model.Attachme
     """The attachments, with what the annotations of a machine ask for its pod."""
     asked = selection.parse(pod, primary=primary)
     addresses, claims = (objects.annotation(selection.KIND, pod, key) for key in _OF_MACHINES)
-    if not ((addresses or claims) and _machine(pod["metadata"])[0]):
+    if not ((addresses or claims) and machine_of(pod["metadata"])[0]):
         return asked
     subject = objects.subject(selection.KIND, pod)
     return machine.with_requested(subject, addresses, claims, asked)
@@ -297,7 +297,7 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[ObjectKey, ...]:
     return _shared(tuple(nad for key in keys if (nad := podnetworks.nad_of(key))))
 
 
-def _machine(meta: Mapping[str, Any]) -> tuple[str, str]:
+def machine_of(meta: Mapping[str, Any]) -> tuple[str, str]:
     """The virtual machine that the pod runs, and the uid of KubeVirt's instance of it, which has
     the same name in every run."""
     for owner in meta.get("ownerReferences") or ():

@@ -45,17 +45,18 @@ def command(
         global_namespaces=global_namespaces,
     )
     rules = manageroptions.rules(options)
-    read = [(file, document) for file in files for document in _documents(file)]
+    read = [(file, document) for file in files for document in documents(file)]
     found = [twice for file, document in read for twice in _duplicates(file, document)]
-    documents = [(file, document.value) for file, document in read]
-    found += mistakes.find(documents, rules, namespace)
-    count = mistakes.count(documents)
+    parsed = [(file, document.value) for file, document in read]
+    found += mistakes.find(parsed, rules, namespace)
+    count = mistakes.count(parsed)
     output.emit(form, [asdict(one) for one in found], lambda: _show(found, count))
     if any(one.is_error for one in found):
         raise typer.Exit(1)
 
 
-def _documents(file: str) -> Iterator[yamltext.Document]:
+def documents(file: str) -> Iterator[yamltext.Document]:
+    """The documents of a file, "-" for standard input. Raise WeftError if it cannot be read."""
     try:
         yield from _parse(_read(file))
     except OSError as error:

@@ -29,6 +29,7 @@ VARIABLE = "_WEFT_COMPLETE"  # set by a shell that wants completions
 # name: (module, summary). The module has `app`, a group, or `command`, a function.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("weft.cli.check", "Find what is wrong in manifests before you apply them."),
+    "plan": ("weft.cli.plan", "Say what an edit of networks or policies would do."),
     "matrix": ("weft.cli.matrix", "Show which pods reach which on a network."),
     "explain": (
         "weft.cli.explain",

@@ -68,7 +68,7 @@ def find(
     read: list[tuple[str, nads.Nad]] = []
     asking: list[tuple[str, Object]] = []
     labels: dict[str, Mapping[str, str]] = {}
-    for file, obj in (pair for each in documents for pair in _single(*each)):
+    for file, obj in (pair for each in documents for pair in single(*each)):
         meta = obj.get("metadata") if isinstance(obj, Mapping) else None
         name = (meta.get("name") or meta.get("generateName")) if isinstance(meta, Mapping) else ""
         if not isinstance(meta, Mapping) or not name or not obj.get("kind"):
@@ -103,7 +103,7 @@ def find(
 
 def count(documents: Iterable[tuple[str, Any]]) -> int:
     """The number of objects in `documents`; each item of a list counts."""
-    return sum(1 for each in documents for _ in _single(*each))
+    return sum(1 for each in documents for _ in single(*each))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
@@ -163,7 +163,7 @@ def _template(obj: Object) -> Mapping[str, Any] | None:
     return inner if isinstance(inner, Mapping) else None
 
 
-def _single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
+def single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
     """The items of a List, as kubectl prints one; or else the object itself."""
     if isinstance(document, Mapping) and isinstance(document.get("items"), list):
         yield from ((file, item) for item in document["items"])
@@ -248,7 +248,7 @@ def _refused_networks(
 
     Networks and namespaces that are in no file are not judged.
     """
-    called, inner = _network_request(obj)
+    called, inner = network_request(obj)
     namespace = called["namespace"]
     try:
         requested = selection.parse({"metadata": {**inner, **called}})
@@ -267,7 +267,7 @@ def _refused_networks(
                 yield rule.pod_refusal(network, each, pod).in_full()
 
 
-def _network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Namespace and name of the pod that requests networks, and metadata that has its request."""
     meta, spec = obj["metadata"], obj.get("spec")
     called = {"namespace": meta["namespace"], "name": meta["name"]}

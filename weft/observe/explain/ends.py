@@ -14,6 +14,7 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nodeinfo, podnetworks, selection
 from weft.api.objects import key as key_of
+from weft.api.pod import machine_of
 from weft.model import ObjectKey
 from weft.observe import details, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
@@ -187,6 +188,13 @@ def _pod(which: Named, found: Found) -> Object | None:
             and (each["metadata"].get("labels") or {}).get(names.VM_NAME) == which.key.name
         ]
     running = [each for each in mine if _phase(each) not in _DONE]
+    if len(running) > 1:  # a live migration: the guest runs in one of them
+        nodes = {
+            (each.get("status") or {}).get("nodeName")
+            for each in found.objects.instances
+            if key_of(each) == which.key
+        }
+        running.sort(key=lambda pod: (pod.get("spec") or {}).get("nodeName") not in nodes)
     return next(iter(running or (mine if which.kind is EndKind.POD else ())), None)
 
 
@@ -247,11 +255,13 @@ def _with_member(end: End, pod: Object, member: Member, found: Found) -> End:
     )
     allocation = allocations[key]
     security = sorted(map(str, ports.port_security(spec, allocation))) if spec else ()
+    meta = pod["metadata"]
+    ref = model.PodRef(key_of(pod), str(meta.get("uid", "")))
     return replace(
         end,
         member=member,
         allocated=allocation.addresses,
-        port=names.logical_port(key, member.endpoint.namespace, member.endpoint.pod),
+        port=ports.of_attachment(key, ref, machine_of(meta)[0], allocation),
         security=tuple(security),
         link_state=_link_state(member, found.objects.instances),
     )
