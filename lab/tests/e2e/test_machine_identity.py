@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +11,16 @@ import pytest
 
 from lab.tests.e2e.test_machines import Kubectl
 from lab.tests.support import labs
+from lab.tests.support.lab_pods import pinging
 from lab.tests.support.labs import LabHouse
 from tests.support import objects
+from tests.support.patience import PATIENCE
+from weft_lab.runtime import daemons
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
 NAME = "identity"
+CUT, QEMU = "priority=60000", "-name default_db"
 KEPT, PLAIN = "10.61.0.0/24", "10.62.0.0/24"
 MACHINE = """
 apiVersion: kubevirt.io/v1
@@ -64,17 +69,26 @@ def kubectl(house: LabHouse) -> Kubectl:
     return run
 
 
-def pod(kubectl: Kubectl, name: str) -> None:
-    """It takes an address of both networks."""
-    made = objects.pod(name, "kept,plain", terminationGracePeriodSeconds=0)
+def pod(kubectl: Kubectl, name: str, node: str = "node2") -> str:
+    """It takes an address of both networks; returns that of the first."""
+    made = objects.pod(name, "kept,plain", terminationGracePeriodSeconds=0, nodeName=node)
     kubectl("apply", "-f", "-", stdin=json.dumps(made))
     kubectl.wait(f"pod/{name}", "condition=Ready")
+    notes = kubectl.json("pod", name)["metadata"]["annotations"]
+    entry = json.loads(notes["k8s.ovn.org/pod-networks"])["default/kept"]
+    return str(entry["ip_address"]).partition("/")[0]
+
+
+def running(kubectl: Kubectl) -> Any:
+    """The pod in which the machine runs."""
+    phase = "--field-selector=status.phase=Running"
+    (launcher,) = kubectl.json("pods", "-l", "vm.kubevirt.io/name=db", phase)["items"]
+    return launcher
 
 
 def given(kubectl: Kubectl) -> dict[str, Any]:
     """Address and MAC of each NIC, as the pod's annotation has them."""
-    launcher = kubectl.json("pods", "-l", "vm.kubevirt.io/name=db")["items"][-1]
-    entries = json.loads(launcher["metadata"]["annotations"]["k8s.ovn.org/pod-networks"])
+    entries = json.loads(running(kubectl)["metadata"]["annotations"]["k8s.ovn.org/pod-networks"])
     return {
         name: (entries[f"default/{name}"]["ip_address"], entries[f"default/{name}"]["mac_address"])
         for name in ("kept", "plain")
@@ -101,6 +115,72 @@ def test_a_machine_keeps_what_its_network_keeps(house: LabHouse, kubectl: Kubect
     lan = next(each for each in kubectl.json("vmi", "db")["status"]["interfaces"])
     assert lan["mac"] == mac
     house.reach("default/peer", address.partition("/")[0])
+
+
+def node(kubectl: Kubectl) -> str:
+    return str(kubectl.json("vmi", "db")["status"]["nodeName"])
+
+
+def migrate(house: LabHouse, kubectl: Kubectl) -> None:
+    house.weft("vm", "migrate", "db", "--lab", NAME)
+    source = kubectl.json("vmi", "db")["status"]["migrationState"]["sourcePod"]
+    kubectl("wait", f"pod/{source}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+
+
+def test_a_machine_migrates_with_all_that_it_has(house: LabHouse, kubectl: Kubectl) -> None:
+    """There and back, and with what nothing keeps over a restart, too."""
+    before, source = given(kubectl), node(kubectl)
+    migrate(house, kubectl)
+    assert node(kubectl) != source
+    assert given(kubectl) == before
+    migrate(house, kubectl)
+    assert node(kubectl) == source
+    assert given(kubectl) == before
+
+
+def processes(house: LabHouse, *words: str) -> set[str]:
+    """The pids of a lab's processes with one of these words in their command lines."""
+    listed = house.run("node1", "busybox", "ps", "-o", "pid,args").stdout.splitlines()
+    return {line.split()[0] for line in listed if any(each in line for each in words)}
+
+
+def test_the_machine_of_a_lost_node_is_itself_elsewhere_and_no_other_answers_for_it(
+    house: LabHouse, kubectl: Kubectl
+) -> None:
+    """Its first guest runs on behind a cut underlay, with nobody to stop it."""
+    if node(kubectl) != "node1":
+        migrate(house, kubectl)
+    before, uid = given(kubectl), kubectl.json("vmi", "db")["metadata"]["uid"]
+    address = before["kept"][0].partition("/")[0]
+    far = pod(kubectl, "far", "node1")
+    house.reach("default/peer", address)
+    agents, guest = processes(house, "{node1/agent}", "{node1/kubelet}"), processes(house, QEMU)
+    assert (len(agents), len(guest)) == (2, 1)
+    cut = daemons.UNDERLAY_BRIDGE
+    house.run("node1", "busybox", "kill", "-STOP", *agents)
+    try:
+        house.run("node1", "ovs-ofctl", "add-flow", cut, f"{CUT},actions=drop")
+        kubectl("cordon", "node1")
+        assert house.is_deaf("default/peer", address), "the node is not lost"
+        launcher = running(kubectl)["metadata"]["name"]
+        kubectl("delete", "pod", launcher, "--force", "--grace-period=0")
+        kubectl.replaced("db", uid)
+        assert given(kubectl)["kept"] == before["kept"]
+        assert given(kubectl)["plain"] != before["plain"], "the control"
+        house.reach("default/peer", address)
+        with pinging(house, "peer", address) as pings:
+            house.run("node1", "ovs-ofctl", "--strict", "del-flows", cut, CUT)
+            house.reach("default/peer", far)
+            assert guest < processes(house, QEMU), "both guests run, and both are reached"
+            house.run("node1", "busybox", "kill", "-CONT", *agents)
+            end = time.monotonic() + PATIENCE
+            while guest & processes(house, QEMU):
+                assert time.monotonic() < end, "the first guest is never stopped"
+    finally:
+        house.run("node1", "busybox", "kill", "-CONT", *agents)
+        kubectl("uncordon", "node1")
+    assert pings.sent > 20
+    assert (pings.lost, pings.doubled) == ((), 0)
 
 
 def test_a_deleted_machine_leaves_no_claim(kubectl: Kubectl) -> None:

@@ -86,10 +86,12 @@ class Kubectl:
 
 
 class Pings:
-    """What a ping that ran has counted: how many were sent, and which had no answer."""
+    """What a ping that ran has counted: how many were sent, which had no answer, and how many
+    answers came twice."""
 
     sent = 0
     lost: tuple[int, ...] = ()
+    doubled = 0
 
 
 @contextlib.contextmanager
@@ -112,7 +114,9 @@ def pinging(labs: LabHouse, name: str, address: str) -> Iterator[Pings]:
         os.killpg(running.pid, signal.SIGINT)
         seen += [_answer(line) for line in running.stdout]
         running.wait(PATIENCE)
-    answered = {number for number in seen if number >= 0}
+    arrived = [number for number in seen if number >= 0]
+    answered = set(arrived)
+    counts.doubled = len(arrived) - len(answered)
     # The last ones may have been on their way when the ping was interrupted.
     counts.sent = max(answered) + 1
     counts.lost = tuple(sorted(set(range(min(answered), counts.sent)) - answered))
