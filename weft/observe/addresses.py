@@ -6,8 +6,9 @@ machine.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -85,7 +86,7 @@ def held(objects: Objects, namespaces: Collection[str] = ()) -> tuple[list[HeldA
     known = members.networks(members.Objects(nads=objects.nads))
     uses: dict[ObjectKey, _Use] = {}
     problems: list[str] = []
-    found = list(_of_pods(objects, known, uses, problems))
+    found = list(_together(_of_pods(objects, known, uses, problems)))
     found += _of_claims(objects, frozenset(known.values()), uses, problems)
     chosen = [each for each in found if not namespaces or _namespace(each) in namespaces]
     return sorted(chosen, key=_order), problems
@@ -107,6 +108,7 @@ def _of_pods(
 ) -> Iterator[HeldAddress]:
     """Yields what pods hold themselves; what they use of claims is added to `uses`."""
     claims = {key_of(each) for each in objects.claims}
+    kept = dict(_kept(objects.claims))
     nodes = _names(objects.nodes)
     for pod in objects.pods:
         meta, spec = pod["metadata"], pod.get("spec") or {}
@@ -120,7 +122,13 @@ def _of_pods(
         is_finished = (pod.get("status") or {}).get("phase") in _DONE
         claimed = _claims(pod)
         for key, allocation in allocations.items():
+            nad = podnetworks.nad_of(key)
+            network = known.get(nad, str(nad)) if nad else names.DEFAULT_NETWORK
             claim = ObjectKey(meta["namespace"], claimed.get(key, ""))
+            if not claim.name and names.VM_NAME in (meta.get("labels") or {}):
+                # A machine has claims without naming them.
+                addresses = [(meta["namespace"], network, str(a)) for a in allocation.addresses]
+                claim = next((kept[each] for each in addresses if each in kept), claim)
             if claim.name and claim in claims:
                 use = uses.setdefault(claim, _Use())
                 use.pods.append(pod)
@@ -128,12 +136,11 @@ def _of_pods(
                 continue
             if is_finished:
                 continue  # the manager has freed it
-            nad = podnetworks.nad_of(key)
             node = str(spec.get("nodeName") or "")
             unused, message = _lost_node(pod, node, nodes)
             for address in allocation.addresses:
                 yield HeldAddress(
-                    network=known.get(nad, str(nad)) if nad else names.DEFAULT_NETWORK,
+                    network=network,
                     address=str(address),
                     mac=allocation.mac,
                     held_by=_user(pod),
@@ -142,6 +149,27 @@ def _of_pods(
                     unused=unused,
                     message=message,
                 )
+
+
+def _kept(claims: Iterable[Object]) -> Iterator[tuple[tuple[str, str, str], ObjectKey]]:
+    """Yields the addresses that claims keep, by namespace and network, with their claim."""
+    for each in claims:
+        with contextlib.suppress(errors.InvalidInput):
+            claim = ipamclaim.parse(each)
+            for address in claim.addresses:
+                yield (claim.key.namespace, claim.network, str(address)), claim.key
+
+
+def _together(found: Iterable[HeldAddress]) -> Iterable[HeldAddress]:
+    """Returns one of each address that two pods of a machine have while it migrates."""
+    kept: dict[tuple[str, str, str], HeldAddress] = {}
+    for each in found:
+        place = each.network, each.address, each.held_by
+        if (other := kept.get(place)) is not None:
+            nodes = tuple(dict.fromkeys((*other.nodes, *each.nodes)))
+            each = replace(other, nodes=nodes, unused=other.unused and each.unused)
+        kept[place] = each
+    return kept.values()
 
 
 def _claims(pod: Object) -> dict[str, str]:

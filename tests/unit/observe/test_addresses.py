@@ -165,3 +165,23 @@ def test_what_cannot_be_read_is_named() -> None:
 def test_only_of_some_namespaces() -> None:
     assert len(held(pod(), claim(ips=IPS), namespaces=("default",))) == 2
     assert held(pod(), claim(ips=IPS), namespaces=("other",)) == []
+
+
+def test_a_machine_that_migrates_without_a_claim_is_listed_once_on_both_nodes() -> None:
+    source, target = pod("launcher-1", vm="db"), pod("launcher-2", vm="db", node="node2")
+    (one,) = held(source, target, nodes=(NODE, {"metadata": {"name": "node2"}}))
+    assert (one.held_by, one.nodes, one.unused) == (
+        *("VirtualMachine default/db", ("node1", "node2")),
+        "",
+    )
+
+
+def test_a_claim_that_its_machine_does_not_name_is_in_use_while_the_machine_runs() -> None:
+    labels = {names.CLAIM_VM: "db"}
+    (one,) = held(pod(vm="db"), claim("db.lan", ips=("10.9.0.1/24",), labels=labels))
+    assert (one.claim, one.held_by, one.unused) == (
+        *("default/db.lan", "VirtualMachine default/db"),
+        "",
+    )
+    others = held(pod(vm="db"), claim("db.lan", ips=("10.9.0.2/24",), labels=labels))
+    assert [each.unused for each in others] == ["", Unused.MACHINE_GONE]
