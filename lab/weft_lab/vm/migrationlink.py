@@ -2,8 +2,10 @@
 
 The target listens at its node's address. Both sides have the lab's migration key, which nodes alone
 may read; each signs the other's nonce, so neither a pod nor a guest that reaches the port gets
-further than a refusal. Then the connection either carries lines of JSON between the handlers, or
-is handed to QEMU as it is. Its content is not encrypted: the nodes' network is the lab's own.
+further than a refusal. Until then nothing that a caller sends is more than text, its failure ends
+its own connection alone, and it cannot keep a place that a node needs. Then the connection either
+carries lines of JSON between the handlers, or is handed to QEMU as it is. Its content is not
+encrypted: the nodes' network is the lab's own.
 """
 
 from __future__ import annotations
@@ -12,19 +14,27 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import logging
+import re
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
 
 from weft import errors
 
+log = logging.getLogger(__name__)
+
 NONCE = 32  # bytes
 LONGEST_LINE = 4096  # bytes
 PATIENCE = 5.0  # seconds for a handshake
-MAX_STRANGERS = 16  # connections that have not proved themselves
+MAX_STRANGERS = 64  # connections that have not proved themselves
+SHARE = 16  # of those, from one address
+ACCEPT_PAUSE = 0.5  # seconds, when the kernel has no descriptor or memory for a connection
+_DIGEST = re.compile("[0-9a-f]{64}")
 _USER_TIMEOUT_MS = 20_000  # until a peer that does not acknowledge is taken for gone
 
 Message = dict[str, Any]
@@ -89,15 +99,12 @@ async def call(address: str, port: int, key: bytes, hello: Message) -> Line:
     try:
         async with asyncio.timeout(PATIENCE):
             await asyncio.get_running_loop().sock_connect(connection, (address, port))
-            theirs = str((await line.receive()).get("nonce"))
-            ours = secrets.token_hex(NONCE)
-            proof = _sign(key, "source", theirs, ours, hello)
-            await line.send({"hello": hello, "nonce": ours, "proof": proof})
+            theirs = _digest(await line.receive(), "nonce")
+            ours, text = secrets.token_hex(NONCE), orjson.dumps(hello).decode()
+            proof = _sign(key, "source", theirs, ours, text)
+            await line.send({"hello": text, "nonce": ours, "proof": proof})
             answer = await line.receive()
-        proved = hmac.compare_digest(
-            str(answer.get("proof")), _sign(key, "target", ours, theirs, hello)
-        )
-        if not proved:
+        if not _is_proved(answer, _sign(key, "target", ours, theirs, text)):
             raise errors.Unavailable(
                 "whoever listens does not have the lab's migration key", where=f"{address}:{port}"
             )
@@ -125,7 +132,7 @@ class Listener:
         self._key, self._serve = key, serve
         self._socket = socket.create_server((address, 0), family=_family(address), backlog=16)
         self._socket.setblocking(False)
-        self._strangers = asyncio.Semaphore(MAX_STRANGERS)
+        self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, oldest first
 
     @property
     def port(self) -> int:
@@ -136,35 +143,66 @@ class Listener:
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    await self._strangers.acquire()
-                    connection, _ = await loop.sock_accept(self._socket)
-                    group.create_task(self._greet(Line(connection)))
+                    try:
+                        connection, peer = await loop.sock_accept(self._socket)
+                    except OSError as error:
+                        log.warning("no connection is accepted for now: %s", error)
+                        await asyncio.sleep(ACCEPT_PAUSE)
+                        continue
+                    task = group.create_task(self._greet(connection))
+                    self._strangers[task] = peer[0]
+                    task.add_done_callback(lambda done: self._strangers.pop(done, None))
+                    place = surplus(list(self._strangers.values()))
+                    if place is not None:
+                        list(self._strangers)[place].cancel()
         finally:
             self._socket.close()
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, connection: socket.socket) -> None:
+        """Whatever a caller does ends its own connection at most."""
         try:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    hello, proof = await self._judge(line)
-            finally:
-                self._strangers.release()
+            line = Line(connection)
+            async with asyncio.timeout(PATIENCE):
+                hello, proof = await self._judge(line)
+            if (task := asyncio.current_task()) is not None:
+                self._strangers.pop(task, None)
             hello["proof"] = proof
-            _keep(line.connection)
+            _keep(connection)
             await self._serve(hello, line)
         except (errors.WeftError, OSError, TimeoutError):
-            line.close()
+            connection.close()
+        except Exception:
+            log.exception("a connection of a migration failed unexpectedly")
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
 
     async def _judge(self, line: Line) -> tuple[Message, str]:
         ours = secrets.token_hex(NONCE)
         await line.send({"nonce": ours})
         signed = await line.receive()
-        hello, theirs = signed.get("hello"), str(signed.get("nonce"))
-        if not isinstance(hello, dict) or not hmac.compare_digest(
-            str(signed.get("proof")), _sign(self._key, "source", ours, theirs, hello)
+        text, theirs = signed.get("hello"), _digest(signed, "nonce")
+        if not isinstance(text, str) or not _is_proved(
+            signed, _sign(self._key, "source", ours, theirs, text)
         ):
             raise errors.Unavailable("a caller does not have the lab's migration key")
-        return dict(hello), _sign(self._key, "target", theirs, ours, hello)
+        hello = orjson.loads(text)
+        return dict(hello), _sign(self._key, "target", theirs, ours, text)
+
+
+def surplus(addresses: Sequence[str]) -> int | None:
+    """Which stranger leaves when the last of `addresses` has come, oldest first; None if all stay.
+
+    One of the same address where that has more than its share, else one of whoever has most.
+    """
+    held = Counter(addresses)
+    newest = addresses[-1]
+    if held[newest] > SHARE:
+        return addresses.index(newest)
+    if len(addresses) > MAX_STRANGERS:
+        return addresses.index(max(held, key=lambda address: held[address]))
+    return None
 
 
 async def welcome(line: Line, hello: Message, refused: str = "") -> None:
@@ -176,10 +214,22 @@ async def welcome(line: Line, hello: Message, refused: str = "") -> None:
         await line.send(answer)
 
 
-def _sign(key: bytes, side: str, nonce: str, own: str, hello: Message) -> str:
-    """`side` is in it, so that no answer serves as a question."""
-    signed = orjson.dumps([side, nonce, own, hello], option=orjson.OPT_SORT_KEYS)
+def _sign(key: bytes, side: str, nonce: str, own: str, hello: str) -> str:
+    """Of `hello` as it is on the wire. `side` is in it, so that no answer serves as a question."""
+    signed = b"\0".join(part.encode() for part in (side, nonce, own, hello))
     return hmac.new(key, signed, hashlib.sha256).hexdigest()
+
+
+def _digest(message: Message, name: str) -> str:
+    """Raises Unavailable unless the field is what a nonce or a proof looks like."""
+    found = message.get(name)
+    if not isinstance(found, str) or not _DIGEST.fullmatch(found):
+        raise errors.Unavailable(f"a handshake without a proper {name}")
+    return found
+
+
+def _is_proved(message: Message, proof: str) -> bool:
+    return hmac.compare_digest(_digest(message, "proof"), proof)
 
 
 def _keep(connection: socket.socket) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -56,9 +60,9 @@ async def test_a_refusal_comes_with_its_reason() -> None:
 
 async def test_whoever_answers_without_the_key_gets_no_machine() -> None:
     async def impostor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b'{"nonce": "00"}\n')
+        writer.write(b'{"nonce": "%s"}\n' % (b"0" * 64))
         await reader.readline()
-        writer.write(b'{"proof": "00"}\n')
+        writer.write(b'{"proof": "%s"}\n' % (b"0" * 64))
         await writer.drain()
 
     server = await asyncio.start_server(impostor, "127.0.0.1", 0)
@@ -81,8 +85,9 @@ async def test_a_proof_serves_for_one_connection_alone() -> None:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         nonce = (await reader.readline()).decode()
-        proof = migrationlink._sign(KEY, "source", "of another time", "ours", HELLO)
-        line = {"hello": HELLO, "nonce": "ours", "proof": proof}
+        text = orjson.dumps(HELLO).decode()
+        proof = migrationlink._sign(KEY, "source", "0" * 64, "1" * 64, text)
+        line = {"hello": text, "nonce": "1" * 64, "proof": proof}
         writer.write(orjson.dumps(line) + b"\n")
         assert await reader.read() == b""
         assert nonce
@@ -90,3 +95,95 @@ async def test_a_proof_serves_for_one_connection_alone() -> None:
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+@contextlib.asynccontextmanager
+async def listening() -> AsyncIterator[migrationlink.Listener]:
+    """A listener that serves whoever has the key; it must not have ended by itself."""
+
+    async def serve(hello: migrationlink.Message, line: migrationlink.Line) -> None:
+        if hello.get("kind") == "broken":
+            raise KeyError("kind")
+        await migrationlink.welcome(line, hello)
+        line.close()
+
+    listener = migrationlink.Listener("127.0.0.1", KEY, serve)
+    running = asyncio.create_task(listener.run())
+    try:
+        yield listener
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def is_served(listener: migrationlink.Listener) -> bool:
+    (await migrationlink.call("127.0.0.1", listener.port, KEY, HELLO)).close()
+    return True
+
+
+DEEP = b"[" * 300 + b"]" * 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"hello":{},"nonce":"","proof":"\u00e9"}'.encode(),
+        b'{"hello":{"a":%s},"nonce":"","proof":""}' % DEEP,
+        b'{"hello":"%s","nonce":"%s","proof":"%s"}' % (DEEP, b"0" * 64, b"0" * 64),
+        b'{"hello":1,"nonce":{},"proof":[]}',
+        b'"\\ud800"',
+        b"\xff\0",
+    ],
+)
+async def test_no_line_of_a_stranger_ends_the_listener(line: bytes) -> None:
+    async with listening() as listener:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        await reader.readline()
+        writer.write(line + b"\n")
+        assert await reader.read() == b""
+        writer.close()
+        assert await is_served(listener)
+
+
+async def test_one_connection_that_fails_leaves_the_others() -> None:
+    async with listening() as listener:
+        with pytest.raises(errors.Unavailable):
+            await migrationlink.call("127.0.0.1", listener.port, KEY, {"kind": "broken"})
+        assert await is_served(listener)
+
+
+async def test_it_listens_on_when_there_was_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, [OSError(errno.EMFILE, "Too many open files")]
+
+    async def scarce(listens: socket.socket) -> object:
+        if failures:
+            raise failures.pop()
+        return await accept(listens)
+
+    monkeypatch.setattr(migrationlink, "ACCEPT_PAUSE", 0.01)
+    monkeypatch.setattr(loop, "sock_accept", scarce)
+    async with listening() as listener:
+        assert await is_served(listener)
+        assert not failures
+
+
+async def test_strangers_that_say_nothing_leave_room_for_a_node() -> None:
+    async with asyncio.timeout(migrationlink.PATIENCE / 2), listening() as listener:
+        idle = [
+            await asyncio.open_connection("127.0.0.1", listener.port)
+            for _ in range(migrationlink.MAX_STRANGERS + 1)
+        ]
+        assert await is_served(listener)
+        for _, writer in idle:
+            writer.close()
+
+
+def test_who_has_more_connections_than_its_share_loses_the_oldest() -> None:
+    share, most = migrationlink.SHARE, migrationlink.MAX_STRANGERS
+    assert migrationlink.surplus(["a"] * share) is None
+    assert migrationlink.surplus(["b", *["a"] * (share + 1)]) == 1
+    many = [*["a"] * 3, *(str(number) for number in range(most - 3)), "b"]
+    assert migrationlink.surplus(["c", *many[:-2], "b"]) == 1
+    assert migrationlink.surplus(many[1:]) is None
