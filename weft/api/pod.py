@@ -29,6 +29,7 @@ T = TypeVar("T")
 # of a NAD's key and of a device's name.
 _MAX_ENTRIES = selection.MAX_ATTACHMENTS + 1
 _LONGEST_ENTRY = 512
+_LONGEST_UID = 253  # characters of the uid of a pod's owner
 _MOST_LABELS = 32  # that pods of one template share in memory
 _LONGEST_SHARED = 4096  # characters of a selection that equal pods share in memory
 # The annotations that a pod's request is read from.
@@ -299,11 +300,17 @@ def _allocated(annotations: Mapping[str, Any]) -> tuple[ObjectKey, ...]:
 
 def machine_of(meta: Mapping[str, Any]) -> tuple[str, str]:
     """The virtual machine that the pod runs, and the uid of KubeVirt's instance of it, which has
-    the same name in every run."""
+    the same name in every run; "" for none.
+
+    An owner reference is its writer's word, of which the API server checks nothing: it counts only
+    with a name that an instance can have.
+    """
     for owner in meta.get("ownerReferences") or ():
         group = str(owner.get("apiVersion", "")).partition("/")[0]
         if (group, owner.get("kind")) == _VIRTUAL_MACHINES and owner.get("controller"):
-            return str(owner["name"]), str(owner.get("uid", ""))
+            name, uid = str(owner["name"]), str(owner.get("uid", ""))
+            if machine.OBJECT_NAME.fullmatch(name) and len(uid) <= _LONGEST_UID:
+                return name, uid
     return "", ""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from weft import model, names, ranges, rows
-from weft.ovn import acl, router, switches
+from weft.ovn import acl, ports, router, switches
 
 _CLUSTER_ROUTER = ranges.FIRST_NODE_ID - 1  # its host number on the join switch
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -128,7 +128,7 @@ def _snat_and_acls(
     """
     of, switch = names.gateway_router(node.name), names.external_switch(node.name)
     # A chassis trusts tunnelled packets: the sender names the network and the port they come from.
-    match = f'inport == "{names.external_switch_port(of)}" && udp.dst == {_GENEVE}'
+    match = f"{ports.match('inport', names.external_switch_port(of))} && udp.dst == {_GENEVE}"
     key = names.row_id("guard", "tunnels", network.name)
     yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)
     for subnet in network.spec.subnets:
@@ -140,5 +140,5 @@ def _snat_and_acls(
         destinations = [str(a.ip) for a in gateway.addresses if a.version == family] + others
         into = f"ip{family}.dst != {{{', '.join(destinations)}}}" if destinations else f"ip{family}"
         key = names.row_id("guard", family, network.name)
-        match = f'inport == "{gateway.interface_id}" && {into}'
+        match = f"{ports.match('inport', gateway.interface_id)} && {into}"
         yield acl.drop(switch, owner, key, _GUARD_PRIORITY, match)

@@ -45,7 +45,7 @@ def _kept_from_wire(
         owner,
         names.row_id("guard", what, network.name),
         _GUARD_PRIORITY,
-        f'outport == "{names.localnet_switch_port(network.name)}" && {packets}',
+        f"{ports.match('outport', names.localnet_switch_port(network.name))} && {packets}",
         direction="to-lport",
     )
 

@@ -5,6 +5,7 @@ The topology modules decide which switches exist, and which pods have ports on t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -57,6 +58,12 @@ def of_attachment(
     if machine and allocation.tunnel_id:
         return names.machine_port(attachment, pod.namespace, machine, allocation.tunnel_id)
     return names.logical_port(attachment, pod.namespace, pod.name)
+
+
+def match(end: str, name: str) -> str:
+    """The expression for packets of a port, `end` "inport" or "outport": OVN reads the name as a
+    JSON string, so nothing in it ends it."""
+    return f"{end} == {json.dumps(name)}"
 
 
 def addresses(spec: model.NetworkSpec, allocation: model.Allocation) -> frozenset[rows.Atom]:

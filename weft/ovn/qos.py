@@ -58,7 +58,7 @@ def _row(port: model.Port, home: rows.Ref | None, direction: str, rate: model.Ra
         {
             "direction": way,
             "priority": PRIORITY,
-            "match": f'{end} == "{name}"',
+            "match": ports.match(end, name),
             "action": {},
             "bandwidth": bandwidth(rate),
             "external_ids": {

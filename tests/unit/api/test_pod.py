@@ -176,6 +176,9 @@ def owner(**changes: Any) -> dict[str, Any]:
         ([owner(kind="VirtualMachine")], "Pod/a/p"),
         ([owner(controller=False)], "Pod/a/p"),
         ([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "p", "uid": "u"}], "Pod/a/p"),
+        ([owner(name='x" || ip || outport == "x')], "Pod/a/p"),
+        ([owner(name="a" * 254)], "Pod/a/p"),
+        ([owner(uid="a" * 254)], "Pod/a/p"),
     ],
 )
 def test_whose_the_nics_of_a_pod_are(owners: list[Any], expected: str) -> None:

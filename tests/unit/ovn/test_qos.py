@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from ipaddress import ip_interface
 
 from weft import model, rows
@@ -62,3 +64,13 @@ def test_a_burst_lets_at_least_a_second_and_one_large_packet_pass() -> None:
 def test_what_ovn_cannot_count_is_the_most_that_it_can() -> None:
     (row,) = qos.of_port(spec(), port(model.Bandwidth(egress=model.Rate(10**15))), HOME)
     assert row.columns["bandwidth"] == {"rate": 2**32 - 1, "burst": 2**32 - 1}
+
+
+def test_nothing_in_a_name_ends_the_name() -> None:
+    name = 'x" || ip || outport == "x'
+    limited = port(model.Bandwidth(SLOW))
+    pod = model.PodRef(model.ObjectKey("default", name), "u")
+    limited = replace(limited, pod=pod)
+    (row,) = qos.of_port(spec(), limited, HOME)
+    end, _, text = str(row.columns["match"]).partition(" == ")
+    assert (end, json.loads(text)) == ("outport", f"default.blue_default_{name}")

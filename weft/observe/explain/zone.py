@@ -18,7 +18,7 @@ from weft.observe.explain.evidence import (
     Trace,
     Unseen,
 )
-from weft.ovn import flows
+from weft.ovn import flows, ports
 from weft.policy import netpolicy
 
 Json = Any
@@ -59,7 +59,7 @@ def microflow(packet: Mapping[str, Any]) -> str:
     if kind == "icmp":
         last = "icmp4.type == 8" if version == 4 else "icmp6.type == 128"
     parts = (
-        f'inport == "{packet["source"]}"',
+        ports.match("inport", packet["source"]),
         f"eth.src == {packet['macs'][0]}",
         f"eth.dst == {packet['macs'][1]}",
         f"ip{version}.src == {source}",
