@@ -58,7 +58,11 @@ USED: Mapping[str, Field] = {
         "comma list of ranges that only pods get that ask for an address in them; `layer2`",
     ),
     "infrastructureSubnets": Field(str, "none", "the same as `reservedSubnets`"),
-    "allowPersistentIPs": Field(bool, "false", "IPAMClaims may keep addresses; not `layer3`"),
+    "allowPersistentIPs": Field(
+        bool,
+        "false",
+        "IPAMClaims may keep addresses, without `subnets` a MAC; not `layer3`",
+    ),
     "persistentIPs": Field(
         str,
         "none",

@@ -204,7 +204,7 @@ def _summary(made: Mapping[str, Any]) -> str:
     meta = made["metadata"]
     _, _, message = ipamclaim.condition(made)
     return (
-        f"Reserved {_listed(made)} of network {made['spec']['network']} for IPAMClaim "
+        f"Reserved {_listed(made) or 'a MAC'} of network {made['spec']['network']} for IPAMClaim "
         f"{meta['namespace']}/{meta['name']}: {message}.\n"
         f'A pod has it by "ipam-claim-reference": "{meta["name"]}".'
     )

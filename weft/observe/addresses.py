@@ -212,7 +212,7 @@ def _of_claims(
             continue
         use = uses.get(claim.key, _Use())
         using = [pod for pod in use.pods if (pod.get("status") or {}).get("phase") not in _DONE]
-        machine = _machine(obj)
+        machine, kept_mac = _machine(obj), ipamclaim.kept_mac(ipamclaim.condition(obj)[2])
         held_by = f"VirtualMachine {machine}" if machine else ""
         if using:
             node = str((using[0].get("spec") or {}).get("nodeName") or "")
@@ -220,7 +220,7 @@ def _of_claims(
             held_by = _user(using[0])
         elif claim.network not in networks:
             unused, message = Unused.NETWORK_GONE.value, f"there is no network {claim.network}"
-        elif not claim.addresses:
+        elif not (claim.addresses or kept_mac):
             unused, message = _unallocated(obj)
         else:
             pod = pods.get(ObjectKey(claim.key.namespace, claim.owner_pod))
@@ -229,7 +229,7 @@ def _of_claims(
             yield HeldAddress(
                 network=claim.network,
                 address=str(address),
-                mac=use.mac,
+                mac=use.mac or kept_mac,
                 held_by=held_by,
                 claim=str(claim.key),
                 nodes=tuple(_nodes(using)),

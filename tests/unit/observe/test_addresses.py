@@ -185,3 +185,11 @@ def test_a_claim_that_its_machine_does_not_name_is_in_use_while_the_machine_runs
     )
     others = held(pod(vm="db"), claim("db.lan", ips=("10.9.0.2/24",), labels=labels))
     assert [each.unused for each in others] == ["", Unused.MACHINE_GONE]
+
+
+def test_a_claim_that_keeps_a_mac_alone_is_reserved() -> None:
+    kept = claim("db-mac")
+    condition = {"type": "IPsAllocated", "status": "True", "reason": "SuccessfulAllocation"}
+    kept["status"]["conditions"] = [{**condition, "message": "MAC 02:00:00:00:00:07 is kept"}]
+    (one,) = held(kept)
+    assert (one.mac, one.address, one.unused) == ("02:00:00:00:00:07", "", Unused.RESERVED)
