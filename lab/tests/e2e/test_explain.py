@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import time
@@ -13,38 +15,68 @@ import pytest
 from lab.tests.support import labs
 from lab.tests.support.lab_pods import Kubectl, pod
 from lab.tests.support.labs import LabHouse
-from tests.support.objects import nad, policy
+from tests.support.objects import nad, nic, policy, vmi
 from tests.support.patience import PATIENCE
+from weft_lab import up
+from weft_lab.demos import machines
+from weft_lab.demos.guestcommands import printed
+from weft_lab.runtime import daemons
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 LAB = "explain"
-OPTIONS = ("--lab", LAB, "--patience", "1")
+OPTIONS = ("--lab", LAB, "--patience", "0.5")
+STATUS = {"reaches": 0, "stopped": 1, "unknown": 2}
+CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
+LOCALNET = {"topology": "localnet", "physicalNetworkName": "physnet", "vlanID": 20, "mtu": 1400}
+UNDERLAY = daemons.UNDERLAY_BRIDGE
+BLUE_MTU = 1300
 
 
 class Explaining:
     def __init__(self, house: LabHouse, kubectl: Kubectl) -> None:
         self.house, self.kubectl = house, kubectl
 
-    def ask(self, *argv: str) -> tuple[int, dict[str, Any]]:
-        """The exit status, and the explanation."""
+    def ask(self, *argv: str) -> dict[str, Any]:
+        """The explanation; the exit status agrees with it."""
         done = self.house.weft("explain", *argv, *OPTIONS, "-o", "json", check=False)
         found: dict[str, Any] = json.loads(done.stdout)
-        assert "sentence" in found, found
-        return done.returncode, found
+        assert done.returncode == STATUS[found["outcome"]], found
+        return found
 
     def until(self, expected: str, *argv: str) -> dict[str, Any]:
         """The explanation whose sentence has the expected words; nodes follow within seconds."""
         end = time.monotonic() + PATIENCE
-        while True:
-            status, found = self.ask(*argv)
-            assert status == {"reaches": 0, "stopped": 1, "unknown": 2}[found["outcome"]]
-            if re.search(expected, found["sentence"]):
-                return found
-            assert time.monotonic() < end, found["sentence"]
+        while not re.search(expected, (found := self.ask(*argv))["sentence"]):
+            assert time.monotonic() < end, found
+        return found
+
+    @contextlib.contextmanager
+    def named(self, sentence: str, *argv: str) -> Iterator[None]:
+        """The block undoes a fault that is there already: it is named before that, and what reaches
+        afterwards shows that nothing else was wrong."""
+        try:
+            self.until(
+                f"^default/{argv[0]} does not reach default/{argv[1]} by .*{sentence}", *argv
+            )
+        finally:
+            yield
+        self.until(f"^default/{argv[0]} reaches default/{argv[1]} by [^,]*$", *argv)
 
     def on(self, node: str, *argv: str) -> str:
         return self.house.run(node, *argv, lab=LAB).stdout.strip()
+
+    def in_guest(self, line: str) -> str:
+        """What a shell in the guest of vm says."""
+        place = machines.Machine("default", "vm", "node2", ())
+        with up.running(LAB) as peer:
+            return printed(asyncio.run(machines.run(peer.pid, place, "sh", "-c", line)))
+
+    def signal(self, service: str, number: str) -> None:
+        services = self.house.json("lab", "status", "--name", LAB)["services"]
+        pid = next(one["pid"] for one in services if one["name"] == service)
+        assert pid, f"{service} does not run"
+        self.on("lab", "busybox", "kill", f"-{number}", str(pid))
 
 
 def labelled(name: str, node: str) -> dict[str, Any]:
@@ -55,30 +87,29 @@ def labelled(name: str, node: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Explaining]:
-    """Two nodes: pods a and c on the first, b on the second."""
+    """Pods a and c on the first node, b and the machine vm on the second, all on blue; and d and e
+    in VLAN 20 of the physical network."""
     state = tmp_path_factory.mktemp("explain")
     with labs.running(LAB, 2, state, toolchain) as (house, kubeconfig):
         kubectl = Kubectl(house, kubeconfig)
+        kubectl.apply(vmi("vm", nic("blue", "blue"), node="node2"))
         kubectl.run_pods(
-            nad("blue", "10.9.0.0/24", mtu=1300),
-            nad("red", "10.8.0.0/24"),
+            nad("blue", "10.9.0.0/24", mtu=BLUE_MTU),
+            nad("dmz", "10.7.0.0/24", **LOCALNET),  # type: ignore[arg-type]
             labelled("a", "node1"),
             labelled("b", "node2"),
             labelled("c", "node1"),
-            pod("other", "node1", "red"),
+            pod("d", "node1", "dmz"),
+            pod("e", "node2", "dmz"),
         )
-        yield Explaining(house, kubectl)
-
-
-@pytest.fixture(autouse=True)
-def reaches(lab: Explaining) -> None:
-    """Before each fault there is none."""
-    lab.until("^default/a reaches default/b by ping on blue[.]$", "a", "b")
+        kubectl("wait", "vmi/vm", f"--for={CONNECTED}", "--timeout=120s")
+        made = Explaining(house, kubectl)
+        made.until("^default/a reaches default/vm by ping on blue[.]$", "a", "vm")
+        yield made
 
 
 def test_every_step_is_seen_where_nothing_is_wrong(lab: Explaining) -> None:
-    status, found = lab.ask("a", "b", "--port", "tcp/443")
-    assert (status, found["reaches"]) == (0, True)
+    found = lab.until("^default/a reaches default/b by ping on blue[.]$", "a", "b")
     assert {step["verdict"] for step in found["steps"]} == {"ok"}
     seen = " ".join(step["seen"] for step in found["steps"])
     for part in ("flows installed", "both ends answer", "ovn-trace", "ofproto", "1300 bytes"):
@@ -91,51 +122,84 @@ def test_a_policy_with_its_rule_and_the_line_that_kubectl_prints(lab: Explaining
         "ports": [{"protocol": "TCP", "port": 80}],
     }
     lab.kubectl.apply(policy("web", app="b", ingress=[rule]))
-    try:
-        expected = "policy default/web isolates default/b .*no rule allows TCP port 443"
-        found = lab.until(expected, "a", "b", "--port", "tcp/443")
-        printed = lab.kubectl("get", "multi-policy", "web", "-o", "yaml").splitlines()
-        number = re.search(
-            r"spec.ingress\[0\].ports of default/web \(line (\d+): ports:\)", found["remedy"]
-        )
-        assert number, found["remedy"]
-        assert printed[int(number[1]) - 1] == "    ports:"
-        lab.until(
-            "c does not reach default/b by TCP port 80.*add default/c", "c", "b", "--port", "80"
-        )
+    to_https = ("a", "b", "--port", "tcp/443")
+    with lab.named("policy default/web isolates .*no rule allows TCP port 443", *to_https):
+        remedy = lab.ask(*to_https)["remedy"]
+        printed_policy = lab.kubectl("get", "multi-policy", "web", "-o", "yaml").splitlines()
+        place = r"spec.ingress\[0\].ports of default/web \(line (\d+): ports:\)"
+        number = re.search(place, remedy)
         lab.until("^default/a reaches default/b by TCP port 80", "a", "b", "--port", "tcp/80")
-    finally:
         lab.kubectl("delete", "multi-policy", "web")
+    assert number, remedy
+    assert printed_policy[int(number[1]) - 1] == "    ports:"
 
 
-def test_no_network_in_common(lab: Explaining) -> None:
-    status, found = lab.ask("a", "other")
-    assert status == 1
-    assert "default/a is on blue; default/other is on red" in found["sentence"]
-
-
-def test_a_mistake_in_the_command_has_a_status_of_its_own(lab: Explaining) -> None:
+def test_no_network_in_common_and_a_mistake_in_the_command(lab: Explaining) -> None:
+    lab.until("they share no network: default/a is on blue; default/d is on dmz", "a", "d")
     done = lab.house.weft("explain", "a", "nobody", "--lab", LAB, check=False)
     assert done.returncode == 2
     assert "is no pod, virtual machine or address" in done.stderr
 
 
 def test_a_flow_that_somebody_else_added(lab: Explaining) -> None:
-    mac = lab.on(
-        "node2",
-        "ovs-vsctl",
-        "--bare",
-        "--columns=external_ids",
-        "find",
-        "Interface",
-        "external_ids:pod-if-name=net1",
-    )
-    found = re.search(r"attached_mac=([0-9a-f:]+)", mac.replace('"', ""))
-    assert found
-    flow = f"table=0,priority=50000,icmp,dl_dst={found[1]}"
-    change = ("ovs-ofctl", "--strict")
-    lab.on("node2", *change, "add-flow", "br-int", f"{flow},actions=drop")
-    try:
-        lab.until("a flow that is not OVN's dropped .* in br-int on node2: .*icmp", "a", "b")
-    finally:
-        lab.on("node2", *change, "del-flows", "br-int", flow)
+    (mac,) = [one["mac"] for one in lab.kubectl.status("b") if one["interface"] == "net1"]
+    flow = f"table=0,priority=50000,icmp,dl_dst={mac}"
+    lab.on("node2", "ovs-ofctl", "add-flow", "br-int", f"{flow},actions=drop")
+    with lab.named("a flow that is not OVN's dropped .* in br-int on node2: .*icmp", "a", "b"):
+        lab.on("node2", "ovs-ofctl", "--strict", "del-flows", "br-int", flow)
+
+
+def test_a_tunnel_that_carries_nothing(lab: Explaining) -> None:
+    lab.on("node2", "ovs-ofctl", "add-flow", UNDERLAY, "priority=60000,actions=drop")
+    with lab.named("node2 does not answer node1 through the tunnel", "a", "b"):
+        lab.on("node2", "ovs-ofctl", "--strict", "del-flows", UNDERLAY, "priority=60000")
+
+
+def test_an_underlay_that_is_too_narrow(lab: Explaining) -> None:
+    larger = f"check_pkt_larger({BLUE_MTU})->NXM_NX_REG0[0]"
+    first = "table=0,priority=60000"
+    lab.on("node2", "ovs-ofctl", "add-flow", UNDERLAY, "table=1,reg0=0/1,actions=NORMAL")
+    lab.on("node2", "ovs-ofctl", "add-flow", UNDERLAY, f"{first},actions={larger},resubmit(,1)")
+    with lab.named("packets of 1300 bytes, the network's MTU, are lost; small ones pass", "a", "b"):
+        lab.on("node2", "ovs-ofctl", "--strict", "del-flows", UNDERLAY, first)
+        lab.on("node2", "ovs-ofctl", "del-flows", UNDERLAY, "table=1")
+
+
+def test_a_vlan_that_the_physical_network_does_not_carry(lab: Explaining) -> None:
+    flow = "priority=60000,dl_vlan=20"
+    lab.on("node2", "ovs-ofctl", "add-flow", UNDERLAY, f"{flow},actions=drop")
+    with lab.named("the physical network physnet does not carry VLAN 20 between them", "d", "e"):
+        lab.on("node2", "ovs-ofctl", "--strict", "del-flows", UNDERLAY, flow)
+
+
+def test_a_binding_that_is_lost(lab: Explaining) -> None:
+    """The agent would bind it again within a second; it is stopped meanwhile."""
+    lab.signal("node1/agent", "STOP")
+    lab.on("node1", "ovn-sbctl", "clear", "Port_Binding", "default.blue_default_b", "chassis")
+    with lab.named("OVN on node1 has bound the port of default/b to no node", "a", "b"):
+        lab.signal("node1/agent", "CONT")
+
+
+def test_a_guest_that_lets_nothing_in(lab: Explaining) -> None:
+    ignore = "echo {} > /proc/sys/net/ipv4/icmp_echo_ignore_all"
+    lab.in_guest(ignore.format(1))
+    with lab.named("the packet arrives at default/vm's NIC, and the guest does not", "a", "vm"):
+        lab.in_guest(ignore.format(0))
+
+
+def test_a_guest_with_a_wrong_address_or_none(lab: Explaining) -> None:
+    own = lab.in_guest("ip -4 -o addr show dev eth0").partition("inet ")[2].split()[0]
+    address = own.partition("/")[0]
+    change = "ip -4 addr flush dev eth0; ip addr add {} dev eth0"
+    lab.in_guest("ip -4 addr flush dev eth0")
+    none = f"default/vm has no address: it was given {own}; let it ask by DHCP"
+    with lab.named(none, "a", "vm"):
+        lab.in_guest(change.format(own))
+    lab.in_guest(change.format(f"{address}/32"))
+    with lab.named(
+        f"default/vm has {address}/32, a subnet without 10.9.0..*wrong prefix", "vm", "a"
+    ):
+        lab.in_guest(change.format(own))
+    lab.in_guest(change.format("10.9.0.99/24"))
+    with lab.named(f"default/vm uses 10.9.0.99/24, but was given {own}: .*port secur", "vm", "a"):
+        lab.in_guest(change.format(own))

@@ -94,7 +94,7 @@ async def explored(
     evidence = replace(evidence, nodes=facts, probe=probe)
     if isinstance(probe, Unseen) or probe.result is not ProbeResult.SILENT:
         return evidence
-    return replace(evidence, drops=await _drops(explorer, answers))
+    return replace(evidence, drops=await _drops(explorer, answers, facts))
 
 
 def _macs(evidence: Evidence) -> tuple[str, str] | None:
@@ -115,7 +115,9 @@ async def _each(
 
 
 async def _drops(
-    explorer: Explorer, answers: Mapping[str, Mapping[str, Any] | Unseen]
+    explorer: Explorer,
+    answers: Mapping[str, Mapping[str, Any] | Unseen],
+    facts: Mapping[str, NodeFacts | Unseen],
 ) -> dict[str, tuple[DropCount, ...]]:
     """What each node's switch has dropped since its answer."""
     before = {
@@ -125,8 +127,9 @@ async def _drops(
     }
     orders = {node: {"ports": [], "before": drops} for node, drops in before.items()}
     after = await _each(explorer, list(before), orders)
-    return {
-        node: zone.drops(each)
-        for node, each in zip(before, after, strict=True)
-        if not isinstance(each, Unseen)
-    }
+    found = {}
+    for node, each in zip(before, after, strict=True):
+        zoned = facts[node]
+        if not isinstance(each, Unseen) and isinstance(zoned, NodeFacts):
+            found[node] = zone.drops(each, zoned.keys)
+    return found

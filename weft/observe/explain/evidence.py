@@ -188,13 +188,14 @@ class DropCount:
 class NodeFacts:
     """One zone: the two ports, tunnels by the other end's address, and what OVN says.
 
-    `tunnels`: whether each answers. `chassis`: those that the zone knows. `translated`: what
-    Open vSwitch says of the packet at the source's port, and `translated_reaches` whether it goes
-    on.
+    `tunnels`: whether each answers. `chassis`: those that the zone knows. `keys`: the tunnel keys
+    of the ports' datapaths. `datapath`: whether Open vSwitch lets the packet go on from the
+    source's port.
     """
 
     chassis: frozenset[str] = frozenset()
     own: str = ""
+    keys: frozenset[int] = frozenset()
     ports: Mapping[str, PortFacts] = field(default_factory=dict)
     tunnels: Mapping[str, bool] = field(default_factory=dict)
     trace: Trace | Unseen | None = None

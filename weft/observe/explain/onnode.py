@@ -34,6 +34,7 @@ _DROP = re.compile(
     r"cookie=0x([0-9a-f]+),.*? table=(\d+), n_packets=(\d+),.*?, (priority=\S+) actions=drop$"
 )
 _INTERFACE = ["name", "ofport", "external_ids", "error", "options", "type", "status"]
+_DATAPATH = ["_uuid", "external_ids", "tunnel_key"]
 _BINDING = ["logical_port", "chassis", "requested_chassis", "datapath", "up"]
 
 Json = Any
@@ -69,7 +70,7 @@ def _north(ports: Iterable[str]) -> list[Json]:
 def _south(ports: Iterable[str]) -> list[Json]:
     bindings = [_select("Port_Binding", _BINDING, [["logical_port", "==", each]]) for each in ports]
     chassis = _select("Chassis", ["_uuid", "name", "hostname", "other_config"])
-    return [chassis, _select("Datapath_Binding", ["_uuid", "external_ids"]), *bindings]
+    return [chassis, _select("Datapath_Binding", _DATAPATH), *bindings]
 
 
 def _switch() -> list[Json]:

@@ -54,10 +54,10 @@ def explain(evidence: Evidence) -> Explanation:
 
 
 def _reached(evidence: Evidence, walked: tuple[Step, ...], faults: Sequence[Step]) -> Explanation:
-    named = _named(evidence)
     large = next((step for step in faults if step.name == "MTU"), None)
     if large is not None:
-        text = f"{named} is stopped when packets are large: {large.seen}; {large.remedy}."
+        whole = _reaching(evidence, "does not reach", "large packets")
+        text = f"{whole}: {large.seen}; {large.remedy}."
         return Explanation(walked, Outcome.STOPPED, text, large.name, large.remedy)
     text = f"{_reaching(evidence)}."
     if faults:
@@ -72,11 +72,11 @@ def _stopped(
     return Explanation(walked, Outcome.STOPPED, text, cause, remedy)
 
 
-def _reaching(evidence: Evidence, verb: str = "reaches") -> str:
+def _reaching(evidence: Evidence, verb: str = "reaches", sent: str = "") -> str:
     network = evidence.network
     on = f" on {network.name}" if isinstance(network, NetworkFacts) else ""
-    sent = connection_of(evidence)
-    return f"{evidence.source.name} {verb} {evidence.target.name} by {sent}{on}"
+    by = sent or connection_of(evidence)
+    return f"{evidence.source.name} {verb} {evidence.target.name} by {by}{on}"
 
 
 def _named(evidence: Evidence) -> str:

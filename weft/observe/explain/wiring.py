@@ -84,7 +84,7 @@ def _unwired(
     end: End, node: str, port: PortFacts, facts: NodeFacts, evidence: Evidence
 ) -> tuple[str, str] | None:
     """What is wrong with a port in a zone, and the remedy."""
-    agent = f"the agent on {node} writes it again: kubectl logs -n weft-system of its pod says more"
+    agent = f"the agent on {node} mends it within seconds, or its log says why not"
     state = evidence.states.get(end.node)
     chassis = state.chassis if isinstance(state, NodeState) else ""
     if not port.exists:
@@ -103,7 +103,7 @@ def _unwired(
     if not port.bound or (chassis and port.bound != chassis):
         where = "to another node" if port.bound else "to no node"
         seen = f"OVN on {node} has bound the port of {end.name} {where}, not to {end.node}"
-        return seen, f"is ovn-northd up on {node}? {agent}"
+        return seen, f"{agent}; is ovn-northd up there?"
     return None
 
 
@@ -113,7 +113,7 @@ def _unwired_locally(
     interface = port.interface
     if interface is None:
         seen = f"Open vSwitch on {node} has no interface for {end.name}"
-        return seen, f"{agent}; if it stays so, restart the pod"
+        return seen, f"{agent}; restart the pod if it stays so"
     if interface.error:
         return f"Open vSwitch on {node} cannot use {interface.name}: {interface.error}", agent
     if not port.bound or (chassis and port.bound != chassis):

@@ -6,7 +6,7 @@ An answer comes from a node: what does not have the expected form counts as not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from weft import names
@@ -28,6 +28,7 @@ _OUTPUT = re.compile(r'output to "([^"]+)"')
 _FLOW = re.compile(r"^\s*(\d+)\. (.*priority .*)$", re.M)
 _ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.M)
 _COOKIE = re.compile(r",? ?cookie 0x([0-9a-f]+)")
+_METADATA = re.compile(r"\bmetadata=0x([0-9a-f]+)")
 _TUNNELS = ("geneve", "vxlan", "stt")
 
 
@@ -111,6 +112,9 @@ def facts(answer: Mapping[str, Any], ports: Sequence[str]) -> NodeFacts | Unseen
         own=own,
         ports=made,
         tunnels=dict(_tunnels(switch[1], switch[2])),
+        keys=frozenset(
+            row["tunnel_key"] for name in known if (row := _datapath(south, name)) is not None
+        ),
         trace=_optional(answer.get("trace"), ports, acls if isinstance(acls, Mapping) else {}),
         datapath=_translated(answer.get("datapath")),
     )
@@ -167,12 +171,18 @@ def _tunnels(interfaces: Json, ports: Json) -> Iterator[tuple[str, bool]]:
 
 def datapath(south: Json, port: str) -> str:
     """The name of a port's datapath, as ovn-trace takes it; "" if the zone has no such port."""
-    named = {row["_uuid"][1]: mapped(row["external_ids"]).get("name", "") for row in south[1]}
+    row = _datapath(south, port)
+    return mapped(row["external_ids"]).get("name", "") if row else ""
+
+
+def _datapath(south: Json, port: str) -> Json:
+    """The row of a port's datapath, None if the zone has no such port."""
+    rows = {row["_uuid"][1]: row for row in south[1]}
     for part in south[2:]:
         for row in part:
             if row["logical_port"] == port:
-                return named.get(listed(row["datapath"])[0], "")
-    return ""
+                return rows.get(listed(row["datapath"])[0])
+    return None
 
 
 def ofport(switch: Json, port: str) -> int:
@@ -239,12 +249,16 @@ def _translated(text: Json) -> Trace | Unseen | None:
     return Trace(reaches=actions[-1] != "drop", match=flows[-1] if flows else "")
 
 
-def drops(answer: Mapping[str, Any]) -> tuple[DropCount, ...]:
-    """The flows that dropped packets since the answer before."""
+def drops(answer: Mapping[str, Any], keys: Collection[int]) -> tuple[DropCount, ...]:
+    """The flows that dropped packets since the answer before, without those of datapaths of other
+    tunnel keys than `keys`."""
     found = answer.get("drops")
     made = []
     for each in found if isinstance(found, list) else ():
         cookie, table, packets, match, *stage = each
+        of = _METADATA.search(match)
+        if of and int(of[1], 16) not in keys:
+            continue
         made.append(
             DropCount(
                 flow=f"table={table}, {match}",

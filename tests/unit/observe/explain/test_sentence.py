@@ -107,14 +107,14 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
     "binding lost": (
         evidence(nodes=with_port("node1", "b", bound=""), probe=SILENT),
         "OVN on node1 has bound the port of default/b to no node, not to node2; "
-        "is ovn-northd up on node1? the agent on node1 writes it again: kubectl logs -n "
-        "weft-system of its pod says more",
+        "the agent on node1 mends it within seconds, or its log says why not; is ovn-northd up "
+        "there?",
     ),
     "bound elsewhere": (
         evidence(nodes=with_port("node1", "b", bound="c3"), probe=SILENT),
         "OVN on node1 has bound the port of default/b to another node, not to node2; "
-        "is ovn-northd up on node1? the agent on node1 writes it again: kubectl logs -n "
-        "weft-system of its pod says more",
+        "the agent on node1 mends it within seconds, or its log says why not; is ovn-northd up "
+        "there?",
     ),
     "not bound by its own node": (
         evidence(nodes=with_port("node2", "b", bound=""), probe=SILENT),
@@ -123,8 +123,8 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
     ),
     "OVS port lost": (
         evidence(nodes=with_port("node2", "b", interface=None), probe=SILENT),
-        "Open vSwitch on node2 has no interface for default/b; the agent on node2 writes it again: "
-        "kubectl logs -n weft-system of its pod says more; if it stays so, restart the pod",
+        "Open vSwitch on node2 has no interface for default/b; the agent on node2 mends it within "
+        "seconds, or its log says why not; restart the pod if it stays so",
     ),
     "flows not installed": (
         evidence(nodes=with_port("node1", "a", interface=InterfaceFacts("wpa", 5)), probe=SILENT),
@@ -133,8 +133,8 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
     ),
     "port lost in OVN": (
         evidence(nodes=with_port("node2", "b", exists=False), probe=SILENT),
-        "OVN on node2 has no port for default/b; the agent on node2 writes it again: kubectl logs "
-        "-n weft-system of its pod says more",
+        "OVN on node2 has no port for default/b; the agent on node2 mends it within seconds, or "
+        "its log says why not",
     ),
     "northd stopped": (
         evidence(nodes=with_port("node2", "b", has_binding=False), probe=SILENT),
@@ -287,7 +287,10 @@ def test_large_packets_that_are_lost_are_no_way_through() -> None:
     found = sentence.explain(evidence(probe=lost))
     assert found.outcome is Outcome.STOPPED
     assert found.cause == "MTU"
-    assert "packets of 1400 bytes, the network's MTU, are lost; small ones pass" in found.sentence
+    assert found.sentence.startswith(
+        "default/a does not reach default/b by large packets on blue: "
+        "packets of 1400 bytes, the network's MTU, are lost; small ones pass; raise the MTU"
+    )
 
 
 def test_what_reaches_although_something_is_wrong_says_both() -> None:

@@ -76,7 +76,13 @@ def answer(**changes: Any) -> dict[str, Any]:
         "north": [lsp(PORTS[0]), lsp(PORTS[1])],
         "south": [
             [{"_uuid": ["uuid", "u1"], "name": "c1"}, {"_uuid": ["uuid", "u2"], "name": "c2"}],
-            [{"_uuid": ["uuid", "d1"], "external_ids": strings(("name", "blue_switch"))}],
+            [
+                {
+                    "_uuid": ["uuid", "d1"],
+                    "external_ids": strings(("name", "blue_switch")),
+                    "tunnel_key": 1,
+                }
+            ],
             binding(PORTS[0], ["uuid", "u1"]),
             binding(PORTS[1], ["set", []]),
         ],
@@ -100,6 +106,7 @@ def test_ports_bindings_interfaces_and_tunnels() -> None:
     assert (own.interface.name, own.interface.is_installed) == ("wpa", True)
     assert other.interface is None
     assert found.tunnels == {"172.31.1.12": True}
+    assert found.keys == {1}
     assert found.trace == Trace(reaches=True)
     assert zone.datapath(answer()["south"], PORTS[1]) == "blue_switch"
     assert zone.ofport(answer()["switch"], PORTS[0]) == 7
@@ -161,8 +168,10 @@ def test_drops_are_told_apart_by_whose_flow_it_is() -> None:
                 ["0", "0", 5, "priority=50000,icmp", "", ""],
                 ["7766000000000001", "0", 1, "priority=60001,ipv6", "", ""],
                 ["0", "0", 1, "priority=0", "", ""],
+                ["86e2ea02", "9", 3, "priority=50,metadata=0x2", "ls_in_apply_port_sec", "1"],
             ]
-        }
+        },
+        {1},
     )
     assert [(each.packets, each.stage, each.is_foreign, each.is_weft) for each in found] == [
         (5, "", True, False),
