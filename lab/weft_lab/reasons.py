@@ -197,6 +197,7 @@ class Reason(EventReason):
         ("started the instance …", ""),
         ("created pod …", ""),
         ("Created migration target pod …", ""),
+        ("Created Migration …", ""),
     )
     SUCCESSFUL_DELETE = (
         *("SuccessfulDelete", VM, NORMAL),

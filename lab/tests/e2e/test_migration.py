@@ -43,6 +43,9 @@ spec: {{vmiName: mover}}
 """
 
 
+SLOW = "{bandwidthPerMigration: 4Mi, progressTimeout: 3}"  # the guest has more than that
+
+
 class Cluster:
     """The real kubectl against the lab, and the guest's console."""
 
@@ -63,16 +66,46 @@ class Cluster:
     def migrate(self, name: str) -> None:
         self.kubectl("create", "-f", "-", stdin=MIGRATION.format(name=name))
 
+    def begin(self, name: str) -> dict[str, Any]:
+        """A migration under way: migrationState of its instance."""
+        self.migrate(name)
+        self.phase(name, "Running")
+        return dict(self.json("vmi", "mover")["status"]["migrationState"])
+
     def phase(self, name: str, phase: str) -> None:
         """Until the migration is in this phase."""
         condition = f"--for=jsonpath={{.status.phase}}={phase}"
-        self.kubectl("wait", f"vmim/{name}", condition, "--timeout=90s")
+        self.kubectl("wait", f"vmim/{name}", condition, "--timeout=60s")
+
+    def failed(self, name: str) -> str:
+        """Until it has failed and nothing is left of its target; the reason."""
+        self.phase(name, "Failed")
+        one = self.json("vmim", name)
+        pod = one["status"]["migrationState"]["targetPod"]
+        self.kubectl("wait", f"pod/{pod}", "--for=delete", "--timeout=30s", check=False)
+        return str(one["status"]["migrationState"]["failureReason"])
+
+    def count(self) -> int:
+        return int(self.guest("cat /tmp/count"))
+
+    def settings(self, text: str) -> None:
+        """The cluster's migration settings."""
+        made = self.kubectl(
+            *("create", "configmap", "kubevirt-config", "-n", "kubevirt"),
+            *(f"--from-literal=migrations={text}", "--dry-run=client", "-o", "yaml"),
+        )
+        self.kubectl("apply", "-f", "-", stdin=made)
+
+    def kill(self, pod: str) -> None:
+        """QEMU in a launcher's pod, at once."""
+        words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
+        self.house.run(pod, "kill", "-9", words[-1])
 
     def guest(self, command: str) -> str:
         """What the guest prints between two marks."""
         line = f"echo be''gin; eval {shlex.quote(command)}; echo e''nd\n"
         done = self.house.weft(
-            *("lab", "console", "mover", "--name", NAME, "--quiet", "4"), stdin=line
+            *("lab", "console", "mover", "--name", NAME, "--quiet", "3"), stdin=line
         )
         found = re.search(r"^begin\r?\n(.*?)^end", done.stdout, re.DOTALL | re.MULTILINE)
         assert found is not None, done.stdout
@@ -90,6 +123,7 @@ def cluster(
     """One lab for all tests here: two nodes and a machine with a disk of its own."""
     with labs.running(NAME, 2, tmp_path_factory.mktemp("state"), toolchain) as (house, config):
         cluster = Cluster(house, config)
+        cluster.kubectl("create", "namespace", "kubevirt")
         cluster.kubectl("apply", "-f", "-", stdin=MACHINE)
         kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
         cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=120s")
@@ -103,7 +137,7 @@ def cluster(
 
 def test_a_machine_moves_and_its_guest_goes_on(cluster: Cluster) -> None:
     source = cluster.node
-    before = int(cluster.guest("cat /tmp/count"))
+    before = cluster.count()
     cluster.migrate("first")
     cluster.phase("first", "Succeeded")
     vmi = cluster.json("vmi", "mover")
@@ -120,9 +154,72 @@ def test_a_machine_moves_and_its_guest_goes_on(cluster: Cluster) -> None:
         *("wait", f"pod/{state['sourcePod']}", "--for=jsonpath={.status.phase}=Succeeded"),
         "--timeout=30s",
     )
-    after = int(cluster.guest("cat /tmp/count"))
+    after = cluster.count()
     assert after > before
     assert "Migrated" in cluster.kubectl("get", "events", "--field-selector=reason=Migrated")
     # The disk came along, and what the guest writes now is on it.
     on_disk = int(cluster.guest("head -n 1 /dev/vda"))
     assert after <= on_disk
+
+
+def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
+    cluster.settings(SLOW)
+    source, before = cluster.node, cluster.count()
+    state = cluster.begin("cancelled")
+    cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
+    cluster.kubectl("wait", "vmim/cancelled", "--for=delete", "--timeout=30s", check=False)
+    assert "not found" in cluster.kubectl("get", "vmim", "cancelled", check=False)
+    pod = cluster.kubectl("wait", f"pod/{state['targetPod']}", "--for=delete", "--timeout=30s")
+    assert pod
+    told = cluster.json("vmi", "mover")["status"]["migrationState"]
+    assert (told["abortStatus"], told["failed"]) == ("Succeeded", True)
+    assert told["failureReason"] == "Live migration has been aborted"
+    assert cluster.node == source
+    assert cluster.count() > before
+
+
+def test_a_target_that_dies_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
+    source, before = cluster.node, cluster.count()
+    state = cluster.begin("target-killed")
+    cluster.kill(state["targetPod"])
+    assert cluster.failed("target-killed")
+    assert cluster.node == source
+    assert cluster.count() > before
+
+
+def test_a_network_that_is_cut_between_the_nodes_ends_a_migration_in_its_time(
+    cluster: Cluster,
+) -> None:
+    source, before = cluster.node, cluster.count()
+    flow = "priority=60000,tcp,nw_dst=172.31.0.11"
+    cluster.begin("cut")
+    try:
+        cluster.house.run("node2", "ovs-ofctl", "add-flow", "br-phy", f"{flow},actions=drop")
+        assert "stuck for" in cluster.failed("cut")
+    finally:
+        cluster.house.run("node2", "ovs-ofctl", "--strict", "del-flows", "br-phy", flow)
+    assert cluster.node == source
+    assert cluster.count() > before
+
+
+def test_settings_that_the_lab_does_not_follow_are_refused_with_a_reason(cluster: Cluster) -> None:
+    cluster.settings("{allowPostCopy: true}")
+    done = cluster.house.weft("vm", "migrate", "mover", "--lab", NAME, check=False)
+    assert done.returncode == 1
+    assert "allowPostCopy is not supported" in done.stderr
+    cluster.settings(SLOW)
+
+
+def test_a_source_that_dies_ends_the_machine_and_leaves_no_target(cluster: Cluster) -> None:
+    before = cluster.json("vmi", "mover")["metadata"]["uid"]
+    state = cluster.begin("source-killed")
+    cluster.kill(state["sourcePod"])
+    cluster.phase("source-killed", "Failed")
+    pod = f"pod/{state['targetPod']}"
+    cluster.kubectl("wait", pod, "--for=delete", "--timeout=30s", check=False)
+    # Its run strategy starts it again.
+    kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
+    cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=90s")
+    assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+    pods = cluster.json("pods", "-l", "kubevirt.io=virt-launcher")["items"]
+    assert len([each for each in pods if each["status"]["phase"] == "Running"]) == 1

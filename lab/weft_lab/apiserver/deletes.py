@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from weft_lab.apiserver import clock, crd, deletion, items, status, store, writes
+from weft_lab.apiserver import clock, crd, deletion, evictions, items, status, store, writes
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.reads import Selection
 from weft_lab.apiserver.resources import Object, Resource
@@ -97,6 +97,25 @@ def finalize_namespace(cluster: Cluster, target: writes.Target, body: Object) ->
     if deletion.is_complete(obj):
         return cluster.remove(target.resource, item)
     return cluster.put(target.resource, obj, item)
+
+
+def evict(cluster: Cluster, target: writes.Target, request: deletion.Request) -> str:
+    """Delete a pod, unless its machine has to migrate first: then the reason, "" if it is done."""
+    item = writes.find(cluster, target)
+    verdict = evictions.judge(item.parse(), lambda space, name: _instance(cluster, (space, name)))
+    if not verdict.refusal:
+        delete(cluster, target.resource, item, request)
+    elif verdict.marked is not None and not request.dry_run:
+        kind, meta = cluster.registry.get(evictions.INSTANCES), verdict.marked["metadata"]
+        if kind is not None:
+            before = cluster.collection(kind).items[meta["namespace"], meta["name"]]
+            cluster.put(kind, verdict.marked, before)
+    return verdict.refusal
+
+
+def _instance(cluster: Cluster, key: tuple[str, str]) -> Object | None:
+    item = cluster.store.collection(evictions.INSTANCES).items.get(key)
+    return item.parse() if item is not None else None
 
 
 def bind(cluster: Cluster, target: writes.Target, body: Object) -> None:

@@ -24,6 +24,7 @@ from weft_lab.apiserver import (
     connections,
     deletes,
     discovery,
+    evictions,
     execstreams,
     logs,
     openapi,
@@ -316,7 +317,9 @@ class Api:
             deletes.bind(cluster, target, body)
         elif name == "eviction" and http.method == "POST":
             options = request.delete_options(body.get("deleteOptions"), http.query)
-            deletes.delete(cluster, target.resource, writes.find(cluster, target), options)
+            if refusal := deletes.evict(cluster, target, options):
+                await cluster.journal.durable()
+                raise evictions.refused(refusal)
         elif name == "finalize" and http.method == "PUT":
             item = deletes.finalize_namespace(cluster, target, body)
             await cluster.journal.durable()

@@ -21,6 +21,7 @@ from weft.model import ObjectKey
 from weft.reasons import EventReason
 from weft_lab.reasons import Reason
 from weft_lab.vm import (
+    evacuation,
     fields,
     launcherpod,
     lifecycle,
@@ -75,6 +76,9 @@ class Controller:
         self._migrations = migrationcontroller.Migrations(
             client, self._vmis, self._pods, self._recorder
         )
+        self._evacuations = evacuation.Evacuations(
+            client, self._vmis, self._pods, self._migrations.cache, self._recorder
+        )
         self._reported: dict[str, tuple[str, str]] = {}  # by kind and key: uid, and what is wrong
         self._passed_on: set[ObjectKey] = set()  # keys of Events
 
@@ -89,6 +93,7 @@ class Controller:
             instances=self._run_instances(),
             known_migrations=self._migrations.cache.run(),
             migrations=self._migrations.run(),
+            evacuations=self._evacuations.run(),
         )
 
     async def _run_machines(self) -> None:

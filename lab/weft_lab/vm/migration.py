@@ -268,7 +268,8 @@ def _over(seen: Seen, before: Json) -> Decision:
     """After the end: the instance learns of a failure, the migration keeps the final figures."""
     vmi, failed = seen.vmi, phase(seen.migration) == "Failed"
     if failed and is_of(vmi, seen.migration) and not state(vmi).get("failed"):
-        return Decision({}, fail_instance="Target pod is down")
+        gone = seen.source is None or _is_down(seen.source)
+        return Decision({}, fail_instance=f"{'Source' if gone else 'Target'} pod is down")
     changed: Json = {}
     if is_of(vmi, seen.migration) and before.get("migrationState") != state(vmi):
         changed["migrationState"] = dict(state(vmi))
@@ -329,6 +330,14 @@ def _ended_at(pod: Object | None) -> datetime | None:
         ended = (entry.get("state") or {}).get("terminated") or {}
         if ended.get("finishedAt"):
             return _moment(ended["finishedAt"])
+    return None
+
+
+def ended_at(migration: Object) -> datetime | None:
+    """When a migration reached its last phase; None for one that has not."""
+    for each in (migration.get("status") or {}).get("phaseTransitionTimestamps") or ():
+        if each.get("phase") in FINAL:
+            return _moment(each.get("phaseTransitionTimestamp"))
     return None
 
 

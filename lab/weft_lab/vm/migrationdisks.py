@@ -92,39 +92,70 @@ async def export(session: qmpsession.Session, names: object) -> Exports:
     return Exports(path)
 
 
-async def mirror(session: qmpsession.Session, copied: Copied, line: migrationlink.Line) -> None:
-    """Begin to copy one drive over this connection."""
-    name = f"to-{copied.node}"
-    await session.pass_on(name, line.connection.fileno())
-    await session.execute(
-        "blockdev-add",
-        driver="raw",
-        node_name=name,
-        file={
-            "driver": "nbd",
-            "node-name": f"{name}-nbd",
-            "server": {"type": "fd", "str": name},
-            "export": copied.node,
-        },
-    )
-    await session.execute(
-        "blockdev-mirror",
-        job_id=f"mirror-{copied.node}",
-        device=copied.node,
-        target=name,
-        sync="top" if copied.layered else "full",
-        copy_mode="write-blocking",
-    )
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The copies that one migration makes of the source's drives.
+
+    QEMU's objects are named by the migration: one that failed may leave some for a moment.
+    """
+
+    every: Sequence[Copied]
+    migration: str
+
+    def node(self, copied: Copied) -> str:
+        return f"to-{copied.node}-{self.migration[:8]}"
+
+    def job(self, copied: Copied) -> str:
+        return f"mirror-{copied.node}-{self.migration[:8]}"
+
+    async def mirror(
+        self, session: qmpsession.Session, copied: Copied, line: migrationlink.Line
+    ) -> None:
+        """Begin to copy one drive over this connection."""
+        name = self.node(copied)
+        await session.pass_on(name, line.connection.fileno())
+        await session.execute(
+            "blockdev-add",
+            driver="raw",
+            node_name=name,
+            file={
+                "driver": "nbd",
+                "node-name": _connection(name),
+                "server": {"type": "fd", "str": name},
+                "export": copied.node,
+            },
+        )
+        await session.execute(
+            "blockdev-mirror",
+            job_id=self.job(copied),
+            device=copied.node,
+            target=name,
+            sync="top" if copied.layered else "full",
+            copy_mode="write-blocking",
+        )
+
+    async def finish(self, session: qmpsession.Session) -> None:
+        """Source and copy are equal, and the guest stands still: let go of the copies."""
+        for each in self.every:
+            await session.execute("block-job-cancel", device=self.job(each))
+
+    async def cut(self, session: qmpsession.Session) -> None:
+        """End the connections: a target that does not answer must not hold up the guest's writes,
+        nor QEMU itself."""
+        for each in self.every:
+            instance = {"type": "block-node", "node-name": _connection(self.node(each))}
+            await session.urge("yank", instances=[instance])
+
+    async def give_up(self, session: qmpsession.Session) -> None:
+        """The guest stays: nothing of the copies is left."""
+        for each in self.every:
+            for command, name in (
+                ("block-job-cancel", {"device": self.job(each), "force": True}),
+                ("blockdev-del", {"node_name": self.node(each)}),
+            ):
+                with contextlib.suppress(errors.Unavailable):  # it has ended with its connection
+                    await session.execute(command, **name)
 
 
-async def finish(session: qmpsession.Session, every: Sequence[Copied]) -> None:
-    """Source and copy are equal, and the guest stands still: let go of the copies."""
-    for each in every:
-        await session.execute("block-job-cancel", device=f"mirror-{each.node}")
-
-
-async def give_up(session: qmpsession.Session, every: Sequence[Copied]) -> None:
-    """The guest stays: no write waits for a copy any more."""
-    for each in every:
-        with contextlib.suppress(errors.Unavailable):  # it has ended with its connection
-            await session.execute("block-job-cancel", device=f"mirror-{each.node}", force=True)
+def _connection(name: str) -> str:
+    return f"{name}-nbd"

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Source:
         self._folder, self._vmi_of, self._key = folder, vmi_of, key
         self.news = asyncio.Event()  # the instance has changed
         self._control: migrationlink.Line | None = None
-        self._copied: Sequence[migrationdisks.Copied] = ()
+        self._copies = migrationdisks.Copies((), "")
         self._ready: set[str] = set()  # mirrors that are equal to their source
         self._cost = migrationcost.Clock()
         self._notifying: asyncio.Task[None] | None = None
@@ -78,20 +78,36 @@ class Source:
         found = guestwatch.facts(self._folder)
         if vmi is None or found is None or found.uid != vmi["metadata"]["uid"]:
             return  # its pod has ended, which the instance's controller sees
-        self._copied = found.copied
+        uid = str(migration.state(vmi).get("migrationUid"))
+        self._copies = migrationdisks.Copies(found.copied, uid)
+        try:
+            await self._run()
+        except errors.Unavailable as error:
+            if not self._state().get("startTimestamp"):
+                await self._report(error.what)  # nothing was sent: the guest is here
+            raise
+
+    async def _run(self) -> None:
         path = self._folder / "migration.sock"
         async with qmpsession.Session(path, self._hear) as session:
             try:
                 await self._move(session)
             except Failed as failure:
-                await self._stay(session)
-                await self._report(str(failure))
+                await self._fail(session, str(failure))
             except errors.Unavailable as error:
-                await self._stay(session)
-                await self._report(str(error))
+                if migrationcost.SENT in self._cost.at:
+                    raise  # the target may have the guest: look again at what has become of it
+                await self._fail(session, error.what)
             finally:
                 if self._control is not None:
                     self._control.close()
+
+    async def _fail(self, session: qmpsession.Session, reason: str) -> None:
+        """The guest stays, and the instance says why. Raises Unavailable to be tried again."""
+        try:
+            await self._stay(session)
+        finally:
+            await self._report(reason)
 
     def _state(self) -> dict[str, Any]:
         return dict(migration.state(self._vmi_of()))
@@ -148,7 +164,7 @@ class Source:
         self._recorder.emit(vmi, Reason.MIGRATING, "VirtualMachineInstance is migrating.")
         capabilities = {
             "events": True,
-            "pause-before-switchover": bool(self._copied),
+            "pause-before-switchover": bool(self._copies.every),
             "auto-converge": bool(settings.get("allowAutoConverge")),
         }
         await session.execute(
@@ -157,7 +173,7 @@ class Source:
         )
         bandwidth = int(settings.get("bandwidthPerMigration") or 0)
         await session.execute("migrate-set-parameters", max_bandwidth=bandwidth or 1 << 50)
-        if self._copied:
+        if self._copies.every:
             await self._copy(session)
         line = await self._call(migrationtarget.MEMORY)
         try:
@@ -169,18 +185,20 @@ class Source:
 
     async def _copy(self, session: qmpsession.Session) -> None:
         assert self._control is not None
-        await self._control.send({"do": "disks", "names": [each.node for each in self._copied]})
+        await self._control.send(
+            {"do": "disks", "names": [each.node for each in self._copies.every]}
+        )
         answer = await self._control.receive()
         if answer.get("did") != "disks":
             raise Failed("the target does not serve its disks")
-        for each in self._copied:
+        for each in self._copies.every:
             line = await self._call("disk")
             try:
-                await migrationdisks.mirror(session, each, line)
+                await self._copies.mirror(session, each, line)
             finally:
                 line.close()
         self._cost.mark(migrationcost.DISKS)
-        while len(self._ready) < len(self._copied):
+        while len(self._ready) < len(self._copies.every):
             self._check_abort()
             await self._step(session)
 
@@ -210,6 +228,7 @@ class Source:
                 elif not self._why:
                     self._judge(info, progress)
                     if self._why:
+                        await self._copies.cut(session)
                         await session.execute("migrate_cancel")
         finally:
             if hearing is not None:
@@ -276,7 +295,7 @@ class Source:
         elif name in ("BLOCK_JOB_ERROR", "BLOCK_JOB_COMPLETED") and data.get("error"):
             raise Failed(f"a disk was not copied: {str(data['error'])[:200]}")
         elif name == "MIGRATION" and data.get("status") == "pre-switchover":
-            await migrationdisks.finish(session, self._copied)
+            await self._copies.finish(session)
             await session.execute("migrate-continue", state="pre-switchover")
         elif name == "MIGRATION" and data.get("status") == "completed":
             self._cost.mark(migrationcost.SENT)
@@ -317,18 +336,18 @@ class Source:
 
     async def _stay(self, session: qmpsession.Session) -> None:
         """The guest runs on here, whatever QEMU was at."""
-        with contextlib.suppress(errors.Unavailable):
-            info = await session.execute("query-migrate")
-            if info.get("status") in _MOVING:
-                await session.execute("migrate_cancel")
-                await self._await_end(session)
-            await migrationdisks.give_up(session, self._copied)
-            if (await session.execute("query-status"))["status"] in (
-                "postmigrate",
-                "finish-migrate",
-            ):
-                await self._await_gone(session)
-                await session.execute("cont")
+        await self._copies.cut(session)
+        info = await session.execute("query-migrate")
+        if info.get("status") in _MOVING:
+            await session.execute("migrate_cancel")
+            await self._await_end(session)
+        await self._copies.give_up(session)
+        if (await session.execute("query-status"))["status"] in (
+            "postmigrate",
+            "finish-migrate",
+        ):
+            await self._await_gone(session)
+            await session.execute("cont")
 
     async def _await_end(self, session: qmpsession.Session) -> None:
         """Until QEMU has let go of a migration; each step of that is an event."""

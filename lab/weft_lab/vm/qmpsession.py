@@ -25,6 +25,7 @@ LONGEST_LINE = 1 << 20  # bytes
 MAX_EVENTS = 256  # that wait for a reader
 ANSWER = 30.0  # seconds for an answer
 _CHUNK = 65536
+_UNAWAITED = "unawaited"
 
 Event = Mapping[str, Any]
 
@@ -56,7 +57,7 @@ class Session:
             ) from error
         self._reader = loop.create_task(self._read(), name=f"monitor {self._path.parent.name}")
         try:
-            await self.execute("qmp_capabilities")
+            await self.execute("qmp_capabilities", enable=["oob"])
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -100,6 +101,15 @@ class Session:
                 self._answer = None
         return jsonlines.value(command, message, self._path)
 
+    async def urge(self, command: str, **arguments: Any) -> None:
+        """Have QEMU do it even while another command hangs; nobody waits for its answer."""
+        request = jsonlines.request(command, arguments)
+        request = {"exec-oob": request.pop("execute"), **request, "id": _UNAWAITED}
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().sock_sendall(
+                self._socket, orjson.dumps(request) + b"\n"
+            )
+
     async def pass_on(self, name: str, descriptor: int) -> None:
         """Give QEMU a descriptor, by the name under which commands use it."""
         await self.execute("getfd", passing=descriptor, fdname=name)
@@ -129,7 +139,9 @@ class Session:
         if "event" in message:
             self._at_once(message)
             self.events.put_nowait(message)
-        elif self._answer is not None and not self._answer.done():
+        elif (
+            message.get("id") != _UNAWAITED and self._answer is not None and not self._answer.done()
+        ):
             self._answer.set_result(message)
 
     def _lost(self) -> errors.Unavailable:
