@@ -167,12 +167,14 @@ def _container(door: Path, pod: str) -> Place:
 
 def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
     """Where the serial console of a virtual machine is: its node, and paths that can be used."""
-    for run_folder in _runs(peer):
-        path = run_folder / "weft/vm" / layout.machine(namespace, vm) / "serial.sock"
-        if path.exists():
-            about = {"namespace": namespace, "vm": vm, "node": path.parts[-6]}
-            log = path.with_name(layout.CONSOLE_LOG)
-            return {**about, "socket": str(path), "log": str(log)}
+    places = (each / "weft/vm" / layout.machine(namespace, vm) for each in _runs(peer))
+    found = [each for each in places if (each / "serial.sock").exists()]
+    if found:
+        # Of one that is being moved, the guest is in the older until that is gone.
+        place = min(found, key=lambda each: (each / "serial.sock").stat().st_mtime)
+        path = place / "serial.sock"
+        about = {"namespace": namespace, "vm": vm, "node": path.parts[-6]}
+        return {**about, "socket": str(path), "log": str(place / layout.CONSOLE_LOG)}
     raise errors.Unavailable(
         "no such virtual machine runs in the lab",
         where=f"virtual machine {namespace}/{vm}",

@@ -43,6 +43,11 @@ spec: {{vmiName: mover}}
 """
 
 
+# A count that a restart would lose, and one that would be lost with the disk.
+COUNTING = (
+    "(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
+    " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
+)
 SLOW = "{bandwidthPerMigration: 4Mi, progressTimeout: 3}"  # the guest has more than that
 
 
@@ -99,7 +104,7 @@ class Cluster:
     def kill(self, pod: str) -> None:
         """QEMU in a launcher's pod, at once."""
         words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
-        self.house.run(pod, "kill", "-9", words[-1])
+        self.house.run(f"default/{pod}", "kill", "-9", words[-1])
 
     def guest(self, command: str) -> str:
         """What the guest prints between two marks."""
@@ -127,11 +132,7 @@ def cluster(
         cluster.kubectl("apply", "-f", "-", stdin=MACHINE)
         kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
         cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=120s")
-        # A count that a restart would lose, and one that would be lost with the disk.
-        cluster.guest(
-            "(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
-            " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
-        )
+        cluster.guest(COUNTING)
         yield cluster
 
 
@@ -169,8 +170,9 @@ def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(cluster: Cl
     cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
     cluster.kubectl("wait", "vmim/cancelled", "--for=delete", "--timeout=30s", check=False)
     assert "not found" in cluster.kubectl("get", "vmim", "cancelled", check=False)
-    pod = cluster.kubectl("wait", f"pod/{state['targetPod']}", "--for=delete", "--timeout=30s")
-    assert pod
+    pod = f"pod/{state['targetPod']}"
+    cluster.kubectl("wait", pod, "--for=delete", "--timeout=30s", check=False)
+    assert "not found" in cluster.kubectl("get", pod, check=False)
     told = cluster.json("vmi", "mover")["status"]["migrationState"]
     assert (told["abortStatus"], told["failed"]) == ("Succeeded", True)
     assert told["failureReason"] == "Live migration has been aborted"
@@ -223,3 +225,31 @@ def test_a_source_that_dies_ends_the_machine_and_leaves_no_target(cluster: Clust
     assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
     pods = cluster.json("pods", "-l", "kubevirt.io=virt-launcher")["items"]
     assert len([each for each in pods if each["status"]["phase"] == "Running"]) == 1
+
+
+def test_a_handler_that_is_killed_goes_on_with_the_migration(cluster: Cluster) -> None:
+    cluster.guest(COUNTING)
+    source, before = cluster.node, cluster.count()
+    cluster.begin("handler-killed")
+    services = cluster.house.json("lab", "status", "--name", NAME)["services"]
+    pid = next(each["pid"] for each in services if each["name"] == f"{source}/kubelet")
+    assert pid, "no kubelet runs"  # 0 would be ourselves
+    cluster.house.run("lab", "busybox", "kill", "-9", str(pid))
+    cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
+    cluster.kubectl("wait", "vmim/handler-killed", "--for=delete", "--timeout=30s", check=False)
+    assert cluster.node == source
+    assert cluster.count() > before
+
+
+def test_a_drained_node_lets_its_machines_go(cluster: Cluster) -> None:
+    cluster.settings("{}")
+    source, before = cluster.node, cluster.count()
+    done = cluster.kubectl("drain", source, "--timeout=60s", "--ignore-daemonsets")
+    assert "drained" in done
+    cluster.kubectl("uncordon", source)
+    assert cluster.node != source
+    assert cluster.count() > before
+    made = cluster.json("vmim")["items"]
+    marks = [each["metadata"].get("annotations") or {} for each in made]
+    assert {"kubevirt.io/evacuationMigration": source} in marks
+    assert "evacuationNodeName" not in cluster.json("vmi", "mover")["status"]
