@@ -39,11 +39,7 @@ log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at QEMU's figures
 GIB = 1 << 30
-_ENDED = ("completed", "failed", "cancelled")
-_MOVING = (
-    *("setup", "active", "postcopy-active", "pre-switchover", "device", "cancelling"),
-    *("wait-unplug", "pre-switchover"),
-)
+_MOVING = ("setup", "active", "pre-switchover", "device", "cancelling")
 
 
 class Failed(Exception):
@@ -342,10 +338,8 @@ class Source:
             await session.execute("migrate_cancel")
             await self._await_end(session)
         await self._copies.give_up(session)
-        if (await session.execute("query-status"))["status"] in (
-            "postmigrate",
-            "finish-migrate",
-        ):
+        status = (await session.execute("query-status"))["status"]
+        if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
             await session.execute("cont")
 
