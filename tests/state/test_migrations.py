@@ -61,7 +61,8 @@ def shared(there: World, pod: str = TARGET) -> Any:
 
 
 def plain(there: World, pod: str) -> dict[str, Any]:
-    return {name: value for name, value in entry(there, pod).items() if name != "migration"}
+    own = ("migration", "interface")
+    return {name: value for name, value in entry(there, pod).items() if name not in own}
 
 
 def reasons(manager: Manager, pod: str = TARGET) -> str:
@@ -170,6 +171,35 @@ def test_a_label_alone_gives_a_pod_nothing_of_a_machine(change: Any, words: str)
     assert words in reasons(manager)
     if words:
         assert held(there, TARGET) == ("", "")
+
+
+def test_a_source_with_an_unplugged_nic_passes_on_what_is_left() -> None:
+    """A new pod has other keys than one that lost a NIC."""
+    networks = {"lan": "blue", "backup": "blue"}
+    there = world((VMS, vm(networks=networks)), of=nad(persistentIPs=None))
+    there.put(NODES, cluster_world.node("node2"))
+    there.put(VMIS, {**vmi(networks=networks), "status": {"nodeName": "node1"}})
+    manager = begun(there)
+    put(manager, PODS, launcher(lan="blue", backup="blue"))
+    kept = entry(there, SOURCE, f"{KEY}/1")["ip_address"]
+    running = there.of(PODS, f"default/{SOURCE}")
+    listed = json.loads(running["metadata"]["annotations"][names.NETWORKS])
+    report = [
+        {"name": KEY, "interface": each["interface"], "ips": [], "mac": ""} for each in listed
+    ]
+    running["metadata"]["annotations"][names.NETWORK_STATUS] = json.dumps(report)
+    running["status"] = {"phase": "Running", "podIP": "10.128.0.9"}
+    put(manager, PODS, running)
+    for text, key in ((listed[1:], names.NETWORKS), (report[1:], names.NETWORK_STATUS)):
+        running = there.of(PODS, f"default/{SOURCE}")
+        running["metadata"]["annotations"][key] = json.dumps(text)
+        put(manager, PODS, running)
+    assert not entry(there, SOURCE)
+    put(manager, VMIMS, migration())
+    second = target()
+    second["metadata"]["annotations"][names.NETWORKS] = json.dumps(listed[1:])
+    put(manager, PODS, second)
+    assert held(there, TARGET)[0] == kept
 
 
 def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:

@@ -20,6 +20,7 @@ from weft.control.cluster.allocations import Allocations, Holding
 from weft.control.cluster.claimuse import ClaimInUse, claim_label
 from weft.control.cluster.machines import MachineTable
 from weft.control.cluster.nodes import Nodes
+from weft.control.cluster.podannotations import PodAnnotations
 from weft.control.cluster.podtable import By, PodTable
 from weft.migration import Migration
 from weft.model import ObjectKey
@@ -29,9 +30,14 @@ class Migrations:
     """The pairs of pods, by the uid of the second one: a migration's target, or a successor."""
 
     def __init__(
-        self, pods: PodTable, machines: MachineTable, nodes: Nodes, allocations: Allocations
+        self,
+        pods: PodTable,
+        machines: MachineTable,
+        nodes: Nodes,
+        allocations: Allocations,
+        annotations: PodAnnotations,
     ) -> None:
-        self._pods, self._machines = pods, machines
+        self._pods, self._machines, self._annotations = pods, machines, annotations
         self._nodes, self._allocations = nodes, allocations
         self._sources: dict[str, Migration] = {}
 
@@ -128,11 +134,21 @@ class Migrations:
             source = self._lost(pod, request.claim)
         if source is None:
             return None
-        key = _matching(source, asked)
+        key = self._matching(source, asked)
         if self._allocations.network(source.uid, key) != network.name:
             return None  # a NIC that the source does not have
         self._sources[pod.uid] = Migration(source.ref.name, source.uid, not pod.migration)
         return Holding(source.uid, key)
+
+    def _matching(self, source: Pod, asked: model.Attachment) -> str:
+        """Returns the source's key of the same NIC: that of the same name on the same NAD.
+
+        After NICs were unplugged it has them under other keys than a new pod.
+        """
+        own = source.request.attachments
+        if source.has_interfaces:
+            own = self._annotations.asked(source)
+        return next((each.key for each in own if _nic(each) == _nic(asked)), asked.key)
 
     def _source(self, pod: Pod) -> Pod | None:
         """Returns the pod that a migration's target comes from."""
@@ -218,13 +234,6 @@ def _in_use(pod: Pod, claim: model.IpamClaim, by: list[str]) -> ClaimInUse:
 
 def _machine(pod: Pod) -> ObjectKey:
     return ObjectKey(pod.ref.namespace, pod.machine)
-
-
-def _matching(source: Pod, asked: model.Attachment) -> str:
-    """Returns the source's key of the same NIC: that of the same name on the same NAD."""
-    own = source.request.attachments
-    same = (each.key for each in own if _nic(each) == _nic(asked))
-    return next(same, asked.key)
 
 
 def _nic(attachment: model.Attachment) -> tuple[ObjectKey | None, str]:

@@ -52,8 +52,8 @@ class Pods:
     ) -> None:
         self._pods, self._networks, self._nodes = table, networks, nodes
         self._claims, self._allocations, self._keys = claims, allocations, keys
-        self._migrations = Migrations(table, claims.machines, nodes, allocations)
         self._annotations = PodAnnotations(keys, networks)
+        self._migrations = Migrations(table, claims.machines, nodes, allocations, self._annotations)
         self._requests = AllocationRequests(networks, nodes, claims, allocations)
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
