@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import pty
 import re
+import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -36,6 +42,9 @@ class Kubectl:
         pipe = subprocess.PIPE
         command = [self._program, *self._options, *argv]
         return subprocess.Popen(command, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def become(self, *argv: str) -> NoReturn:
+        os.execve(self._program, [self._program, *self._options, *argv], self._env)
 
     def run(self, *argv: str, given: bytes = b"") -> tuple[int, bytes, str]:
         """Exit status, output and error."""
@@ -142,6 +151,114 @@ def test_a_tenant_needs_the_right_to_create(cluster: Cluster, kubectl: Kubectl) 
     status, _, error = kubectl.run("attach", f"{who}enters-get-create", "web")
     assert status == 1
     assert re.search('cannot (get|create) resource "pods/attach"', error)
+
+
+def terminal(kubectl: Kubectl, *argv: str) -> tuple[int, int]:
+    """kubectl at a terminal of 30 lines and 100 columns: its process, and our end."""
+    pid, seen = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 30, 100, 0, 0))
+        kubectl.become(*argv)
+    return pid, seen
+
+
+def read_until(seen: int, word: bytes) -> bytes:
+    """What the terminal shows, up to that word."""
+    shown = b""
+    end = time.monotonic() + PATIENCE
+    while word not in shown:
+        assert select.select([seen], [], [], max(end - time.monotonic(), 0))[0], shown
+        try:
+            shown += os.read(seen, 4096)
+        except OSError:
+            break
+    assert word in shown, shown
+    return shown
+
+
+def test_a_terminal_has_the_size_of_the_users(kubectl: Kubectl) -> None:
+    pid, seen = terminal(kubectl, "exec", "-it", "web", "--", "sh")
+    os.write(seen, b"tty; until [ $(stty size | cut -c1-2) = 30 ]; do :; done; stty size\n")
+    assert b"/dev/pts/" in read_until(seen, b"30 100")
+    fcntl.ioctl(seen, termios.TIOCSWINSZ, struct.pack("4H", 40, 90, 0, 0))
+    os.write(seen, b"until [ $(stty size | cut -c1-2) = 40 ]; do :; done; stty size\n")
+    read_until(seen, b"40 90")
+    os.write(seen, b"exit 5\n")
+    read_until(seen, b"exit code 5")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    os.close(seen)
+
+
+def test_an_attached_client_types_and_reads(cluster: Cluster, kubectl: Kubectl) -> None:
+    made = pod("shell", script='while read line; do echo "got $line"; done; echo over')
+    made["spec"]["containers"][0] |= {"stdin": True, "stdinOnce": True}
+    made["spec"]["restartPolicy"] = "Never"
+    cluster.create(made)
+    cluster.wait_ready("shell")
+    status, output, _ = kubectl.run("attach", "-i", "shell", given=b"one\ntwo\n")
+    assert (status, output) == (0, b"got one\ngot two\nover\n")
+    cluster.wait("shell", pods.has_ended)
+    assert cluster.kubectl("logs", "shell") == "got one\ngot two\nover\n"
+    cluster.delete("shell", grace=0)
+
+
+def test_a_container_with_a_terminal(cluster: Cluster, kubectl: Kubectl) -> None:
+    made = pod("screen", command=["sh"], restartPolicy="Never")
+    made["spec"]["containers"][0] |= {"stdin": True, "tty": True}
+    cluster.create(made)
+    cluster.wait_ready("screen")
+    pid, seen = terminal(kubectl, "attach", "-it", "screen")
+    os.write(seen, b"echo $((6 * 7)) $(tty)\n")
+    read_until(seen, b"42 /dev/pts/0")
+    os.write(seen, b"exit\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(seen)
+    assert "42 /dev/pts/0" in cluster.kubectl("logs", "screen")
+    cluster.delete("screen", grace=0)
+
+
+def test_files_are_copied_both_ways(kubectl: Kubectl, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"file{number}").write_bytes(os.urandom(1 << 20))
+    assert kubectl.run("cp", str(folder), "web:/tmp/folder")[0] == 0
+    assert kubectl.run("cp", "web:/tmp/folder", str(tmp_path / "back"))[0] == 0
+    for number in range(3):
+        name = f"file{number}"
+        assert (tmp_path / "back" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_container_is_added_to_a_running_pod(cluster: Cluster, kubectl: Kubectl) -> None:
+    status, output, error = kubectl.run(
+        *("debug", "-i", "web", "-c", "looks", "--image=busybox", "--profile=general", "--"),
+        *("sh", "-c", "read line; echo $line; ps -o args; exit 3"),
+        given=b"hello\n",
+    )
+    assert (status, output.splitlines()[0]) == (0, b"hello"), error
+    assert b"httpd -p 127.0.0.1:8080 -h /bin" in output, "it sees the pod's processes"
+
+    def has_ended(made: dict[str, Any]) -> bool:
+        (found,) = made["status"]["ephemeralContainerStatuses"]
+        return bool((found["state"].get("terminated") or {}).get("exitCode") == 3)
+
+    made = cluster.wait("web", has_ended)
+    assert pods.is_ready(made)
+    patch = '{"spec": {"ephemeralContainers": [{"name": "looks", "image": "other"}]}}'
+    way = ("patch", "pod", "web", "--subresource=ephemeralcontainers", "-p", patch)
+    status, _, error = kubectl.run(*way)
+    assert status == 1
+    assert "may not be changed" in error
+
+
+def test_a_container_that_is_killed_ends_its_commands(cluster: Cluster, kubectl: Kubectl) -> None:
+    process = kubectl.start("exec", "web", "--", "sh", "-c", "echo runs; sleep 4322; true")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"runs\n"
+    its = 'kill -9 $(ps -o pid,args | awk \'$2 " " $3 == "sleep 1000" { print $1 }\')'
+    kubectl.run("exec", "web", "--", "sh", "-c", its)
+    assert process.wait(PATIENCE) == 137
+    process.communicate()
 
 
 def test_ports_are_forwarded(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:

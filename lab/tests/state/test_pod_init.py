@@ -82,7 +82,7 @@ def test_a_long_name_of_a_program_is_reported_by_its_beginning(
 ) -> None:
     """A kubelet reads lines up to a bound, and puts what they say into a status."""
 
-    def refuse(order: init.Json, log: int, namespaces: dict[str, int]) -> None:
+    def refuse(order: init.Json, *_: object) -> None:
         raise OSError(errno.ENAMETOOLONG, "File name too long", order["argv"][0])
 
     monkeypatch.setattr(init, "become", refuse)

@@ -21,6 +21,7 @@ _SEEN = [
     *("pods/status", "serviceaccounts", "services", "services/status"),
 ]
 _EDITED = ["configmaps", "endpoints", "events", "pods", "secrets", "serviceaccounts", "services"]
+_ENTERED = ["pods/attach", "pods/exec", "pods/portforward"]
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 
@@ -63,8 +64,8 @@ _RULES: dict[str, list[Object]] = {
 _AGGREGATED: dict[str, list[Object]] = {
     "view": [_rule("", _SEEN, _READ)],
     "edit": [
-        _rule("", _EDITED, _WRITE),
-        _rule("", ["secrets"], _READ),
+        _rule("", [*_EDITED, *_ENTERED], _WRITE),
+        _rule("", [*_ENTERED, "secrets"], _READ),
         _rule("", ["pods/eviction", "serviceaccounts/token"], ["create"]),
         _rule("", ["serviceaccounts"], ["impersonate"]),
         _rule("coordination.k8s.io", ["leases"], [*_READ, *_WRITE]),

@@ -29,6 +29,7 @@ from weft_lab.apiserver import (
     logs,
     openapi,
     patches,
+    pods,
     reads,
     request,
     reviews,
@@ -302,6 +303,8 @@ class Api:
             raise _no_subresource(target)
         if name == "log" and http.method == "GET":
             return await self._logs.serve(http, cluster, writes.find(cluster, target))
+        if name == pods.EPHEMERAL:
+            return await self._one(http, target)
         if name in execstreams.VERBS:
             # A WebSocket begins with GET, and what it does is no reading.
             self._access.check(user, access.attributes("POST", http.path, route, http.query))

@@ -17,10 +17,12 @@ _CHANGEABLE = (
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
 
+EPHEMERAL = "ephemeralcontainers"
 SUBRESOURCES = {
     "log": ("get",),
     "binding": ("create",),
     "eviction": ("create",),
+    EPHEMERAL: ("get", "patch", "update"),
     **dict.fromkeys(("attach", "exec", "portforward"), ("create", "get")),
 }
 
@@ -42,7 +44,7 @@ def default(obj: Object) -> None:
         spec["terminationGracePeriodSeconds"] = 30
     account = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = account
-    for kind in ("initContainers", "containers"):
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(kind) or ():
             _default_container(container)
     _default_status(obj.setdefault("status", {}), spec)
@@ -59,7 +61,7 @@ def _default_status(found: Object, spec: Object) -> None:
     for condition in found.get("conditions") or ():
         for name in ("lastProbeTime", "lastTransitionTime"):
             condition.setdefault(name, None)
-    for kind in ("containerStatuses", "initContainerStatuses"):
+    for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for each in found.get(kind) or ():
             each.setdefault("ready", False)
             each.setdefault("state", {})
@@ -236,6 +238,52 @@ def validate_change(new: Object, old: Object) -> list[status.Cause]:
     return causes
 
 
+def with_ephemeral(new: Object, old: Object) -> Object:
+    """The pod as it was, with the ephemeral containers of the new one."""
+    spec = {**(old.get("spec") or {})}
+    spec.pop("ephemeralContainers", None)
+    if added := (new.get("spec") or {}).get("ephemeralContainers"):
+        spec["ephemeralContainers"] = added
+    return {**old, "metadata": {**old["metadata"]}, "spec": spec}
+
+
+def validate_ephemeral(new: Object, old: Object) -> list[status.Cause]:
+    """Ephemeral containers are added, and neither changed nor removed."""
+    field, spec = "spec.ephemeralContainers", new.get("spec") or {}
+    after = spec.get("ephemeralContainers") or []
+    known = {one.get("name"): one for one in after}
+    for before in (old.get("spec") or {}).get("ephemeralContainers") or ():
+        if (kept := known.get(before["name"])) is None:
+            why = f"existing ephemeral containers {status.quote(before['name'])} may not be removed"
+            return [status.barred(field, why)]
+        if kept != before:
+            why = f"existing ephemeral containers {status.quote(before['name'])} may not be changed"
+            return [status.barred(field, why)]
+    causes: list[status.Cause] = []
+    names = {
+        one.get("name", "")
+        for kind in ("containers", "initContainers")
+        for one in spec.get(kind) or ()
+    }
+    volumes = {volume.get("name", "") for volume in spec.get("volumes") or ()}
+    for place, container in enumerate(after):
+        _check_container(f"{field}[{place}]", container, names, volumes, causes)
+        for name in sorted(_NEVER_EPHEMERAL & container.keys()):
+            why = "cannot be set for an Ephemeral Container"
+            if container[name]:
+                causes.append(status.barred(f"{field}[{place}].{name}", why))
+        if (aim := container.get("targetContainerName")) and aim not in names:
+            text = f"Not found: {status.quote(aim)}"
+            at = f"{field}[{place}].targetContainerName"
+            causes.append(status.Cause(at, text, "FieldValueNotFound"))
+    return causes
+
+
+_NEVER_EPHEMERAL = frozenset(
+    {"ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"}
+)
+
+
 def _check_deadline(new: Object, old: Object) -> list[status.Cause]:
     after, before = new.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
     if before is None or (after is not None and after <= before):
@@ -252,7 +300,6 @@ def _frozen(spec: Object) -> Object:
         "tolerations",
         "terminationGracePeriodSeconds",
         "schedulingGates",
-        "ephemeralContainers",
     }
     kept = {key: value for key, value in spec.items() if key not in free}
     for kind in ("initContainers", "containers"):

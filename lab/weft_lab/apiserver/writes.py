@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft_lab.apiserver import clock, deletion, items, metadata, status, store, structural
+from weft_lab.apiserver import clock, deletion, items, metadata, pods, status, store, structural
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.patch import fields, ownership
 from weft_lab.apiserver.resources import Object, Resource, Version
@@ -178,7 +178,9 @@ def replace(
         for guard in target.guards:
             guard(new, old)
         causes = altered + validate(target, new, old) + metadata.validate_update(new, old)
-        causes += resource.strategy.validate_change(new, old)
+        is_added = target.subresource == pods.EPHEMERAL
+        check = pods.validate_ephemeral if is_added else resource.strategy.validate_change
+        causes += check(new, old)
         _refuse(resource, new, causes)
     target.admit(new, old)
     if new == old:
@@ -229,6 +231,8 @@ def _split_status(target: Target, new: Object, old: Object) -> Object:
             for part in ("labels", "annotations"):
                 _carry(kept["metadata"], new["metadata"], part)
         return kept
+    if target.subresource == pods.EPHEMERAL:
+        return pods.with_ephemeral(new, old)
     if target.version.has_status:
         _carry(new, old, "status")
     return new

@@ -68,6 +68,9 @@ def start(
             *volumes.mounts(pod, container, root.parent),
         ],
         "links": {"sbin": "bin", "usr": "."},
+        "stdin": bool(container.get("stdin")),
+        "stdin_once": bool(container.get("stdinOnce")),
+        "tty": bool(container.get("tty")),
         "etc": etc_files(pod, hostname(pod, place), ips[0]),
         **asdict(allowed),
     }

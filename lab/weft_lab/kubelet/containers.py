@@ -101,6 +101,9 @@ def due(pod: Object, states: Mapping[str, State], now: float) -> list[Start | Wa
             found.append(Start(container, 0))
         elif state.status is not None:
             found += _again(pod, container, state, now, init=False)
+    for container in pod["spec"].get("ephemeralContainers") or ():  # once, whatever becomes of it
+        if container["name"] not in states:
+            found.append(Start(container, 0))
     return found
 
 

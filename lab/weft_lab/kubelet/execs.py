@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import signal
 import socket
-import termios
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from weft_lab.kubelet import isolation, syscalls
+from weft_lab.kubelet import consoles, isolation, syscalls
 
 Json = Mapping[str, Any]
 MOST = 64  # commands of a pod at one time
@@ -118,12 +116,10 @@ def _become(order: Json, files: Sequence[int], link: socket.socket, place: Place
         _enter(place.leader, place.namespaces)
         env = {str(key): str(value) for key, value in limits["env"].items()}
         if order.get("tty"):
-            files = _terminal(link, limits)
+            consoles.take_terminal(consoles.make_terminal(link, limits))
             env.setdefault("TERM", "xterm")
         for number, descriptor in enumerate(files):
             os.dup2(descriptor, number)
-        if order.get("tty"):
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         os.umask(0o022)
         place.bound(limits)
         isolation.confine(limits)
@@ -145,12 +141,3 @@ def _enter(leader: int, namespaces: Mapping[str, int]) -> None:
     syscalls.setns(mounts, syscalls.NEWNS)
     os.fchdir(top)
     os.chroot(".")
-
-
-def _terminal(link: socket.socket, limits: Json) -> tuple[int, int, int]:
-    """A terminal of the container's; the near end is sent away."""
-    near, far = os.openpty()
-    with contextlib.suppress(PermissionError):
-        os.fchown(far, limits.get("uid") or 0, limits.get("gid") or 0)
-    socket.send_fds(link, [b'{"screen": true}\n'], [near])
-    return far, far, far

@@ -16,6 +16,7 @@ Object = Mapping[str, Any]
 _OWNER = "VirtualMachineInstance"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _CONTAINER = (
+    *("stdin", "stdinOnce", "tty"),
     *("name", "image", "command", "args", "workingDir", "env[].name", "env[].value"),
     *("env[].valueFrom.fieldRef", "terminationMessagePolicy"),
     *(f"volumeMounts[].{name}" for name in ("name", "mountPath")),
@@ -32,7 +33,7 @@ _CONTAINER_HARMLESS = (
     *("imagePullPolicy", "volumeMounts[].readOnly"),
     *(f"ports[].{name}" for name in ("name", "containerPort", "protocol")),
 )
-_KINDS = ("containers", "initContainers")
+_KINDS = ("containers", "initContainers", "ephemeralContainers")
 # A path stands for all fields below it, too.
 FOLLOWED = frozenset(
     {
@@ -68,7 +69,7 @@ HARMLESS = frozenset(
     {
         *(f"{kind}[].{path}" for kind in _KINDS for path in _CONTAINER_HARMLESS),
         *("imagePullSecrets", "os"),
-        "ephemeralContainers",  # refused where they are added
+        "ephemeralContainers[].targetContainerName",  # all see all processes of the pod
     }
 )
 # A cluster gives these to each pod.
@@ -102,9 +103,6 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
         f"{kind}[].{name}": values
         for kind in _KINDS
         for name, values in (
-            ("stdin", (False,)),
-            ("stdinOnce", (False,)),
-            ("tty", (False,)),
             ("terminationMessagePath", ("/dev/termination-log",)),
             ("volumeMounts[].mountPropagation", ("None",)),
             ("volumeMounts[].recursiveReadOnly", ("Disabled",)),

@@ -3,10 +3,10 @@
     python3 -I -S -E init.py FOLDER HOSTNAME [--on-host]
 
 It serves the socket FOLDER/init.sock. Messages are JSON, one a line. It takes `start`, `kill`,
-`enter` and `stop`. On connection, and after every change, it sends `state`: the state of all
-containers. It answers `enter` with the limits of a container, and ends the pod on `stop`. `exec`
-takes the connection over: it ends a command that runs in a container (`execs.py`), if it is closed
-before, and is told how that ended. With `--on-host` the pod stays in its node's network namespace.
+`enter`, `attach`, `exec` and `stop`. On connection, and after every change, it sends `state`: the
+state of all containers. It answers `enter` with the limits of a container, and `attach` with what
+that reads (`consoles.py`), and ends the pod on `stop`. `exec` runs a command as long as its
+connection lasts (`execs.py`). With `--on-host` the pod stays in its node's network namespace.
 
 It is a process of the node that the pod cannot see. Its child is the process 1 of the pod, which
 holds the namespaces and collects orphans; both end together. The program uses the standard library
@@ -33,7 +33,7 @@ from typing import Any
 if __name__ == "__main__":  # started as a file, with no path to packages
     sys.path.insert(0, os.path.abspath(__file__).rsplit("/weft_lab/", 1)[0])
 
-from weft_lab.kubelet import execs, isolation, rootfs, syscalls
+from weft_lab.kubelet import consoles, execs, isolation, rootfs, syscalls
 
 PREVIOUS = ".previous"
 READY = b"ready"
@@ -58,14 +58,19 @@ def _why(error: BaseException) -> str:
     return str(error)[:LONGEST_NAME]
 
 
-def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
-    """Turn this forked process into the container's first process; return only by raising."""
+def become(
+    request: Json, log: int, namespaces: dict[str, int], given: int = -1, link: Any = None
+) -> None:
+    """Turn this forked process into the container's first process; return only by raising.
+
+    `given` is its standard input, if it has one; a terminal's near end is sent on `link`.
+    """
     os.setsid()
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
-    nothing = os.open("/dev/null", os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    given = given if given >= 0 else os.open("/dev/null", os.O_RDONLY)
+    for source, target in ((given, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     open_files(request.get("files") or ())
     # The pod's other containers must not inspect it before it is confined.
@@ -74,6 +79,8 @@ def become(request: Json, log: int, namespaces: dict[str, int]) -> None:
     isolation.join(namespaces)
     bound(request)
     rootfs.build(request)
+    if request.get("tty"):
+        consoles.take_terminal(consoles.make_terminal(link, request))
     isolation.confine(request)
     os.chdir(request.get("cwd") or "/")
     env = {str(key): str(value) for key, value in request["env"].items()}
@@ -122,6 +129,7 @@ class Init:
         self.files: dict[int, list[int]] = {}  # received on a connection, for its command
         self.commands = execs.Commands()
         self.poll = select.poll()
+        self.consoles = consoles.Consoles(self.poll)
 
     def serve(self, door: socket.socket) -> None:
         wake, ring = socket.socketpair()
@@ -138,7 +146,7 @@ class Init:
                     self.reap()
                 elif descriptor == door.fileno():
                     self.greet(door.accept()[0])
-                else:
+                elif not self.consoles.copy(descriptor):
                     self.receive(descriptor)
 
     def greet(self, link: socket.socket) -> None:
@@ -164,13 +172,7 @@ class Init:
             return
         *lines, self.buffers[descriptor] = (self.buffers[descriptor] + data).split(b"\n")
         for line in lines:
-            request = json.loads(line)
-            if request["op"] == "enter":
-                self.say([link], {"limits": self.limits.get(request["name"])})
-            elif request["op"] == "exec":
-                self.execute(request, link)
-            else:
-                self.obey(request)
+            self.obey(json.loads(line), link)
 
     def drop(self, descriptor: int) -> None:
         self.poll.unregister(descriptor)
@@ -192,8 +194,14 @@ class Init:
         for file in files:
             os.close(file)
 
-    def obey(self, request: Json) -> None:
+    def obey(self, request: Json, link: socket.socket | None = None) -> None:
         match request["op"]:
+            case "enter" if link is not None:
+                self.say([link], {"limits": self.limits.get(request["name"])})
+            case "attach" if link is not None:
+                self.consoles.attach(request["name"], link)
+            case "exec" if link is not None:
+                self.execute(request, link)
             case "start":
                 self.start(request)
             case "kill":
@@ -229,21 +237,26 @@ class Init:
     def launch(self, request: Json) -> tuple[int, int, str]:
         """Start a container: its process id here, the one in the pod, and the error, if any."""
         log = open_log(request["log"])
-        reader, writer = os.pipe2(os.O_CLOEXEC)
+        ours, theirs = socket.socketpair()
+        has_pipe = request.get("stdin") and not request.get("tty")
+        given, feed = os.pipe2(os.O_CLOEXEC) if has_pipe else (-1, -1)
         pid = os.fork()
         if pid == 0:
             try:
-                os.write(writer, f"{os.getpid()}\n".encode())
-                become(request, log, self.namespaces)
+                theirs.sendall(f"{os.getpid()}\n".encode())
+                become(request, log, self.namespaces, given, theirs)
             except BaseException as error:
                 missing = getattr(error, "errno", 0) == errno.ENOENT
-                os.write(writer, _why(error).encode())
+                theirs.sendall(_why(error).encode())
                 os._exit(127 if missing else 126)
-        os.close(writer)
-        os.close(log)
-        with open(reader, "rb") as pipe:
-            inside, _, why = pipe.read().decode(errors="replace").partition("\n")
-            return pid, int(inside), why
+        theirs.close()
+        with ours:
+            message, screen = consoles.collect(ours)
+        inside, _, why = message.partition("\n")
+        self.consoles.add(request["name"], request, max(feed, screen), log if screen >= 0 else -1)
+        for unused in [given] * (given >= 0) + [log] * (screen < 0):
+            os.close(unused)
+        return pid, int(inside), why
 
     def kill(self, name: str, number: int) -> None:
         state = self.containers.get(name)
@@ -274,6 +287,7 @@ class Init:
                 code = os.waitstatus_to_exitcode(status)
                 self.containers[name] |= {"status": code, "ended": time.time()}
                 self.commands.end(name)
+                self.consoles.end(name)
                 changed = True
         if changed:
             self.report()

@@ -12,13 +12,14 @@ import struct
 import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
 from weft import errors
+from weft.host import inotify
 from weft_lab.apiserver import execstreams
-from weft_lab.kubelet import descriptors, podstatus
+from weft_lab.kubelet import descriptors, logs, podstatus
 
 if TYPE_CHECKING:
     from weft_lab.kubelet.streaming import Connection
@@ -232,4 +233,95 @@ def resize(screen: int, data: bytes) -> None:
 
 
 async def attach(connection: Connection) -> None:
-    raise errors.Unavailable("attach is not served", where="kubelet")
+    """Join a client to a container that runs, until that ends or the client goes."""
+    request = connection.request
+    name = request["container"]
+    where = f"pod {request['namespace']}/{request['pod']}"
+    path = logs.path(connection.logs, request["namespace"], request["pod"], name)
+    try:
+        command = await asyncio.to_thread(_attached, connection, request)
+    except OSError as error:
+        raise errors.Unavailable(f"cannot be entered: {error}", where=where) from error
+    try:
+        if not _runs(command, name):
+            raise errors.Unavailable(f"container {name} is not running", where=where)
+        with await asyncio.to_thread(path.open, "rb") as log:
+            await asyncio.to_thread(log.seek, 0, os.SEEK_END)
+            await connection.take()
+
+            async def until_end() -> None:
+                changed = asyncio.Event()
+                with contextlib.closing(inotify.Inotify(changed.set)) as watch:
+                    watch.add(path, inotify.MODIFIED)
+                    ended = asyncio.ensure_future(_container_end(command, name, changed))
+                    try:
+                        while not ended.done():
+                            await changed.wait()
+                            changed.clear()
+                            await _pass_on(connection, log)
+                        await _pass_on(connection, log)
+                    finally:
+                        ended.cancel()
+                await connection.send(bytes([ERROR]) + orjson.dumps(verdict({"exited": 0})))
+
+            async def inward() -> None:
+                await _inward(connection, command)
+
+            await execstreams.first_of(until_end, inward)
+    finally:
+        command.close()
+
+
+def _attached(connection: Connection, request: Mapping[str, Any]) -> Command:
+    """Connect to the pod's owner, and get what the container reads; blocks. Raise OSError."""
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    command = Command(link)
+    try:
+        link.settimeout(START)
+        link.connect(str(connection.box.folder / "init.sock"))
+        link.sendall(json.dumps({"op": "attach", "name": request["container"]}).encode() + b"\n")
+        while not any("attached" in each for each in _lines(command)):
+            data, files, _, _ = socket.recv_fds(link, 1 << 16, 1, socket.MSG_CMSG_CLOEXEC)
+            if not data:
+                raise ConnectionResetError("the pod has ended")
+            command.received += data
+            for file in files:
+                os.set_blocking(file, False)
+                command.feed = file
+        if any(each.get("tty") for each in _lines(command)):
+            command.screen, command.feed = command.feed, -1
+        if not request["stdin"]:
+            close_feed(command)
+        link.setblocking(False)
+    except BaseException:
+        command.close()
+        raise
+    return command
+
+
+def _runs(command: Command, name: str) -> bool:
+    """Whether the container runs, by the last report of the pod's owner."""
+    reports = [each["state"] for each in _lines(command) if "state" in each]
+    state = reports[-1].get(name) if reports else None
+    return state is not None and state.get("status") is None
+
+
+async def _container_end(command: Command, name: str, ended: asyncio.Event) -> None:
+    """Wait until the container has ended, or its pod has."""
+    loop = asyncio.get_running_loop()
+    try:
+        while _runs(command, name):
+            data = await loop.sock_recv(command.link, 1 << 16)
+            if not data:
+                return
+            last = command.received.rpartition(b"\n")[0].rpartition(b"\n")[2]
+            rest = command.received.rpartition(b"\n")[2]
+            command.received = last + b"\n" + rest + data
+    finally:
+        ended.set()
+
+
+async def _pass_on(connection: Connection, log: BinaryIO) -> None:
+    """Send what the log has now; one piece, when the client has taken the one before."""
+    while data := await asyncio.to_thread(log.read, descriptors.CHUNK):
+        await connection.send(bytes([STDOUT]) + data)

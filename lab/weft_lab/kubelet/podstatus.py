@@ -56,6 +56,12 @@ def render(pod: Object, states: Mapping[str, State], facts: Facts) -> Object:
         status["startTime"] = when(facts.started)
     if first:
         status["initContainerStatuses"] = first
+    added = [
+        {**_entry(pod, container, states, facts, init=False, again=False), "ready": False}
+        for container in spec.get("ephemeralContainers") or ()
+    ]
+    if added:
+        status["ephemeralContainerStatuses"] = added
     if facts.ips:
         status["podIP"] = facts.ips[0]
         status["podIPs"] = [{"ip": address} for address in facts.ips]
@@ -69,6 +75,7 @@ def lost(pod: Object, now: float) -> dict[str, State]:
     for entry in (
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
+        *(status.get("ephemeralContainerStatuses") or ()),
     ):
         if not entry.get("containerID"):
             continue
@@ -88,12 +95,19 @@ def phase_of(pod: Object, states: Mapping[str, State]) -> str:
 
 
 def _entry(
-    pod: Object, container: Object, states: Mapping[str, State], facts: Facts, *, init: bool
+    pod: Object,
+    container: Object,
+    states: Mapping[str, State],
+    facts: Facts,
+    *,
+    init: bool,
+    again: bool = True,
 ) -> Object:
     name = container["name"]
     state = states.get(name)
     waits = (
-        state is not None
+        again
+        and state is not None
         and state.status is not None
         and (containers.restarts(pod, state, init=init))
     )
