@@ -12,7 +12,7 @@ import typer
 from weft import errors
 from weft.cli import clusters, labs, matrix
 from weft.cli import output as views
-from weft.observe.explain import collect, question, sentence
+from weft.observe.explain import agentpods, collect, question, sentence
 from weft.observe.explain.evidence import Evidence
 from weft.observe.explain.sentence import Explanation, Outcome
 from weft.observe.explain.step import Verdict
@@ -80,7 +80,9 @@ async def _collected(
         found = await collect.read(api)
         evidence = question.answered(asked, found)
         if cluster.lab is None:
-            return evidence
+            options = ("--context", cluster.context) if cluster.context else ()
+            agents = agentpods.AgentPods(found.objects.pods, options, cluster.kubeconfig)
+            return await collect.explored(evidence, found, agents, patience, ipv6=asked.ipv6)
         known = labs.needed("a lab", otherwise="set KUBECONFIG")
         if not known.is_running(cluster.lab):
             return evidence

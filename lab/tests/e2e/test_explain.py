@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,8 +36,9 @@ BLUE_MTU = 1300
 
 
 class Explaining:
-    def __init__(self, house: LabHouse, kubectl: Kubectl) -> None:
-        self.house, self.kubectl = house, kubectl
+    def __init__(self, house: LabHouse, kubeconfig: str) -> None:
+        self.house, self.kubeconfig = house, kubeconfig
+        self.kubectl = Kubectl(house, kubeconfig)
 
     def ask(self, *argv: str) -> dict[str, Any]:
         """The explanation; the exit status agrees with it."""
@@ -91,7 +94,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Itera
     in VLAN 20 of the physical network."""
     state = tmp_path_factory.mktemp("explain")
     with labs.running(LAB, 2, state, toolchain) as (house, kubeconfig):
-        kubectl = Kubectl(house, kubeconfig)
+        made = Explaining(house, kubeconfig)
+        kubectl = made.kubectl
         kubectl.apply(vmi("vm", nic("blue", "blue"), node="node2"))
         kubectl.run_pods(
             nad("blue", "10.9.0.0/24", mtu=BLUE_MTU),
@@ -103,7 +107,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Itera
             pod("e", "node2", "dmz"),
         )
         kubectl("wait", "vmi/vm", f"--for={CONNECTED}", "--timeout=120s")
-        made = Explaining(house, kubectl)
         made.until("^default/a reaches default/vm by ping on blue[.]$", "a", "vm")
         yield made
 
@@ -132,6 +135,25 @@ def test_a_policy_with_its_rule_and_the_line_that_kubectl_prints(lab: Explaining
         lab.kubectl("delete", "multi-policy", "web")
     assert number, remedy
     assert printed_policy[int(number[1]) - 1] == "    ports:"
+
+
+def test_another_cluster_is_explained_by_its_objects(
+    lab: Explaining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There nothing is sent, and these nodes have no agent in a pod: that is said, not guessed."""
+    monkeypatch.setenv("KUBECONFIG", str(shutil.copy(lab.kubeconfig, tmp_path / "kubeconfig")))
+    done = lab.house.weft("explain", "a", "b", check=False)
+    assert done.returncode == 2
+    assert "Nothing that was seen stops ping from default/a to default/b" in done.stdout
+    for part in ("no pod of weft's agent", "packets are sent in a lab only"):
+        assert part in done.stdout
+    lab.kubectl.apply(policy("shut", app="b", ingress=[]))
+    try:
+        done = lab.house.weft("explain", "a", "b", check=False)
+        assert done.returncode == 1
+        assert "policy default/shut isolates default/b (Ingress)" in done.stdout
+    finally:
+        lab.kubectl("delete", "multi-policy", "shut")
 
 
 def test_no_network_in_common_and_a_mistake_in_the_command(lab: Explaining) -> None:

@@ -109,7 +109,7 @@ async def _each(
         try:
             return await explorer.look(node, orders[node])
         except errors.WeftError as error:
-            return Unseen(error.in_full())
+            return Unseen(error.what)
 
     return list(await asyncio.gather(*map(one, nodes)))
 

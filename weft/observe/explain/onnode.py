@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,9 @@ _DROP = re.compile(
 _INTERFACE = ["name", "ofport", "external_ids", "error", "options", "type", "status"]
 _DATAPATH = ["_uuid", "external_ids", "tunnel_key"]
 _BINDING = ["logical_port", "chassis", "requested_chassis", "datapath", "up"]
+
+# Where programs look for sockets of daemons, if nobody says otherwise.
+_FOLDERS = {"OVS_RUNDIR": daemons.OVS_RUN, "OVN_RUNDIR": daemons.OVN_RUN}
 
 Json = Any
 
@@ -117,7 +121,7 @@ async def _translated(ofport: int, packet: Mapping[str, Any]) -> Json:
 
 async def _ran(argv: Sequence[str]) -> Json:
     try:
-        done = await process.run(argv, timeout=PATIENCE)
+        done = await process.run(argv, env={**_FOLDERS, **os.environ}, timeout=PATIENCE)
     except errors.WeftError as error:
         return {"error": error.what}
     return done.stdout.decode(errors="replace")[:MOST]
