@@ -22,6 +22,7 @@ CHANNELS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 TUNNEL = ("SPDY/3.1+portforward.k8s.io",)
 VERBS = {"exec": CHANNELS, "attach": CHANNELS, "portforward": TUNNEL}
 LONGEST_MESSAGE = 1 << 20  # bytes
+LIMIT = 1 << 16  # bytes that a reader holds beside the frame that it reads, about twice
 LONGEST_COMMAND = 128 * 1024  # bytes, as of one argument of a program
 _LONGEST_LINE = 1 << 20
 _ERROR = 3  # the channel of the Status at the end

@@ -18,7 +18,7 @@ import orjson
 
 from weft import errors
 from weft_lab import layout
-from weft_lab.apiserver import execstreams
+from weft_lab.apiserver import execstreams, hangup
 from weft_lab.kubelet import containerconfig, podcommands, portforward, sandbox
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,10 @@ class Connection:
 
     async def receive(self) -> bytes | None:
         return await execstreams.receive(self.reader)
+
+    async def gone(self) -> None:
+        """Return when the client has gone, even if what it sent is not read."""
+        await hangup.wait(self.writer.transport)
 
 
 _VERBS: Mapping[str, Serve] = {
