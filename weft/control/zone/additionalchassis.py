@@ -11,6 +11,7 @@ note. With it, the port would not wait at the next migration to this node.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 BINDING = "Port_Binding"
 # Its option: the chassis at which a guest has announced itself.
 ACTIVATED = "additional-chassis-activated"
+BOUND = 1.0  # seconds that northd has to bind a port to another chassis
 
 
 class AdditionalChassis:
@@ -35,6 +37,7 @@ class AdditionalChassis:
         self._queue = queue.Queue[str]("additional chassis")
         self._copied: set[str] = set()  # ports that should have a second chassis
         self._entering: set[str] = set()  # ports that wait from now on: an older note is stale
+        self._arrived: dict[str, str] = {}  # ports that are now bound to what was their second
         self._began = False
         nb.subscribe(ports.PORT, self._row_changed)
         sb.subscribe(BINDING, self._binding_changed)
@@ -65,6 +68,8 @@ class AdditionalChassis:
         (self._copied.add if after[0] else self._copied.discard)(port)
         if after[1] and not before[1]:
             self._entering.add(port)
+        if new is not None and before[0] and not after[0] and _requested(new) == before[0]:
+            self._arrived[port] = before[0]
         self._queue.add(port)
 
     def _binding_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
@@ -88,6 +93,8 @@ class AdditionalChassis:
             for columns in self._sb.rows(BINDING).values():
                 self._queue.add(str(columns["logical_port"]))
             return
+        if arrived := self._arrived.pop(key, ""):
+            await self._hand_over(key, arrived)
         found = self._nb.get(ports.PORT, key)
         if found is None or not tables.owner(found[1]):
             self._entering.discard(key)
@@ -109,6 +116,29 @@ class AdditionalChassis:
                 await self._sb.transact(updates)
                 log.info("port %s: additional chassis %s", key, also_on or "none")
         self._entering.discard(key)
+
+    async def _hand_over(self, port: str, chassis: str) -> None:
+        """Has the server make a port's second chassis its only one once northd binds it there.
+
+        The server itself waits for that: on the way to weft and back, packets would arrive twice.
+        """
+        main = self._sb.get(interconnect.CHASSIS, chassis)
+        if main is None:
+            return
+        where = [["logical_port", "==", port]]
+        wait = {
+            "op": "wait",
+            "timeout": int(1000 * BOUND),
+            "table": BINDING,
+            "where": where,
+            "columns": ["chassis"],
+            "until": "==",
+            "rows": [{"chassis": ["uuid", main[0]]}],
+        }
+        row = {"additional_chassis": ["set", []]}
+        update = {"op": "update", "table": BINDING, "where": where, "row": row}
+        with contextlib.suppress(errors.Conflict):  # not bound in time, or gone
+            await self._sb.transact([wait, update])
 
     def _with_chassis(
         self, port: str, binding: Mapping[str, Any], requested: str, also_on: str
