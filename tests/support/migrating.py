@@ -65,7 +65,7 @@ class Figures(list[Ping]):
                 longest = max(longest, each.sent - last)
         return longest
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return (
             f"{len(self)} sent, {self.lost} lost, {self.twice} twice, {self.outage * 1000:.0f} ms"
         )

@@ -5,6 +5,10 @@ other zones no ovn-controller would, so there the agent writes the second chassi
 Southbound binding. It removes it once the port is bound to that chassis: every packet would arrive
 twice. northd does not touch the column (ADR 0113).
 
+ovn-controller must not see the new binding with the second chassis still there. The database
+server itself waits for northd's transaction and has weft's follow at once, so that both come as one
+change.
+
 Once the guest has announced itself, ovn-controller notes so in the binding, and nobody removes the
 note. With it, the port would not wait at the next migration to this node.
 """
@@ -26,7 +30,8 @@ log = logging.getLogger(__name__)
 BINDING = "Port_Binding"
 # Its option: the chassis at which a guest has announced itself.
 ACTIVATED = "additional-chassis-activated"
-BOUND = 1.0  # seconds that northd has to bind a port to another chassis
+STRATEGY = "activation-strategy"
+BOUND = 1.0  # seconds that northd has for a change of a port's row
 
 
 class AdditionalChassis:
@@ -35,7 +40,7 @@ class AdditionalChassis:
     def __init__(self, nb: replica.Replica, sb: replica.Replica) -> None:
         self._nb, self._sb = nb, sb
         self._queue = queue.Queue[str]("additional chassis")
-        self._copied: set[str] = set()  # ports that should have a second chassis
+        self._followed: set[str] = set()  # ports whose bindings are looked at when any changes
         self._entering: set[str] = set()  # ports that wait from now on: an older note is stale
         self._arrived: dict[str, str] = {}  # ports that are now bound to what was their second
         self._began = False
@@ -65,7 +70,7 @@ class AdditionalChassis:
         if before == after or columns is None:
             return
         port = str(columns["name"])
-        (self._copied.add if after[0] else self._copied.discard)(port)
+        (self._followed.add if any((*before, *after)) else self._followed.discard)(port)
         if after[1] and not before[1]:
             self._entering.add(port)
         if new is not None and before[0] and not after[0] and _requested(new) == before[0]:
@@ -79,9 +84,9 @@ class AdditionalChassis:
         self._queue.add(str(columns["logical_port"]))
 
     def _seen(self, seen: list[contents.ObservedChange]) -> None:
-        """A binding is new or bound elsewhere: perhaps that of a port that should have two."""
-        if self._copied and any(each.table == BINDING for each in seen):
-            for port in self._copied:
+        """A binding is new or changed: perhaps that of a port that migrates."""
+        if self._followed and any(each.table == BINDING for each in seen):
+            for port in self._followed:
                 self._queue.add(port)
 
     async def _reconcile(self, key: str) -> None:
@@ -98,6 +103,7 @@ class AdditionalChassis:
         found = self._nb.get(ports.PORT, key)
         if found is None or not tables.owner(found[1]):
             self._entering.discard(key)
+            self._followed.discard(key)
             return
         also_on, waits = _meant(found[1])
         select = {
@@ -108,20 +114,21 @@ class AdditionalChassis:
         }
         (answer,) = await self._sb.transact([select])
         for binding in answer["rows"]:
-            is_stale = not waits or key in self._entering
-            updates = [*_without_note(key, binding)] if is_stale else []
+            updates = []
+            # While northd has not followed the row yet, the note keeps the gate of before open.
+            if key in self._entering or not (waits or STRATEGY in dict(binding["options"][1])):
+                updates += _without_note(key, binding)
             if not waits:
                 updates += self._with_chassis(key, binding, _requested(found[1]), also_on)
             if updates:
                 await self._sb.transact(updates)
                 log.info("port %s: additional chassis %s", key, also_on or "none")
+            elif not (waits or also_on or STRATEGY in dict(binding["options"][1])):
+                self._followed.discard(key)
         self._entering.discard(key)
 
     async def _hand_over(self, port: str, chassis: str) -> None:
-        """Has the server make a port's second chassis its only one once northd binds it there.
-
-        The server itself waits for that: on the way to weft and back, packets would arrive twice.
-        """
+        """Makes a port's second chassis its only one together with northd's binding to it."""
         main = self._sb.get(interconnect.CHASSIS, chassis)
         if main is None:
             return
@@ -177,7 +184,7 @@ def _meant(columns: rows.Columns | None) -> tuple[str, bool]:
     if columns is None or not tables.owner(columns):
         return "", False
     options = columns["options"]
-    waits = isinstance(options, Mapping) and "activation-strategy" in options
+    waits = isinstance(options, Mapping) and STRATEGY in options
     return tables.external_id(columns, names.ALSO_ON), waits
 
 
