@@ -144,15 +144,15 @@ class _Forwarder:
             await self._send(self._encoder.data(error.number, why.encode(), last=True))
             await self._send(self._encoder.reset(data.number))
             return
-        told = False
+        is_ended = False
 
         async def both() -> None:
-            nonlocal told
+            nonlocal is_ended
             inward = asyncio.ensure_future(self._inward(data, writer))
             try:
                 if not await self._outward(data, reader):
                     inward.cancel()
-                told = True
+                is_ended = True
                 for stream in (data, error):
                     await self._send(self._encoder.data(stream.number, b"", last=True))
                 await asyncio.wait([inward])
@@ -166,7 +166,7 @@ class _Forwarder:
             await execstreams.first_of(both, reset)
         finally:
             writer.transport.abort()
-        if not told:  # a client that gives up its data waits for this end
+        if not is_ended:  # a client that gives up its data waits for this end
             await self._send(self._encoder.data(error.number, b"", last=True))
 
     async def _outward(self, data: _Stream, reader: asyncio.StreamReader) -> bool:
