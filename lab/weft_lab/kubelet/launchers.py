@@ -21,7 +21,17 @@ from weft import errors
 from weft.kube import client, resources
 from weft_lab.kubelet import isolation, sandbox, security, syscalls
 from weft_lab.runtime import pythonpath
-from weft_lab.vm import disks, launcher, launcherpod, machine, qemu, ready, schema, validation
+from weft_lab.vm import (
+    disks,
+    launcher,
+    launcherpod,
+    machine,
+    migration,
+    qemu,
+    ready,
+    schema,
+    validation,
+)
 
 Object = dict[str, Any]
 DEVICES = ("net/tun", "kvm")
@@ -64,8 +74,8 @@ class Launchers:
         namespace = vmi["metadata"]["namespace"]
         known = await self.find(resources.VMIS, namespace, vmi["metadata"]["name"])
         named = (pod["metadata"].get("annotations") or {}).get(launcherpod.MIGRATION_NAME)
-        migration = await self.find(resources.VMIMS, namespace, named) if named else None
-        is_own = is_of(pod, vmi, known, migration)
+        move = await self.find(resources.VMIMS, namespace, named) if named else None
+        is_own = is_of(pod, vmi, known, move)
         return await asyncio.to_thread(self._completed, vmi, container, request, found, is_own)
 
     async def _prepared(self) -> ready.Ready:
@@ -120,19 +130,30 @@ class Launchers:
         return disk, file, {"descriptor": descriptor, "format": folder.format}
 
 
-def is_of(pod: Object, vmi: Object, known: Object | None, migration: Object | None = None) -> bool:
+def is_of(pod: Object, vmi: Object, known: Object | None, move: Object | None = None) -> bool:
     """Whether the instance that a pod brings is there, and this is the pod that runs it.
 
-    With `migration`: or the pod to which that moves it.
+    With `move`, a VirtualMachineInstanceMigration: or, on another node, the pod to which it goes.
 
-    Anybody who may create pods in a namespace can create one that claims to run a machine.
+    Anybody who may create pods in a namespace can create one that claims to run a machine, also by
+    a name that a pod of it had before.
     """
+    meta, name = pod["metadata"], pod["metadata"]["name"]
     if known is None or known["metadata"]["uid"] != vmi["metadata"].get("uid"):
         return False
-    allowed = {launcherpod.name(known)}
-    if migration is not None and migration["spec"].get("vmiName") == known["metadata"]["name"]:
-        allowed.add(launcherpod.target_name(known, migration))
-    return bool(pod["metadata"]["name"] in allowed)
+    owners = [one.get("uid") for one in meta.get("ownerReferences") or () if one.get("controller")]
+    if owners != [known["metadata"]["uid"]]:
+        return False
+    node = (known.get("status") or {}).get("nodeName")
+    if node in (None, "", pod["spec"]["nodeName"]):
+        return bool(name == launcherpod.current(known))
+    if move is None or move["spec"].get("vmiName") != known["metadata"]["name"]:
+        return False
+    goes_on = not migration.is_final(move) and (
+        not migration.is_under_way(known)
+        or migration.state(known).get("migrationUid") == move["metadata"]["uid"]
+    )
+    return goes_on and bool(name == launcherpod.target_name(known, move))
 
 
 def _make_folder(sandbox_folder: Path) -> None:

@@ -79,7 +79,70 @@ def known(uid: str, name: str = "vm") -> dict[str, Any]:
 
 def brings(uid: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A pod of a name, and the instance of a uid that it says it runs."""
-    return {"metadata": {"namespace": "shop", "name": name}}, known(uid)
+    return owned(uid, name), known(uid)
+
+
+def owned(uid: str, name: str, node: str = "node1") -> dict[str, Any]:
+    reference = {"kind": "VirtualMachineInstance", "uid": uid, "controller": True}
+    meta = {"namespace": "shop", "name": name, "ownerReferences": [reference]}
+    return {"metadata": meta, "spec": {"nodeName": node}}
+
+
+def moved(phase: str, uid: str = "m1", of: str = "vm") -> dict[str, Any]:
+    meta = {"namespace": "shop", "name": "move", "uid": uid}
+    return {"metadata": meta, "spec": {"vmiName": of}, "status": {"phase": phase}}
+
+
+def on(node: str, **state: Any) -> dict[str, Any]:
+    return {**known("u1"), "status": {"nodeName": node, "migrationState": state}}
+
+
+TARGET = launcherpod.target_name(known("u1"), moved(""))
+AFTER = {
+    "migrationUid": "m1",
+    "sourceNode": "node1",
+    "sourcePod": launcherpod.name(known("u1")),
+    "targetNode": "node2",
+    "targetPod": TARGET,
+}
+DONE = {**AFTER, "completed": True, "endTimestamp": "2026-01-01T00:00:00Z"}
+
+
+def test_a_pod_that_the_machine_has_left_is_led_to_nothing() -> None:
+    """Its name can be had again by anybody who may create pods."""
+    own, vmi = launcherpod.name(known("u1")), known("u1")
+    for node in ("node1", "node2"):
+        assert not launchers.is_of(owned("u1", own, node), vmi, on("node2", **DONE))
+    assert launchers.is_of(owned("u1", TARGET, "node2"), vmi, on("node2", **DONE))
+    back = {**DONE, "failed": True}
+    assert launchers.is_of(owned("u1", own), vmi, on("node1", **back))
+
+
+@pytest.mark.parametrize("phase", ["", "Pending", "Scheduling", "PreparingTarget", "Running"])
+def test_a_machine_that_moves_is_led_to_its_target(phase: str) -> None:
+    vmi, pod = known("u1"), owned("u1", TARGET, "node2")
+    assert launchers.is_of(pod, vmi, on("node1"), moved(phase))
+    assert launchers.is_of(pod, vmi, on("node1", **AFTER), moved(phase))
+
+
+def test_no_other_migration_gives_a_pod_the_machines_place() -> None:
+    vmi, pod = known("u1"), owned("u1", TARGET, "node2")
+    for phase in ("Succeeded", "Failed"):
+        assert not launchers.is_of(pod, vmi, on("node1"), moved(phase))
+    assert not launchers.is_of(pod, vmi, on("node1"), moved("Running", of="other"))
+    assert not launchers.is_of(pod, vmi, on("node1"), moved("Running", "m2"))
+    second = owned("u1", launcherpod.target_name(vmi, moved("", "m2")), "node2")
+    assert not launchers.is_of(second, vmi, on("node1", **AFTER), moved("Pending", "m2"))
+    here = owned("u1", TARGET, "node1")
+    assert not launchers.is_of(here, vmi, on("node1"), moved("Running")), "its guest runs there"
+
+
+def test_a_pod_that_no_machine_owns_is_led_to_none() -> None:
+    pod, vmi = brings("u1", launcherpod.name(known("u1")))
+    for wrong in ({"uid": "u2"}, {"controller": False}):
+        reference = {**pod["metadata"]["ownerReferences"][0], **wrong}
+        other = {**pod, "metadata": {**pod["metadata"], "ownerReferences": [reference]}}
+        assert not launchers.is_of(other, vmi, known("u1"))
 
 
 def test_a_machine_is_led_to_the_pod_that_runs_it_and_to_no_other() -> None:
@@ -122,8 +185,7 @@ async def test_a_pod_that_says_it_is_a_machines_does_not_take_its_place(
             "root": str(box / "root"),
             **NO_MORE,
         }
-        meta = {"namespace": "shop", "name": pod}
-        made = await own.completed({"metadata": meta}, {"name": "c"}, request)
+        made = await own.completed(owned("u1", pod), {"name": "c"}, request)
         (bind,) = made["binds"]
         assert bind[0] == str(box / "vm")
         assert (box / "vm").is_dir()
