@@ -87,6 +87,8 @@ class LabExplorer:
         connection, source = evidence.connection, evidence.source
         if source.member is None:
             return Unseen("packets are sent from pods and virtual machines only")
+        if evidence.target.kind is EndKind.OUTSIDE:
+            return Unseen("outside is no address: name one that is there")
         if connection.source is None or connection.target is None:
             return Unseen("the ends have no addresses of one family")
         addresses = connection.source, connection.target

@@ -166,11 +166,12 @@ def _networks(which: Named, found: Found) -> set[str]:
         }
         if holding:
             return holding
-        return {
+        inside = {
             name
             for name, spec in specs.items()
-            if not spec.subnets or any(which.address in subnet for subnet in spec.subnets)
+            if any(which.address in subnet for subnet in spec.subnets)
         }
+        return inside or {name for name, spec in specs.items() if not spec.subnets}
     pod = _pod(which, found)
     return set(_asked(pod, found)) if pod is not None else set(specs)
 

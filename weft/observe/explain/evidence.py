@@ -128,7 +128,6 @@ class PolicyFinding:
     line: PolicyLine | None = None
     change: str = ""
     audited: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 
-from weft import model
+from weft import errors, model
 from weft.observe import members, reach
 from weft.observe.explain import ends, policies
 from weft.observe.explain.evidence import (
@@ -43,6 +43,9 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         ends.named(text, field, question.namespace, found)
         for text, field in ((question.source, "A"), (question.target, "B"))
     )
+    if named[0] == named[1]:
+        rule = "is A itself, which always reaches itself"
+        raise errors.InvalidInput(ends.COMMAND, "B", question.target, rule)
     if question.network:
         networks: tuple[str, ...] = (ends.chosen(question.network, question.namespace, found),)
     else:

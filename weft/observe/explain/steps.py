@@ -37,7 +37,7 @@ def walk(evidence: Evidence) -> tuple[Step, ...]:
 
 def _ends(evidence: Evidence) -> Iterator[Step]:
     for role, end in (("source", evidence.source), ("target", evidence.target)):
-        yield _end(role, end)
+        yield _end(role, end, evidence.network)
     yield _shared(evidence)
     for role, end in (("source", evidence.source), ("target", evidence.target)):
         yield from _attachment(role, end, evidence.network)
@@ -45,15 +45,24 @@ def _ends(evidence: Evidence) -> Iterator[Step]:
         yield from _node(name, state)
 
 
-def _end(role: str, end: End) -> Step:
+def _end(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
     where = f" on {end.node}" if end.node else ""
     if end.kind is EndKind.ADDRESS:
-        return note(role, f"{end.name}, which no pod on the network holds")
+        return _address(role, end, network)
     if end.kind is EndKind.OUTSIDE:
         return note(role, "outside of the cluster")
     if end.trouble and end.member is None and not end.networks:
         return fault(role, f"{end.kind} {end.name} {end.trouble}", end.remedy)
     return ok(role, f"{end.kind} {end.name}{where}")
+
+
+def _address(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
+    """An address that nobody holds: on an overlay with subnets nobody can answer for it."""
+    seen = f"{end.name}, which no pod on the network holds"
+    if isinstance(network, Unseen) or network.topology == wiring.LOCALNET or not network.subnets:
+        return note(role, seen)
+    remedy = f"weft ip --network {network.name} lists who has which address"
+    return fault(role, f"nobody on {network.name} holds {end.name}", remedy)
 
 
 def _shared(evidence: Evidence) -> Step:
@@ -67,6 +76,8 @@ def _shared(evidence: Evidence) -> Step:
     remedy = "name one network in k8s.v1.cni.cncf.io/networks of both, and restart them"
     if not all(end.is_member for end in (source, target)):
         remedy = "name the address of a member, or an address in a subnet of the network"
+    if EndKind.OUTSIDE in (source.kind, target.kind):
+        remedy = "only networks of topology localnet lead outside: put it on one"
     return fault("network", f"they share no network: {'; '.join(lists)}", remedy)
 
 

@@ -157,6 +157,7 @@ def test_a_machine_is_its_pod_with_what_its_agent_reports() -> None:
         ("nobody", {}, "is no pod, virtual machine or address"),
         ("shop/a", {}, "did you mean default/a?"),
         ("a", {"network": "green"}, "networks: blue, red"),
+        ("b", {}, "is A itself"),
     ],
 )
 def test_what_does_not_exist_is_a_mistake_of_the_user(
@@ -165,6 +166,31 @@ def test_what_does_not_exist_is_a_mistake_of_the_user(
     with pytest.raises(errors.InvalidInput) as raised:
         asked(world(), source=source, **more)
     assert rule in raised.value.in_full()
+
+
+def test_an_address_that_nobody_holds_is_named() -> None:
+    found = sentence.explain(asked(world(), target="10.9.0.77"))
+    assert found.outcome is Outcome.STOPPED
+    assert "nobody on blue holds 10.9.0.77; weft ip --network blue lists" in found.sentence
+
+
+def test_an_address_is_looked_for_in_subnets_before_networks_without() -> None:
+    pods = [
+        pod("a", "blue,bare", {"default/blue": entry(1, "10.9.0.1/24"), "default/bare": entry(9)})
+    ]
+    nads = (network("blue"), network("bare", subnets=""))
+    evidence = asked(ends.Found(Objects(nads, (), pods)), target="10.9.0.77")
+    assert evidence.network.name == "blue"
+
+
+def test_only_a_localnet_leads_outside() -> None:
+    found = sentence.explain(asked(world(), target="outside"))
+    assert "only networks of topology localnet lead outside" in found.sentence
+    dmz = network("dmz", subnets="10.7.0.0/24", topology="localnet", physicalNetworkName="phys")
+    pods = [pod("a", "dmz", {"default/dmz": entry(1, "10.7.0.1/24")})]
+    evidence = asked(ends.Found(Objects((dmz,), (), pods)), target="outside")
+    assert evidence.network.name == "dmz"
+    assert sentence.explain(evidence).outcome is Outcome.UNKNOWN
 
 
 def test_two_networks_in_common_need_a_choice() -> None:
