@@ -311,6 +311,7 @@ class Allocation:
 
     `mac` is in lower case with colons. `tunnel_id`: the port's key, the same in every zone. `nic`:
     what the pod asked for. `migration`: another has it too. `interface`: if the key is no clue.
+    `logical_port`: the port's name, "" for the one that is named after the pod.
     """
 
     mac: str
@@ -322,6 +323,7 @@ class Allocation:
     nic: NicOptions = NO_OPTIONS
     migration: Migration | None = None
     interface: str = ""
+    logical_port: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,8 +388,7 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One attachment of a pod on `node`; `hostname`: what DHCP tells the guest. `machine`: the
-    virtual machine that the pod runs, `move`: where it migrates."""
+    """One attachment of a pod on `node`; `hostname`: what DHCP tells it, `move`: where it goes."""
 
     pod: PodRef
     key: str
@@ -396,5 +397,4 @@ class Port:
     node: str
     allocation: Allocation
     hostname: str = ""
-    machine: str = ""
     move: Move | None = None

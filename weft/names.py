@@ -299,8 +299,8 @@ def logical_port(attachment_key: str, namespace: str, pod: str) -> str:
 def machine_port(attachment_key: str, namespace: str, machine: str, tunnel_id: int) -> str:
     """Name of the logical switch port that all pods of a virtual machine have in turn.
 
-    The cluster manager gives no two NICs one tunnel key, so whoever calls a pod a machine's does
-    not get its port. The colon separates it from pods' ports.
+    The cluster manager chooses and signs it. It gives no two NICs one tunnel key, so whoever calls
+    a pod a machine's does not get its port. The colon separates it from pods' ports.
     """
     return f"{prefix(attachment_key)}{namespace}_{machine}:{tunnel_id}"
 

@@ -25,8 +25,11 @@ from tests.support import cluster_world, objects
 from tests.support.cluster_world import stored
 from tests.support.manager_state import Killed, Manager, World
 from tests.support.objects import Object
-from weft import names
+from weft import model, names
+from weft.api import podnetworks
 from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIMS, VMIS, VMS
+from weft.model import ObjectKey
+from weft.ovn import ports
 
 SOURCE, TARGET = "virt-launcher-1", "virt-launcher-2"
 
@@ -100,6 +103,64 @@ def test_a_target_that_asks_for_another_mac_has_its_sources() -> None:
     pod["metadata"]["annotations"][names.NETWORKS] = asked
     put(manager, PODS, pod)
     assert plain(there, TARGET) == plain(there, SOURCE) != {}
+
+
+def port(there: World, pod: str = TARGET, key: str = KEY) -> str:
+    """The name of the port that a zone gives a pod."""
+    ref = model.PodRef(ObjectKey("default", pod), f"uid-{pod}")
+    found = podnetworks.parse(there.of(PODS, f"default/{pod}"))
+    return ports.of_attachment(key, ref, found[key])
+
+
+def owned_by(there: World, pod: str, *owners: Object) -> Object:
+    """The pod with other owner references, which whoever may patch pods can write."""
+    now = there.of(PODS, f"default/{pod}")
+    return {**now, "metadata": {**now["metadata"], "ownerReferences": list(owners)}}
+
+
+def test_both_pods_have_the_port_that_was_signed_whatever_their_owner_references_say() -> None:
+    there = moving(False, (VMIMS, migration()))
+    manager = begun(there)
+    name = port(there, SOURCE)
+    assert name == names.machine_port(KEY, "default", "db", entry(there, SOURCE)["tunnel_id"])
+    owner = there.of(PODS, f"default/{SOURCE}")["metadata"]["ownerReferences"][0]
+    put(manager, PODS, owned_by(there, SOURCE, {**owner, "name": "another"}))
+    assert port(there, SOURCE) == name
+    put(manager, PODS, owned_by(there, SOURCE, owner))
+    put(manager, PODS, target())
+    assert port(there) == port(there, SOURCE) == name
+    put(manager, PODS, owned_by(there, TARGET))
+    manager = begun(there)
+    assert port(there) == port(there, SOURCE) == name
+    remove(manager, PODS, f"default/{SOURCE}")
+    assert port(there) == name
+
+
+def test_a_pod_that_is_called_a_machines_later_keeps_the_port_that_it_has() -> None:
+    there = moving(False)
+    plain_pod = launcher("other")
+    (owner,) = plain_pod["metadata"].pop("ownerReferences")
+    there.put(PODS, plain_pod)
+    manager = begun(there)
+    name = port(there, "other")
+    assert name == names.logical_port(KEY, "default", "other")
+    put(manager, PODS, owned_by(there, "other", owner))
+    manager = begun(there)
+    assert port(there, "other") == name
+
+
+def test_a_machine_whose_port_has_its_pods_name_gets_one_for_both_when_it_migrates() -> None:
+    """As an earlier version signed it."""
+    there = moving(False, (VMIMS, migration()))
+    pod = there.of(PODS, f"default/{SOURCE}")
+    there.put(PODS, owned_by(there, SOURCE))
+    manager = begun(there)
+    assert "logical_port" not in entry(there, SOURCE)
+    put(manager, PODS, owned_by(there, SOURCE, *pod["metadata"]["ownerReferences"]))
+    assert "logical_port" not in entry(there, SOURCE)
+    put(manager, PODS, target())
+    name = names.machine_port(KEY, "default", "db", entry(there, SOURCE)["tunnel_id"])
+    assert port(there) == port(there, SOURCE) == name
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
@@ -200,6 +261,7 @@ def test_a_source_with_an_unplugged_nic_passes_on_what_is_left() -> None:
     second["metadata"]["annotations"][names.NETWORKS] = json.dumps(listed[1:])
     put(manager, PODS, second)
     assert held(there, TARGET)[0] == kept
+    assert port(there) == port(there, SOURCE, f"{KEY}/1")
 
 
 def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:

@@ -21,7 +21,7 @@ from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from tests.support.realised import PORT, Cluster, Kept, alongside
 from tests.support.zones import Guest
-from weft import model, rows
+from weft import model, names, rows
 from weft.control.zone import additionalchassis
 from weft.migration import Migration
 from weft.model import ObjectKey
@@ -107,7 +107,7 @@ class Machine:
     @property
     def port(self) -> str:
         ref = model.PodRef(ObjectKey("default", "any"), "")
-        return ports.of_attachment(self.nad, ref, self.name, self.allocation)
+        return ports.of_attachment(self.nad, ref, self.allocation)
 
     @property
     def address(self) -> str:
@@ -173,7 +173,10 @@ class Machine:
 
 def machine(cluster: Cluster, nad: str, number: int, *addresses: str) -> Machine:
     allocation = model.Allocation(
-        f"0a:58:00:00:00:{number:02x}", tuple(map(ip_interface, addresses)), number
+        f"0a:58:00:00:00:{number:02x}",
+        tuple(map(ip_interface, addresses)),
+        number,
+        logical_port=names.machine_port(nad, "default", "vm", number),
     )
     return Machine(cluster, nad, allocation)
 

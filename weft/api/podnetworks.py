@@ -3,9 +3,11 @@
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
 The format is that of ovn-kubernetes: each reads the other's pods. weft adds what a NIC asked for
-and may have (`nicoptions`), and that another pod of the machine has the same:
+and may have (`nicoptions`), that another pod of the machine has the same, and the name of the
+logical port where that is not the pod's:
 
     "migration": {"source": "<pod>", "sourceUID": "<uid>", "active": false}
+    "logical_port": "<prefix><namespace>_<machine>:<tunnel_id>"
 
 The entry `default` is the default network's: if weft does not serve that, it neither reads nor
 changes it.
@@ -93,6 +95,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         nic=nicoptions.read(reader),
         migration=_migration(reader),
         interface=reader.text("interface"),
+        logical_port=reader.text("logical_port"),
     )
 
 
@@ -187,6 +190,7 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         "interface": allocation.interface,
         **nicoptions.render(allocation.nic),
         MIGRATION: _rendered(allocation.migration),
+        "logical_port": allocation.logical_port,
     }
     kept = ("ip_addresses", "mac_address")
     return {name: value for name, value in entry.items() if value or name in kept}

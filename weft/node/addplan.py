@@ -56,7 +56,7 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
         attachment=attachment.key,
         nad=str(cni_call.nad or names.DEFAULT_NETWORK),
         proof=deps.decided(pod).prove(),
-        logical_port=ports.of_attachment(attachment.key, pod.ref, pod.machine, allocation),
+        logical_port=ports.of_attachment(attachment.key, pod.ref, allocation),
     )
     return AddPlan(nic, owner, spec)
 
@@ -82,7 +82,8 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
 def named_now(known: port.PortOwner, deps: Dependencies) -> port.PortOwner:
     """Returns the owner of a port with the logical port that it should have now.
 
-    An earlier version named the ports of virtual machines after their pods.
+    An earlier version named the ports of virtual machines after their pods, and they keep that
+    name until the machine migrates.
     """
     pod = deps.pods.get(known.pod.key)
     if pod is None or pod.uid != known.pod.uid:
@@ -90,7 +91,7 @@ def named_now(known: port.PortOwner, deps: Dependencies) -> port.PortOwner:
     allocation = _allocations(pod, deps).get(known.attachment)
     if allocation is None:
         return known
-    name = ports.of_attachment(known.attachment, pod.ref, pod.machine, allocation)
+    name = ports.of_attachment(known.attachment, pod.ref, allocation)
     return known if name == known.iface_id else replace(known, logical_port=name)
 
 

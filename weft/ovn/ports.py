@@ -47,17 +47,14 @@ class RemotePorts(StrEnum):
 
 def port_key(port: model.Port) -> str:
     """The row's key and name: one for each attachment of a pod, or of a virtual machine."""
-    return of_attachment(port.key, port.pod, port.machine, port.allocation)
+    return of_attachment(port.key, port.pod, port.allocation)
 
 
-def of_attachment(
-    attachment: str, pod: model.PodRef, machine: str, allocation: model.Allocation
-) -> str:
-    """The name of an attachment's port. That of a machine outlasts its pods: what a live migration
-    changes is where the port is bound, and nothing is made anew (ADR 0113)."""
-    if machine and allocation.tunnel_id:
-        return names.machine_port(attachment, pod.namespace, machine, allocation.tunnel_id)
-    return names.logical_port(attachment, pod.namespace, pod.name)
+def of_attachment(attachment: str, pod: model.PodRef, allocation: model.Allocation) -> str:
+    """The name of an attachment's port. That of a machine is signed in the allocations of its pods
+    and outlasts them: what a live migration changes is where the port is bound (ADR 0113)."""
+    own = names.logical_port(attachment, pod.namespace, pod.name)
+    return allocation.logical_port or own
 
 
 def match(end: str, name: str) -> str:

@@ -88,9 +88,14 @@ class Allocations:
 
     def sharers(self, uid: str, key: str) -> set[str]:
         """Returns the other pods, by uid, that hold the same allocation."""
+        return {each.uid for each in self.sharing(uid, key)}
+
+    def sharing(self, uid: str, key: str) -> list[Holding]:
+        """Returns where other pods hold what a pod holds for an attachment, in order."""
         found = self._held.get(uid, {}).get(key)
         use = self._claims.get(found[1]) if found is not None else None
-        return {pod for pod, _ in use.users} - {uid} if use is not None else set()
+        users = sorted(use.users) if use is not None else ()
+        return [Holding(*each) for each in users if each[0] != uid]
 
     def keys(self, uid: str) -> frozenset[str]:
         """Returns the keys of the attachments for which a pod holds something."""

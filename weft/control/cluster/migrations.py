@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from weft import errors, model
+from weft import errors, model, names
 from weft.api.pod import Pod
 from weft.control.cluster import podannotations
 from weft.control.cluster.allocationrequest import AllocationRequest
@@ -61,6 +61,11 @@ class Migrations:
             return set()
         return self._pods.find(By.MACHINE, _machine(pod)) - {pod.key}
 
+    def source_of(self, pod: Pod) -> set[ObjectKey]:
+        """Returns the first pod of a pair, by its second one."""
+        known = self._sources.get(pod.uid)
+        return {ObjectKey(pod.ref.namespace, known.source)} if known is not None else set()
+
     def held_with(
         self, pod: Pod, network: model.Network, allocation: model.Allocation
     ) -> Holding | None:
@@ -84,9 +89,23 @@ class Migrations:
     def in_full(
         self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
     ) -> model.Allocation:
-        """Returns what is signed of an allocation: with NIC options, and with whom it is shared."""
-        shared = replace(allocation, migration=self.of(pod, attachment.key))
+        """Returns what is signed of an allocation: with NIC options, with whom it is shared, and
+        the name of its port."""
+        key = attachment.key
+        port = self._port(pod, key, allocation)
+        shared = replace(allocation, migration=self.of(pod, key), logical_port=port)
         return podannotations.with_options(pod, attachment, shared)
+
+    def _port(self, pod: Pod, key: str, allocation: model.Allocation) -> str:
+        """Returns the name of a machine's port: that of the pod with which it shares the
+        allocation, whatever else either pod says."""
+        for uid, other in self._allocations.sharing(pod.uid, key):
+            signed = self._annotations.last(uid).get(other)
+            if signed is not None and signed.logical_port:
+                return signed.logical_port
+        if not (pod.machine and allocation.tunnel_id):
+            return ""
+        return names.machine_port(key, pod.ref.namespace, pod.machine, allocation.tunnel_id)
 
     def erased(
         self, pod: Pod, signed: Mapping[str, model.Allocation], decided: Mapping[str, object]
@@ -100,12 +119,19 @@ class Migrations:
         self, pod: Pod, decided: Mapping[str, model.Allocation]
     ) -> Iterator[tuple[str, model.Allocation]]:
         """Yields the signed allocations of which something else holds now: with whom the pod shares
-        them, and which of both is active."""
+        them, and which of both is active.
+
+        Where an earlier version named the port after the pod, it gets the name of both.
+        """
         for key, allocation in decided.items():
-            migration = self.of(pod, key)
-            is_held = self._allocations.get(pod.uid, key) is not None
-            if is_held and allocation.migration != migration:
-                yield key, replace(allocation, migration=migration)
+            if self._allocations.get(pod.uid, key) is None:
+                continue
+            port = allocation.logical_port
+            if not port and self._allocations.sharing(pod.uid, key):
+                port = self._port(pod, key, allocation)
+            now = replace(allocation, migration=self.of(pod, key), logical_port=port)
+            if now != allocation:
+                yield key, now
 
     def _is_active(self, pod: Pod, known: Migration) -> bool:
         """Whether the machine runs in the target."""

@@ -34,6 +34,10 @@ class PodAnnotations:
         found = self._read(pod)[0]
         return found if found.by else self._keys.decisions.last(pod.uid)
 
+    def last(self, uid: str) -> Mapping[str, model.Allocation]:
+        """Returns what was signed last for the pod of a uid, as far as this manager knows."""
+        return self._keys.decisions.last(uid).allocations
+
     def asked(self, pod: Pod) -> tuple[model.Attachment, ...]:
         """Returns what the pod asks for; a running pod has, or gets, it under these keys.
 
@@ -179,5 +183,6 @@ def with_options(
 
 
 def plain(allocation: model.Allocation) -> model.Allocation:
-    """Returns an allocation without NIC options, interface, and the pod that shares it."""
-    return replace(allocation, nic=model.NO_OPTIONS, interface="", migration=None)
+    """Returns an allocation without NIC options, interface, port, and the pod that shares it."""
+    bare = replace(allocation, nic=model.NO_OPTIONS, interface="", logical_port="")
+    return replace(bare, migration=None) if bare.migration is not None else bare

@@ -314,6 +314,7 @@ class Pods:
     def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
         self._unknown.check(request.network.name, pod.key)
         if (source := self._migrations.shared_with(pod, request)) is not None:
+            self._wake(self._migrations.source_of(pod))  # its port may lack a name for both
             return self._allocations.share(pod.uid, request.attachment, pod.label, source)
         attachment = pod.with_identity(request.attachment)
         allocation = self._allocations.allocate(

@@ -129,7 +129,7 @@ class ZoneNetworks:
             if pod.is_running or self.may_use(nad, pod.ref.namespace):
                 name = declared.network.name
                 to = pod.ref, attachment, nad, name, pod.node, allocation
-                yield model.Port(*to, hostname, pod.machine)
+                yield model.Port(*to, hostname)
 
     def check(self, nad: ObjectKey, network: str, pod: ObjectKey) -> None:
         """Raises NotReady, with the remedy, if the pod may not be attached through a NAD.

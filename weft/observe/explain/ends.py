@@ -14,7 +14,6 @@ from typing import Any
 from weft import errors, model, names
 from weft.api import nodeinfo, podnetworks, selection
 from weft.api.objects import key as key_of
-from weft.api.pod import machine_of
 from weft.model import ObjectKey
 from weft.observe import details, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
@@ -262,7 +261,7 @@ def _with_member(end: End, pod: Object, member: Member, found: Found) -> End:
         end,
         member=member,
         allocated=allocation.addresses,
-        port=ports.of_attachment(key, ref, machine_of(meta)[0], allocation),
+        port=ports.of_attachment(key, ref, allocation),
         security=tuple(security),
         link_state=_link_state(member, found.objects.instances),
     )

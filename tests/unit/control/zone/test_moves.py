@@ -14,7 +14,9 @@ from weft.model import ObjectKey
 from weft.ovn import ports
 
 NAD = "default/blue"
-ALLOCATION = model.Allocation("0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 5)
+ALLOCATION = model.Allocation(
+    "0a:58:0a:01:00:05", (ip_interface("10.1.0.5/24"),), 5, logical_port="default.blue_default_vm:5"
+)
 
 
 def key(name: str) -> ObjectKey:
@@ -28,7 +30,7 @@ def port(
     allocation = replace(ALLOCATION, migration=migration)
     ref = model.PodRef(key(name), f"uid-{name}")
     nad = ObjectKey.parse(NAD)
-    return model.Port(ref, NAD, nad, "blue", node, allocation, machine="vm")
+    return model.Port(ref, NAD, nad, "blue", node, allocation)
 
 
 SOURCE, TARGET = port("a", "n1"), port("b", "n2", source="a")
@@ -104,7 +106,8 @@ def test_a_target_on_the_sources_node_waits_without_rows() -> None:
 
 def test_another_tunnel_key_is_another_port() -> None:
     """A pod that calls itself the machine's has an allocation of its own."""
-    stranger = replace(TARGET, allocation=replace(ALLOCATION, tunnel_id=6))
+    own = replace(ALLOCATION, tunnel_id=6, logical_port="default.blue_default_vm:6")
+    stranger = replace(TARGET, allocation=own)
     assert ports.port_key(stranger) != PORT_KEY
     made = moves.Moves("n3")
     made.set_ports(SOURCE.pod.key, {PORT_KEY: SOURCE})
