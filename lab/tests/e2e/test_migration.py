@@ -197,7 +197,8 @@ def test_a_network_that_is_cut_between_the_nodes_ends_a_migration_in_its_time(
     cluster.begin("cut")
     try:
         cluster.house.run("node2", "ovs-ofctl", "add-flow", "br-phy", f"{flow},actions=drop")
-        assert "stuck for" in cluster.failed("cut")
+        # As far as it had come: with the memory, or yet with the disk.
+        assert re.search("stuck for|end-of-file", cluster.failed("cut"))
     finally:
         cluster.house.run("node2", "ovs-ofctl", "--strict", "del-flows", "br-phy", flow)
     assert cluster.node == source

@@ -2,7 +2,8 @@
 
 `weft demo` has three machines that reach each other; `weft demo policies` has six, and a
 policy that admits packets of three; `weft demo tenants` has pods of a tenant with a token of his
-own; `weft demo localnet` has machines in a VLAN, with a database outside of the cluster.
+own; `weft demo localnet` has machines in a VLAN, with a database outside of the cluster;
+`weft demo migrate` has a machine that moves between nodes under load.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from weft.host import files
 from weft.kube import client as kube
 from weft_lab import spec, state, target, up
 from weft_lab.cli.names import LabCommand, export, interruptible, option
-from weft_lab.demos import localnet, machines, manifests, policies, setup, tenants, three_vms
+from weft_lab.demos import (
+    localnet,
+    machines,
+    manifests,
+    migrate,
+    policies,
+    setup,
+    tenants,
+    three_vms,
+)
 from weft_lab.demos.verdict import Verdict
 from weft_lab.runtime import toolchain
 
@@ -37,6 +47,7 @@ class Which(StrEnum):
     policies = policies.NAME
     tenants = tenants.NAME
     localnet = localnet.NAME
+    migrate = migrate.NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ def command(
     three-vms: three machines reach each other. policies: six, and a policy that admits three.
     tenants: networks of administrators, and a tenant with a token of his own.
     localnet: machines in a VLAN of the nodes' physical network, and a database there.
+    migrate: a machine moves between nodes under load, and its peers count what they lose.
 
     The exit status is 0 if every check holds. The lab keeps running.
     """
@@ -153,6 +165,26 @@ async def _localnet(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     )
 
 
+async def _migrate(lab: Mapping[str, Any], report: output.Report) -> Outcome:
+    async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
+        vms = await setup.prepare(api, manifests.read(migrate.NAME), report)
+        await setup.pods_ready(api, migrate.STATIONS)
+        with up.running(lab["name"]) as peer:
+
+            async def in_pod(pod: str, *argv: str) -> str:
+                place = target.find(peer, f"default/{pod}")
+                return str((await asyncio.to_thread(target.captured, place, argv))["stdout"])
+
+            moves = migrate.play(api, vms, _in_guests(lab), in_pod)
+            verdicts = await _collected(moves, report)
+    return Outcome(
+        vms,
+        all(verdict.holds for verdict in verdicts),
+        {"checks": [asdict(verdict) for verdict in verdicts]},
+        lambda console: _say_checks(console, "from pods on three nodes and the guest", verdicts),
+    )
+
+
 async def _tenants(lab: Mapping[str, Any], report: output.Report) -> Outcome:
     objects, config = tenants.objects(), _of_tenant(lab)
     async with kube.Client.from_kubeconfig(lab["kubeconfig"]) as api:
@@ -192,6 +224,7 @@ SHOWS: Mapping[
     Which.policies: _policies,
     Which.tenants: _tenants,
     Which.localnet: _localnet,
+    Which.migrate: _migrate,
 }
 
 
@@ -238,6 +271,11 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
             f"  {weft} lab exec{named} {localnet.VLAN.host} -- busybox ip addr",
             f"  {weft} lab console till{named}     # {LOGIN}; Ctrl-] leaves",
             f"  {weft} networks{chosen}",
+        ),
+        Which.migrate: (
+            f"  {weft} vm migrate wagon{chosen} --budget 300ms",
+            "  kubectl drain node1     # and: kubectl uncordon node1",
+            "  kubectl get vmim -o yaml",
         ),
     }
     for line in (

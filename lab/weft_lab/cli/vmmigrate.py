@@ -156,7 +156,8 @@ async def _finished(api: Client, made: Object, show: Any) -> Object:
                 break
         if migration.phase(last) == "Failed":
             state = (last.get("status") or {}).get("migrationState") or {}
-            why = state.get("failureReason") or await _warned(api, last)
+            failed = status.condition(last, migration.FAILED) or {}
+            why = state.get("failureReason") or failed.get("message") or "see its Events"
             raise errors.Conflict(
                 f"the migration failed: {why}",
                 where=where,
@@ -176,15 +177,6 @@ async def _finished(api: Client, made: Object, show: Any) -> Object:
 def _is_measured(one: Object) -> bool:
     found = one.get("status") or {}
     return migrationcost.FIELD in found and "migrationState" in found
-
-
-async def _warned(api: Client, one: Object) -> str:
-    """What the newest warning about a migration says."""
-    meta = one["metadata"]
-    selector = f"involvedObject.uid={meta['uid']},type=Warning"
-    events = await api.list(resources.EVENTS, meta["namespace"], field_selector=selector)
-    newest = max(events, key=lambda each: str(each.get("lastTimestamp")), default=None)
-    return str(newest["message"]) if newest is not None else "its Events say why"
 
 
 @contextlib.asynccontextmanager

@@ -51,6 +51,20 @@ async def following(
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def pods_ready(
+    api: client.Client, names: Sequence[str], *, patience: float = BOOT_SECONDS
+) -> None:
+    """Until these pods of `default` are ready. Raises NotReady."""
+
+    def is_ready(pod: Mapping[str, Any]) -> bool:
+        conditions = (pod.get("status") or {}).get("conditions") or ()
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    async with following(api, resources.PODS, "default") as pods:
+        keys = (ObjectKey("default", name) for name in names)
+        await asyncio.gather(*(pods.wait_for(key, is_ready, patience) for key in keys))
+
+
 async def _booted(
     api: client.Client,
     vmis: cache.Cache,

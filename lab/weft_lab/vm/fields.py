@@ -65,6 +65,7 @@ FOLLOWED: Mapping[str, str] = {
     "volumes[].containerDisk.image": "Booted if the lab has it; else the built-in guest boots",
     "volumes[].emptyDisk.capacity": "Size of an empty disk",
     "volumes[].hostDisk.path": "An image on the lab's machine",
+    "volumes[].hostDisk.shared": "Whether the machine may migrate with it",
     "volumes[].name": "The disk that shows the volume",
 }
 # Sources of volumes that Events name as a whole.
@@ -75,7 +76,7 @@ REPORTED_ELSEWHERE = (
 # They make no difference on a cluster where the lab's parts are, or no guest can observe them.
 HARMLESS = frozenset(
     {
-        *("evictionStrategy", "serviceAccountName", "domain.devices.interfaces[].ports[].name"),
+        *("serviceAccountName", "domain.devices.interfaces[].ports[].name"),
         *(f"volumes[].containerDisk.{name}" for name in ("imagePullPolicy", "imagePullSecret")),
         *(f"volumes[].{source}" for source in REPORTED_ELSEWHERE),
     }

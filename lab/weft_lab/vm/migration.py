@@ -22,6 +22,7 @@ NODE_NAME = "kubevirt.io/nodeName"  # labels of an instance
 TARGET_NODE = "kubevirt.io/migrationTargetNodeName"
 TARGET_READY = "kubevirt.io/migration-target-ready-timestamp"  # annotation of the target pod
 EVACUATION = "kubevirt.io/evacuationMigration"
+FAILED = "lab.weft/Failed"  # condition of a migration: why it failed
 ABORT_REQUESTED = "migrationAbortRequested"
 ABORTED = "Live migration has been aborted"
 UNSCHEDULABLE_SECONDS, PENDING_SECONDS = 300, 900
@@ -286,13 +287,22 @@ def _failed(seen: Seen, message: str, reason: str = "") -> Decision:
     event = (Reason.FAILED_MIGRATION, text)
     unknown = is_of(seen.vmi, seen.migration) and not found.get("failed")
     decision = _to(seen, "Failed")
-    return replace(decision, events=(event,), fail_instance=reason if unknown else "")
+    conditions = status.with_condition(
+        (seen.migration.get("status") or {}).get("conditions") or (),
+        *(FAILED, "True", lifecycle.stamp(seen.now), "FailedMigration", text),
+    )
+    return replace(
+        decision,
+        status={**decision.status, "conditions": conditions},
+        events=(event,),
+        fail_instance=reason if unknown else "",
+    )
 
 
 def _cancelled(seen: Seen) -> Decision:
     """Before the handlers know of it: the target pod goes, and that was all."""
     decision = _failed(seen, "Migration failed due to being canceled")
-    conditions = _with(dict(seen.migration.get("status") or {}), ABORT_REQUESTED, seen.now)
+    conditions = _with(decision.status, ABORT_REQUESTED, seen.now)
     return replace(decision, status={**decision.status, "conditions": conditions})
 
 

@@ -47,8 +47,11 @@ class Clock:
 def figures(clock: Clock, info: Mapping[str, Any]) -> dict[str, int]:
     """Milliseconds and bytes; `info` is QEMU's query-migrate. What was not seen is left out."""
     ram = info.get("ram") or {}
+    still = clock.between(STOPPED, RESUMED)
+    if still is not None:  # a busy QEMU may say late that it has stopped
+        still = max(still, int(info.get("downtime") or 0))
     found = {
-        "standstillMilliseconds": clock.between(STOPPED, RESUMED),
+        "standstillMilliseconds": still,
         "downtimeMilliseconds": info.get("downtime"),
         "totalMilliseconds": clock.between(BEGUN, RESUMED),
         "connectMilliseconds": clock.between(BEGUN, DISKS if DISKS in clock.at else MEMORY),

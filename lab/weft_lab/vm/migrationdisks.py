@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from weft import errors
 from weft_lab.vm import migrationlink, qmpsession
 
 MAX_DISKS = 32
+PATIENCE = 3.0  # seconds for the first answer of a target's disk
 _CHUNK = 1 << 18
 _SERVER = "nbd"
 
@@ -56,6 +58,12 @@ class Exports:
                 pass  # QEMU has gone; the source's mirror fails
             finally:
                 line.close()
+
+    async def end(self, session: qmpsession.Session) -> None:
+        """The guest has its disks here: QEMU lets go of them only without their exports."""
+        with contextlib.suppress(errors.Unavailable):
+            await session.execute("nbd-server-stop")
+        shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
 async def _pump(source: socket.socket, sink: socket.socket) -> None:
@@ -114,7 +122,7 @@ class Copies:
         """Begin to copy one drive over this connection."""
         name = self.node(copied)
         await session.pass_on(name, line.connection.fileno())
-        await session.execute(
+        adding = session.execute(
             "blockdev-add",
             driver="raw",
             node_name=name,
@@ -125,6 +133,12 @@ class Copies:
                 "export": copied.node,
             },
         )
+        # QEMU waits for the first answer, and the guest with it.
+        task = asyncio.ensure_future(adding)
+        await asyncio.wait({task}, timeout=PATIENCE)
+        if not task.done():
+            await self.cut(session)
+        await task
         await session.execute(
             "blockdev-mirror",
             job_id=self.job(copied),

@@ -84,6 +84,8 @@ class Target:
                 while (event := await session.events.get()) is not None:
                     if event["event"] == "RESUME":
                         await self._resumed()
+                        if self._exports is not None:
+                            await self._exports.end(session)
                         return
         finally:
             self._session = None
