@@ -45,6 +45,7 @@ FOLLOWED: Mapping[str, str] = {
     "domain.memory.guest": "Memory that the guest sees",
     "domain.resources.limits.memory": "Memory of the guest where nothing else says",
     "domain.resources.requests.memory": "Memory of the guest where domain.memory does not say",
+    "evictionStrategy": "What an eviction of its pod does: migrate or stop it",
     "hostname": "The guest's name in its cloud-init data",
     "networks[].multus.default": "Refused: the pod's own network stays its first",
     "networks[].multus.networkName": "The NetworkAttachmentDefinition, [namespace/]name",

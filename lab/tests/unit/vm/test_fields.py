@@ -110,7 +110,7 @@ def test_what_kubevirt_does_not_know() -> None:
         ("template.spec.hostname", "cloud-init"),
         ("template.spec.domain.devices", "Some of its fields"),
         ("template.spec.domain.devices.interfaces[].ports[].port", "may reach"),
-        ("template.spec.evictionStrategy", "no difference"),
+        ("template.spec.serviceAccountName", "no difference"),
         ("template.spec.domain.machine.type", '"q35"'),
         ("template.spec.livenessProbe.exec", "Not followed"),
         ("instancetype", "Not followed"),
