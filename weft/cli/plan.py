@@ -162,7 +162,7 @@ def written(found: Plan) -> Iterator[Line]:
     for each in found.unmapped:
         yield (Span(each, "bad"),)
     for count in found.addresses:
-        if count.before is not None or count.after is not None:
+        if count.before != count.after:
             before = "none" if count.before is None else str(count.before)
             after = "none" if count.after is None else str(count.after)
             style = "bad" if count.runs_out else ""

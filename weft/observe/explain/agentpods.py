@@ -6,6 +6,8 @@ have. Packets are sent in labs only: nobody's pods run commands that their owner
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,8 @@ AGENT = "agent"  # the container, as deploy/chart names it
 _LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
 _PROGRAM = ("python3", "-I", "-m", "weft.observe.explain.onnode")
 _PATIENCE = 60.0  # seconds
+_MOST = 16 << 20  # bytes of an answer
+_LONGEST = 300  # characters of an error
 
 
 class AgentPods:
@@ -42,9 +46,9 @@ class AgentPods:
         where = ("-n", meta["namespace"], meta["name"], "-c", AGENT)
         argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PROGRAM)
         env = {**os.environ, "KUBECONFIG": self._kubeconfig}
-        done = await process.run(argv, data=json.dumps(order).encode(), env=env, timeout=_PATIENCE)
+        output = await _output(node, argv, json.dumps(order).encode(), env)
         try:
-            answer = json.loads(done.stdout)
+            answer = json.loads(output)
         except ValueError:
             what = "the agent's pod gave no answer that can be read"
             raise errors.Unavailable(what, where=f"node {node}") from None
@@ -58,3 +62,32 @@ class AgentPods:
 
     async def probe(self, evidence: Evidence, _: float) -> Probe | Unseen:
         return Unseen("packets are sent in a lab only")
+
+
+async def _output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, str]) -> bytes:
+    """What a program writes, within a budget: it comes from a node."""
+    where = f"node {node}"
+    async with process.start(argv, env=env, stdin=True) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        assert running.stderr is not None
+        found = bytearray()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                with contextlib.suppress(ConnectionError):
+                    running.stdin.write(data)
+                    await running.stdin.drain()
+                running.stdin.close()
+                while len(found) <= _MOST and (part := await running.stdout.read(1 << 16)):
+                    found += part
+                if len(found) > _MOST:
+                    raise errors.Unavailable("its answer is too long", where=where)
+                complaint = (await running.stderr.read(1 << 16)).decode(errors="replace").strip()
+                status = await running.wait()
+        except TimeoutError:
+            what = f"the agent's pod gave no answer within {_PATIENCE:g} s"
+            raise errors.Unavailable(what, where=where) from None
+    if status:
+        shown = "".join(each if each.isprintable() else " " for each in complaint[-_LONGEST:])
+        raise errors.Unavailable(f"kubectl exec ended with status {status}: {shown}", where=where)
+    return bytes(found)

@@ -66,7 +66,8 @@ def _warnings(events: list[Object]) -> list[tuple[str, str]]:
         about = event.get("involvedObject") or {}
         if event.get("type") == "Warning" and about.get("kind") == "Pod":
             key = f"{about.get('namespace')}/{about.get('name')}"
-            found.append((key, str(event.get("message") or "")[:_LONGEST_WARNING]))
+            text = str(event.get("message") or "")[:_LONGEST_WARNING]
+            found.append((key, "".join(each if each.isprintable() else " " for each in text)))
     return found
 
 

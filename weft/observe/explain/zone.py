@@ -22,6 +22,7 @@ from weft.ovn import flows, ports
 from weft.policy import netpolicy
 
 Json = Any
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 _STAGE = re.compile(r"^\s*(\d+)\. (\w+) \([^)]*\): (.*), priority (\d+), uuid ([0-9a-f]{8})$", re.M)
 _OUTPUT = re.compile(r'output to "([^"]+)"')
@@ -90,7 +91,14 @@ def openflow(ofport: int, packet: Mapping[str, Any]) -> str:
 
 
 def facts(answer: Mapping[str, Any], ports: Sequence[str]) -> NodeFacts | Unseen:
-    """What a node's answer says; Unseen if its databases did not answer."""
+    """What a node's answer says; Unseen if its databases did not answer, or it has another form."""
+    try:
+        return _facts(answer, ports)
+    except _MALFORMED:
+        return Unseen("its answer cannot be read")
+
+
+def _facts(answer: Mapping[str, Any], ports: Sequence[str]) -> NodeFacts | Unseen:
     north, south, switch = (answer.get(name) for name in ("north", "south", "switch"))
     for part in (north, south, switch):
         if not isinstance(part, list):
@@ -252,7 +260,13 @@ def _translated(text: Json) -> Trace | Unseen | None:
 def drops(answer: Mapping[str, Any], keys: Collection[int]) -> tuple[DropCount, ...]:
     """The flows that dropped packets since the answer before, without those of datapaths of other
     tunnel keys than `keys`."""
-    found = answer.get("drops")
+    try:
+        return _drops(answer.get("drops"), keys)
+    except _MALFORMED:
+        return ()
+
+
+def _drops(found: Json, keys: Collection[int]) -> tuple[DropCount, ...]:
     made = []
     for each in found if isinstance(found, list) else ():
         cookie, table, packets, match, *stage = each

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from weft.observe.explain import zone
 from weft.observe.explain.evidence import NodeFacts, Trace, Unseen
 from weft.policy import netpolicy
@@ -124,6 +126,22 @@ def test_a_tunnel_that_the_agent_marked_does_not_answer() -> None:
 def test_a_database_that_does_not_answer_is_not_seen() -> None:
     found = zone.facts(answer(south={"error": "OVN_Southbound: cannot connect"}), PORTS)
     assert found == Unseen("OVN_Southbound: cannot connect")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"north": None},
+        {"south": [[]]},
+        {"switch": [[], [{}], []]},
+        {"south": "text"},
+        {"north": [[{}], [{}]]},
+        {"south": [[{"_uuid": 1}], [], [], []]},
+    ],
+)
+def test_an_answer_in_another_form_is_not_seen(changes: dict[str, Any]) -> None:
+    assert isinstance(zone.facts(answer(**changes), PORTS), Unseen)
+    assert zone.drops({"drops": [["x"]]}, ()) == ()
 
 
 def test_a_drop_names_the_acl_that_decided_and_whose_it_is() -> None:
