@@ -299,6 +299,29 @@ def test_a_manager_killed_in_between_changes_nothing(
     assert shared(there)["active"] is True
 
 
+@pytest.mark.parametrize("persistent", [False, True], ids=["no claim", "claim"])
+@pytest.mark.parametrize("edited", [SOURCE, TARGET])
+def test_a_pair_keeps_what_it_has_whatever_its_network_permits_later(
+    persistent: bool, edited: str
+) -> None:
+    there = moving(persistent, (VMIMS, migration()), (PODS, target()))
+    begun(there)
+    before = plain(there, SOURCE)
+    pod = there.of(PODS, f"default/{edited}")
+    pod["metadata"]["annotations"][names.NIC_OPTIONS] = json.dumps(
+        {"blue": {"portSecurity": "off"}}
+    )
+    there.put(PODS, pod)
+    manager = begun(there)
+    assert plain(there, TARGET) == plain(there, SOURCE) == before
+    remove(manager, PODS, f"default/{SOURCE}")
+    put(
+        manager, PODS, cluster_world.pod("other", [{"name": "blue", "ips": [before["ip_address"]]}])
+    )
+    assert held(there, "other") == ("", ""), "it is in use"
+    assert plain(there, TARGET) == before
+
+
 def lost_node(there: World, manager: Manager) -> None:
     """node1 is not heard of, and KubeVirt starts the machine elsewhere by another instance."""
     gone = launcher()

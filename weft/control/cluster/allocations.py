@@ -168,25 +168,56 @@ class Allocations:
         return allocation
 
     def share(
-        self, uid: str, attachment: model.Attachment, label: str, holder: Holding
+        self,
+        uid: str,
+        attachment: model.Attachment,
+        label: str,
+        holder: Holding,
+        *,
+        is_signed: bool = False,
     ) -> model.Allocation:
-        """Records that a pod has what another one holds, and returns it."""
+        """Records that a pod has what another one holds, and returns it.
+
+        Raises InvalidInput or Conflict, also for a third pod; then nothing changes. What is signed
+        is recorded as it was decided: both pods run with it, whatever is permitted now.
+        """
         segment, owner = self._held[holder.uid][holder.key]
         book, other = self.ledgers[segment], self._labels[owner]
-        grants.check(
-            label,
-            book.network.spec,
-            attachment,
-            lambda mac: "" if (held := book.owner_label(mac)) == other else held,
-        )
-        use = self._claims.setdefault(owner, ClaimUse(segment.network))
-        use.check_interface(uid, attachment.key, other)
+        use = self._claims.get(owner) or ClaimUse(segment.network)
+        if not is_signed:
+            self._check_share(uid, attachment, label, holder, book)
+            use.check_interface(uid, attachment.key, other)
+        self._claims[owner] = use
         use.users.add(holder)
         self._note(segment, uid, attachment.key, owner, other)
         self._users.add(attachment.key, uid, label)
         allocation = book.get(owner)
         assert allocation is not None, "it is held"
         return allocation
+
+    def _check_share(
+        self,
+        uid: str,
+        attachment: model.Attachment,
+        label: str,
+        holder: Holding,
+        book: ledger.Ledger,
+    ) -> None:
+        """Raises for a third pod, and for what the network does not permit on a NIC."""
+        other = self._labels[self._held[holder.uid][holder.key][1]]
+        sharers = self.sharers(*holder) - {uid}
+        if sharers:
+            raise errors.Conflict(
+                f"is shared by two pods already: {other}, and {len(sharers)} more",
+                where=f"{label}, allocation of attachment {holder.key}",
+                hint="it goes on when one of them is gone",
+            )
+        grants.check(
+            label,
+            book.network.spec,
+            attachment,
+            lambda mac: "" if (held := book.owner_label(mac)) == other else held,
+        )
 
     def release(self, uid: str, key: str = "") -> list[model.Segment]:
         """Frees a pod's attachment, or all ("" as `key`); returns the segments to try again."""
@@ -210,16 +241,20 @@ class Allocations:
         return freed
 
     def _leave_to(self, segment: model.Segment, owner: AllocationOwner, use: ClaimUse) -> None:
-        """Makes the pod that is left the owner of what two pods shared."""
+        """Makes a pod that is left the owner of what pods shared; fails with no number of them."""
+        heirs = {AllocationOwner(key, uid): (uid, key) for uid, key in sorted(use.users)}
+        heir, book = owner if owner in heirs else next(iter(heirs)), self.ledgers[segment]
+        if heir != owner and (allocation := book.release(owner)) is not None:
+            label = self._users.label(heir.attachment, heir.pod)
+            book.reserve(heir, allocation, label=label)  # it was released just now
+            self._labels.pop(owner, None)
+            self._labels[heir] = label
+            for uid, key in heirs.values():
+                self._held[uid][key] = segment, heir
+            self._changed_networks.add(segment.network)
         del self._claims[owner]
-        ((uid, key),) = use.users
-        heir, book = AllocationOwner(key, uid), self.ledgers[segment]
-        if heir == owner or (allocation := book.release(owner)) is None:
-            return
-        label = self._users.label(key, uid)
-        book.reserve(heir, allocation, label=label)
-        del self._labels[owner]
-        self._note(segment, uid, key, heir, label)
+        if len(heirs) > 1:
+            self._claims[heir] = use
 
     # Claims
 

@@ -191,7 +191,7 @@ class Pods:
         # What this manager decided was never written: another manager was faster.
         self._take_back(uid, (key,))
         if source := self._migrations.held_with(pod, network, allocation):
-            self._allocations.share(uid, attachment, pod.label, source)
+            self._allocations.share(uid, attachment, pod.label, source, is_signed=True)
             return
         subnets = None
         if network.spec.topology is model.Topology.LAYER3:

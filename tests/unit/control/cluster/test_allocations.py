@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 import pytest
 
 from weft import errors, model
-from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.allocations import Allocations, Holding
 
 BLUE = model.Segment("blue")
 
@@ -106,3 +107,49 @@ def test_a_network_that_is_no_more_is_forgotten_unless_it_is_used() -> None:
     held.release("u1")
     held.ledgers.drop("blue")
     assert held.allocate(network(), "u2", attachment(), "Pod a/2") == given
+
+
+def sharing(*uids: str) -> tuple[Allocations, model.Allocation]:
+    """What the first pod got, and the others have by signature."""
+    held, key = Allocations(), attachment().key
+    given = held.allocate(network(), uids[0], attachment(), f"Pod a/{uids[0]}")
+    for uid in uids[1:]:
+        held.share(uid, attachment(), f"Pod a/{uid}", Holding(uids[0], key), is_signed=True)
+    return held, given
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(["u1", "u2", "u3"])])
+def test_what_several_pods_hold_is_free_when_the_last_one_is_gone(order: tuple[str, ...]) -> None:
+    held, given = sharing("u1", "u2", "u3")
+    for number, uid in enumerate(order[:-1], 1):
+        assert held.release(uid) == []
+        left = order[number:]
+        assert {held.get(each, attachment().key) for each in left} == {given}
+        assert held.sharers(left[0], attachment().key) == {*left[1:]}
+        other = held.allocate(network(), "other", attachment(), "Pod a/other")
+        assert other.addresses != given.addresses
+        held.release("other")
+    assert held.release(order[-1]) == [BLUE]
+    again = replace(attachment(), addresses=(given.addresses[0].ip,))
+    assert held.allocate(network(), "other", again, "Pod a/other").addresses == given.addresses
+
+
+def test_a_third_pod_gets_nothing_of_what_two_share() -> None:
+    held, given = sharing("u1", "u2")
+    for holder in ("u1", "u2"):
+        with pytest.raises(errors.Conflict, match="two pods already: Pod a/u1"):
+            held.share("u3", attachment(), "Pod a/u3", Holding(holder, attachment().key))
+    assert held.get("u3", attachment().key) is None
+    assert held.sharers("u1", attachment().key) == {"u2"}
+    assert held.share("u2", attachment(), "Pod a/u2", Holding("u1", attachment().key)) == given
+
+
+def test_what_was_signed_is_shared_whatever_is_permitted_now() -> None:
+    held, _ = sharing("u1")
+    nic = model.NicOptions(port_security=model.PortSecurity.OFF)
+    asked, holder = replace(attachment(), nic=nic), Holding("u1", attachment().key)
+    with pytest.raises(errors.InvalidInput, match="permits"):
+        held.share("u2", asked, "Pod a/u2", holder)
+    assert held.get("u2", attachment().key) is None
+    assert held.share("u2", asked, "Pod a/u2", holder, is_signed=True)
+    assert held.release("u1") == []
