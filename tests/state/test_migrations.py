@@ -25,8 +25,10 @@ from tests.support import cluster_world, objects
 from tests.support.cluster_world import stored
 from tests.support.manager_state import Killed, Manager, World
 from tests.support.objects import Object
-from weft import model, names
+from weft import errors, model, names
+from weft.api import pod as pods
 from weft.api import podnetworks
+from weft.control import decisions
 from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIMS, VMIS, VMS
 from weft.model import ObjectKey
 from weft.ovn import ports
@@ -378,3 +380,17 @@ def test_a_claim_in_use_gives_another_pod_nothing_until_it_is_free() -> None:
     assert there.of(IPAMCLAIMS, "default/mine")["status"]["conditions"][0]["status"] == "True"
     remove(manager, PODS, "default/one")
     assert held(there, "two") == first
+
+
+def test_what_was_signed_before_a_machine_moved_counts_no_more() -> None:
+    there = moving(False, (VMIMS, migration()), (PODS, target()))
+    manager = begun(there)
+    pod = pods.read(there.of(PODS, f"default/{TARGET}"))
+    assert shared(there)["active"] is False
+    put(manager, VMIS, instance(migrationUid="job-1", completed=True))
+    assert shared(there)["active"] is True
+    agent = decisions.Decisions()
+    agent.trusted = there.keys
+    agent.read(pod.ref, pods.read(there.of(PODS, f"default/{TARGET}")).proof)
+    with pytest.raises(errors.InvalidInput):
+        agent.read(pod.ref, pod.proof)

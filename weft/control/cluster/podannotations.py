@@ -82,7 +82,10 @@ class PodAnnotations:
         signer = self._keys.signer
         others = podnetworks.without(pod.proof[0], self._own(pod))
         kept = {key: allocations[key] for key in allocations if key not in gone}
-        serial = self._keys.decisions.last(pod.uid).serial + bool(gone)
+        last = self._keys.decisions.last(pod.uid)
+        was = {key: each.migration for key, each in last.allocations.items()}
+        is_moved = any(was.get(key, each.migration) != each.migration for key, each in kept.items())
+        serial = last.serial + bool(gone or is_moved)
         if not (kept or serial):
             return SignedAllocations(text=others)
         text = podnetworks.render(kept)
@@ -90,7 +93,7 @@ class PodAnnotations:
         if others:
             text = podnetworks.render(kept, onto=others)
         decided = SignedAllocations(kept, signer.id, text, signature, serial)
-        if gone:  # what was signed before counts until this is written
+        if gone or is_moved:  # what was signed before counts until this is written
             self._unwritten[pod.uid] = gone, decided
         else:
             self._keys.decisions.note(pod.uid, decided)
