@@ -137,6 +137,39 @@ def test_a_policy_with_its_rule_and_the_line_that_kubectl_prints(lab: Explaining
     assert printed_policy[int(number[1]) - 1] == "    ports:"
 
 
+def test_a_plan_says_beforehand_what_packets_show_afterwards(
+    lab: Explaining, tmp_path: Path
+) -> None:
+    """The pairs that a policy is said to cut off are those that do not connect once it counts."""
+    file = tmp_path / "shut.json"
+    shut = policy("shut", app="b", ingress=[])
+    file.write_text(json.dumps(shut))
+    plan = ("plan", "-f", str(file), "--lab", LAB, "-o", "json")
+    done = lab.house.weft(*plan, check=False)
+    assert done.returncode == 1, done.stderr
+    ping = {
+        (one["source"], one["target"])
+        for one in json.loads(done.stdout)["lost"]
+        if one["protocol"] == "ICMP"
+    }
+    assert ping == {(f"default/{name}", "default/b") for name in ("a", "c", "vm")}
+    lab.kubectl.apply(shut)
+    try:
+        lab.until("policy default/shut isolates default/b", "a", "b")
+        done = lab.house.weft("matrix", "blue", "--lab", LAB, "-o", "json", check=False)
+        found = json.loads(done.stdout)
+        names = {one["id"]: f"default/{one['vm'] or one['pod']}" for one in found["members"]}
+        cut = {
+            (names[one["source"]], names[one["target"]])
+            for one in found["pairs"]
+            if one["measured"] is False
+        }
+        assert cut == ping
+        assert json.loads(lab.house.weft(*plan, "--delete").stdout)["gained"]
+    finally:
+        lab.kubectl("delete", "multi-policy", "shut")
+
+
 def test_another_cluster_is_explained_by_its_objects(
     lab: Explaining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

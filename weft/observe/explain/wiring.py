@@ -27,8 +27,10 @@ def judge(evidence: Evidence) -> Iterator[Step]:
     for role, end in (("source", evidence.source), ("target", evidence.target)):
         if end.is_member:
             yield from _port(role, end, evidence)
-    yield from _tunnel(evidence)
     yield from _traces(evidence)
+    # Agents answer each other through tunnels: silence may also be that of an agent, and then
+    # another fault, which was seen for certain, is the cause.
+    yield from _tunnel(evidence)
 
 
 def _mapping(evidence: Evidence) -> Iterator[Step]:
@@ -153,7 +155,8 @@ def _tunnel(evidence: Evidence) -> Iterator[Step]:
 
 
 def _tunnel_at(name: str, here: str, there: str, evidence: Evidence) -> Step:
-    remedy = f"check the underlay between {here} and {there}: UDP port 6081 both ways"
+    underlay = f"check the underlay between {here} and {there}, UDP port 6081 both ways"
+    remedy = f"{underlay}, and whether weft's agent runs on {there}"
     facts = evidence.nodes.get(here)
     if isinstance(facts, NodeFacts) and evidence.encaps.get(there):
         found = [facts.tunnels[each] for each in evidence.encaps[there] if each in facts.tunnels]

@@ -13,6 +13,7 @@ from tests.support.explained import (
     used,
     with_port,
     with_zone,
+    zone,
 )
 from weft.observe.explain import sentence
 from weft.observe.explain.evidence import (
@@ -143,7 +144,8 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
     "tunnel down": (
         evidence(nodes=with_zone("node2", tunnels={"172.31.1.11": False}), probe=SILENT),
         "node1 does not answer node2 through the tunnel; "
-        "check the underlay between node2 and node1: UDP port 6081 both ways",
+        "check the underlay between node2 and node1, UDP port 6081 both ways, and whether weft's "
+        "agent runs on node1",
     ),
     "tunnel missing": (
         evidence(nodes=with_zone("node1", tunnels={}), probe=SILENT),
@@ -159,7 +161,8 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
             probe=SILENT,
         ),
         "node node1 says: node2 is not answering over the underlay; "
-        "check the underlay between node1 and node2: UDP port 6081 both ways",
+        "check the underlay between node1 and node2, UDP port 6081 both ways, and whether weft's "
+        "agent runs on node2",
     ),
     "node not ready": (
         evidence(
@@ -317,6 +320,16 @@ def test_what_was_not_seen_is_said_and_never_guessed() -> None:
     )
     for reason in ("nothing was sent", "nobody asked the guest", "nobody asked the node"):
         assert reason in found.sentence
+
+
+def test_silence_in_a_tunnel_is_not_the_cause_where_a_drop_was_seen() -> None:
+    """The agent of that node may be down, and the ACL would still drop the packet."""
+    acl = Trace(False, "ls_out_acl_eval", "ip4", "ACL 'mine', which is not weft's")
+    nodes = {
+        **with_zone("node2", trace=acl),
+        "node1": zone("node1", tunnels={"172.31.1.12": False}),
+    }
+    assert sentence.explain(evidence(nodes=nodes, probe=SILENT)).cause == "OVN on node2"
 
 
 def test_a_fault_that_is_declared_needs_no_probe() -> None:
