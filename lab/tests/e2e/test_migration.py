@@ -80,7 +80,9 @@ class Cluster:
     def phase(self, name: str, phase: str) -> None:
         """Until the migration is in this phase."""
         condition = f"--for=jsonpath={{.status.phase}}={phase}"
-        self.kubectl("wait", f"vmim/{name}", condition, "--timeout=60s")
+        said = self.kubectl("wait", f"vmim/{name}", condition, "--timeout=90s", check=False)
+        if "condition met" not in said:
+            raise AssertionError(said + self.kubectl("get", f"vmim/{name}", "-o", "yaml"))
 
     def failed(self, name: str) -> str:
         """Until it has failed and nothing is left of its target; the reason."""

@@ -19,7 +19,7 @@ from weft import errors
 from weft_lab.vm import migrationlink, qmpsession
 
 MAX_DISKS = 32
-PATIENCE = 3.0  # seconds for the first answer of a target's disk
+PATIENCE = 15.0  # seconds for the first answer of a target's disk
 _CHUNK = 1 << 18
 _SERVER = "nbd"
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 NONCE = 32  # bytes
 LONGEST_LINE = 4096  # bytes
-PATIENCE = 5.0  # seconds for a handshake
+PATIENCE = 15.0  # seconds for a handshake
 MAX_STRANGERS = 64  # connections that have not proved themselves
 SHARE = 16  # of those, from one address
 ACCEPT_PAUSE = 0.5  # seconds, when the kernel has no descriptor or memory for a connection
