@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.state.test_machine_claims import (
     KEY,
     begun,
     held,
+    interface,
     launcher,
     migration,
     nad,
@@ -29,6 +31,7 @@ from weft import errors, model, names
 from weft.api import pod as pods
 from weft.api import podnetworks
 from weft.control import decisions
+from weft.control.cluster.outcome import Ref
 from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIMS, VMIS, VMS
 from weft.model import ObjectKey
 from weft.ovn import ports
@@ -266,6 +269,39 @@ def test_a_source_with_an_unplugged_nic_passes_on_what_is_left() -> None:
     assert port(there) == port(there, SOURCE, f"{KEY}/1")
 
 
+A, B, C = (interface(name) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([A, B], [B, A], [1, 0]),
+        ([A], [B], [None]),
+        ([A], [B, A], [None, 0]),
+        ([A, B], [A, C], [0, None]),
+        (["net1"], ["net2"], [0]),
+        (["net1", "net2"], [A, B], [0, 1]),
+        (["net1"], ["net2", "net1"], [None, 0]),
+    ],
+)
+def test_a_nic_has_the_address_of_the_same_nic_and_of_no_other(
+    before: list[str], after: list[str], expected: list[int | None]
+) -> None:
+    there = world((VMIS, instance()), (VMIMS, migration()), of=cluster_world.nad("blue"))
+    there.put(NODES, cluster_world.node("node2"))
+    pods = {SOURCE: (launcher(), before), TARGET: (target(), after)}
+    manager = begun(there)
+    for made, interfaces in pods.values():
+        listed = json.dumps([{"name": "blue", "interface": each} for each in interfaces])
+        made["metadata"]["annotations"][names.NETWORKS] = listed
+        put(manager, PODS, made)
+    keys = [KEY, f"{KEY}/1"]
+    given = [entry(there, SOURCE, key).get("ip_address") for key in keys[: len(before)]]
+    got = [entry(there, TARGET, key).get("ip_address") for key in keys[: len(after)]]
+    assert all(got)
+    assert [given.index(each) if each in given else None for each in got] == expected
+
+
 def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:
     there = moving(False, (VMIMS, migration()), (PODS, target()))
     manager = begun(there)
@@ -274,6 +310,88 @@ def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:
     assert f"default/{SOURCE}, default/{TARGET}" in reasons(manager, "virt-launcher-3")
     remove(manager, PODS, f"default/{TARGET}")
     assert plain(there, "virt-launcher-3") == plain(there, SOURCE)
+
+
+def test_a_pod_that_hides_whose_it_is_shares_as_before_and_counts() -> None:
+    there = moving(False, (VMIMS, migration()), (PODS, target()))
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    put(manager, PODS, owned_by(there, TARGET))
+    put(manager, PODS, target("virt-launcher-3"))
+    assert held(there, "virt-launcher-3") == ("", "")
+    assert f"default/{SOURCE}, default/{TARGET}" in reasons(manager, "virt-launcher-3")
+    remove(manager, PODS, f"default/{TARGET}")
+    assert plain(there, "virt-launcher-3") == before
+    remove(manager, PODS, f"default/{SOURCE}")
+    put(
+        manager, PODS, cluster_world.pod("other", [{"name": "blue", "ips": before["ip_addresses"]}])
+    )
+    assert held(there, "other") == ("", "")
+    remove(manager, PODS, "default/virt-launcher-3")
+    assert held(there, "other")[0] == before["ip_address"], "free when the last one is gone"
+
+
+def test_pods_that_hold_nothing_do_not_wait_for_each_other() -> None:
+    there = World()
+    there.put(NODES, cluster_world.node("node2"))
+    for each in ((VMIS, instance()), (VMIMS, migration())):
+        there.put(*each)
+    pods = [f"virt-launcher-{number}" for number in range(2, 5)]
+    for name in pods:
+        there.put(PODS, target(name))
+    manager = begun(there)
+    put(manager, NADS, nad(persistentIPs=None, allowPersistentIPs=None))
+    assert len({held(there, name) for name in pods} - {("", "")}) >= 1
+
+
+def test_many_pods_that_name_a_machine_are_decided_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = moving(False, (VMIMS, migration()), (PODS, target()))
+    manager = begun(there)
+    looked, look = Counter[str](), manager.look
+
+    def count(ref: Ref) -> None:
+        looked[ref.key.name] += ref.resource is PODS
+        look(ref)
+
+    monkeypatch.setattr(manager, "look", count)
+    pods = [f"third-{number}" for number in range(20)]
+    for name in pods:
+        put(manager, PODS, target(name))
+    assert {looked[each] for each in pods} == {1}
+    assert looked[SOURCE] == looked[TARGET] == 0
+    said = [reasons(manager, each).replace(each, "") for each in pods]
+    assert len({*said}) == 1
+    remove(manager, PODS, f"default/{TARGET}")
+    assert sum(plain(there, each) == plain(there, SOURCE) for each in pods) == 1
+
+
+def green_and_blue(interface: str = "net9", claim: str = "mine") -> list[Object]:
+    listed = json.loads(target()["metadata"]["annotations"][names.NETWORKS])
+    return [*listed, {"name": "green", "interface": interface, "ipam-claim-reference": claim}]
+
+
+def test_a_target_gets_nothing_of_a_claim_that_another_pod_uses() -> None:
+    claim = {**objects.named(IPAMCLAIMS, "mine"), "spec": {"network": "green", "interface": "net1"}}
+    there = moving(
+        False,
+        (NADS, cluster_world.nad("green", subnets="10.2.0.0/24", allowPersistentIPs=True)),
+        (IPAMCLAIMS, stored(claim)),
+        (PODS, cluster_world.pod("user", green_and_blue()[1:])),
+        (VMIMS, migration()),
+    )
+    manager = begun(there)
+    used = entry(there, "user", "default/green")
+    assert used
+    second = target()
+    second["metadata"]["annotations"][names.NETWORKS] = json.dumps(green_and_blue())
+    put(manager, PODS, second)
+    assert entry(there, TARGET, "default/green") == {}
+    assert "IPAMClaim default/mine: is used by Pod default/user" in reasons(manager)
+    remove(manager, PODS, "default/user")
+    assert entry(there, TARGET, "default/green")["ip_address"] == used["ip_address"]
+    assert plain(there, TARGET) == plain(there, SOURCE)
 
 
 @pytest.mark.parametrize("arrives", [False, True])

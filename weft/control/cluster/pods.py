@@ -102,7 +102,7 @@ class Pods:
         if is_news or self._departed(new):
             self._wake([new.key] if self._is_due(new) else ())
         if is_news:
-            self._wake(self._migrations.others(new))
+            self._wake(self._migrations.concerned(new))
 
     def trust_other_keys(self) -> None:
         self._look_again(self._pods.keys())
@@ -113,7 +113,7 @@ class Pods:
         found = self._pods.find(by, value)
         if by is By.NODE:  # elsewhere a pod may take over from one of a lost node
             there = filter(None, map(self._pods.get, found))
-            found = found.union(*map(self._migrations.others, there))
+            found = found.union(*map(self._migrations.concerned, there))
         self._look_again(found)
 
     def use_held(self, nad: model.ObjectKey) -> None:
@@ -211,10 +211,11 @@ class Pods:
         self._unheld.discard(key)
         self._pending.forget(key)
         self._wake([*self._unknown.end(key), *self._pending.end_turn(key)])
-        self._migrations.forget(uid)
+        concerned = self._migrations.concerned(pod)
+        self._migrations.forget(pod)
         freed = self._allocations.release(uid)
         naming = (self._pods.find(By.CLAIM, each) for each in pod.claims())
-        self._wake(self._migrations.others(pod).union(*naming))
+        self._wake(concerned.union(*naming))
         self._freed(freed)
 
     def _wake(self, keys: Iterable[model.ObjectKey]) -> None:
@@ -239,6 +240,7 @@ class Pods:
 
     def _decide(self, pod: Pod) -> Outcome:
         self._pending.forget(pod.key)
+        self._migrations.stop_waiting(pod.key)
         self._refused.discard(pod.key)
         if self._is_lost(pod):
             lost = podwarnings.lost(pod)
@@ -313,9 +315,9 @@ class Pods:
 
     def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
         self._unknown.check(request.network.name, pod.key)
-        if (source := self._migrations.shared_with(pod, request)) is not None:
+        if (shared := self._migrations.share(pod, request)) is not None:
             self._wake(self._migrations.source_of(pod))  # its port may lack a name for both
-            return self._allocations.share(pod.uid, request.attachment, pod.label, source)
+            return shared
         attachment = pod.with_identity(request.attachment)
         allocation = self._allocations.allocate(
             request.network, pod.uid, attachment, pod.label, request.claim, request.subnets

@@ -5,13 +5,15 @@ Pure: the cluster manager's one table of pods, with its indexes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
 from weft.api.pod import Pod
 from weft.control import index
 from weft.model import ObjectKey
+
+Name = str | ObjectKey | tuple[str, str, str]
 
 
 class By(StrEnum):
@@ -21,12 +23,13 @@ class By(StrEnum):
     CLAIM = "IPAMClaim"
     NODE = "node"
     MACHINE = "virtual machine"
+    INSTANCE = "instance"  # of a virtual machine, by namespace, uid and the pod's node
     GUEST = "namespace"  # of pods that name NADs of other namespaces
 
 
 class _Value(NamedTuple):
     by: By
-    value: str | ObjectKey
+    value: Name
 
 
 class PodTable:
@@ -35,6 +38,7 @@ class PodTable:
     def __init__(self) -> None:
         self._pods: dict[ObjectKey, Pod] = {}
         self._index: dict[_Value, set[ObjectKey]] = {}
+        self._by_uid: dict[str, ObjectKey] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -48,15 +52,27 @@ class PodTable:
     def keys(self) -> set[ObjectKey]:
         return set(self._pods)
 
-    def find(self, by: By, value: str | ObjectKey) -> set[ObjectKey]:
+    def by_uid(self, uid: str) -> Pod | None:
+        """Returns the incarnation of a pod that has a uid, if it is there still."""
+        found = self._pods.get(self._by_uid[uid]) if uid in self._by_uid else None
+        return found if found is not None and found.uid == uid else None
+
+    def find(self, by: By, value: Name) -> set[ObjectKey]:
         """Returns the keys of the pods with a value in an index."""
-        return set(self._index.get(_Value(by, value), ()))
+        return set(self.each(by, value))
+
+    def each(self, by: By, value: Name) -> Collection[ObjectKey]:
+        """Returns what `find` does, to read at once: it changes with the table."""
+        return self._index.get(_Value(by, value), ())
 
     def set(self, key: ObjectKey, new: Pod | None) -> Pod | None:
         """Sets a pod, None: it is gone; returns its former state."""
         old = self._pods.pop(key, None)
+        if old is not None and (new is None or old.uid != new.uid):
+            self._by_uid.pop(old.uid, None)
         if new is not None:
             self._pods[key] = new
+            self._by_uid[new.uid] = key
         if old is not None and new is not None and _is_found_alike(old, new):
             return old
         before, after = set(_values(old)), set(_values(new))
@@ -72,7 +88,7 @@ def _is_found_alike(old: Pod, new: Pod) -> bool:
 
 
 def _found_by(pod: Pod) -> tuple[object, ...]:
-    return pod.request, pod.node, pod.uses_networks, pod.machine
+    return pod.request, pod.node, pod.uses_networks, pod.machine, pod.machine_uid
 
 
 def _values(pod: Pod | None) -> Iterable[_Value]:
@@ -84,6 +100,7 @@ def _values(pod: Pod | None) -> Iterable[_Value]:
         yield _Value(By.CLAIM, claim)
     if pod.machine:
         yield _Value(By.MACHINE, ObjectKey(pod.ref.namespace, pod.machine))
+        yield _Value(By.INSTANCE, (pod.ref.namespace, pod.machine_uid, pod.node))
     if pod.node:
         yield _Value(By.NODE, pod.node)
     if pod.uses_foreign_nads():
