@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,54 @@ def test_a_link_that_has_nothing_to_say_is_not_waited_for(process: init.Init) ->
         process.greet(ours)
         process.receive(ours.fileno())
         assert list(process.links) == [ours.fileno()]
+
+
+def state_changes(process: init.Init, times: int) -> None:
+    for attempt in range(times):
+        process.containers["c"] = {"attempt": attempt, "error": "e" * 1000, "status": 1}
+        process.report()
+
+
+def stalls(process: init.Init, seconds: int = 5) -> None:
+    """Fail, instead of waiting for ever, if the pod's owner waits for a reader."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits for who does not read"))
+    signal.alarm(seconds)
+
+
+def test_a_kubelet_that_does_not_read_stops_nothing_and_finds_the_newest(
+    process: init.Init,
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, theirs.makefile("rb") as told:
+        process.greet(ours)
+        stalls(process)
+        try:
+            state_changes(process, 1000)
+            last: dict[str, Any] = {}
+            while last.get("c", {}).get("attempt") != 999:
+                last = json.loads(told.readline())["state"]
+                process.flush(ours.fileno())
+        finally:
+            signal.alarm(0)
+        assert list(process.links) == [ours.fileno()]
+
+
+def test_a_command_that_has_ended_hears_of_no_state(process: init.Init) -> None:
+    """Its reader may be held up by a client that has stopped reading."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process.greet(ours)
+        assert b"state" in theirs.recv(1 << 16)
+        process.execute({"op": "exec", "name": "c", "argv": ["true"]}, ours)
+        assert "is not running" in json.loads(theirs.recv(1 << 16))["error"]
+        stalls(process)
+        try:
+            state_changes(process, 10)
+        finally:
+            signal.alarm(0)
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
 
 
 def test_a_log_that_cannot_be_written_fails_the_container_alone(

@@ -44,10 +44,6 @@ class Commands:
     def __init__(self) -> None:
         self._running: dict[int, tuple[socket.socket, str]] = {}  # by process id
 
-    @property
-    def links(self) -> list[socket.socket]:
-        return [link for link, _ in self._running.values()]
-
     def start(
         self, order: Json, files: Sequence[int], link: socket.socket, place: Place
     ) -> str | None:

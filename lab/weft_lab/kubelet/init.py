@@ -33,7 +33,7 @@ from typing import Any
 if __name__ == "__main__":  # started as a file, with no path to packages
     sys.path.insert(0, os.path.abspath(__file__).rsplit("/weft_lab/", 1)[0])
 
-from weft_lab.kubelet import consoles, execs, isolation, rootfs, syscalls
+from weft_lab.kubelet import consoles, execs, initlink, isolation, rootfs, syscalls
 
 PREVIOUS = ".previous"
 READY = b"ready"
@@ -124,9 +124,7 @@ class Init:
         self.containers: dict[str, Json] = {}
         self.limits: dict[str, Json] = {}
         self.names: dict[int, str] = {}
-        self.links: dict[int, socket.socket] = {}
-        self.buffers: dict[int, bytes] = {}
-        self.files: dict[int, list[int]] = {}  # received on a connection, for its command
+        self.links: dict[int, initlink.Link] = {}
         self.commands = execs.Commands()
         self.poll = select.poll()
         self.consoles = consoles.Consoles(self.poll)
@@ -147,11 +145,11 @@ class Init:
                 elif descriptor == door.fileno():
                     self.greet(door.accept()[0])
                 elif not self.consoles.copy(descriptor):
+                    self.flush(descriptor)
                     self.receive(descriptor)
 
     def greet(self, link: socket.socket) -> None:
-        self.links[link.fileno()] = link
-        self.buffers[link.fileno()] = b""
+        self.links[link.fileno()] = initlink.Link(link)
         self.poll.register(link, select.POLLIN)
         self.report([link])
 
@@ -160,9 +158,7 @@ class Init:
         if link is None:
             return  # dropped after poll() reported it
         try:
-            how = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-            data, files, _, _ = socket.recv_fds(link, 1 << 20, 3, how)
-            self.files.setdefault(descriptor, []).extend(files)
+            data = link.receive(1 << 20)
         except BlockingIOError:
             return  # a new connection with the descriptor of a dropped one
         except OSError:
@@ -170,24 +166,21 @@ class Init:
         if not data:
             self.drop(descriptor)
             return
-        *lines, self.buffers[descriptor] = (self.buffers[descriptor] + data).split(b"\n")
-        for line in lines:
-            self.obey(json.loads(line), link)
+        for line in link.lines(data):
+            self.obey(json.loads(line), link.connection)
 
     def drop(self, descriptor: int) -> None:
         self.poll.unregister(descriptor)
-        del self.buffers[descriptor]
-        for file in self.files.pop(descriptor, ()):
-            os.close(file)
         link = self.links.pop(descriptor)
-        self.commands.closed(link)
+        self.commands.closed(link.connection)
         link.close()
 
     def execute(self, request: Json, link: socket.socket) -> None:
         """Run a command in a container that runs; the connection is its own from here on."""
         name = request["name"]
         leader = next((pid for pid, called in self.names.items() if called == name), 0)
-        files = self.files.pop(link.fileno(), [])
+        own = self.links[link.fileno()]
+        own.is_exec, files, own.files = True, own.files, []
         place = execs.Place(name, leader, self.namespaces, self.limits.get(name, {}), bound)
         if why := self.commands.start(request, files, link, place):
             self.say([link], {"error": why, "exited": None})
@@ -293,16 +286,23 @@ class Init:
             self.report()
 
     def report(self, links: list[socket.socket] | None = None) -> None:
-        listening = [one for one in self.links.values() if one not in self.commands.links]
+        listening = [one.connection for one in self.links.values() if not one.is_exec]
         self.say(links or listening, {"state": self.containers})
 
     def say(self, links: Sequence[socket.socket], message: Json) -> None:
         line = json.dumps(message).encode() + b"\n"
-        for link in links:
-            try:
-                link.sendall(line)
-            except OSError:
-                self.drop(link.fileno())
+        for descriptor in [link.fileno() for link in links]:
+            if descriptor in self.links:
+                self.links[descriptor].put(line, is_state="state" in message)
+                self.flush(descriptor)
+
+    def flush(self, descriptor: int) -> None:
+        """Send what a link takes; poll() tells when it takes the rest."""
+        try:
+            if link := self.links.get(descriptor):
+                self.poll.modify(descriptor, select.POLLIN | (select.POLLOUT * link.flush()))
+        except OSError:
+            self.drop(descriptor)
 
 
 def hold(hostname: str, door: socket.socket, go: int, ready: int) -> None:
