@@ -14,9 +14,10 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from subprocess import PIPE
+from typing import IO, Any, NoReturn
 
 import pytest
 
@@ -38,10 +39,9 @@ class Kubectl:
         self._env = {**os.environ, "KUBECONFIG": cluster.kubeconfig, "TERM": "xterm"}
         self._options = options
 
-    def start(self, *argv: str) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
+    def start(self, *argv: str, source: IO[bytes] | int = PIPE) -> subprocess.Popen[bytes]:
         command = [self._program, *self._options, *argv]
-        return subprocess.Popen(command, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(command, env=self._env, stdin=source, stdout=PIPE, stderr=PIPE)
 
     def become(self, *argv: str) -> NoReturn:
         os.execve(self._program, [self._program, *self._options, *argv], self._env)
@@ -78,6 +78,17 @@ def until_gone(cluster: Cluster, command: str) -> None:
         assert time.monotonic() < end, f"{command} still runs"
 
 
+def steady(figure: Callable[[], int]) -> int:
+    """The figure, when it has not changed for a second."""
+    before, now = -1, figure()
+    end = time.monotonic() + PATIENCE
+    while now != before:
+        assert time.monotonic() < end, "it goes on although nobody reads"
+        time.sleep(1)
+        before, now = now, figure()
+    return now
+
+
 def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:
     script = "id -u; echo told >&2; exit 7"
     status, output, error = kubectl.run("exec", "web", "--", "sh", "-c", script)
@@ -106,13 +117,7 @@ def test_who_reads_slowly_slows_the_command_down(cluster: Cluster, kubectl: Kube
         found = cluster.run("web", "sh", "-c", "cat /proc/$(pidof tee)/io")
         return int(re.findall(r"wchar: (\d+)", found)[0])
 
-    before, now = -1, written()
-    end = time.monotonic() + PATIENCE
-    while now != before:
-        assert time.monotonic() < end, "it goes on although nobody reads"
-        time.sleep(1)
-        before, now = now, written()
-    assert now < 64 << 20
+    assert steady(written) < 64 << 20
     process.kill()
     process.communicate()
     until_gone(cluster, "tee /dev/null")
@@ -126,6 +131,25 @@ def test_a_client_that_goes_ends_its_command(cluster: Cluster, kubectl: Kubectl)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     until_gone(cluster, "sleep 4321")
+
+
+def test_a_client_that_goes_while_its_input_waits_ends_its_command(
+    cluster: Cluster, kubectl: Kubectl
+) -> None:
+    with open("/dev/zero", "rb") as zero:
+        command = ("sh", "-c", "echo runs; sleep 4323; true")
+        process = kubectl.start("exec", "-i", "web", "--", *command, source=zero)
+
+    def consumed() -> int:
+        return int(re.findall(r"rchar: (\d+)", Path(f"/proc/{process.pid}/io").read_text())[0])
+
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"runs\n"
+    assert steady(consumed) < 64 << 20
+    assert processes(cluster, "sleep 4323") == 1
+    process.kill()
+    process.communicate()
+    until_gone(cluster, "sleep 4323")
 
 
 def test_a_tenant_needs_the_right_to_create(cluster: Cluster, kubectl: Kubectl) -> None:

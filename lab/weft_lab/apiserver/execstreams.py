@@ -2,7 +2,8 @@
 
 A kubelet listens on a Unix socket, to which access is by file permission. A request is one JSON
 line, the answer another; after it both ends send frames: a length of four bytes, and the content of
-a WebSocket message. Nothing is stored: who reads slowly slows the other end down.
+a WebSocket message. Nothing is stored: who reads slowly slows the other end down. The end of a
+client is noticed all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from weft_lab.apiserver import logs, request, status, store
+from weft_lab.apiserver import hangup, logs, request, status, store
 from weft_lab.apiserver.cluster import Cluster
 
 CHANNELS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -24,7 +25,6 @@ VERBS = {"exec": CHANNELS, "attach": CHANNELS, "portforward": TUNNEL}
 LONGEST_MESSAGE = 1 << 20  # bytes
 LIMIT = 1 << 16  # bytes that a reader holds beside the frame that it reads, about twice
 LONGEST_COMMAND = 128 * 1024  # bytes, as of one argument of a program
-_LONGEST_LINE = 1 << 20
 _ERROR = 3  # the channel of the Status at the end
 _ANSWER = 30.0  # seconds for a kubelet's answer
 
@@ -65,7 +65,7 @@ class Kubelets:
             return socket
         try:
             await socket.prepare(http)
-            await _join(socket, reader, writer)
+            await _join(socket, http.transport, reader, writer)
             return socket
         finally:
             writer.close()
@@ -77,7 +77,7 @@ class Kubelets:
             raise status.not_served("this server is not connected to kubelets")
         try:
             reader, writer = await asyncio.open_unix_connection(
-                self._sockets.format(node=node), limit=_LONGEST_LINE
+                self._sockets.format(node=node), limit=LIMIT
             )
         except OSError as error:
             raise status.internal(f"error dialing backend: node {node}: {error}") from None
@@ -141,7 +141,10 @@ def _protocol(http: web.BaseRequest, verb: str) -> str:
 
 
 async def _join(
-    socket: web.WebSocketResponse, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    socket: web.WebSocketResponse,
+    client: asyncio.BaseTransport | None,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> None:
     """Copy both ways until the kubelet has ended, or the client has."""
 
@@ -155,8 +158,13 @@ async def _join(
         while (frame := await receive(reader)) is not None:
             await socket.send_bytes(frame)
 
-    if await first_of(inward, outward) is outward:
+    async def gone() -> None:
+        await hangup.wait(client)
+
+    if await first_of(inward, outward, gone) is outward:
         await socket.close()
+    else:
+        writer.transport.abort()  # what the kubelet has not taken would delay the end
 
 
 async def first_of(*works: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -16,8 +16,7 @@ async def read(descriptor: int) -> bytes:
         try:
             return os.read(descriptor, CHUNK)
         except BlockingIOError:
-            loop = asyncio.get_running_loop()
-            await _ready(descriptor, loop.add_reader, loop.remove_reader)
+            await readable(descriptor)
         except OSError as error:
             if error.errno == errno.EIO:  # a terminal that nobody has open
                 return b""
@@ -26,9 +25,10 @@ async def read(descriptor: int) -> bytes:
 
 async def write(descriptor: int, data: bytes) -> bool:
     """Write all of it; whether anybody reads it."""
-    while data:
+    rest = memoryview(data)
+    while rest:
         try:
-            data = data[os.write(descriptor, data) :]
+            rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError:
             loop = asyncio.get_running_loop()
             await _ready(descriptor, loop.add_writer, loop.remove_writer)
@@ -43,6 +43,12 @@ def read_now(descriptor: int) -> bytes:
         return os.read(descriptor, CHUNK)
     except OSError:
         return b""
+
+
+async def readable(descriptor: int) -> None:
+    """Wait until there is something to read, or the end."""
+    loop = asyncio.get_running_loop()
+    await _ready(descriptor, loop.add_reader, loop.remove_reader)
 
 
 async def _ready(descriptor: int, add: Callable[..., None], remove: Callable[[int], bool]) -> None:

@@ -53,6 +53,8 @@ async def execute(connection: Connection) -> None:
     """Run a command in a container, to its end or that of the connection."""
     command = await asyncio.to_thread(_start, connection)
     try:
+        if connection.request["tty"]:
+            await _await_screen(command, connection.request)
         await connection.take()
         ended: list[Mapping[str, Any]] = []
 
@@ -74,7 +76,7 @@ async def execute(connection: Connection) -> None:
         async def inward() -> None:
             await _inward(connection, command)
 
-        await execstreams.first_of(until_end, inward)
+        await execstreams.first_of(until_end, inward, connection.gone)
     finally:
         command.close()
 
@@ -104,7 +106,7 @@ def verdict(ended: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _start(connection: Connection) -> Command:
-    """Have the pod's owner start it; blocks until it has the files. Raise WeftError if not."""
+    """Have the pod's owner start it; blocks until it has the order. Raise WeftError if not."""
     request = connection.request
     where = f"pod {request['namespace']}/{request['pod']}"
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -115,12 +117,12 @@ def _start(connection: Connection) -> Command:
         link.settimeout(START)
         link.connect(str(connection.box.folder / "init.sock"))
         if request["tty"]:
-            message = json.dumps({**order, "tty": True}).encode() + b"\n"
-            link.sendall(message)
-            _await_screen(command)
+            order["tty"] = True
         else:
             theirs = _pipes(command, request)
-            socket.send_fds(link, [json.dumps(order).encode() + b"\n"], theirs)
+        message = json.dumps(order).encode() + b"\n"
+        sent = socket.send_fds(link, [message], theirs)
+        link.sendall(message[sent:])
         link.setblocking(False)
     except OSError as error:
         command.close()
@@ -151,10 +153,27 @@ def _pipes(command: Command, request: Mapping[str, Any]) -> list[int]:
     return theirs
 
 
-def _await_screen(command: Command) -> None:
-    """Take the near end of the terminal, which the command's process has made, if it comes."""
+async def _await_screen(command: Command, request: Mapping[str, Any]) -> None:
+    """Take the near end of the terminal, which the command's process has made, if it comes.
+
+    That process is in the pod, whose root may stop it. Raise Unavailable then.
+    """
+    try:
+        async with asyncio.timeout(START):
+            await _take_screen(command)
+    except (OSError, TimeoutError) as error:
+        where = f"pod {request['namespace']}/{request['pod']}"
+        why = str(error) or f"its terminal has not come in {START:.0f} seconds"
+        raise errors.Unavailable(f"cannot be entered: {why}", where=where) from error
+
+
+async def _take_screen(command: Command) -> None:
     while True:
-        data, files, _, _ = socket.recv_fds(command.link, _LONGEST_LINE, 1, socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, files, _, _ = socket.recv_fds(command.link, 1 << 16, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            await descriptors.readable(command.link.fileno())
+            continue
         command.received += data
         if files:
             command.screen = files[0]
@@ -267,7 +286,7 @@ async def attach(connection: Connection) -> None:
             async def inward() -> None:
                 await _inward(connection, command)
 
-            await execstreams.first_of(until_end, inward)
+            await execstreams.first_of(until_end, inward, connection.gone)
     finally:
         command.close()
 

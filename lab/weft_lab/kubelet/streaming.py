@@ -7,8 +7,10 @@ API server has asked before whether the user may. Protocol: `weft_lab.apiserver.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from weft_lab.kubelet import containerconfig, podcommands, portforward, sandbox
 
 log = logging.getLogger(__name__)
 MOST = 512  # connections at one time
+SHARE = {"exec": 64, "attach": 16, "portforward": 16}  # of those, to one pod
+_LONGEST_REQUEST = 1 << 20  # bytes
 _REQUEST = 10.0  # seconds for a request to arrive
 
 Serve = Callable[["Connection"], Awaitable[None]]
@@ -53,6 +57,12 @@ class Connection:
         """Return when the client has gone, even if what it sent is not read."""
         await hangup.wait(self.writer.transport)
 
+    async def end(self) -> None:
+        """Close it. Returns when the client has all that was sent, or has gone."""
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
 
 _VERBS: Mapping[str, Serve] = {
     "exec": podcommands.execute,
@@ -64,6 +74,7 @@ _VERBS: Mapping[str, Serve] = {
 async def run(folder: Path, environment: containerconfig.Environment) -> None:
     """Serve until cancelled; `folder` is for the node's runtime state."""
     running = 0
+    opened: Counter[tuple[str, str]] = Counter()  # by uid of a pod, and verb
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal running
@@ -71,7 +82,7 @@ async def run(folder: Path, environment: containerconfig.Environment) -> None:
         try:
             if running > MOST:
                 raise errors.Unavailable(f"{MOST} streams are open already", where="kubelet")
-            await _answer(reader, writer, environment)
+            await _answer(reader, writer, environment, opened)
         except errors.WeftError as error:
             writer.write(orjson.dumps({"refused": str(error)}) + b"\n")
         except (ConnectionError, TimeoutError, ValueError) as error:
@@ -81,7 +92,7 @@ async def run(folder: Path, environment: containerconfig.Environment) -> None:
             writer.close()
 
     server = await asyncio.start_unix_server(
-        answer, sock=_listening(folder / layout.KUBELET_SOCKET.name), limit=1 << 20
+        answer, sock=_listening(folder / layout.KUBELET_SOCKET.name), limit=execstreams.LIMIT
     )
     async with server:
         await server.serve_forever()
@@ -100,9 +111,10 @@ async def _answer(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     environment: containerconfig.Environment,
+    opened: Counter[tuple[str, str]],
 ) -> None:
     async with asyncio.timeout(_REQUEST):
-        line = await reader.readline()
+        line = await _first_line(reader)
     if not line:
         return
     request = orjson.loads(line)
@@ -118,4 +130,35 @@ async def _answer(
         raise errors.Unavailable(
             "does not run here", where=f"pod {request['namespace']}/{request['pod']}"
         )
-    await _VERBS[request["verb"]](Connection(request, box, reader, writer, environment.logs))
+    verb = request["verb"]
+    kind = (box.about.uid, verb)
+    if opened[kind] >= SHARE[verb]:
+        raise errors.Unavailable(
+            f"{SHARE[verb]} streams of {verb} are open already",
+            where=f"pod {request['namespace']}/{request['pod']}",
+        )
+    opened[kind] += 1
+    try:
+        connection = Connection(request, box, reader, writer, environment.logs)
+        await _VERBS[verb](connection)
+        await connection.end()
+    finally:
+        opened[kind] -= 1
+        if not opened[kind]:
+            del opened[kind]
+
+
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    """The request; nothing at the end. It may be longer than what a reader holds later.
+
+    No byte comes behind it before it is answered. Raise ValueError for one that is too long.
+    """
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = await reader.read(execstreams.LIMIT)
+        line += part
+        if not part:
+            return b""
+        if len(line) > _LONGEST_REQUEST:
+            raise ValueError(f"a request of more than {_LONGEST_REQUEST} bytes")
+    return bytes(line)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from lab.tests.unit.kubelet.test_spdy import Client
+from lab.tests.support.spdyclient import Client
 from tests.support.patience import PATIENCE
 from weft_lab.apiserver import execstreams
 from weft_lab.kubelet import portforward, spdy, streaming

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.tests.support.spdyclient import Client
 from weft_lab.kubelet import spdy
-
-
-class Client:
-    """The other end: writes control frames with a compressor of its own."""
-
-    def __init__(self) -> None:
-        self._deflate = zlib.compressobj(zdict=spdy.DICTIONARY)
-
-    def stream(self, number: int, headers: Mapping[str, str]) -> bytes:
-        block = len(headers).to_bytes(4, "big")
-        for each in (part for pair in headers.items() for part in pair):
-            block += len(each.encode()).to_bytes(4, "big") + each.encode()
-        packed = self._deflate.compress(block) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        payload = number.to_bytes(4, "big") + bytes(6) + packed
-        return b"\x80\x03\x00\x01\x00" + len(payload).to_bytes(3, "big") + payload
-
 
 HEADERS = st.dictionaries(st.text("abcdefghij-", min_size=1), st.text(max_size=40), max_size=5)
 
