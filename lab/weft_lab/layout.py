@@ -14,6 +14,7 @@ HOME = PurePosixPath("/run/lab")
 # In the lab's own /run the user's, in each node's that of weft's agent.
 KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")
 CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
+CONTROLLERS_SOCKET = PurePosixPath("/run/weft/controllers.sock")  # their metrics, in the lab's own
 KUBELET_SOCKET = PurePosixPath("/run/weft/kubelet.sock")  # for the API server: exec and the like
 OVS_RUN = PurePosixPath("/run/openvswitch")
 OVN_RUN = PurePosixPath("/run/ovn")

@@ -75,11 +75,13 @@ async def serve(
     not_ready: Reasons,
     figures: Callable[[], Figures],
     measure: Callable[[], Awaitable[None]] = _nothing,
+    more: Callable[[], str] = str,
 ) -> None:
     """Serves until cancelled; raises Unavailable if it cannot serve at `address`.
 
     `not_ready` returns why the process is not ready; empty: ready. `measure` brings figures up to
-    date that are read from elsewhere, when the metrics are asked for.
+    date that are read from elsewhere, when the metrics are asked for. `more` returns further
+    samples, with their help, as text.
     """
     started = time.monotonic()
 
@@ -94,7 +96,8 @@ async def serve(
 
     async def metrics(_: web.Request) -> web.Response:
         await measure()
-        return web.Response(text=render_figures({**process_figures(started), **figures()}))
+        text = render_figures({**process_figures(started), **figures()})
+        return web.Response(text=text + more())
 
     app = web.Application()
     app.add_routes(

@@ -19,13 +19,14 @@ from weft import errors
 from weft.control import loop
 from weft.kube import cache, client, events, queue, resources
 from weft.model import ObjectKey
-from weft_lab import foreground, spec
+from weft_lab import foreground, layout, spec
 from weft_lab.controllers import orphans
 from weft_lab.kubelet import scheduler
 from weft_lab.vm import migrationkey
 
 log = logging.getLogger(__name__)
 
+METRICS = f"unix:{layout.CONTROLLERS_SOCKET}"
 VM_CONTROLLER = "weft_lab.vm.controller"
 GUESTS = "weft_lab.vm.ready"
 NODE_PREFIX = 24
@@ -52,7 +53,7 @@ async def run(config: Config) -> None:
             "orphans": orphans.Orphans(api, pods, nodes).run(),
         }
         if importlib.util.find_spec(VM_CONTROLLER) is not None:
-            parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api)
+            parts["vm controller"] = importlib.import_module(VM_CONTROLLER).run(api, METRICS)
             await migrationkey.make(api)
             parts["guests"] = prepare_guests()
         log.info("scheduling")

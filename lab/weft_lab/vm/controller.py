@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weft import errors, reasons
+from weft.app import health
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
@@ -27,6 +28,7 @@ from weft_lab.vm import (
     lifecycle,
     migration,
     migrationcontroller,
+    migrationmetrics,
     specwarnings,
     status,
     validation,
@@ -52,9 +54,10 @@ WORKERS = 4
 
 
 class Controller:
-    """`run` keeps all three kinds in step until cancelled."""
+    """`run` keeps all four kinds in step until cancelled; `metrics`: where it serves them."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, metrics: str = "") -> None:
+        self._metrics = metrics
         self._client = client
         self._vms = cache.Cache(client, resources.VMS)
         self._vmis = cache.Cache(client, resources.VMIS)
@@ -83,7 +86,9 @@ class Controller:
         self._passed_on: set[ObjectKey] = set()  # keys of Events
 
     async def run(self) -> None:
+        serving = {"metrics": self._serve_metrics()} if self._metrics else {}
         await loop.together(
+            **serving,
             events=self._recorder.run(),
             vms=self._vms.run(),
             vmis=self._vmis.run(),
@@ -94,6 +99,15 @@ class Controller:
             known_migrations=self._migrations.cache.run(),
             migrations=self._migrations.run(),
             evacuations=self._evacuations.run(),
+        )
+
+    async def _serve_metrics(self) -> None:
+        known = self._migrations.cache
+        await health.serve(
+            self._metrics,
+            list,
+            dict,
+            more=lambda: migrationmetrics.render(known.objects()),
         )
 
     async def _run_machines(self) -> None:
@@ -353,6 +367,6 @@ def _now() -> str:
     return lifecycle.stamp(datetime.now(UTC))
 
 
-async def run(client: Client) -> None:
+async def run(client: Client, metrics: str = "") -> None:
     """Run the controller until cancelled."""
-    await Controller(client).run()
+    await Controller(client, metrics).run()
