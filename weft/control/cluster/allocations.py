@@ -301,14 +301,14 @@ class Allocations:
         use = self._claims.get(AllocationOwner(claim=key))
         return use is not None and bool(use.users)
 
-    def claim_holdings(self, key: ObjectKey) -> list[Holding]:
+    def claim_holders(self, key: ObjectKey) -> list[Holding]:
         """Returns where pods hold something through a claim, in order."""
         use = self._claims.get(AllocationOwner(claim=key))
         return [Holding(*each) for each in sorted(use.users)] if use is not None else []
 
     def claim_users(self, key: ObjectKey) -> set[str]:
         """Returns the pods, by uid, that hold something through a claim."""
-        return {each.uid for each in self.claim_holdings(key)}
+        return {each.uid for each in self.claim_holders(key)}
 
     def unused_claims(self) -> Counter[str]:
         """Returns by network how many claims keep addresses that no pod uses."""

@@ -200,7 +200,7 @@ class Migrations:
         """Returns what a pod gets of another one: what the claim of its NIC keeps, else what the
         source has of the same NIC."""
         network, claim = request.network, request.claim
-        found = self._allocations.claim_holdings(claim.key) if claim is not None else []
+        found = self._allocations.claim_holders(claim.key) if claim is not None else []
         using = [each for each in found if each.uid != pod.uid]
         if claim is not None and using:
             if source is None:
