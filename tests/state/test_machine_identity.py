@@ -241,6 +241,15 @@ def test_a_clone_with_its_originals_mac_is_reported_before_it_runs(config: Objec
     assert of(there, "clone")[1] == MAC
 
 
+def test_two_machines_may_have_one_mac_on_a_routed_network() -> None:
+    """Each node has a switch of its own there."""
+    there = network(topology="layer3", subnets="10.1.0.0/16/24", allowPersistentIPs=None)
+    manager = begun(there)
+    for name in ("one", "two"):
+        put(manager, VMS, machine(name, mac=MAC))
+    assert not reported(manager)
+
+
 def test_a_mac_that_a_pod_has_is_reported_at_the_machine() -> None:
     there = network()
     there.put(PODS, cluster_world.pod("web", [{"name": "blue", "mac": MAC}]))

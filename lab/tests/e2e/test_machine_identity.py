@@ -79,19 +79,21 @@ def pod(kubectl: Kubectl, name: str, node: str = "node2") -> str:
     return str(entry["ip_address"]).partition("/")[0]
 
 
-def running(kubectl: Kubectl) -> Any:
-    """The pod in which the machine runs."""
+def running(kubectl: Kubectl, name: str = "db") -> Any:
+    """The pod in which a machine runs."""
     phase = "--field-selector=status.phase=Running"
-    (launcher,) = kubectl.json("pods", "-l", "vm.kubevirt.io/name=db", phase)["items"]
+    (launcher,) = kubectl.json("pods", "-l", f"vm.kubevirt.io/name={name}", phase)["items"]
     return launcher
 
 
-def given(kubectl: Kubectl) -> dict[str, Any]:
+def given(kubectl: Kubectl, name: str = "db") -> dict[str, Any]:
     """Address and MAC of each NIC, as the pod's annotation has them."""
-    entries = json.loads(running(kubectl)["metadata"]["annotations"]["k8s.ovn.org/pod-networks"])
+    entries = json.loads(
+        running(kubectl, name)["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
+    )
     return {
-        name: (entries[f"default/{name}"]["ip_address"], entries[f"default/{name}"]["mac_address"])
-        for name in ("kept", "plain")
+        nad: (entries[f"default/{nad}"]["ip_address"], entries[f"default/{nad}"]["mac_address"])
+        for nad in ("kept", "plain")
     }
 
 
@@ -183,6 +185,24 @@ def test_the_machine_of_a_lost_node_is_itself_elsewhere_and_no_other_answers_for
     assert (pings.lost, pings.doubled) == ((), 0)
 
 
-def test_a_deleted_machine_leaves_no_claim(kubectl: Kubectl) -> None:
-    kubectl("delete", "vm", "db", "--timeout=120s")
-    kubectl("wait", "ipamclaim/db.lan", "--for=delete", "--timeout=60s")
+def test_a_claim_passes_from_machine_to_machine(house: LabHouse, kubectl: Kubectl) -> None:
+    kept = given(kubectl)["kept"]
+    heir = MACHINE.replace("name: db", "name: heir").replace(
+        "  template:\n",
+        "  template:\n    metadata:\n      annotations:\n"
+        """        weft/ipam-claims: '{"lan": "db.lan"}'\n""",
+    )
+    kubectl("apply", "-f", "-", stdin=heir)
+    selector = "--field-selector=reason=MachineClaimRefused,involvedObject.name=heir"
+    kubectl("wait", "event", selector, "--for=jsonpath={.type}=Warning", "--timeout=60s")
+    assert "weft/transfer-to=heir" in kubectl("get", "events", selector)
+    kubectl("annotate", "ipamclaim", "db.lan", "weft/transfer-to=heir")
+    house.weft("vm", "stop", "db", "--lab", NAME)
+    kubectl.connected("heir")
+    assert given(kubectl, "heir")["kept"] == kept
+    house.reach("default/peer", kept[0].partition("/")[0])
+
+
+def test_deleted_machines_leave_no_claim(kubectl: Kubectl) -> None:
+    kubectl("delete", "vm", "db", "heir", "--timeout=120s")
+    kubectl("wait", "ipamclaim", "--all", "--for=delete", "--timeout=60s")

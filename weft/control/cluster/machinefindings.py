@@ -124,6 +124,8 @@ class MachineFindings:
         self, owner: Machine, nic: Nic, network: model.Network, desired: Desired
     ) -> Iterator[errors.Conflict]:
         """Yields what a NIC asks for and another one has, or asked for first."""
+        if network.spec.topology is model.Topology.LAYER3:
+            return  # addresses there are their nodes', and a MAC need be unique on its node alone
         key = claim_key(owner.key, nic)
         is_kept = nic.claim or key in desired  # its condition says what is wrong with an address
         book = self._allocations.ledgers.get(model.Segment(network.name))
