@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from tests.support.cluster_world import stored
 from tests.support.manager_state import Manager, World
 from tests.support.objects import Object
 from weft import names
+from weft.control.cluster.outcome import Ref
 from weft.kube.resources import IPAMCLAIMS, NADS, NODES, PODS, VMIS, VMS
 
 MAC = "02:00:00:00:00:07"
@@ -239,6 +242,31 @@ def test_a_clone_with_its_originals_mac_is_reported_before_it_runs(config: Objec
     assert any("held by Pod default/virt-launcher-original" in e for e in at(manager, "clone"))
     stop(manager, "original")
     assert of(there, "clone")[1] == MAC
+
+
+def test_many_machines_with_one_mac_are_judged_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = begun(network())
+    judged, look = Counter[str](), manager.look
+
+    def count(ref: Ref) -> None:
+        judged[ref.key.name] += ref.resource is VMS
+        look(ref)
+
+    monkeypatch.setattr(manager, "look", count)
+    machines = [f"db{number}" for number in range(20)]
+    for number, name in enumerate(machines):
+        put(manager, VMS, machine(name, mac=MAC, year=2000 + number))
+    assert set(judged.values()) == {1}
+    for before, name in itertools.pairwise(machines):
+        assert f"VirtualMachine default/{before} too" in " ".join(at(manager, name))
+    manager.events.clear()
+    judged.clear()
+    remove(manager, VMS, f"default/{machines[9]}")
+    assert f"VirtualMachine default/{machines[8]} too" in " ".join(at(manager, machines[10]))
+    assert judged.keys() == {machines[9], machines[10]}
+    put(manager, VMS, machine(machines[0], year=2000))
+    assert judged[machines[1]] == 1
+    assert judged[machines[2]] == 0
 
 
 def test_two_machines_may_have_one_mac_on_a_routed_network() -> None:

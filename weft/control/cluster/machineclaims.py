@@ -49,10 +49,10 @@ class MachineClaims:
             assert not isinstance(new, Machine)
             return self._machines.set_migration(ref, new)
         assert not isinstance(new, LiveMigration)
-        before = self._machines.rivals(ref)
+        before = self._machines.after(ref)
         if not self._machines.set(ref, new):
             return set()
-        self.due |= dict.fromkeys(sorted(before), 0.0)
+        self.due |= dict.fromkeys(sorted(before | self._machines.after(ref)), 0.0)
         if not any(self._machines.both(ref.key)):
             self._unstored.pop(ref.key, None)
             self._findings.forget(ref.key)

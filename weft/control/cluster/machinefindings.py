@@ -18,7 +18,7 @@ from weft.control.cluster.machines import Machine, MachineTable, asked_for, clai
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
 from weft.control.cluster.outcome import Event
-from weft.control.cluster.podtable import By, PodTable
+from weft.control.cluster.podtable import PodTable
 from weft.model import ObjectKey
 from weft.reasons import Reason
 
@@ -109,10 +109,11 @@ class MachineFindings:
             return error
         if known.condition[0] == "False":
             return errors.Conflict(known.condition[2], where=where)
-        users = self._allocations.claim_users(key) - self._uids(owner)
+        using = self._allocations.claim_users(key)
+        users = [each for each in using if not self._is_own(owner, each)]
         if users:
-            naming = map(self._pods.get, self._pods.find(By.CLAIM, key))
-            listed = sorted(str(each.key) for each in naming if each and each.uid in users)
+            there = map(self._pods.by_uid, users)
+            listed = sorted(str(each.key) for each in there if each is not None)
             return errors.Conflict(
                 f"is used by Pod {', '.join(listed) or 'of another owner'}",
                 where=where,
@@ -135,7 +136,7 @@ class MachineFindings:
                 continue
             value = text if is_mac else ip_address(text)
             whose = book.owner_of(value) if book is not None else None
-            if whose is not None and (whose.claim == key or whose.pod in self._uids(owner)):
+            if whose is not None and (whose.claim == key or self._is_own(owner, whose.pod)):
                 continue
             label = book.owner_label(value) if book is not None else ""
             rule = f"is held by {label}" if label else self._first(owner, network, text)
@@ -150,16 +151,14 @@ class MachineFindings:
 
     def _first(self, owner: Machine, network: model.Network, text: str) -> str:
         """Returns which older machine asks for a MAC or address of a network, too."""
-        for each in self._machines.asking(text):
-            if each.key == owner.key or (each.created, each.key) > (owner.created, owner.key):
-                continue
+        for each in self._machines.before(owner, text):
             mine = [nic.nad for nic in each.nics if text in asked_for(nic)]
             found = map(self._networks.find, mine)
             if any(other is not None and other.name == network.name for other in found):
                 return f"is asked for by {each.label} too, which is older"
         return ""
 
-    def _uids(self, owner: Machine) -> set[str]:
-        """Returns the uids of a machine's pods."""
-        found = map(self._pods.get, self._pods.find(By.MACHINE, owner.key))
-        return {each.uid for each in found if each is not None}
+    def _is_own(self, owner: Machine, uid: str) -> bool:
+        """Whether the pod of a uid is a machine's."""
+        pod = self._pods.by_uid(uid)
+        return pod is not None and ObjectKey(pod.ref.namespace, pod.machine) == owner.key

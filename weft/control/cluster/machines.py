@@ -6,6 +6,7 @@ stands for itself.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -166,8 +167,21 @@ def asked_for(nic: Nic) -> set[str]:
     return asked | {nic.mac} if nic.mac else asked
 
 
-def _order(ref: Ref) -> tuple[str, ObjectKey]:
-    return ref.resource.kind, ref.key
+def _values(of: Machine) -> set[str]:
+    return set().union(*map(asked_for, of.nics))
+
+
+class _Asking(NamedTuple):
+    """A machine or instance among those that ask for a value, in the order of their age."""
+
+    created: str
+    key: ObjectKey
+    kind: str
+    ref: Ref
+
+
+def _asks(of: Machine, ref: Ref) -> _Asking:
+    return _Asking(of.created, ref.key, ref.resource.kind, ref)
 
 
 def _is_machine(owner: Owner) -> bool:
@@ -183,7 +197,8 @@ class MachineTable:
         self._by_uid: dict[str, LiveMigration] = {}
         self._of_nad: dict[ObjectKey, set[Ref]] = {}
         self._of_claim: dict[ObjectKey, set[Ref]] = {}  # by the claims that their NICs would have
-        self._asking: dict[str, set[Ref]] = {}  # by MACs and addresses that their NICs ask for
+        # By MACs and addresses that their NICs ask for, the oldest first.
+        self._asking: dict[str, list[_Asking]] = {}
 
     def within(self, namespace: str) -> set[ObjectKey]:
         """Returns the machines of a namespace."""
@@ -197,16 +212,35 @@ class MachineTable:
         """Returns the machines with a NIC that would have this claim."""
         return {ref.key for ref in self._of_claim.get(claim, ())}
 
-    def asking(self, value: str) -> list[Machine]:
-        """Returns the machines and instances that ask for a MAC or an address."""
-        return [self._machines[ref] for ref in sorted(self._asking.get(value, ()), key=_order)]
+    def before(self, owner: Machine, value: str) -> Iterator[Machine]:
+        """Yields the older machines and instances that ask for a MAC or an address, too, that
+        before the owner first."""
+        listed = self._asking.get(value, [])
+        end = bisect.bisect_right(listed, (owner.created, owner.key), key=lambda each: each[:2])
+        for place in range(end - 1, -1, -1):
+            if (found := self._machines[listed[place].ref]).key != owner.key:
+                yield found
 
-    def rivals(self, ref: Ref) -> set[ObjectKey]:
-        """Returns the other machines that ask for a MAC or address that this one asks for."""
-        known = self._machines.get(ref)
-        values = set().union(*map(asked_for, known.nics)) if known is not None else set()
-        found = (each.key for value in values for each in self.asking(value))
-        return {each for each in found if each != ref.key}
+    def after(self, ref: Ref) -> set[ObjectKey]:
+        """Returns the younger machines that hear of this one, if they ask for the same: of those on
+        a NAD only the first, which the next ones hear of. So many that ask for one MAC cost no
+        more than few."""
+        found, known = set[ObjectKey](), self._machines.get(ref)
+        for nic in known.nics if known is not None else ():
+            for value in asked_for(nic):
+                found |= self._after(ref, value, nic.nad)
+        return found
+
+    def _after(self, ref: Ref, value: str, nad: ObjectKey) -> set[ObjectKey]:
+        listed, found = self._asking[value], set[ObjectKey]()
+        start = bisect.bisect_right(listed, _asks(self._machines[ref], ref))
+        for place in range(start, len(listed)):
+            other = self._machines[listed[place].ref]
+            if other.key != ref.key:
+                found.add(other.key)
+                if any(each.nad == nad and value in asked_for(each) for each in other.nics):
+                    break
+        return found
 
     def both(self, key: ObjectKey) -> Iterator[Machine]:
         """Yields the machine of a name, then the instance, of those that there are."""
@@ -256,13 +290,17 @@ class MachineTable:
         for nic in old.nics if old is not None else ():
             index.discard(self._of_nad, nic.nad, ref)
             index.discard(self._of_claim, claim_key(ref.key, nic), ref)
-            for value in asked_for(nic):
-                index.discard(self._asking, value, ref)
+        if old is not None:
+            for value in _values(old):
+                listed = self._asking[value]
+                del listed[bisect.bisect_left(listed, _asks(old, ref))]
+                if not listed:
+                    del self._asking[value]
         for nic in new.nics if new is not None else ():
             self._of_nad.setdefault(nic.nad, set()).add(ref)
             self._of_claim.setdefault(claim_key(ref.key, nic), set()).add(ref)
-            for value in asked_for(nic):
-                self._asking.setdefault(value, set()).add(ref)
         if new is not None:
             self._machines[ref] = new
+            for value in _values(new):
+                bisect.insort(self._asking.setdefault(value, []), _asks(new, ref))
         return (old and old.says()) != (new and new.says())
