@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import hmac
 import logging
@@ -151,12 +152,18 @@ class Listener:
                         continue
                     task = group.create_task(self._greet(connection))
                     self._strangers[task] = peer[0]
-                    task.add_done_callback(lambda done: self._strangers.pop(done, None))
+                    task.add_done_callback(functools.partial(self._ended, connection))
                     place = surplus(list(self._strangers.values()))
                     if place is not None:
                         list(self._strangers)[place].cancel()
+                    await asyncio.sleep(0)  # a flood is accepted without a wait
         finally:
             self._socket.close()
+
+    def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._strangers.pop(task, None)
+        if task.cancelled():  # perhaps before it began
+            connection.close()
 
     async def _greet(self, connection: socket.socket) -> None:
         """Whatever a caller does ends its own connection at most."""

@@ -180,6 +180,31 @@ async def test_strangers_that_say_nothing_leave_room_for_a_node() -> None:
             writer.close()
 
 
+async def test_a_flood_leaves_room_for_the_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is there is accepted without a wait, one after the other."""
+    loop = asyncio.get_running_loop()
+    made: list[socket.socket] = []
+
+    async def flood(listens: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
+        near, far = socket.socketpair()
+        made.append(far)
+        assert len(made) < 1000, "nothing else runs"
+        return near, ("10.0.0.1", 1)
+
+    monkeypatch.setattr(loop, "sock_accept", flood)
+    async with listening():
+        for _ in range(100):
+            await asyncio.sleep(0)
+        monkeypatch.undo()
+    assert len(made) > migrationlink.SHARE
+    for far in made:
+        far.setblocking(False)
+        with contextlib.suppress(ConnectionResetError):
+            while far.recv(1 << 10):
+                pass  # to the end: each has been closed
+        far.close()
+
+
 def test_who_has_more_connections_than_its_share_loses_the_oldest() -> None:
     share, most = migrationlink.SHARE, migrationlink.MAX_STRANGERS
     assert migrationlink.surplus(["a"] * share) is None
