@@ -26,6 +26,7 @@ CHUNK = 1 << 15
 BUDGET = 1 << 20  # bytes of a client that wait for the pod, and one frame more
 FRAME = 512  # bytes that a frame counts beside its content
 MOST = 256  # streams of a client at one time
+LONGEST_NAME = 64  # characters of what pairs two streams
 CONNECT = 20.0  # seconds
 
 
@@ -113,7 +114,9 @@ class _Forwarder:
             if not one.is_paired and (one.request, one.port) == (stream.request, stream.port)
         ]
         is_second = any(one.kind == kind for one in waiting)
-        if len(self._streams) >= MOST or kind not in ("data", "error") or is_second:
+        is_long = max(len(stream.request), len(stream.port)) > LONGEST_NAME
+        is_known = kind in ("data", "error") and not is_second and not is_long
+        if len(self._streams) >= MOST or not is_known:
             await self._send(self._encoder.reset(frame.stream, spdy.REFUSED))
             return
         self._streams[frame.stream] = stream

@@ -173,6 +173,13 @@ async def test_a_number_is_new_and_odd(
         await served
 
 
+async def test_names_of_a_stream_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with session(deaf, monkeypatch) as (client, _):
+        await client.open(1, "error", "r" * 1000)
+        await client.hear(lambda frame: (frame.kind, frame.stream) == (spdy.RST_STREAM, 1))
+        assert not client.forwarder._streams
+
+
 async def test_a_second_stream_of_a_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with session(deaf, monkeypatch) as (client, _):
         await client.open(1, "error")
