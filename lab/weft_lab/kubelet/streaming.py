@@ -11,7 +11,7 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from weft import errors
 from weft_lab import layout
 from weft_lab.apiserver import execstreams, hangup
 from weft_lab.kubelet import containerconfig, podcommands, portforward, sandbox
+from weft_lab.multus import plugin
 
 log = logging.getLogger(__name__)
 MOST = 512  # connections at one time
 SHARE = {"exec": 64, "attach": 16, "portforward": 16}  # of those, to one pod
+NAMESPACE_SHARE = 256  # to all pods of a namespace
 _LONGEST_REQUEST = 1 << 20  # bytes
 _REQUEST = 10.0  # seconds for a request to arrive
 
@@ -74,7 +76,7 @@ _VERBS: Mapping[str, Serve] = {
 async def run(folder: Path, environment: containerconfig.Environment) -> None:
     """Serve until cancelled; `folder` is for the node's runtime state."""
     running = 0
-    opened: Counter[tuple[str, str]] = Counter()  # by uid of a pod, and verb
+    opened: Counter[tuple[str, str]] = Counter()  # by uid of a pod, and verb; by namespace
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal running
@@ -130,22 +132,30 @@ async def _answer(
         raise errors.Unavailable(
             "does not run here", where=f"pod {request['namespace']}/{request['pod']}"
         )
-    verb = request["verb"]
-    kind = (box.about.uid, verb)
-    if opened[kind] >= SHARE[verb]:
-        raise errors.Unavailable(
-            f"{SHARE[verb]} streams of {verb} are open already",
-            where=f"pod {request['namespace']}/{request['pod']}",
-        )
-    opened[kind] += 1
-    try:
+    with _counted(opened, box.about, request["verb"]):
         connection = Connection(request, box, reader, writer, environment.logs)
-        await _VERBS[verb](connection)
+        await _VERBS[request["verb"]](connection)
         await connection.end()
+
+
+@contextlib.contextmanager
+def _counted(opened: Counter[tuple[str, str]], about: plugin.Sandbox, verb: str) -> Iterator[None]:
+    """Count a connection among those of its pod and namespace. Raise Unavailable beyond a share."""
+    own, all_verbs = (about.uid, verb), (about.namespace, "")
+    if opened[own] >= SHARE[verb]:
+        why = f"{SHARE[verb]} streams of {verb} are open already"
+        raise errors.Unavailable(why, where=f"pod {about.namespace}/{about.pod}")
+    if opened[all_verbs] >= NAMESPACE_SHARE:
+        why = f"{NAMESPACE_SHARE} streams are open already on this node"
+        raise errors.Unavailable(why, where=f"namespace {about.namespace}")
+    opened.update((own, all_verbs))
+    try:
+        yield
     finally:
-        opened[kind] -= 1
-        if not opened[kind]:
-            del opened[kind]
+        opened.subtract((own, all_verbs))
+        for key in (own, all_verbs):
+            if not opened[key]:
+                del opened[key]
 
 
 async def _first_line(reader: asyncio.StreamReader) -> bytes:

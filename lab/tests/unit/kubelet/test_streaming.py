@@ -25,7 +25,10 @@ async def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         await connection.take()
         await connection.gone()
 
-    boxes: list[Any] = [SimpleNamespace(about=SimpleNamespace(uid=uid)) for uid in ("u1", "u2")]
+    boxes: list[Any] = [
+        SimpleNamespace(about=SimpleNamespace(uid=f"u{number}", namespace=namespace, pod="web"))
+        for number, namespace in enumerate(("bank", *["shop"] * 8))
+    ]
     monkeypatch.setattr(sandbox, "find", lambda folder: boxes)
     monkeypatch.setattr(streaming, "_VERBS", dict.fromkeys(streaming.SHARE, lasts))
     environment: Any = SimpleNamespace(folder=tmp_path, logs=tmp_path)
@@ -93,8 +96,23 @@ async def taken(connection: streaming.Connection) -> None:
     await connection.take()
 
 
-def test_the_shares_of_a_pod_leave_room_for_others() -> None:
-    assert sum(streaming.SHARE.values()) * 4 < streaming.MOST
+async def test_one_namespace_leaves_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "NAMESPACE_SHARE", 8)
+    async with serving(tmp_path, monkeypatch) as path:
+        kept = [await ask(path, f"u{number}", "exec") for number in range(1, 9)]
+        refused, _ = await ask(path, "u1", "attach")
+        assert refused["refused"].startswith("namespace shop: 8 streams are open already")
+        assert (await ask(path, "u0", "exec"))[0] == {"taken": True}
+        for answer, writer in kept:
+            assert answer == {"taken": True}
+            writer.close()
+
+
+def test_shares_leave_room_for_others() -> None:
+    assert sum(streaming.SHARE.values()) <= streaming.NAMESPACE_SHARE / 2
+    assert streaming.NAMESPACE_SHARE <= streaming.MOST / 2
 
 
 async def test_a_request_may_be_longer_than_what_is_held_later(
