@@ -26,6 +26,7 @@ LONGEST_MESSAGE = 1 << 20  # bytes
 LIMIT = 1 << 16  # bytes that a reader holds beside the frame that it reads, about twice
 LONGEST_COMMAND = 128 * 1024  # bytes, as of one argument of a program
 _ERROR = 3  # the channel of the Status at the end
+_KNOCK = 5.0  # seconds until a client that is gone is noticed, at most
 _ANSWER = 30.0  # seconds for a kubelet's answer
 
 
@@ -161,7 +162,14 @@ async def _join(
     async def gone() -> None:
         await hangup.wait(client)
 
-    if await first_of(inward, outward, gone) is outward:
+    async def knock() -> None:
+        # What a client that was killed had not sent yet keeps its end back: bytes that come for it
+        # make its kernel tell. A client does not answer to a pong that it did not ask for.
+        while True:
+            await asyncio.sleep(_KNOCK)
+            await socket.pong()
+
+    if await first_of(inward, outward, gone, knock) is outward:
         await socket.close()
     else:
         writer.transport.abort()  # what the kubelet has not taken would delay the end
