@@ -6,9 +6,10 @@ are judged, by ping and by each protocol and port that the changed policies name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from weft import model
 from weft.model import ObjectKey
 from weft.observe import reach
 from weft.observe.reach import Member
@@ -92,51 +93,121 @@ def changes(
     asked: Iterable[netpolicy.Connection],
 ) -> tuple[PairChange, ...]:
     """The pairs of a network whose verdict differs."""
-    old, new = set(before.policies), set(after.policies)
-    differing = old ^ new
+    asked = tuple(asked)
+    differing = set(before.policies) ^ set(after.policies)
+    versions = tuple(_Selecting.of(rules, members) for rules in (before, after))
     affected = {
         member.id
         for member in members
-        if any(
-            evaluator.selects(policy, rules.networks, member.endpoint)
-            for policy in differing
-            for rules in (before, after)
-        )
+        if any(not differing.isdisjoint(each.policies[member.id]) for each in versions)
     }
+    alike = _classes(members, (*before.policies, *after.policies))
+    known: dict[tuple[object, object], tuple[_Difference, ...]] = {}
     found = []
     for source in members:
         for target in members:
             is_affected = source.id in affected or target.id in affected
-            if source.pod != target.pod and is_affected:
-                found += _pair(network, source, target, before, after, asked)
+            if source.pod == target.pod or not is_affected:
+                continue
+            key = alike[source.id], alike[target.id]
+            if key not in known:
+                known[key] = tuple(_differences(source, target, versions, asked))
+            here, there = _called(source), _called(target)
+            found += [
+                PairChange(network, here, there, protocol, port, allowed, reason)
+                for protocol, port, allowed, reason in known[key]
+            ]
     return tuple(found)
 
 
-def _pair(
-    network: str,
+_Difference = tuple[str, int, bool, str]  # protocol, port, whether it is allowed now, reason
+
+
+def _classes(
+    members: Iterable[Member], policies: Iterable[netpolicy.Policy]
+) -> dict[str, tuple[object, ...]]:
+    """Members that no policy can tell apart have one class: of a Deployment's pods, one verdict is
+    that of all."""
+    policies = tuple(policies)
+    peers = [
+        peer
+        for policy in policies
+        for rule in (*policy.ingress, *policy.egress)
+        for peer in rule.peers or ()
+    ]
+    blocks = tuple(dict.fromkeys(one for one in peers if isinstance(one, netpolicy.IPBlock)))
+    pods = [one for one in peers if isinstance(one, netpolicy.PodSelector)]
+    selectors = [*(one.pods for one in pods), *(policy.pods for policy in policies)]
+    labels = _keys(selectors)
+    of_namespaces = _keys(one.namespaces for one in pods)
+
+    def class_of(end: netpolicy.Endpoint) -> tuple[object, ...]:
+        return (
+            end.namespace,
+            tuple(end.labels.get(key) for key in labels),
+            tuple(end.namespace_labels.get(key) for key in of_namespaces),
+            tuple(sorted(end.named_ports.items())),
+            tuple(
+                (each.version, each.is_link_local, *(_is_in(each, block) for block in blocks))
+                for each in end.addresses
+            ),
+        )
+
+    return {member.id: class_of(member.endpoint) for member in members}
+
+
+def _keys(selectors: Iterable[netpolicy.Selector]) -> tuple[str, ...]:
+    """The label keys that selectors look at."""
+    return tuple(sorted({each.key for one in selectors for each in one.requirements}))
+
+
+def _is_in(address: model.Address, block: netpolicy.IPBlock) -> bool:
+    return address in block.subnet and not any(address in each for each in block.excepts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selecting:
+    """The policies that select each member: most of a cluster's select neither end of a pair."""
+
+    networks: Mapping[ObjectKey, str]
+    policies: Mapping[str, tuple[netpolicy.Policy, ...]]
+
+    @classmethod
+    def of(cls, rules: Rules, members: Iterable[Member]) -> _Selecting:
+        return cls(
+            rules.networks,
+            {
+                member.id: tuple(
+                    policy
+                    for policy in rules.policies
+                    if evaluator.selects(policy, rules.networks, member.endpoint)
+                )
+                for member in members
+            },
+        )
+
+    def verdict(
+        self, source: Member, target: Member, connection: netpolicy.Connection
+    ) -> evaluator.Verdict:
+        chosen = dict.fromkeys((*self.policies[source.id], *self.policies[target.id]))
+        return evaluator.explain(
+            chosen, self.networks, source.endpoint, target.endpoint, connection
+        )
+
+
+def _differences(
     source: Member,
     target: Member,
-    before: Rules,
-    after: Rules,
+    versions: Sequence[_Selecting],
     asked: Iterable[netpolicy.Connection],
-) -> list[PairChange]:
+) -> Iterator[_Difference]:
     ends = reach.addresses(source, target) or (None, None)
-    found = []
     for question in asked:
         connection = replace(question, source=ends[0], target=ends[1])
-        old, new = (
-            evaluator.explain(
-                rules.policies, rules.networks, source.endpoint, target.endpoint, connection
-            )
-            for rules in (before, after)
-        )
+        old, new = (each.verdict(source, target, connection) for each in versions)
         if old.allowed is not new.allowed:
             protocol = str(question.protocol or "ICMP")
-            reason = reach.reason_of(new)
-            ids = _called(source), _called(target)
-            change = PairChange(network, *ids, protocol, question.port, new.allowed, reason)
-            found.append(change)
-    return found
+            yield protocol, question.port, new.allowed, reach.reason_of(new)
 
 
 def _called(member: Member) -> str:
