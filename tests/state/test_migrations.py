@@ -442,15 +442,15 @@ def test_a_pair_keeps_what_it_has_whatever_its_network_permits_later(
     assert plain(there, TARGET) == before
 
 
-def lost_node(there: World, manager: Manager) -> None:
+def lost_node(there: World, manager: Manager, network: str = "blue") -> None:
     """node1 is not heard of, and KubeVirt starts the machine elsewhere by another instance."""
     gone = launcher()
     gone["metadata"] |= there.of(PODS, f"default/{SOURCE}")["metadata"]
     gone["metadata"]["deletionTimestamp"] = "2026-02-01T00:00:00Z"
     put(manager, PODS, {**there.of(PODS, f"default/{SOURCE}"), "metadata": gone["metadata"]})
     remove(manager, VMIS, "default/db")
-    put(manager, VMIS, vmi("vmi-2"))
-    successor = launcher(TARGET)
+    put(manager, VMIS, vmi("vmi-2", networks={"lan": network}))
+    successor = launcher(TARGET, lan=network)
     successor["spec"]["nodeName"] = "node2"
     successor["metadata"]["ownerReferences"][0]["uid"] = "vmi-2"
     put(manager, PODS, successor)
@@ -479,6 +479,18 @@ def test_a_machine_of_a_lost_node_starts_elsewhere_with_what_it_had() -> None:
     remove(manager, PODS, f"default/{SOURCE}")
     assert shared(there) is None
     assert plain(there, TARGET) == before
+
+
+def test_a_successor_on_another_nad_of_its_network_has_what_the_claim_keeps() -> None:
+    there = moving(True, (NADS, nad("again", network="blue")))
+    manager = begun(there)
+    before = plain(there, SOURCE)
+    lost_node(there, manager, "again")
+    assert entry(there, TARGET, "default/again") == {}
+    set_ready(manager, "Unknown")
+    given = entry(there, TARGET, "default/again")
+    assert given.pop("migration")["source"] == SOURCE
+    assert given == before
 
 
 def test_a_claim_in_use_gives_another_pod_nothing_until_it_is_free() -> None:

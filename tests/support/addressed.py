@@ -13,11 +13,12 @@ from tests.support.objects import nad, node, pod
 from tests.support.patience import PATIENCE
 from tests.support.whole import Whole
 from tests.support.zones import Guest, Zone
-from weft import names
+from weft import model
 from weft.api import podnetworks
 from weft.kube import cache, resources
 from weft.kube.client import Client
 from weft.model import ObjectKey
+from weft.ovn import ports
 
 SUBNETS = ("10.1.0.0/24", "fd00:1::/64")
 
@@ -49,7 +50,8 @@ class Cluster:
             PATIENCE,
         )
         ((key, allocation),) = podnetworks.parse(found, primary=not network).items()
-        port = names.logical_port(key, "default", name)
+        ref = model.PodRef(ObjectKey("default", name), made["metadata"]["uid"])
+        port = ports.of_attachment(key, ref, allocation)
         guest = await asyncio.to_thread(
             zone.guest, port, allocation.mac, version=made["metadata"]["uid"]
         )
