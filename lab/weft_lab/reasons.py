@@ -119,6 +119,18 @@ class Reason(EventReason):
     STARTED = "Started", POD, NORMAL, ("Started container …", "")
     KILLING = "Killing", POD, NORMAL, ("Stopping container …", "")
 
+    NIC_NOT_CHANGED = (
+        *("NicNotChanged", "VirtualMachineInstance", WARNING),
+        (
+            "interface …: the guest has not released its NIC within … s",
+            "The guest keeps a NIC that is to be unplugged. It is asked again; a guest without "
+            "PCIe hotplug has to be restarted.",
+        ),
+        (
+            "interface …: the machine has no PCIe root port left of … spare ones",
+            "A machine starts with root ports for four NICs. Restart it to have more.",
+        ),
+    )
     INVALID_SPEC = (
         *("InvalidSpec", VM, WARNING),
         (

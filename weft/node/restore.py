@@ -72,9 +72,17 @@ class Restorer:
         return decided if decided.by else None
 
     async def _remember(self, bounds: list[port.Bound], now: SignedAllocations) -> None:
-        """Writes the present annotations to ports with older ones, or with none."""
+        """Writes the present annotations to ports with older ones, or with none.
+
+        Their records first, by which rows are repaired.
+        """
         ids: rows.DesiredValue = rows.MapEntries(dict(zip(_ANNOTATIONS, now.prove(), strict=True)))
         stale = [bound for bound in bounds if bound.proof != now.prove()]
+        for bound in stale:
+            known = self._deps.records.get(bound.device)
+            if known is not None:
+                owner = replace(known.owner, proof=now.prove())
+                await self._deps.records.put(replace(known, owner=owner))
         changed = [
             rows.Row("Interface", bound.device, {"external_ids": ids}, is_part=True)
             for bound in stale

@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from weft_lab.vm import (
     machine,
     migratable,
     migrationdisks,
+    nicsync,
     qmp,
     status,
 )
@@ -101,6 +102,16 @@ class Guest:
         self._pod_addresses: tuple[str, ...] = ()
         self._attached: Sequence[podstatus.NetworkStatus] = ()
         self._is_open = asyncio.Event()
+        self._waiting: Sequence[machine.Nic] = ()
+        self._is_as_started = True
+
+    async def take_nics(self, found: nicsync.GuestNics) -> None:
+        """The NICs that the guest and its pod have now."""
+        self._machine = replace(self._machine, nics=tuple(nic for nic, _ in found.plugged))
+        self._macs = [mac for _, mac in found.plugged]
+        self._waiting, self._is_as_started = found.waiting, found.is_as_started
+        await self._ask_pod()
+        await self._write()
 
     async def follow(self, monitor: qmp.Monitor) -> None:
         """Until QEMU closes the monitor."""
@@ -193,7 +204,7 @@ class Guest:
         after = status.with_phase(before, "Running", now)
         conditions = after.get("conditions") or ()
         conditions = status.with_condition(conditions, "Ready", "True", now)
-        why = migratable.refusal(self._vmi)
+        why = migratable.refusal(self._vmi, is_as_started=self._is_as_started)
         conditions = status.with_condition(
             conditions, "LiveMigratable", "False" if why else "True", now, *why
         )
@@ -204,7 +215,11 @@ class Guest:
         after |= {
             "conditions": conditions,
             "interfaces": status.interfaces(
-                self._machine, self._macs, self._seen.interfaces, self._pod_addresses
+                self._machine,
+                self._macs,
+                self._seen.interfaces,
+                self._pod_addresses,
+                self._waiting,
             ),
             "migrationMethod": migratable.method(self._vmi),
             "migrationTransport": "Unix",

@@ -14,7 +14,7 @@ from weft.control import loop
 from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.model import ObjectKey
-from weft_lab.vm import guestwatch, launcher, lifecycle, migrations, qmp
+from weft_lab.vm import guestwatch, launcher, lifecycle, migrations, nicsync, qmp
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Handler:
         self._migrations = migrations.Migrations(
             client, node_name, address, self._vmis, self._recorder, run_folder
         )
+        self._nics = nicsync.NicSync(client, node_name, self._vmis, self._recorder, run_folder)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -49,6 +50,7 @@ class Handler:
             events=self._recorder.run(),
             guests=self._follow_all(),
             migrations=self._migrations.run(),
+            nics=self._nics.run(),
         )
 
     async def _follow_all(self) -> None:
@@ -85,6 +87,7 @@ class Handler:
             try:
                 guest = guestwatch.Guest(self._client, self._recorder, vmi, folder, found.macs)
                 async with qmp.Monitor(folder / "monitor.sock") as monitor:
+                    self._nics.follow(_uid(vmi), key, guest)
                     await guest.follow(monitor)
             except errors.WeftError as error:
                 log.info("%s: %s", key, error)
@@ -92,6 +95,8 @@ class Handler:
                 log.info("%s: %s", key, loop.first_cause(failures))
             except Exception:  # the failure of one task must not end the others
                 log.exception("%s: unexpected failure, trying again", key)
+            finally:
+                self._nics.leave(_uid(vmi))
             # QEMU is gone, or the API was: the pod's end follows, or the next try.
             await asyncio.sleep(RETRY_PAUSE)
 

@@ -40,6 +40,7 @@ from weft_lab.vm import (
     links,
     machine,
     masquerade,
+    nics,
     qemu,
     qmp,
     ready,
@@ -96,7 +97,8 @@ async def _boot(
         process = await _start(vm, place, prepared, cards, drives, console.descriptor)
         await _unplug(cards, place, starts=not _incoming())
         _say(f"runs under {prepared.accelerator} as process {process.pid}")
-        return await _attend(process, vm, place)
+        async with nics.Nics(vm, cards, place).served():
+            return await _attend(process, vm, place)
 
 
 async def _start(

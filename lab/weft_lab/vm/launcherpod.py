@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft import names
-from weft_lab.vm import machine, requested
+from weft_lab.vm import hotplug, machine, requested
 
 IMAGE = "lab.weft/virt-launcher"
 LAUNCHER = "kubevirt.io"
@@ -97,9 +97,8 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
         if key not in NOT_COPIED
     }
     annotations |= {DOMAIN: meta["name"], "kubectl.kubernetes.io/default-container": "compute"}
-    chosen = selection(vmi)
-    if chosen:
-        annotations[names.NETWORKS] = json.dumps(chosen, separators=(",", ":"))
+    if chosen := networks(vmi):
+        annotations[names.NETWORKS] = chosen
     grace = spec.get("terminationGracePeriodSeconds")
     grace = GRACE_DEFAULT if grace is None else int(grace)
     return {
@@ -157,6 +156,26 @@ def essence(vmi: Mapping[str, Any]) -> Object:
     if machine.DISK_ANNOTATION in annotations:
         kept["annotations"] = {machine.DISK_ANNOTATION: annotations[machine.DISK_ANNOTATION]}
     return {"metadata": kept, "spec": vmi["spec"]}
+
+
+def networks(vmi: Mapping[str, Any]) -> str:
+    """The pod's selection annotation; "" for none."""
+    return _joined(selection(vmi))
+
+
+def followed(vmi: Mapping[str, Any], current: str) -> str:
+    """The annotation of a pod that runs, which is `current` now."""
+    listed = ((vmi.get("status") or {}).get("interfaces")) or ()
+    macs = {str(each.get("podInterfaceName")): str(each.get("mac") or "") for each in listed}
+    try:
+        elements = [each for each in json.loads(current or "[]") if isinstance(each, dict)]
+    except (ValueError, TypeError):
+        elements = []
+    return _joined(hotplug.with_macs(selection(hotplug.of_pod(vmi)), elements, macs))
+
+
+def _joined(elements: list[Object]) -> str:
+    return json.dumps(elements, separators=(",", ":")) if elements else ""
 
 
 def selection(vmi: Mapping[str, Any]) -> list[Object]:

@@ -23,7 +23,7 @@ SIOCGIFADDR, SIOCSIFADDR = 0x8915, 0x8916
 SIOCGIFNETMASK, SIOCSIFNETMASK = 0x891B, 0x891C
 SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
 SIOCSIFHWADDR, SIOCGIFHWADDR = 0x8924, 0x8927
-SIOCBRADDBR, SIOCBRADDIF = 0x89A0, 0x89A2
+SIOCBRADDBR, SIOCBRDELBR, SIOCBRADDIF = 0x89A0, 0x89A1, 0x89A2
 SIOCGIFINDEX = 0x8933
 TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
 IFF_UP, ARPHRD_ETHER = 0x1, 1
@@ -80,6 +80,39 @@ def stand_before(
         _set_up(handle, bridge, up=True)
         for address in addresses:
             _give(handle, bridge, address)
+
+
+def join(bridge: str, interface: str) -> None:
+    """Join a pod's interface to its guest's bridge; it may be there already."""
+    with _socket() as handle, contextlib.suppress(errors.Unavailable):
+        _join(handle, bridge, interface)
+    with _socket() as handle:
+        _set_up(handle, interface, up=True)
+
+
+def rejoin(interface: str, bridge: str, *, plugged: bool = True) -> None:
+    """Join another `interface` of the pod to a guest's bridge, in the place of one that is gone."""
+    with _socket() as handle:
+        _forget_addresses(handle, interface)
+        _set_up(handle, interface, up=False)
+        _set_mac(handle, interface, other_mac(_mac(handle, interface)))
+        if plugged:
+            _join(handle, bridge, interface)
+
+
+def part(bridge: str, tap: str) -> None:
+    """Remove a guest's bridge and tap; the pod's interface stays, apart from both."""
+    with _socket() as handle, contextlib.suppress(errors.Unavailable):  # it is gone
+        _set_up(handle, bridge, up=False)
+        _call(handle, SIOCBRDELBR, bridge.encode().ljust(16, b"\0"), bridge)
+    if is_listed(tap):
+        _remove_tap(tap)
+
+
+def index(interface: str) -> int:
+    """The number by which the kernel knows an interface."""
+    with _socket() as handle:
+        return _index(handle, interface)
 
 
 def mtu(interface: str) -> int:
@@ -223,6 +256,16 @@ def _add_tap(name: str) -> None:
         raise errors.Unavailable(
             f"the tap device cannot be made ({error.strerror})", where=name
         ) from error
+    finally:
+        os.close(device)
+
+
+def _remove_tap(name: str) -> None:
+    device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = struct.pack("<H", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+        fcntl.ioctl(device, TUNSETIFF, _request(name, flags))
+        fcntl.ioctl(device, TUNSETPERSIST, 0)
     finally:
         os.close(device)
 

@@ -19,6 +19,7 @@ SOCKETS = ("qmp", "monitor", "migration", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
 POWER_PORT = "org.weft.power.0"
 SEED_SERIAL = "weft-seed"
+FIRST_SPARE = 100  # chassis number of the first root port without a card
 # Nothing of this changes what a guest can do; each was measured to shorten an emulated boot.
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet loglevel=0 panic=1 tsc=reliable mitigations=off nokaslr no_timer_check"
@@ -106,9 +107,12 @@ def arguments(launch: Launch) -> list[str]:
     elif any(card.is_down for card in launch.cards):
         args += ["-S"]  # cables can be taken off a machine only after its cards were made
     for index, card in enumerate(launch.cards):
-        args += _card(card, index, ports=launch.image is None)
+        args += _card(card, index)
     for index, drive in enumerate(launch.drives):
         args += _drive(drive, index, boots=launch.image is None and index == 0)
+    # After all others, whose places must not move.
+    for index in range(spare_ports(len(launch.cards))):
+        args += _device(driver="pcie-root-port", id=f"spare{index}", chassis=FIRST_SPARE + index)
     if launch.image is not None:
         line = KERNEL_ARGUMENTS + ("" if kvm else KERNEL_ARGUMENTS_TCG)
         args += ["-kernel", str(launch.image.kernel), "-initrd", str(launch.image.initrd)]
@@ -142,6 +146,33 @@ def copied(drives: tuple[Drive, ...]) -> list[tuple[str, bool]]:
     ]
 
 
+def spare_ports(cards: int) -> int:
+    """How many root ports are kept free for NICs to come, as KubeVirt counts them."""
+    return max(0, 4 - cards) if cards else 0
+
+
+def backend(card: Card, index: int) -> Json:
+    """A card's end on the pod's side."""
+    return {
+        "type": "tap",
+        "id": netdev(index),
+        "ifname": card.tap,
+        "vhost": False,
+        "script": "no",
+        "downscript": "no",
+    }
+
+
+def front(card: Card, index: int, bus: str) -> Json:
+    """The device that the guest sees."""
+    driver = "virtio-net-pci" if card.model == "virtio" else card.model
+    made: Json = {"driver": driver, "netdev": netdev(index), "id": f"card{index}"}
+    made |= {"mac": card.mac, "romfile": "", "bus": bus}
+    if card.mtu and card.model == "virtio":
+        made["host_mtu"] = card.mtu
+    return made
+
+
 def netdev(index: int) -> str:
     """The id of a card's backend, by the place of the card."""
     return f"net{index}"
@@ -153,20 +184,15 @@ def user_mac(name: str, index: int) -> str:
     return ":".join(f"{byte:02x}" for byte in (2, 0, 0, *digest[:3]))
 
 
-def _card(card: Card, index: int, *, ports: bool) -> list[str]:
-    net: Json = {"type": "tap", "id": netdev(index), "ifname": card.tap, "vhost": False}
-    net |= {"script": "no", "downscript": "no"}
-    args = ["-netdev", json.dumps(net)]
-    driver = "virtio-net-pci" if card.model == "virtio" else card.model
-    front: Json = {"netdev": netdev(index), "id": f"card{index}", "mac": card.mac, "romfile": ""}
-    if card.mtu and card.model == "virtio":
-        front["host_mtu"] = card.mtu
-    if ports:
-        # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ...
-        # as on KubeVirt.
-        args += _device(driver="pcie-root-port", id=f"port{index}", chassis=index + 1)
-        front["bus"] = f"port{index}"
-    return [*args, *_device(driver=driver, **front)]
+def _card(card: Card, index: int) -> list[str]:
+    # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ... as on
+    # KubeVirt, and release them while they run.
+    port = f"port{index}"
+    return [
+        *("-netdev", json.dumps(backend(card, index))),
+        *_device(driver="pcie-root-port", id=port, chassis=index + 1),
+        *_device(**front(card, index, port)),
+    ]
 
 
 def _drive(drive: Drive, index: int, *, boots: bool) -> list[str]:

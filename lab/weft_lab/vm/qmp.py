@@ -42,8 +42,15 @@ class Monitor:
 
         Raises Unavailable for more events than QEMU has: a pod may serve the socket.
         """
+        return await self._send(command, jsonlines.request(command, arguments))
+
+    async def add_device(self, properties: dict[str, Any]) -> None:
+        """Plug a device; the names of its properties are sent as they are."""
+        await self._send("device_add", {"execute": "device_add", "arguments": properties})
+
+    async def _send(self, command: str, request: dict[str, Any]) -> Any:
         stream = self._connected()
-        await stream.send(jsonlines.request(command, arguments))
+        await stream.send(request)
         while True:
             message = await stream.receive()
             if "event" in message:

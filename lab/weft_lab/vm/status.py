@@ -7,7 +7,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from weft.errors import InvalidInput
-from weft_lab.vm import launcherpod, lifecycle, machine
+from weft_lab.vm import hotplug, launcherpod, lifecycle, machine
 from weft_lab.vm.agentclient import GuestInterface
 
 Object = Mapping[str, Any]
@@ -84,8 +84,8 @@ def of_machine(
         conditions = with_condition(conditions, "Failure", "True", now, "InvalidSpec", text)
     else:
         conditions = without_condition(conditions, "Failure")
-    if _differs(vm, vmi):
-        text = "the template was changed; the running guest is as it was before"
+    if fields := _differing(vm, vmi):
+        text = f"changed, and the running guest is as it was before: {', '.join(fields)}"
         conditions = with_condition(conditions, "RestartRequired", "True", now, message=text)
     else:
         conditions = without_condition(conditions, "RestartRequired")
@@ -105,10 +105,12 @@ def of_machine(
     }
 
 
-def _differs(vm: Object, vmi: Object | None) -> bool:
-    """Whether the template differs from the machine that runs, so that a restart changes it."""
+def _differing(vm: Object, vmi: Object | None) -> list[str]:
+    """The fields of the template that differ from the machine that runs until its restart."""
     template = (vm.get("spec") or {}).get("template") or {}
-    return vmi is not None and not lifecycle.is_final(vmi) and vmi["spec"] != template.get("spec")
+    if vmi is None or lifecycle.is_final(vmi):
+        return []
+    return hotplug.needs_restart(template.get("spec") or {}, vmi)
 
 
 def printable(
@@ -260,8 +262,10 @@ def interfaces(
     macs: Sequence[str],
     guest: Sequence[GuestInterface],
     pod_ips: Sequence[str] = (),
+    waiting: Sequence[machine.Nic] = (),
 ) -> list[Json]:
-    """status.interfaces: the domain's cards in order, then what only the guest has.
+    """status.interfaces: the domain's cards in order, NICs `waiting` in the pod, then what only the
+    guest has.
 
     A card behind its pod is reached at the pod's addresses, so these are what it shows. A
     guest's bridge or VLAN may have its card's MAC: the card is the first that has it.
@@ -287,6 +291,9 @@ def interfaces(
             entry["ipAddress"] = addresses[0]
             entry["ipAddresses"] = addresses
         found.append(entry)
+    for nic in waiting:
+        shown = {"infoSource": "multus-status", "podInterfaceName": nic.pod_interface}
+        found.append({"name": nic.name, **shown})
     for other in rest:
         addresses = _addresses(other)
         entry = {"mac": other.mac, "interfaceName": other.name, "infoSource": "guest-agent"}

@@ -144,7 +144,7 @@ def test_an_image_boots_through_firmware_with_kubevirts_names() -> None:
     assert "-kernel" not in args
     devices = values(args, "-device")
     assert {"driver": "virtio-blk-pci", "drive": "drive0", "bootindex": 0} in devices
-    assert sum(device["driver"] == "pcie-root-port" for device in devices) == 2
+    assert sum(device["driver"] == "pcie-root-port" for device in devices) == 4, "two are spare"
     assert option(args, "-add-fd") == ["fd=20,set=20", "fd=7,set=7"]
 
 
