@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from weft import errors, names, reasons
+from weft import errors, reasons
 from weft.app import health
 from weft.control import loop
 from weft.kube import cache, events, queue, resources
@@ -24,12 +24,12 @@ from weft_lab.reasons import Reason
 from weft_lab.vm import (
     evacuation,
     fields,
-    hotplug,
     launcherpod,
     lifecycle,
     migration,
     migrationcontroller,
     migrationmetrics,
+    nicedits,
     specwarnings,
     status,
     validation,
@@ -75,6 +75,7 @@ class Controller:
             indexes={BY_POD: _about},
         )
         self._recorder = events.Recorder(client, COMPONENT)
+        self._nics = nicedits.NicEdits(client)
         self._machines = queue.Queue[ObjectKey]("VirtualMachine", on_error=self._failed)
         self._instances = queue.Queue[ObjectKey]("VirtualMachineInstance", on_error=self._failed)
         self._migrations = migrationcontroller.Migrations(
@@ -175,7 +176,7 @@ class Controller:
             ready = status.condition(vmi, "Ready") or {}
             self._emit(vm, Reason.INSTANCE_FAILED, str(ready.get("message") or "no reason given"))
         if not lifecycle.is_deleted(vm) and not problems:
-            await self._sync_nics(vm, vmi)
+            await self._nics.sync(vm, vmi)
         if decision.step is lifecycle.Step.CREATE:
             await self._create_instance(vm)
         elif decision.step is lifecycle.Step.DELETE and vmi is not None:
@@ -183,46 +184,6 @@ class Controller:
             self._emit(vm, Reason.SUCCESSFUL_DELETE, f"stopped the instance {key}")
         if decision.after > 0:
             self._machines.add(key, after=decision.after)
-
-    async def _sync_nics(self, vm: Object, vmi: Object | None) -> None:
-        """Pass an edit of the machine's NICs to its instance; forget those that are unplugged."""
-        template = vm["spec"]["template"]["spec"]
-        if vmi is not None and not (lifecycle.is_final(vmi) or lifecycle.is_deleted(vmi)):
-            await self._write_nics(resources.VMIS, vmi, vmi["spec"], hotplug.synced(template, vmi))
-        kept = hotplug.cleared(template, vmi)
-        await self._write_nics(resources.VMS, vm, template, kept)
-
-    async def _write_nics(
-        self, res: resources.Resource, obj: Object, spec: Object, desired: Object
-    ) -> None:
-        interfaces, networks = hotplug.interfaces_of(desired), hotplug.networks_of(desired)
-        if interfaces == hotplug.interfaces_of(spec) and networks == hotplug.networks_of(spec):
-            return
-        body = {"domain": {"devices": {"interfaces": interfaces}}, "networks": networks}
-        await self._patch(
-            res, obj, {"spec": body if res is resources.VMIS else {"template": {"spec": body}}}
-        )
-
-    async def _patch(self, res: resources.Resource, obj: Object, body: Object) -> None:
-        """Write this version of an object; a newer one is read and decided again."""
-        meta = obj["metadata"]
-        where = meta["name"], meta["namespace"]
-        body = {
-            **body,
-            "metadata": {"resourceVersion": meta["resourceVersion"], **body.get("metadata", {})},
-        }
-        with contextlib.suppress(NotFound, Conflict):
-            await self._client.patch(res, *where, body)
-
-    async def _follow_networks(self, vmi: Object, pod: Object) -> None:
-        """Have the running pod's networks edited as the instance asks."""
-        if lifecycle.phase(vmi) != "Running" or lifecycle.is_deleted(pod):
-            return
-        current = (pod["metadata"].get("annotations") or {}).get(names.NETWORKS)
-        chosen = launcherpod.followed(vmi, str(current or "")) or None
-        if current != chosen:
-            notes = {"annotations": {names.NETWORKS: chosen}}
-            await self._patch(resources.PODS, pod, {"metadata": notes})
 
     async def _create_instance(self, vm: Object) -> None:
         meta = vm["metadata"]
@@ -275,7 +236,7 @@ class Controller:
         if pod is not None:
             self._pass_on(vmi, pod)
         if pod is not None and not migration.is_under_way(vmi) and not problems:
-            await self._follow_networks(vmi, pod)
+            await self._nics.follow(vmi, pod)
         if migration.is_moving(vmi, pods):
             return  # it runs on there, or its migration fails: a change of either is watched
         new = status.of_instance(vmi, pod, problems, _now(), pods)
