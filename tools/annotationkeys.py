@@ -67,6 +67,11 @@ ALL = (
         *(names.POD_NETWORKS_SIGNATURE, "Pod", MANAGER, "JSON: `by`, `of`, `signature`"),
         "the cluster manager's signature of it",
     ),
+    Key(
+        *(names.CONNECTIONS, "Pod", AGENT, "JSON: a list of connections for each attachment"),
+        "of a pod that its virtual machine leaves: connections that "
+        "[go on](../how-to/move-a-machine.md) on the other node",
+    ),
     Key(*(names.NETWORK_NAME, "NAD", MANAGER, "text"), "the network that it declares"),
     Key(*(names.NETWORK_ID, "NAD", MANAGER, "number"), "the network's id"),
     Key(

@@ -7,6 +7,7 @@ which two, and signs it in the allocation of the second (ADR 0117).
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 
@@ -28,3 +29,18 @@ class Move(NamedTuple):
 
     source: str
     target: str
+
+
+class Connection(NamedTuple):
+    """A connection of a machine's NIC, which goes on where the machine comes to (ADR 0114).
+
+    `protocol`: tcp or udp. `is_outgoing`: the machine began it. `address` and `port` are the
+    machine's.
+    """
+
+    protocol: str
+    is_outgoing: bool
+    address: IPv4Address | IPv6Address
+    port: int
+    peer: IPv4Address | IPv6Address
+    peer_port: int

@@ -27,6 +27,8 @@ INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
 EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 # weft's annotation beside it: the cluster manager's signature. Allocations without it do not count.
 POD_NETWORKS_SIGNATURE = "weft/pod-networks-signature"
+# weft's annotation on the pod that a virtual machine leaves: its connections.
+CONNECTIONS = "weft/connections"
 NETWORK_NAME = "k8s.ovn.org/network-name"
 NETWORK_ID = "k8s.ovn.org/network-id"
 # In the cluster manager's namespace: the Secret with its key, the ConfigMap with public keys.

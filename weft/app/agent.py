@@ -35,6 +35,7 @@ from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
 from weft.nic import plan, port
 from weft.node import advertise, gc, policydrops, records, restore, server, tunnelpeers, tunnels
+from weft.node.connections import Connections
 from weft.node.dependencies import Dependencies, Settings
 from weft.ovn import ports, tables
 from weft.ovsdb import replica
@@ -94,7 +95,8 @@ class Agent:
         self.policy_drops = policydrops.PolicyDrops(nb, sb, ovs.address)
         self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
         self._qos = networkqos.ZoneQos(client, self.zone, self.writer, self.informers)
-        self.recorder = events.Recorder(client, COMPONENT)
+        self.recorder, self.is_started = events.Recorder(client, COMPONENT), False
+        self.connections = Connections(client, self.zone, ovs, self.writer.wake)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
             *(self.zone, self.informers.pods, self.informers.keys, self._wake_writer, self._warn),
@@ -111,7 +113,6 @@ class Agent:
             number=options.probe_port,
         )
         self.cni: server.Server | None = None
-        self.is_started = False
 
     async def run(self) -> None:
         """Runs all parts until cancelled; raises the error of the first that fails."""
@@ -153,6 +154,7 @@ class Agent:
             advertiser=self.advertiser.run(),
             guards=self.guards.run(),
             peers=self._peers.run(),
+            connections=self.connections.run(),
             audit=self.audit.run(
                 self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
             ),
@@ -205,6 +207,7 @@ class Agent:
         self.advertiser.update(advertisements)
         self.guards.advertised(advertisements.values())
         self._qos.check()
+        self.connections.check()
 
     async def _derived(self) -> None:
         """Starts once the Northbound rows are written: northd would recompute twice otherwise."""

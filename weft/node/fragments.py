@@ -54,7 +54,7 @@ class Fragments:
         switch_commands = commands(str(found[1]["datapath_type"])) if found is not None else ()
         folder = sockets.folder(self._ovs.address)
         for command in switch_commands:
-            await self._call(_control_socket(folder), *command)
+            await self._call(sockets.control(folder), *command)
         self.trouble = ""
 
     async def _call(self, socket: Path, *command: str) -> None:
@@ -73,14 +73,3 @@ def commands(datapath: str) -> tuple[tuple[str, ...], ...]:
         ("dpctl/ipf-set-min-frag", "v6", str(SMALLEST)),
         ("dpctl/ipf-set-max-nfrags", str(MOST)),
     )
-
-
-def _control_socket(folder: Path) -> Path:
-    """Returns vswitchd's control socket, which has its PID in its name."""
-    try:
-        pid = (folder / "ovs-vswitchd.pid").read_text().strip()
-    except OSError as error:
-        raise errors.Unavailable(
-            error.strerror or str(error), where=f"{folder}/ovs-vswitchd.pid"
-        ) from error
-    return folder / f"ovs-vswitchd.{pid}.ctl"

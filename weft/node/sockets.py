@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from weft import errors
+
 _USUAL = Path("/run/openvswitch")
 
 
@@ -32,3 +34,14 @@ def accepts(path: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+def control(folder: Path) -> Path:
+    """Returns vswitchd's control socket, which has its PID in its name."""
+    try:
+        pid = (folder / "ovs-vswitchd.pid").read_text().strip()
+    except OSError as error:
+        raise errors.Unavailable(
+            error.strerror or str(error), where=f"{folder}/ovs-vswitchd.pid"
+        ) from error
+    return folder / f"ovs-vswitchd.{pid}.ctl"

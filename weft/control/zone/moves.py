@@ -63,6 +63,11 @@ class Moves:
             affected |= dict.fromkeys(self._decide(key))
         return [self._held(each) for each in affected]
 
+    def moving(self) -> dict[str, model.Port]:
+        """Returns the ports, by key, whose machines migrate, each as this zone has it."""
+        found = ((key, chosen.port) for key, chosen in self._choices.items())
+        return {key: port for key, port in found if port.move is not None}
+
     def _decide(self, key: str) -> Iterator[ObjectKey]:
         """Chooses who has a port; yields the other pods that this concerns."""
         pods, before = self._pods.get(key, ()), self._choices.pop(key, None)

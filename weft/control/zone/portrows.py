@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from weft import model, rows
 from weft.control.zone import topologies
-from weft.ovn import dhcp, ports, qos
+from weft.ovn import acl, connections, dhcp, ports, qos
 
 
 def of_port(
@@ -26,7 +26,8 @@ def of_port(
     own = here.nodes.get(here.node)
     routed = own.subnets_of(network.name) if own is not None else ()
     leased = dhcp.of_port(network, port, row.key, routed)
-    return (*leased, *qos.of_port(network.spec, port, row.parent), row)
+    known = connections.rows_of(port, row.parent, here.admitted.get(row.key, ()))
+    return (*leased, *qos.of_port(network.spec, port, row.parent), *known, row)
 
 
 def port_of(table: str, row_key: str) -> str:
@@ -35,6 +36,8 @@ def port_of(table: str, row_key: str) -> str:
         return row_key
     if table == dhcp.OPTIONS:
         return dhcp.port_of(row_key)
+    if table == acl.ACL:
+        return connections.port_of(row_key)
     return qos.port_of(row_key) if table == qos.QOS else ""
 
 

@@ -21,6 +21,7 @@ from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
 from weft.control.zone.rowchanges import RowChanges as RowChanges
 from weft.control.zone.rowchanges import RowOwner, row_owner_of
+from weft.migration import Connection
 from weft.ovn import advertisement, interconnect, ports, router
 from weft.policy import access
 
@@ -60,7 +61,7 @@ class Zone:
         self._pods_of_namespace: dict[str, set[model.ObjectKey]] = {}  # see `concerned`
         self._pods_of_nad: dict[model.ObjectKey, set[model.ObjectKey]] = {}
         self._ports_of_pod: dict[model.ObjectKey, dict[str, model.Port]] = {}  # by port key
-        self.duplicates, self._moves = duplicates.Duplicates(), moves.Moves(node)
+        self.duplicates, self.moves = duplicates.Duplicates(), moves.Moves(node)
         self._ports: dict[str, dict[str, model.Port]] = {}  # network -> port key -> port
         self._local: dict[str, set[str]] = {}  # network -> keys of this node's ports
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
@@ -162,6 +163,12 @@ class Zone:
             of_node = self._ports_of_node.get(name, {})
             self._dirty.ports |= {k: n for k, n in of_node.items() if self._has_remote_pods(n)}
 
+    def set_admitted(self, port: str, known: frozenset[Connection]) -> bool:
+        """Sets the connections that go on with a machine's port; returns whether that is news."""
+        if network := self._ports_of_node.get(self._here.node, {}).get(port):
+            self._dirty.ports[port] = network
+        return self._here.admit(port, known)
+
     def touch(self, table: str, key: str, network: str, owner: str) -> None:
         """Puts a row of ours that somebody else changed into the next `changes`."""
         if self.policies.touch(table, key):
@@ -186,8 +193,6 @@ class Zone:
             return True
         is_owned = (table, key) in self._last_keys.get(row_owner_of(network, owner), ())
         return is_owned or self._beside.has(table, key) or self.policies.is_desired(table, key)
-
-    # Rows out
 
     def changes(self) -> RowChanges:
         """Returns the rows of all that was touched since the last call, and nothing else."""
@@ -264,8 +269,6 @@ class Zone:
         network = self.network(name)
         return network is not None and (network.is_default or bool(self._local.get(name)))
 
-    # Between
-
     def _declare(self, nad: model.ObjectKey, declared: DeclaredNetwork | None) -> None:
         for each in self.networks.set(nad, declared):
             self.policies.set_nad_marks(each, *self.networks.marks(each))
@@ -285,7 +288,7 @@ class Zone:
         requested = {ports.port_key(port): port for port in self.networks.ports(held)}
         # Of two pods with one address, the running one has it, else the older one.
         precedence = (str(not held.pod.is_running), held.pod.created) if held else ()
-        now = self._moves.set_ports(key, requested, precedence)
+        now = self.moves.set_ports(key, requested, precedence)
         touched = [pod for each in now for pod in self.duplicates.set_ports(*each)]
         self._set_ports(dict.fromkeys(touched))
 

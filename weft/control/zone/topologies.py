@@ -7,10 +7,11 @@ the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from weft import model, names, rows
+from weft.migration import Connection
 from weft.ovn import advertisement, dhcp, dns, gateway, layer2, layer3, localnet, ports, transit
 
 
@@ -23,6 +24,15 @@ class Here:
     nodes: Mapping[str, model.NodeInfo]
     remote_ports: ports.RemotePorts
     physical_network: str
+    # By port key: connections that go on with a machine that came here.
+    admitted: dict[str, frozenset[Connection]] = field(default_factory=dict)
+
+    def admit(self, port: str, known: frozenset[Connection]) -> bool:
+        """Sets the connections that a port is to have; returns whether that is news."""
+        before = self.admitted.pop(port, frozenset())
+        if known:
+            self.admitted[port] = known
+        return before != known
 
     def chassis_of(self, node: str) -> str:
         """Returns the chassis of a node, "" while it is not known."""
