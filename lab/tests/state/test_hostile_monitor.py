@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from weft import errors
-from weft_lab.vm import qmp
+from weft_lab.vm import qmp, qmpsession
 
 GREETING = b'{"QMP": {}}\n{"return": {}}\n'
 
@@ -45,3 +45,22 @@ async def test_a_line_without_end_is_not_kept(tmp_path: Path) -> None:
         with pytest.raises(errors.Unavailable, match="closed the connection"):
             async with qmp.Monitor(path) as monitor:
                 await monitor.execute("query-chardev")
+
+
+async def test_events_without_end_end_a_session(tmp_path: Path) -> None:
+    path = tmp_path / "qmp.sock"
+    async with served(path, b'{"event": "STOP", "data": "none"}\n'):
+        seen: list[qmpsession.Event] = []
+        with pytest.raises(errors.Unavailable, match="closed the connection"):
+            async with qmpsession.Session(path, seen.append) as session:
+                await session.execute("query-status")
+    assert len(seen) == qmpsession.MAX_EVENTS + 1
+    assert seen[0] == {"event": "STOP", "data": {}}
+
+
+async def test_a_line_without_end_ends_a_session(tmp_path: Path) -> None:
+    path = tmp_path / "qmp.sock"
+    async with served(path, b"x" * 65536):
+        with pytest.raises(errors.Unavailable, match="closed the connection"):
+            async with qmpsession.Session(path) as session:
+                await session.execute("query-status")

@@ -46,13 +46,16 @@ class Clock:
 
 def figures(clock: Clock, info: Mapping[str, Any]) -> dict[str, int]:
     """Milliseconds and bytes; `info` is QEMU's query-migrate. What was not seen is left out."""
-    ram = info.get("ram") or {}
+    ram = info.get("ram")
+    ram = ram if isinstance(ram, dict) else {}
+    downtime = info.get("downtime")
+    downtime = downtime if isinstance(downtime, int) else None
     still = clock.between(STOPPED, RESUMED)
     if still is not None:  # a busy QEMU may say late that it has stopped
-        still = max(still, int(info.get("downtime") or 0))
+        still = max(still, downtime or 0)
     found = {
         "standstillMilliseconds": still,
-        "downtimeMilliseconds": info.get("downtime"),
+        "downtimeMilliseconds": downtime,
         "totalMilliseconds": clock.between(BEGUN, RESUMED),
         "connectMilliseconds": clock.between(BEGUN, DISKS if DISKS in clock.at else MEMORY),
         "disksMilliseconds": clock.between(DISKS, MEMORY),
@@ -62,7 +65,7 @@ def figures(clock: Clock, info: Mapping[str, Any]) -> dict[str, int]:
         "transferredBytes": ram.get("transferred"),
         "memoryRounds": ram.get("dirty-sync-count"),
     }
-    return {name: int(value) for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def summary(found: Mapping[str, int]) -> str:

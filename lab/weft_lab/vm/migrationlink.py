@@ -61,7 +61,7 @@ class Line:
             raise _lost() from error
 
     async def receive(self) -> Message:
-        """The next object. Reads no byte behind it, unless they were sent together.
+        """The next object. May read what comes behind it, which only another call returns.
 
         Raises Unavailable at the end, and for anything that is no object.
         """

@@ -15,7 +15,9 @@ class Progress:
     def verdict(self, info: dict[str, Any], now: float) -> str:
         """Why the migration must end, by QEMU's figures; "" if it need not."""
         self._began = self._began or now
-        left = int((info.get("ram") or {}).get("remaining") or 0)
+        ram = info.get("ram")
+        remaining = ram.get("remaining") if isinstance(ram, dict) else None
+        left = remaining if isinstance(remaining, int) else 0
         if self._least < 0 or left < self._least:
             self._least, self._since = left, now
         if self._stuck and now - self._since > self._stuck:

@@ -112,7 +112,7 @@ class Source:
         if self._has_left():
             await _end_left_behind(session)
             return
-        status = (await session.execute("query-migrate")).get("status")
+        status = (await session.ask("query-migrate")).get("status")
         if not migration.is_under_way(self._vmi_of()):
             await self._stay(session)
             return
@@ -190,6 +190,7 @@ class Source:
         for each in self._copies.every:
             line = await self._call("disk")
             try:
+                await line.send({"do": "relay"})  # all of the answer is read: the rest is QEMU's
                 await self._copies.mirror(session, each, line)
             finally:
                 line.close()
@@ -215,7 +216,7 @@ class Source:
                     await self._measured(session)
                     await _end_left_behind(session)
                     return
-                info = await session.execute("query-migrate")
+                info = await session.ask("query-migrate")
                 status = info.get("status")
                 if status == "completed":
                     await self._await_target(session)
@@ -285,7 +286,7 @@ class Source:
     async def _follow(self, session: qmpsession.Session, event: qmpsession.Event | None) -> None:
         if event is None:
             raise errors.Unavailable("QEMU has ended", where=str(self._folder))
-        name, data = event["event"], event.get("data") or {}
+        name, data = event["event"], event["data"]
         if name == "BLOCK_JOB_READY":
             self._ready.add(str(data.get("device")))
         elif name in ("BLOCK_JOB_ERROR", "BLOCK_JOB_COMPLETED") and data.get("error"):
@@ -333,19 +334,19 @@ class Source:
     async def _stay(self, session: qmpsession.Session) -> None:
         """The guest runs on here, whatever QEMU was at."""
         await self._copies.cut(session)
-        info = await session.execute("query-migrate")
+        info = await session.ask("query-migrate")
         if info.get("status") in _MOVING:
             await session.execute("migrate_cancel")
             await self._await_end(session)
         await self._copies.give_up(session)
-        status = (await session.execute("query-status"))["status"]
+        status = (await session.ask("query-status")).get("status")
         if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
             await session.execute("cont")
 
     async def _await_end(self, session: qmpsession.Session) -> None:
         """Until QEMU has let go of a migration; each step of that is an event."""
-        while (await session.execute("query-migrate")).get("status") in _MOVING:
+        while (await session.ask("query-migrate")).get("status") in _MOVING:
             if await session.events.get() is None:
                 return
 
@@ -377,7 +378,7 @@ class Source:
 
     async def _measured(self, session: qmpsession.Session) -> None:
         with contextlib.suppress(errors.WeftError):
-            info = await session.execute("query-migrate")
+            info = await session.ask("query-migrate")
             vmi = self._vmi_of()
             if vmi is not None:
                 await migrationcost.record(self._client, self._recorder, vmi, self._cost, info)
@@ -391,5 +392,5 @@ def _cause(info: dict[str, Any]) -> str:
 async def _end_left_behind(session: qmpsession.Session) -> None:
     """The QEMU that the guest has left."""
     with contextlib.suppress(errors.Unavailable):
-        if (await session.execute("query-status"))["status"] == "postmigrate":
+        if (await session.ask("query-status")).get("status") == "postmigrate":
             await session.execute("quit")

@@ -76,7 +76,7 @@ class Target:
                     capabilities=[{"capability": "events", "state": True}],
                 )
                 self._session = session
-                if (await session.execute("query-status"))["status"] == "running":
+                if (await session.ask("query-status")).get("status") == "running":
                     await self._take_over()
                     return
                 await self._prepare_announcement(vmi)
@@ -146,6 +146,7 @@ class Target:
                 line.close()
             elif kind == "disk" and self._exports is not None:
                 await migrationlink.welcome(line, hello)
+                await line.receive()  # a server speaks first, and the source may be reading yet
                 relay = asyncio.create_task(self._exports.relay(line))
                 self._relays.add(relay)
                 relay.add_done_callback(self._relays.discard)

@@ -101,6 +101,11 @@ class Session:
                 self._answer = None
         return jsonlines.value(command, message, self._path)
 
+    async def ask(self, command: str) -> dict[str, Any]:
+        """What a command answers that answers with an object; {} for anything else."""
+        found = await self.execute(command)
+        return found if isinstance(found, dict) else {}
+
     async def urge(self, command: str, **arguments: Any) -> None:
         """Have QEMU do it even while another command hangs; nobody waits for its answer."""
         request = jsonlines.request(command, arguments)
@@ -137,6 +142,8 @@ class Session:
         if not isinstance(message, dict) or "QMP" in message:
             return
         if "event" in message:
+            data = message.get("data")
+            message = {"event": message["event"], "data": data if isinstance(data, dict) else {}}
             self._at_once(message)
             self.events.put_nowait(message)
         elif (

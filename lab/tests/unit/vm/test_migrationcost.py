@@ -28,3 +28,9 @@ def test_the_first_time_counts() -> None:
     clock = migrationcost.Clock({"begun": 5.0})
     clock.mark("begun")
     assert clock.at == {"begun": 5.0}
+
+
+def test_figures_that_are_none_are_left_out() -> None:
+    """A pod may serve its machine's monitor itself."""
+    for info in ({"ram": "much", "downtime": {}}, {"ram": {"transferred": "all"}}, {}):
+        assert migrationcost.figures(migrationcost.Clock(), info) == {}
