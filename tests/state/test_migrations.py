@@ -359,6 +359,7 @@ def test_many_pods_that_name_a_machine_are_decided_once_each(
     pods = [f"third-{number}" for number in range(20)]
     for name in pods:
         put(manager, PODS, target(name))
+        put(manager, VMIMS, migration(f"job-of-{name}"))
     assert {looked[each] for each in pods} == {1}
     assert looked[SOURCE] == looked[TARGET] == 0
     said = [reasons(manager, each).replace(each, "") for each in pods]

@@ -23,7 +23,7 @@ from weft.control.cluster.machines import LiveMigration, Machine, MachineTable, 
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
 from weft.control.cluster.outcome import Event, Outcome, Patch, Ref, Replacement, Subject
-from weft.control.cluster.podtable import PodTable
+from weft.control.cluster.podtable import By, PodTable
 from weft.kube import resources
 from weft.model import ObjectKey
 
@@ -42,12 +42,14 @@ class MachineClaims:
 
     # Objects in
 
-    def set_machine(self, ref: Ref, new: Machine | LiveMigration | None) -> set[ObjectKey]:
-        """Sets a machine, instance or live migration; None: it is gone. Returns the machines whose
-        pods are to look again."""
+    def set_machine(
+        self, ref: Ref, new: Machine | LiveMigration | None
+    ) -> set[tuple[By, ObjectKey]]:
+        """Sets a machine, instance or live migration; None: it is gone. Returns which pods are to
+        look again: those of a machine, or the target of a migration."""
         if ref.resource is resources.VMIMS:
             assert not isinstance(new, Machine)
-            return self._machines.set_migration(ref, new)
+            return {(By.MIGRATION, each) for each in self._machines.set_migration(ref, new)}
         assert not isinstance(new, LiveMigration)
         before = self._machines.after(ref)
         if not self._machines.set(ref, new):
@@ -57,7 +59,7 @@ class MachineClaims:
             self._unstored.pop(ref.key, None)
             self._findings.forget(ref.key)
         self.due[ref.key] = 0.0
-        return {ref.key}
+        return {(By.MACHINE, ref.key)}
 
     def set_claim(self, key: ObjectKey, new: IpamClaim | None) -> list[ObjectKey]:
         """Sets a claim; None: it is gone. Returns the machines whose pods are to look again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from weft import errors, names
@@ -48,6 +48,10 @@ class LiveMigration(ObservedObject):
     machine: str
     source: str = ""
     is_over: bool = False
+
+    def is_alike(self, other: LiveMigration) -> bool:
+        """Whether all but the version is the same."""
+        return replace(self, version=other.version) == other
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +268,16 @@ class MachineTable:
         return found
 
     def set_migration(self, ref: Ref, new: LiveMigration | None) -> set[ObjectKey]:
-        """Sets a live migration; None: it is gone. Returns the machines concerned."""
+        """Sets a live migration; None: it is gone. Returns namespace and uid of what changed."""
         old = self._migrations.pop(ref, None)
         if old is not None:
             self._by_uid.pop(old.uid, None)
         if new is not None:
             self._migrations[ref] = self._by_uid[new.uid] = new
+        if old is not None and new is not None and old.is_alike(new):
+            return set()
         there = (each for each in (old, new) if each is not None)
-        return {ObjectKey(each.subject.key.namespace, each.machine) for each in there}
+        return {ObjectKey(ref.key.namespace, each.uid) for each in there}
 
     def instance(self, owner: Machine) -> Machine | None:
         """Returns the instance that an owner has, or is."""

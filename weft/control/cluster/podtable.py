@@ -24,6 +24,7 @@ class By(StrEnum):
     NODE = "node"
     MACHINE = "virtual machine"
     INSTANCE = "instance"  # of a virtual machine, by namespace, uid and the pod's node
+    MIGRATION = "live migration"  # by the uid in the label of its target
     GUEST = "namespace"  # of pods that name NADs of other namespaces
 
 
@@ -88,7 +89,8 @@ def _is_found_alike(old: Pod, new: Pod) -> bool:
 
 
 def _found_by(pod: Pod) -> tuple[object, ...]:
-    return pod.request, pod.node, pod.uses_networks, pod.machine, pod.machine_uid
+    of = pod.machine, pod.machine_uid, pod.migration
+    return pod.request, pod.node, pod.uses_networks, of
 
 
 def _values(pod: Pod | None) -> Iterable[_Value]:
@@ -101,6 +103,8 @@ def _values(pod: Pod | None) -> Iterable[_Value]:
     if pod.machine:
         yield _Value(By.MACHINE, ObjectKey(pod.ref.namespace, pod.machine))
         yield _Value(By.INSTANCE, (pod.ref.namespace, pod.machine_uid, pod.node))
+        if pod.migration:
+            yield _Value(By.MIGRATION, ObjectKey(pod.ref.namespace, pod.migration))
     if pod.node:
         yield _Value(By.NODE, pod.node)
     if pod.uses_foreign_nads():

@@ -191,8 +191,8 @@ class Cluster:
         if self._early is not None:
             put(self._early.machines, ref, new)
             return
-        for machine in self._machines.set_machine(ref, new):
-            self._pods.use(By.MACHINE, machine)
+        for by, value in self._machines.set_machine(ref, new):
+            self._pods.use(by, value)
             self._carry()
 
     def set_pod(self, key: ObjectKey, new: Pod | None) -> None:
