@@ -77,5 +77,21 @@ def test_the_targets_zone_takes_nothing_from_a_source_that_it_does_not_know() ->
     assert row(replace(TARGET, move=MOVE), "n2", "n1") is None
 
 
+def test_on_the_wire_each_zone_has_its_own_port_and_the_target_no_address_yet() -> None:
+    spec = replace(SPEC, topology=model.Topology.LOCALNET, physical_network="rack")
+    network = model.Network(spec, 1)
+
+    def addresses(port: model.Port, here: str) -> object:
+        place = topologies.Here(here, f"c-{here}", NODES, ports.RemotePorts.PLAIN, "")
+        made = topologies.KNOWN[spec.topology].of_pod(network, port, place)
+        return made.columns["addresses"] if made is not None else None
+
+    own = frozenset({"0a:58:0a:01:00:05 10.1.0.5"})
+    before, waiting = replace(SOURCE, move=MOVE), replace(TARGET, move=MOVE)
+    assert (addresses(before, "n1"), addresses(waiting, "n2")) == (own, frozenset())
+    assert (addresses(TARGET, "n1"), addresses(TARGET, "n2")) == (None, own)
+    assert addresses(before, "n3") is None
+
+
 def test_no_copy_goes_to_a_target_that_is_not_known_yet() -> None:
     assert also_on(row(replace(SOURCE, move=MOVE), "n3", "n2")) is None

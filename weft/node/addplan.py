@@ -19,11 +19,13 @@ from weft.ovn import ports
 
 @dataclass(frozen=True, slots=True)
 class AddPlan:
-    """The interface that an ADD makes, its owner and its network."""
+    """The interface that an ADD makes, its owner and its network. `waits`: the machine that it is
+    for runs on another node still."""
 
     nic: plan.Nic
     owner: port.PortOwner
     spec: model.NetworkSpec
+    waits: bool = False
 
 
 async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
@@ -58,7 +60,8 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
         proof=deps.decided(pod).prove(),
         logical_port=ports.of_attachment(attachment.key, pod.ref, allocation),
     )
-    return AddPlan(nic, owner, spec)
+    migration = allocation.migration
+    return AddPlan(nic, owner, spec, migration is not None and not migration.is_active)
 
 
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:

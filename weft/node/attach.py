@@ -98,7 +98,8 @@ async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> p
     with timed("record"):
         await deps.records.put(record.Record(nic, add_plan.owner))
     if add_plan.spec.topology is model.Topology.LOCALNET:
-        await localnets.announce(nic, cni_call.netns)
+        if not add_plan.waits:
+            await localnets.announce(nic, cni_call.netns)
         if warning := localnets.narrow(add_plan.spec, deps):
             deps.warn(add_plan.owner.pod, Reason.BRIDGE_MTU_TOO_SMALL, warning)
     return nic

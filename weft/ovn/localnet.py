@@ -91,9 +91,14 @@ def _to_physical(network: model.Network, owner: switches.RowOwner) -> rows.Row:
     return replace(row, columns={**row.columns, "tag_request": tag, "tag": tag})
 
 
-def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row:
-    """The port of a pod on this node; DHCP is served where the network has subnets."""
-    return ports.row(
+def pod_port(
+    network: model.Network, port: model.Port, chassis: str, *, waits: bool = False
+) -> rows.Row:
+    """The port of a pod on this node; DHCP is served where the network has subnets.
+
+    `waits`: its machine runs on another node still, so what is sent to it leaves by the wire.
+    """
+    made = ports.row(
         names.localnet_switch(network.name),
         network.spec,
         port,
@@ -101,3 +106,6 @@ def pod_port(network: model.Network, port: model.Port, chassis: str) -> rows.Row
         options=ports.local_options(port, chassis),
         dhcpv4_options=dhcp.options_ref(network.spec, port.allocation, port=ports.port_key(port)),
     )
+    if not waits:
+        return made
+    return replace(made, columns={**made.columns, "addresses": frozenset()})

@@ -132,7 +132,8 @@ class Localnet:
     def of_pod(self, network: model.Network, port: model.Port, here: Here) -> rows.Row | None:
         if port.node != here.node:
             return None
-        return localnet.pod_port(network, port, here.chassis)
+        waits = port.move is not None and port.move.target == here.node
+        return localnet.pod_port(network, port, here.chassis, waits=waits)
 
     def of_guests(
         self, network: model.Network, guests: Iterable[model.Allocation], here: Here
