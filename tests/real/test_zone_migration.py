@@ -12,10 +12,12 @@ import pytest
 from tests.support.migrating import Figures, Machine, followed, machine, pinging
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
+from weft import model
 
 pytestmark = pytest.mark.real
 
 NAD = "default/blue"
+LOCALNET = model.Topology.LOCALNET
 
 
 @dataclass
@@ -122,3 +124,30 @@ async def test_a_migration_that_is_given_up_loses_nothing(cluster: Cluster) -> N
             assert late.outage < 0.1, late
             assert not any(each.lost or each.twice for each in figures.values()), figures
         await moved(scene, "vm-1", "vm-4", scene.b)
+
+
+async def test_on_the_wire_it_stays_with_the_source_until_the_cluster_says_it_moved(
+    cluster: Cluster,
+) -> None:
+    """Peers on both nodes reach the source meanwhile, although the target has its interface up."""
+    a, b = await cluster.zone(), await cluster.zone()
+    await cluster.define(NAD, network("rack", 1, "10.1.0.0/24", topology=LOCALNET, vlan=20))
+    peers = []
+    for number, kept in ((11, a), (12, b)):
+        port = await cluster.pod(f"peer-{number}", kept, NAD, number, f"10.1.0.{number}/24")
+        peers.append(await cluster.guest(kept, port))
+        peers[-1].take(f"10.1.0.{number}/24")
+    vm = machine(cluster, NAD, 20, "10.1.0.20/24")
+    await vm.place("vm-1", a)
+    await vm.plug("vm-1")
+    for peer in peers:
+        assert await asyncio.to_thread(peer.pings, vm.address)
+    await vm.place("vm-2", b, source="vm-1")
+    await vm.plug("vm-2")
+    for peer in peers:
+        assert await asyncio.to_thread(peer.pings, vm.address)
+    await vm.stop("vm-1")
+    assert not await asyncio.to_thread(peers[1].pings, vm.address, 1), "it was the source"
+    await vm.place("vm-2", b, source="vm-1", active=True)
+    for peer in peers:
+        assert await asyncio.to_thread(peer.pings, vm.address)
