@@ -64,7 +64,7 @@ ALL = (
         "its addresses, MAC and tunnel key; a node agent puts it back where it was removed",
     ),
     Key(
-        *(names.POD_NETWORKS_SIGNATURE, "Pod", MANAGER, "JSON: `by`, `of`, `signature`"),
+        *(names.POD_NETWORKS_SIGNATURE, "Pod", MANAGER, "JSON: `by`, `of`, `signature`, `serial`"),
         "the cluster manager's signature of it",
     ),
     Key(
