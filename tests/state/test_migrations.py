@@ -319,6 +319,7 @@ def test_a_pod_that_hides_whose_it_is_shares_as_before_and_counts() -> None:
     put(manager, PODS, owned_by(there, TARGET))
     put(manager, PODS, target("virt-launcher-3"))
     assert held(there, "virt-launcher-3") == ("", "")
+    assert shared(there)["active"] is False, "the machine runs in the source still"
     assert f"default/{SOURCE}, default/{TARGET}" in reasons(manager, "virt-launcher-3")
     remove(manager, PODS, f"default/{TARGET}")
     assert plain(there, "virt-launcher-3") == before

@@ -168,7 +168,7 @@ class Migrations:
     def _is_active(self, pod: Pod, known: Migration) -> bool:
         """Whether the machine runs in the target."""
         if not pod.migration:
-            return True  # the source's node is lost
+            return known.is_active  # the source's node is lost; or somebody took the label away
         instance = self._machines.running(_machine(pod))
         if instance is None or instance.uid != pod.machine_uid:
             return known.is_active  # it is being deleted
