@@ -41,7 +41,9 @@ def house(
 
 
 def machine(name: str, disk: Path | str, **devices: Any) -> Object:
-    return vmi(name, disks={"d": {"hostDisk": {"path": str(disk)}}}, devices=devices)
+    return vmi(
+        name, disks={"d": {"hostDisk": {"path": str(disk), "type": "Disk"}}}, devices=devices
+    )
 
 
 def test_a_disk_of_a_folder_that_the_owner_named(house: House) -> None:

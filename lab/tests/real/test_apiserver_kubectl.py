@@ -140,11 +140,15 @@ async def test_a_misspelt_field_of_a_change_is_refused(kubectl: Kubectl) -> None
     assert "activeDeadlineSecond:" not in found.partition("annotations:")[2].partition("spec:")[2]
 
 
-async def test_debug_ends_with_a_sentence(kubectl: Kubectl) -> None:
+async def test_debug_adds_a_container(kubectl: Kubectl) -> None:
+    """By a way that kubectl has had since 1.22; the oldest one ends with a sentence."""
     await kubectl("apply", "-f", "-", stdin=POD)
-    output = await kubectl("debug", "web", "--image=busybox", ok=False)
+    async with kubectl.start("debug", "web", "--image=busybox", "-c", "looks") as process:
+        output = (await process.communicate())[0].decode()
     assert "panic" not in output
-    assert "ephemeral containers are disabled for this cluster" in output
+    form = "jsonpath={.spec.ephemeralContainers[*].name}"
+    added = await kubectl("get", "pod", "web", "-o", form)
+    assert (added, process.returncode) == ("looks", 0) or "error:" in output, output
 
 
 async def test_labels_annotations_and_patches(kubectl: Kubectl) -> None:
