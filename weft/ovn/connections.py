@@ -33,8 +33,7 @@ def rows_of(
     ):
         matches = [_match(each) for each in listed if each.is_outgoing is is_outgoing]
         if matches and home is not None:
-            name = ports.port_key(port)
-            own = f'{end} == "{name}"'
+            own = ports.match(end, ports.port_key(port))
             made.append(_row(port, home, direction, f"{own} && ({' || '.join(matches)})"))
     return tuple(made)
 
