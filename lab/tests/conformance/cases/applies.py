@@ -109,6 +109,7 @@ _SERVICE = service(
 _FEWER = service("s", {"ports": [{"name": "b", "port": 80, "protocol": "UDP"}]})
 _OTHER = service("s", {"ports": [{"name": "c", "port": 81, "targetPort": 8080}]})
 _RULES = {"podSelector": {"matchLabels": {"a": "b"}}, "ingress": [{"from": [{"podSelector": {}}]}]}
+_TEMPLATE = {"spec": {"domain": {"devices": {}}}}
 _TAINT = {"key": "a", "effect": "NoExecute"}
 _NOTHING = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
 
@@ -220,7 +221,7 @@ CASES = (
             _apply(LEASES, lease("l")),
             _apply(LEASES, lease("l", holderIdentity="you"), "two"),
             _apply(VMS, machine("vm")),
-            _apply(VMS, machine("vm", {"running": False, "template": {}}), "two"),
+            _apply(VMS, machine("vm", {"running": False, "template": _TEMPLATE}), "two"),
         ),
     ),
     Case(
