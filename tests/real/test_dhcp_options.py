@@ -11,7 +11,7 @@ import pytest
 from tests.real.test_guest_addresses import lease
 from tests.support import frames
 from tests.support.addressed import Cluster
-from tests.support.objects import nad, named, pod
+from tests.support.objects import machine, nad, pod
 from tests.support.patience import PATIENCE
 from tests.support.zones import Guest
 from weft import dhcpcodes
@@ -44,7 +44,7 @@ async def given(guest: Guest, folder: Path) -> dict[str, str]:
 
 async def test_a_networks_options_are_in_every_lease(cluster: Cluster, tmp_path: Path) -> None:
     """A machine's name, too; guests of another network get none of it."""
-    await cluster.api.create(resources.VMIS, {**named(resources.VMIS, "web-1"), "spec": {}})
+    await cluster.api.create(resources.VMIS, machine("web-1", {}, kind=resources.VMIS))
     guest = await cluster.guest("launcher", cluster.zones[0], "boot", machine="web-1")
     found = await given(guest, tmp_path)
     assert found["ntpsrv"].split() == ["10.8.0.9", "10.8.0.10"]

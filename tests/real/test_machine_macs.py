@@ -6,6 +6,7 @@ Its pod is another one, on another node even, and its address is one that weft d
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -33,9 +34,8 @@ def instance(name: str) -> dict[str, Any]:
 async def start(cluster: Cluster, pod: str, machine: str, zone: Zone, reader: Zone) -> Guest:
     """A machine in this pod, which `reader` knows; it takes its address by itself."""
     guest = await cluster.guest(pod, zone, "plain", machine=machine)
-    port = f"default.plain_default_{pod}"
-    wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Logical_Switch_Port", port)
-    await asyncio.to_thread(reader.run, *wait, f"name={port}")
+    wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Logical_Switch_Port", guest.port)
+    await asyncio.to_thread(reader.run, *wait, f"name={json.dumps(guest.port)}")
     await asyncio.to_thread(reader.run, "ovn-nbctl", "--wait=hv", "sync")
     await asyncio.to_thread(guest.take, f"{MACHINE}/24")
     return guest
