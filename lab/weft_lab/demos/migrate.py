@@ -29,10 +29,10 @@ INTERVAL = 0.05  # between two pings
 PORT = 7000
 SLACK = 150  # milliseconds beyond the standstill that pings may stay without an answer
 PATIENCE = 120.0
-# A quarter of the guest's memory over and over, the disk, and a count.
+# A quarter of the guest's memory over and over, the disk, and a count that is never half written.
 LOAD = (
-    "(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n | dd of=/dev/vda conv=notrunc"
-    " 2>/dev/null; sleep 0.1; done) >/dev/null 2>&1 &"
+    "(n=0; while :; do n=$((n+1)); echo $n >/tmp/next; mv /tmp/next /tmp/count;"
+    " echo $n | dd of=/dev/vda conv=notrunc 2>/dev/null; sleep 0.1; done) >/dev/null 2>&1 &"
     " (while :; do dd if=/dev/zero of=/tmp/load bs=1M count=24 2>/dev/null; sleep 0.3; done)"
     " >/dev/null 2>&1 &"
 )
