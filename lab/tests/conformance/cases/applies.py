@@ -109,7 +109,7 @@ _SERVICE = service(
 _FEWER = service("s", {"ports": [{"name": "b", "port": 80, "protocol": "UDP"}]})
 _OTHER = service("s", {"ports": [{"name": "c", "port": 81, "targetPort": 8080}]})
 _RULES = {"podSelector": {"matchLabels": {"a": "b"}}, "ingress": [{"from": [{"podSelector": {}}]}]}
-_TEMPLATE = {"spec": {"domain": {"devices": {}}}}
+_TEMPLATE: dict[str, object] = {"spec": {"domain": {"devices": {}}}}
 _TAINT = {"key": "a", "effect": "NoExecute"}
 _NOTHING = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}
 
