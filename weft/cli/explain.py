@@ -12,6 +12,7 @@ import typer
 from weft import errors
 from weft.cli import clusters, labs, matrix
 from weft.cli import output as views
+from weft.observe.checks import SYSTEM
 from weft.observe.explain import agentpods, collect, question, sentence
 from weft.observe.explain.evidence import Evidence
 from weft.observe.explain.sentence import Explanation, Outcome
@@ -45,6 +46,10 @@ def command(
         str, typer.Option("--namespace", "-n", help="Namespace of names without one.")
     ] = "default",
     ipv6: Annotated[bool, typer.Option("--ipv6", help="Use IPv6 where both ends have it.")] = False,
+    system: Annotated[
+        str,
+        typer.Option("--weft-namespace", metavar="NAME", help="Namespace in which weft runs."),
+    ] = SYSTEM,
     patience: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a probe waits for its reply.")
     ] = matrix.PATIENCE,
@@ -63,7 +68,7 @@ def command(
         asked = question.Question(source, target, connection, network, namespace, ipv6)
         cluster = clusters.choose(kubeconfig, context, lab)
         with views.working(form, "following the way"):
-            evidence = asyncio.run(_collected(cluster, asked, patience))
+            evidence = asyncio.run(_collected(cluster, asked, patience, system))
     except errors.WeftError as error:
         error.status = int(Outcome.UNKNOWN)
         raise
@@ -74,14 +79,14 @@ def command(
 
 
 async def _collected(
-    cluster: clusters.Cluster, asked: question.Question, patience: float
+    cluster: clusters.Cluster, asked: question.Question, patience: float, system: str
 ) -> Evidence:
     async with cluster.client() as api:
         found = await collect.read(api)
         evidence = question.answered(asked, found)
         if cluster.lab is None:
             options = ("--context", cluster.context) if cluster.context else ()
-            agents = agentpods.AgentPods(found.objects.pods, options, cluster.kubeconfig)
+            agents = agentpods.AgentPods(found.objects.pods, options, cluster.kubeconfig, system)
             return await collect.explored(evidence, found, agents, patience, ipv6=asked.ipv6)
         known = labs.needed("a lab", otherwise="set KUBECONFIG")
         if not known.is_running(cluster.lab):

@@ -10,40 +10,57 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from weft import errors
 from weft.host import process
+from weft.observe.checks import AGENT as DAEMONSET
+from weft.observe.checks import SYSTEM
 from weft.observe.explain.evidence import Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.members import Object
 
 AGENT = "agent"  # the container, as deploy/chart names it
-_LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
+_OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
 _PROGRAM = ("python3", "-I", "-m", "weft.observe.explain.onnode")
 _PATIENCE = 60.0  # seconds
 _MOST = 16 << 20  # bytes of an answer
 _LONGEST = 300  # characters of an error
 
 
-class AgentPods:
-    """As `collect.Explorer` describes it. `options` choose the cluster for kubectl."""
+def agents(pods: Iterable[Object], namespace: str = SYSTEM) -> dict[str, str]:
+    """The name of the agent's pod on each node: of weft's DaemonSet in weft's namespace.
 
-    def __init__(self, pods: Sequence[Object], options: Sequence[str], kubeconfig: str) -> None:
-        self._pods = {
-            (pod.get("spec") or {}).get("nodeName"): pod["metadata"]
-            for pod in pods
-            if _LABELS.items() <= (pod["metadata"].get("labels") or {}).items()
-        }
+    Anybody may label a pod, and give it an owner: it is the namespace that keeps tenants out.
+    """
+    found: dict[str, str] = {}
+    for pod in pods:
+        meta, node = pod["metadata"], str((pod.get("spec") or {}).get("nodeName") or "")
+        owners = meta.get("ownerReferences") or ()
+        is_agent = any(_OWNER.items() <= owner.items() for owner in owners)
+        if not node or meta.get("namespace") != namespace or not is_agent:
+            continue
+        if node not in found or not meta.get("deletionTimestamp"):
+            found[node] = str(meta["name"])
+    return found
+
+
+class AgentPods:
+    """As `collect.Explorer` describes it. `options` choose the cluster for kubectl; `namespace` is
+    weft's."""
+
+    def __init__(
+        self, pods: Sequence[Object], options: Sequence[str], kubeconfig: str, namespace: str
+    ) -> None:
+        self._pods, self._namespace = agents(pods, namespace), namespace
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        meta = self._pods.get(node)
-        if meta is None:
-            raise errors.Unavailable(
-                "no pod of weft's agent that you may list runs there", where=f"node {node}"
-            )
-        where = ("-n", meta["namespace"], meta["name"], "-c", AGENT)
+        pod = self._pods.get(node)
+        if pod is None:
+            what = f"no pod of weft's agent that you may list in {self._namespace} runs there"
+            raise errors.Unavailable(what, where=f"node {node}")
+        where = ("-n", self._namespace, pod, "-c", AGENT)
         argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PROGRAM)
         env = {**os.environ, "KUBECONFIG": self._kubeconfig}
         output = await _output(node, argv, json.dumps(order).encode(), env)

@@ -1,0 +1,58 @@
+"""Which pods are asked in the name of a node: weft's agents alone, not who is labelled so."""
+
+from typing import Any
+
+import pytest
+
+from weft.observe.explain import agentpods
+
+LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
+
+
+def owner(**changes: Any) -> dict[str, Any]:
+    own = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "weft-node", "controller": True}
+    return {**own, **changes}
+
+
+def agent(name: str = "weft-node-x", **changes: Any) -> dict[str, Any]:
+    meta = {
+        "namespace": "weft-system",
+        "name": name,
+        "labels": LABELS,
+        "ownerReferences": [owner()],
+    }
+    return {"metadata": {**meta, **changes}, "spec": {"nodeName": "node1"}}
+
+
+def test_the_agent_of_a_node_is_the_pod_of_wefts_daemonset() -> None:
+    assert agentpods.agents([agent()]) == {"node1": "weft-node-x"}
+    assert agentpods.agents([agent(namespace="net")], "net") == {"node1": "weft-node-x"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"namespace": "shop"},
+        {"ownerReferences": []},
+        {"ownerReferences": None},
+        {"ownerReferences": [owner(controller=False)]},
+        {"ownerReferences": [owner(name="mine")]},
+        {"ownerReferences": [owner(kind="ReplicaSet")]},
+        {"ownerReferences": [owner(apiVersion="example.org/v1")]},
+    ],
+    ids=str,
+)
+def test_a_pod_that_only_looks_like_an_agent_is_not_asked(changes: dict[str, Any]) -> None:
+    posing = agent("poses", **changes)
+    assert agentpods.agents([posing]) == {}
+    assert agentpods.agents([agent(), posing]) == {"node1": "weft-node-x"}
+
+
+def test_a_pod_that_waits_for_a_node_is_nobodys_agent() -> None:
+    assert agentpods.agents([{**agent(), "spec": {}}]) == {}
+
+
+def test_an_agent_that_ends_gives_way_to_the_one_that_follows() -> None:
+    ends = agent("old", deletionTimestamp="2026-01-01T00:00:00Z")
+    assert agentpods.agents([agent("new"), ends]) == {"node1": "new"}
+    assert agentpods.agents([ends, agent("new")]) == {"node1": "new"}
