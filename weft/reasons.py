@@ -158,6 +158,7 @@ class Reason(EventReason):
             "names … networks; a pod can have …",
             "Name fewer networks, or use several pods. An interface can have 32 addresses.",
         ),
+        ("holds … allocations already; a pod can have …", "Unplug NICs, or delete the pod."),
         (
             "is refused by the API server, so that the pod gets nothing: …",
             "The annotations of an object have 256 KiB together. Shorten the others. Until then "

@@ -17,7 +17,7 @@ from tests.support.cluster_world import address, allocations, managed, messages,
 from tests.support.memory_api import MemoryApi
 from weft import names
 from weft.api import pod as api_pod
-from weft.api import podsignature
+from weft.api import podsignature, selection
 from weft.app import settings
 from weft.app.cluster import Manager
 from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS
@@ -262,3 +262,34 @@ async def test_the_first_interface_stays_as_it_is() -> None:
         assert allocations(api, "one") == before
         (told,) = messages(api, "one")
         assert "adding default/red is refused" in told
+
+
+async def test_a_pod_that_tells_nothing_of_its_interfaces_holds_only_so_many() -> None:
+    """Nothing of it departs, and each edit asks for something new."""
+    api = cluster()
+    async with running(api) as manager:
+        change = {"metadata": {"annotations": {names.NETWORK_STATUS: "{"}}}
+        api.change(PODS, "default/one", change)
+        for each in range(3):
+            edit(api, "one", ", ".join(f"blue@n{each * 20 + n}" for n in range(20)))
+            await settled(api, manager)
+        assert len(allocations(api, "one")) == selection.MAX_ATTACHMENTS
+        assert any("holds 32 allocations already" in each for each in messages(api, "one"))
+        api.put(PODS, world.pod("two", ", ".join(["red"] * 32)))
+        await settled(api, manager)
+        assert len(allocations(api, "two")) == 32, "as many as a pod may name"
+
+
+async def test_a_pod_with_all_nics_gets_another_when_one_is_gone() -> None:
+    api = cluster()
+    all_ = [f"blue@net{number}" for number in range(1, 33)]
+    async with running(api, ", ".join(all_), tuple(all_)) as manager:
+        edit(api, "one", ", ".join([*all_[1:], "red@other"]))
+        await settled(api, manager)
+        assert "default/red" not in allocations(api, "one")
+        (told,) = messages(api, "one")
+        assert told.startswith("ErrorAllocatingPod: ")
+        assert "holds 32 allocations already" in told
+        report(api, "one", *all_[1:])
+        await settled(api, manager)
+        assert address(api, "one", "default/red") == "10.2.0.1/24"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from weft import model, names
+from weft import errors, model, names
 from weft.alloc.nodesubnets import NodeSubnets
+from weft.api import selection
 from weft.api.pod import Pod
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.ipamclaims import IpamClaims
@@ -49,6 +50,24 @@ class AllocationRequests:
             return None
         claim = self._claims.lookup(pod, attachment, network)
         return AllocationRequest(network, attachment, claim, self._subnets(pod, network))
+
+    def check_count(self, pod: Pod) -> None:
+        """Raises Conflict while a pod holds as many allocations as a pod can name.
+
+        What a pod once got it keeps until its own word says that the interface is gone. Without
+        this limit one pod could take all addresses of a network by one edit after another.
+        """
+        asked = pod.request.attachments
+        first = any(each.interface == names.DEFAULT_INTERFACE for each in asked)
+        held = len(self._allocations.keys(pod.uid))
+        if held >= selection.MAX_ATTACHMENTS + first:
+            raise errors.Conflict(
+                f"holds {held} allocations already; a pod can have {selection.MAX_ATTACHMENTS} "
+                "networks",
+                where=pod.label,
+                hint=f"it goes on when {names.NETWORK_STATUS} says that an interface which "
+                f"{names.NETWORKS} does not name is gone; or delete the pod",
+            )
 
     def _chose_first(self, pod: Pod) -> bool:
         """Whether a pod holds a first network that its request does not name any more."""

@@ -315,6 +315,7 @@ class Pods:
 
     def _give(self, pod: Pod, request: AllocationRequest) -> model.Allocation:
         self._unknown.check(request.network.name, pod.key)
+        self._requests.check_count(pod)
         if (shared := self._migrations.share(pod, request)) is not None:
             self._wake(self._migrations.source_of(pod))  # its port may lack a name for both
             return shared
@@ -355,7 +356,8 @@ class Pods:
             names.POD_NETWORKS: signed.text or None,
             names.POD_NETWORKS_SIGNATURE: signed.signature or None,
         }
-        return Patch(_subject(pod), annotations, version=pod.version, settles=True)
+        about = Subject(resources.PODS, pod.key, pod.uid)
+        return Patch(about, annotations, version=pod.version, settles=True)
 
     def written(self, key: model.ObjectKey, patch: Patch) -> tuple[Event, ...]:
         """Call after a patch was taken, or its pod was gone; returns Events to emit."""
@@ -365,7 +367,9 @@ class Pods:
         forgery = self._forged.pop(uid, None)
         if pod is None or pod.uid != uid:
             return ()
-        self._take_back(uid, self._annotations.written(uid))
+        if gone := self._annotations.written(uid):
+            self._take_back(uid, gone)
+            self._wake([key])  # it may have had as many as a pod can have
         events = self._events.new(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*events, *self._warning_events(pod))
 
@@ -392,7 +396,3 @@ class Pods:
     def _queue_event(self, pod: Pod, error: errors.WeftError) -> None:
         self._events.queue(pod, error)
         self.due[pod.key] = 0.0
-
-
-def _subject(pod: Pod) -> Subject:
-    return Subject(resources.PODS, pod.key, pod.uid)
