@@ -97,15 +97,51 @@ def accepted(obj: Object, rules: nads.Rules, before: Object | None = None) -> Ob
 
 
 def merged(new: Object, old: Object | None) -> Object:
-    """An object as the API server has it after `kubectl apply`: what others wrote stays."""
+    """An object as the API server has it after `kubectl apply`: what others wrote stays.
+
+    What kubectl applied last and the new file has no longer goes. Of an object that it never
+    applied, the file has the whole spec and the user's own annotations.
+    """
     if old is None:
         return new
     meta = {**old["metadata"], **new["metadata"]}
-    notes = {**(old["metadata"].get("annotations") or {})}
-    notes |= new["metadata"].get("annotations") or {}
-    if notes:
-        meta["annotations"] = notes
-    return {**old, **new, "metadata": meta}
+    last = _last_applied(old)
+    for field in ("annotations", "labels"):
+        before, after = (each["metadata"].get(field) or {} for each in (old, new))
+        gone = _USERS_OWN if last is None else (last.get("metadata") or {}).get(field) or ()
+        kept = {key: value for key, value in before.items() if key not in gone}
+        if kept or after:
+            meta[field] = {**kept, **after}
+        else:
+            meta.pop(field, None)
+    whole = {**old, **new, "metadata": meta}
+    if last is not None and "spec" in new:
+        whole["spec"] = _patched(old.get("spec"), new["spec"], last.get("spec"))
+    return whole
+
+
+_USERS_OWN = (names.POLICY_FOR, names.POLICY_MODE)  # no one else writes these
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def _last_applied(obj: Object) -> Object | None:
+    """What `kubectl apply` keeps of the file that it applied last; None if it applied none."""
+    try:
+        found = json.loads((obj["metadata"].get("annotations") or {}).get(_LAST_APPLIED) or "")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _patched(old: Any, new: Any, last: Any) -> Any:
+    """`old` after the JSON merge patch that kubectl makes: lists are replaced as a whole."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return new
+    applied = last if isinstance(last, Mapping) else {}
+    kept = {key: value for key, value in old.items() if key in new or key not in applied}
+    return kept | {
+        key: _patched(old.get(key), value, applied.get(key)) for key, value in new.items()
+    }
 
 
 def edited(world: World, new: Object, rules: nads.Rules) -> World:

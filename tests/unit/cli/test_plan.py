@@ -86,6 +86,41 @@ def test_a_new_policy_and_its_deletion(run: Run) -> None:
     assert (status, found["lost"], len(found["gained"])) == (0, [], 2)
 
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def applied(obj: dict[str, Any]) -> dict[str, Any]:
+    """An object as kubectl applied it, with annotations of the cluster manager's beside it."""
+    kept = {LAST_APPLIED: json.dumps(obj), "weft/accepted-policy": "{}"}
+    meta = {**obj["metadata"], "annotations": {**obj["metadata"]["annotations"], **kept}}
+    return {**obj, "metadata": meta}
+
+
+@pytest.mark.parametrize("standing", [applied, dict], ids=["applied", "from files"])
+def test_a_policy_that_leaves_audit_mode_is_in_force(run: Run, standing: Any) -> None:
+    audit = made.policy(app="b", mode="audit", ingress=[])
+    status, found = run(world(standing(audit)), made.policy(app="b", ingress=[]))
+    assert status == 1
+    assert found["effects"][0]["fields"] == ["weft/policy-mode audit -> none"]
+    assert ("default/a", "default/b", "ICMP", 0) in pairs(found["lost"])
+
+
+def test_what_kubectl_never_applied_stays(run: Run) -> None:
+    there = applied(made.policy(app="b", ingress=[]))
+    there["metadata"]["annotations"]["weft/policy-mode"] = "audit"
+    there["spec"]["podSelector"]["matchLabels"]["patched"] = "yes"
+    status, found = run(world(there), made.policy(app="b", ingress=[]))
+    assert (status, found["effects"][0]["action"]) == (0, "unchanged")
+
+
+def test_a_label_that_a_file_no_longer_has_goes_from_the_selector(run: Run) -> None:
+    there = made.policy(app="b", ingress=[])
+    there["spec"]["podSelector"]["matchLabels"]["more"] = "yes"
+    status, found = run(world(applied(there)), made.policy(app="b", ingress=[]))
+    assert status == 1
+    assert found["effects"][0]["fields"] == ['spec.podSelector.matchLabels.more "yes" -> none']
+
+
 def test_what_changes_nothing_says_so(run: Run) -> None:
     same = made.policy(app="b", ingress=[rule("a", 80)])
     status, found = run(world(same), same)
