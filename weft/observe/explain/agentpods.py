@@ -63,15 +63,7 @@ class AgentPods:
         where = ("-n", self._namespace, pod, "-c", AGENT)
         argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PROGRAM)
         env = {**os.environ, "KUBECONFIG": self._kubeconfig}
-        output = await _output(node, argv, json.dumps(order).encode(), env)
-        try:
-            answer = json.loads(output)
-        except ValueError:
-            what = "the agent's pod gave no answer that can be read"
-            raise errors.Unavailable(what, where=f"node {node}") from None
-        if not isinstance(answer, dict):
-            raise errors.Unavailable("the agent's pod gave no answer", where=f"node {node}")
-        return answer
+        return answer(node, await _output(node, argv, json.dumps(order).encode(), env))
 
     async def used(self, _: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
         """Nothing beyond what guest agents report at their instances."""
@@ -79,6 +71,18 @@ class AgentPods:
 
     async def probe(self, evidence: Evidence, _: float) -> Probe | Unseen:
         return Unseen("packets are sent in a lab only")
+
+
+def answer(node: str, output: bytes) -> Mapping[str, Any]:
+    """The object in what an agent's pod wrote. Raise Unavailable if it cannot be read."""
+    try:
+        found = json.loads(output)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        what = "the agent's pod gave no answer that can be read"
+        raise errors.Unavailable(what, where=f"node {node}")
+    return found
 
 
 async def _output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, str]) -> bytes:

@@ -30,7 +30,6 @@ from weft.ovsdb.session import Session
 
 BRIDGE = "br-int"
 PATIENCE = 20.0  # seconds for a program
-MOST = 200_000  # characters of a program's output
 _DROP = re.compile(
     r"cookie=0x([0-9a-f]+),.*? table=(\d+), n_packets=(\d+),.*?, (priority=\S+) actions=drop$"
 )
@@ -124,7 +123,7 @@ async def _ran(argv: Sequence[str]) -> Json:
         done = await process.run(argv, env={**_FOLDERS, **os.environ}, timeout=PATIENCE)
     except errors.WeftError as error:
         return {"error": error.what}
-    return done.stdout.decode(errors="replace")[:MOST]
+    return done.stdout.decode(errors="replace")[: zone.MOST]
 
 
 async def _acls(order: Mapping[str, Any], trace: Json) -> Json:

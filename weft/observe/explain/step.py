@@ -1,4 +1,8 @@
-"""Defines a step of an explanation, and its verdict. Pure."""
+"""Defines a step of an explanation, and its verdict. Pure.
+
+Much of a step was written by nodes, guests and tenants. Here it becomes fit to be shown: one line
+of bounded length, without characters that steer a terminal or change the order of what is read.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from weft.observe.explain.evidence import Evidence
+from weft.observe.render import lettering
+
+LONGEST = 1000  # characters
 
 
 class Verdict(StrEnum):
@@ -27,20 +34,26 @@ class Step:
     remedy: str = ""
 
 
+def line(text: str) -> str:
+    """The text as it may be shown, at most LONGEST characters of it."""
+    cut = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return lettering.printable(cut)
+
+
 def ok(name: str, seen: str) -> Step:
-    return Step(name, Verdict.OK, seen)
+    return Step(line(name), Verdict.OK, line(seen))
 
 
 def note(name: str, seen: str) -> Step:
-    return Step(name, Verdict.NOTE, seen)
+    return Step(line(name), Verdict.NOTE, line(seen))
 
 
 def fault(name: str, seen: str, remedy: str = "") -> Step:
-    return Step(name, Verdict.FAULT, seen, remedy)
+    return Step(line(name), Verdict.FAULT, line(seen), line(remedy))
 
 
 def unseen(name: str, reason: str) -> Step:
-    return Step(name, Verdict.UNSEEN, reason)
+    return Step(line(name), Verdict.UNSEEN, line(reason))
 
 
 def connection_of(evidence: Evidence) -> str:

@@ -1,6 +1,7 @@
 """Reads what a node answered about its zone (`onnode`), and writes packets for OVN's traces. Pure.
 
-An answer comes from a node: what does not have the expected form counts as not seen.
+An answer comes from a node: what does not have the expected form counts as not seen, and texts are
+searched line by line, in time that grows with their length. `step` makes them fit to be shown.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from weft.ovn import flows, ports
 from weft.policy import netpolicy
 
 Json = Any
-_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
-_STAGE = re.compile(r"^\s*(\d+)\. (\w+) \([^)]*\): (.*), priority (\d+), uuid ([0-9a-f]{8})$", re.M)
-_OUTPUT = re.compile(r'output to "([^"]+)"')
-_FLOW = re.compile(r"^\s*(\d+)\. (.*priority .*)$", re.M)
+MOST = 200_000  # characters of a program's output
+_STAGE = re.compile(
+    r"^[ \t]*(\d+)\. (\w+) \([^)\n]*\): (.*), priority (\d+), uuid ([0-9a-f]{8})$", re.M
+)
+_OUTPUT = re.compile(r'output to "([^"\n]+)"')
+_FLOW = re.compile(r"^[ \t]*(\d+)\. (.*priority .*)$", re.M)
 _ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.M)
-_COOKIE = re.compile(r",? ?cookie 0x([0-9a-f]+)")
 _METADATA = re.compile(r"\bmetadata=0x([0-9a-f]+)")
 _TUNNELS = ("geneve", "vxlan", "stt")
 
@@ -213,7 +216,7 @@ def _optional(text: Json, ports: Sequence[str], acls: Mapping[str, Json]) -> Tra
         return None
     if not isinstance(text, str):
         return Unseen(str(text.get("error") if isinstance(text, Mapping) else "unreadable"))
-    return trace(text, ports[1], acls)
+    return trace(text[:MOST], ports[1], acls)
 
 
 def trace(text: str, target: str, acls: Mapping[str, Json]) -> Trace:
@@ -250,6 +253,7 @@ def _translated(text: Json) -> Trace | Unseen | None:
         return None
     if not isinstance(text, str):
         return Unseen(str(text.get("error") if isinstance(text, Mapping) else "unreadable"))
+    text = text[:MOST]
     actions = _ACTIONS.findall(text)
     if not actions:
         return Unseen(text.strip().rpartition("\n")[2][:200] or "ofproto/trace says nothing")
