@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from weft import errors
 from weft.observe.explain import agentpods
 
 LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
@@ -56,3 +57,11 @@ def test_an_agent_that_ends_gives_way_to_the_one_that_follows() -> None:
     ends = agent("old", deletionTimestamp="2026-01-01T00:00:00Z")
     assert agentpods.agents([agent("new"), ends]) == {"node1": "new"}
     assert agentpods.agents([ends, agent("new")]) == {"node1": "new"}
+
+
+@pytest.mark.parametrize(
+    "output", [b"", b"text", b"[]", b'"x"', b"[" * 200_000, b'{"a": ' * 200_000, b"9" * 5000]
+)
+def test_an_answer_that_cannot_be_read_is_no_answer(output: bytes) -> None:
+    with pytest.raises(errors.Unavailable):
+        agentpods.answer("node1", output)

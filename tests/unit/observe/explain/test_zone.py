@@ -1,5 +1,6 @@
 """A node's answer, in the forms in which OVSDB, ovn-trace and Open vSwitch write."""
 
+import json
 from typing import Any
 
 import pytest
@@ -197,3 +198,24 @@ def test_drops_are_told_apart_by_whose_flow_it_is() -> None:
         (1, "", False, True),
         (1, "", False, False),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 200_000, "1. a (\n" * 30_000, "1. a (b): , priority 1\n" * 9_000, " " * 200_000]
+)
+def test_a_trace_is_read_in_the_time_that_its_length_needs(text: str) -> None:
+    """A search that began anew at each line would take minutes."""
+    found = zone.facts(answer(trace=text, datapath=text), PORTS)
+    assert isinstance(found, NodeFacts)
+
+
+def test_a_trace_is_read_as_far_as_a_node_sends_it() -> None:
+    """`onnode` cuts it there itself; who sends more is no agent."""
+    found = zone.facts(answer(trace=" " * zone.MOST + f'output to "{PORTS[1]}"'), PORTS)
+    assert isinstance(found, NodeFacts)
+    assert found.trace == Trace(reaches=False)
+
+
+@pytest.mark.parametrize("count", ["1e999", "[]", "null", '"x"', "NaN"])
+def test_a_count_that_is_no_number_is_no_drop(count: str) -> None:
+    assert zone.drops(json.loads(f'{{"drops": [["0", "0", {count}, "ip"]]}}'), ()) == ()
