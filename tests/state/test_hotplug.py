@@ -293,3 +293,22 @@ async def test_a_pod_with_all_nics_gets_another_when_one_is_gone() -> None:
         report(api, "one", *all_[1:])
         await settled(api, manager)
         assert address(api, "one", "default/red") == "10.2.0.1/24"
+
+
+@pytest.mark.parametrize("others", [{"default": {"mac_address": "0a:58:0a:f4:00:09"}}, {"x/y": {}}])
+async def test_a_running_pod_with_words_of_another_plugin_gets_its_first_nic(
+    others: dict[str, object],
+) -> None:
+    """It was made before weft came: none of its networks is weft's, and nothing of it is lost."""
+    api = cluster()
+    pod = world.pod("one", None)
+    pod["metadata"]["annotations"] = {names.POD_NETWORKS: json.dumps(others)}
+    api.put(PODS, pod)
+    report(api, "one")
+    async with managed(api) as manager:
+        await settled(api, manager)
+        edit(api, "one", "red")
+        await settled(api, manager)
+        assert address(api, "one", "default/red") == "10.2.0.1/24"
+        assert allocations(api, "one").items() > others.items(), "another plugin's stays"
+        assert messages(api, "one") == []

@@ -50,7 +50,15 @@ class PodAnnotations:
     def is_lost(self, pod: Pod) -> bool:
         """Whether the pod had annotations of weft's, of which nothing is known now."""
         made = any(self.is_own(key) for key, _ in pod.interfaces)
-        return not self.signed(pod).by and (made or any(pod.proof))
+        return not self.signed(pod).by and (made or self.concern_weft(pod))
+
+    def concern_weft(self, pod: Pod) -> bool:
+        """Whether the pod's annotations are, or may have been, of weft's networks.
+
+        Another plugin's entries alone are not; a text without any entry may have been.
+        """
+        text, signature = pod.proof
+        return bool(signature or self._own(pod) or (text and not podnetworks.keys(text)))
 
     def departed(self, pod: Pod, held: Mapping[str, model.Allocation]) -> frozenset[str]:
         """Returns the keys of `held` whose NICs were unplugged from the running pod."""

@@ -348,7 +348,7 @@ class Pods:
     def _patch(self, pod: Pod, missing: dict[str, model.Allocation], gone: frozenset[str]) -> Patch:
         """Makes the patch for this resourceVersion: a newer one conflicts and is decided again."""
         forgery = self._annotations.forgery(pod)
-        if forgery is not None and pod.uid not in self._unsigned:
+        if forgery and self._annotations.concern_weft(pod) and pod.uid not in self._unsigned:
             self._forged[pod.uid] = forgery
         desired = {**self._annotations.decided(pod), **missing}
         signed = self._annotations.render(pod, desired, gone)
