@@ -6,22 +6,21 @@ evaluator: nothing is decided here that they do not decide.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad, nodeinfo, policy
-from weft.cli import worlds
+from weft.api import nad, nodeinfo, podnetworks, policy
+from weft.cli import affectedpairs, worlds
 from weft.cli.worlds import Object, World
 from weft.control.cluster import admission, edits, nads
 from weft.kube import resources
 from weft.model import ObjectKey
-from weft.observe import details, freeaddresses, members, reachchanges
+from weft.observe import details, freeaddresses, members
 from weft.observe.reach import Member
 from weft.observe.reachchanges import PairChange
-from weft.policy import access, netpolicy
+from weft.policy import access
 
 _LONGEST = 120  # characters of one value
 
@@ -93,7 +92,7 @@ def plan(
     for each in given:
         effect, world = _one(world, each, rules, delete=delete)
         effects += effect
-    pairs = tuple(_pairs(before, world))
+    pairs = tuple(affectedpairs.find(before.objects, world.objects))
     networks = _touched(before, world)
     return Plan(
         tuple(effects),
@@ -280,7 +279,7 @@ def _by(world: World, member: Member, key: ObjectKey) -> bool:
     for pod in world.objects.pods:
         if str(resources.key(pod)) == member.pod:
             notes = pod["metadata"].get("annotations") or {}
-            return any(each.startswith(str(key)) for each in json.loads(notes[names.POD_NETWORKS]))
+            return key in map(podnetworks.nad_of, podnetworks.keys(notes[names.POD_NETWORKS]))
     return False
 
 
@@ -322,30 +321,6 @@ def _values(old: Any, new: Any, path: str) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return "none" if value is None else errors.as_written(value)[:_LONGEST]
-
-
-def _pairs(before: World, after: World) -> Iterator[PairChange]:
-    """The pairs that gain and lose reach, on each network that a changed policy guards."""
-    old, new = (
-        reachchanges.Rules(members.in_force(each.objects), members.networks(each.objects))
-        for each in (before, after)
-    )
-    differing = set(old.policies) ^ set(new.policies)
-    guarded = {
-        network
-        for one in differing
-        for rules in (old, new)
-        for network in one.networks(rules.networks)
-    }
-    asked = reachchanges.questions(sorted(differing, key=_key))
-    for network in sorted(guarded):
-        there = _using(after, network)
-        every = (*asked, *reachchanges.of_names(differing, there))
-        yield from reachchanges.changes(network, there, old, new, dict.fromkeys(every))
-
-
-def _key(one: netpolicy.Policy) -> tuple[str, str]:
-    return one.namespace, one.name
 
 
 def _touched(before: World, after: World) -> dict[str, tuple[Any, Any]]:

@@ -169,6 +169,16 @@ def addresses(
     return _pair(_firsts(source), _firsts(target), _order(ipv6))
 
 
+def families(source: Member, target: Member) -> tuple[tuple[model.Address, model.Address], ...]:
+    """An address of each in each family that both have; link-local ones if they have no others."""
+    ends = _firsts(source), _firsts(target)
+    for link_local in (False, True):
+        listed = tuple(_pair(*ends, ((version, link_local),)) for version in (4, 6))
+        if any(listed):
+            return tuple(each for each in listed if each is not None)
+    return ()
+
+
 _Kind = tuple[int, bool]  # an address's version, and whether it is link-local
 
 

@@ -1,13 +1,16 @@
 """Finds the pairs of a network that gain or lose reach by an edit of policies. Pure.
 
-The reference evaluator judges both versions. Only pairs with an end that a changed policy selects
-are judged, by ping and by each protocol and port that the changed policies name.
+The reference evaluator judges both versions. Only pairs with an end that other policies select than
+before are judged: in each family, by ping and by one port of each interval in which no policy of
+the pair tells two ports apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 from weft import model
 from weft.model import ObjectKey
@@ -16,7 +19,8 @@ from weft.observe.reach import Member
 from weft.policy import evaluator, netpolicy
 
 PING = netpolicy.Connection(None)
-OTHER = 1  # the port that stands for those that no policy names
+OTHER = 0  # stands for the ports that no policy names: none can name it
+_LAST = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +33,78 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class PairChange:
-    """A pair whose verdict changes for a connection; `reason` is that of the new verdict."""
+    """A pair whose verdict changes for a connection; `reason` is that of the new verdict.
+
+    `port` to `last` are the ports, OTHER stands for those that no policy of the pair names.
+    `family` is "IPv4" or "IPv6" if the other one differs, or is not there to compare.
+    """
 
     network: str
     source: str
     target: str
     protocol: str
     port: int
+    last: int
     allowed: bool
     reason: str
+    family: str = ""
 
     @property
     def connection(self) -> str:
-        if self.port == OTHER:
-            return f"{self.protocol} ports that no policy names"
-        return f"{self.protocol} port {self.port}" if self.port else "ping"
+        if self.protocol == _PING:
+            text = "ping"
+        elif self.port == OTHER:
+            text = f"{self.protocol} ports that no policy names"
+        elif self.port == self.last:
+            text = f"{self.protocol} port {self.port}"
+        else:
+            text = f"{self.protocol} ports {self.port} to {self.last}"
+        return f"{text} over {self.family}" if self.family else text
 
 
-def questions(changed: Iterable[netpolicy.Policy]) -> tuple[netpolicy.Connection, ...]:
-    """Ping, and a connection to each port that the policies name, to both ends of a range.
+_PING = "ICMP"
 
-    A port by name has another number in each pod: `of_names` adds those.
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A connection, and the last port up to which all are alike."""
+
+    connection: netpolicy.Connection
+    last: int = 0
+
+    @property
+    def protocol(self) -> str:
+        return str(self.connection.protocol or _PING)
+
+
+def questions(
+    policies: Iterable[netpolicy.Policy], named: netpolicy.NamedPorts
+) -> tuple[Question, ...]:
+    """Ping, and for each protocol one port of each interval that the ends of all ranges make.
+
+    `named` are the target's ports by name. TCP is asked about even if no policy names it.
     """
-    found = [PING, netpolicy.Connection(netpolicy.Protocol.TCP, OTHER)]
-    for port in _ports(changed):
+    ranges: dict[netpolicy.Protocol, list[tuple[int, int]]] = {netpolicy.Protocol.TCP: []}
+    for port in _ports(policies):
+        listed = ranges.setdefault(port.protocol, [])
         if isinstance(port.port, int):
-            found += [netpolicy.Connection(port.protocol, each) for each in _ends(port)]
-        elif port.port is None:
-            found.append(netpolicy.Connection(port.protocol, OTHER))
-    return tuple(dict.fromkeys(found))
+            listed.append((port.port, port.end or port.port))
+        elif port.port is not None and (number := named.get((port.protocol, port.port))):
+            listed.append((number, number))
+    found = [Question(PING)]
+    for protocol, listed in ranges.items():
+        inside = _intervals(listed)
+        if sum(last - first + 1 for first, last in inside) < _LAST:
+            found.append(Question(netpolicy.Connection(protocol, OTHER), OTHER))
+        found += [Question(netpolicy.Connection(protocol, one), last) for one, last in inside]
+    return tuple(found)
 
 
-def of_names(
-    changed: Iterable[netpolicy.Policy], members: Iterable[Member]
-) -> tuple[netpolicy.Connection, ...]:
-    """A connection to each number that a named port of the policies has in a member."""
-    named = {(each.protocol, each.port) for each in _ports(changed) if isinstance(each.port, str)}
-    found = [
-        netpolicy.Connection(protocol, number)
-        for member in members
-        for (protocol, name), number in member.endpoint.named_ports.items()
-        if (protocol, name) in named
-    ]
-    return tuple(dict.fromkeys(found))
+def _intervals(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The pieces into which ranges cut each other, each in at least one of them."""
+    starts = {first for first, _ in ranges} | {last + 1 for _, last in ranges}
+    pieces = [(one, other - 1) for one, other in pairwise(sorted(starts))]
+    return [piece for piece in pieces if any(first <= piece[0] <= last for first, last in ranges)]
 
 
 def _ports(policies: Iterable[netpolicy.Policy]) -> Iterable[netpolicy.PolicyPort]:
@@ -80,29 +113,21 @@ def _ports(policies: Iterable[netpolicy.Policy]) -> Iterable[netpolicy.PolicyPor
             yield from rule.ports or ()
 
 
-def _ends(port: netpolicy.PolicyPort) -> tuple[int, ...]:
-    assert isinstance(port.port, int)
-    return (port.port, port.end) if port.end else (port.port,)
-
-
 def changes(
     network: str,
     members: Sequence[Member],
     before: Rules,
     after: Rules,
-    asked: Iterable[netpolicy.Connection],
 ) -> tuple[PairChange, ...]:
     """The pairs of a network whose verdict differs."""
-    asked = tuple(asked)
-    differing = set(before.policies) ^ set(after.policies)
     versions = tuple(_Selecting.of(rules, members) for rules in (before, after))
     affected = {
         member.id
         for member in members
-        if any(not differing.isdisjoint(each.policies[member.id]) for each in versions)
+        if len({frozenset(each.policies[member.id]) for each in versions}) > 1
     }
     alike = _classes(members, (*before.policies, *after.policies))
-    known: dict[tuple[object, object], tuple[_Difference, ...]] = {}
+    known: dict[tuple[object, object], tuple[tuple[_Difference, str], ...]] = {}
     found = []
     for source in members:
         for target in members:
@@ -111,16 +136,32 @@ def changes(
                 continue
             key = alike[source.id], alike[target.id]
             if key not in known:
-                known[key] = tuple(_differences(source, target, versions, asked))
-            here, there = _called(source), _called(target)
+                known[key] = _by_family(source, target, versions)
+            ends = _called(source), _called(target)
             found += [
-                PairChange(network, here, there, protocol, port, allowed, reason)
-                for protocol, port, allowed, reason in known[key]
+                PairChange(
+                    network,
+                    *ends,
+                    each.protocol,
+                    each.port,
+                    each.last,
+                    each.allowed,
+                    each.reason,
+                    family,
+                )
+                for each, family in known[key]
             ]
     return tuple(found)
 
 
-_Difference = tuple[str, int, bool, str]  # protocol, port, whether it is allowed now, reason
+class _Difference(NamedTuple):
+    """A connection whose verdict differs; `allowed` and `reason` are those of the new one."""
+
+    protocol: str
+    port: int
+    last: int
+    allowed: bool
+    reason: str
 
 
 def _classes(
@@ -186,28 +227,66 @@ class _Selecting:
             },
         )
 
-    def verdict(
-        self, source: Member, target: Member, connection: netpolicy.Connection
-    ) -> evaluator.Verdict:
-        chosen = dict.fromkeys((*self.policies[source.id], *self.policies[target.id]))
-        return evaluator.explain(
-            chosen, self.networks, source.endpoint, target.endpoint, connection
+    def of_pair(self, source: Member, target: Member) -> tuple[netpolicy.Policy, ...]:
+        """The policies that select either end."""
+        chosen = (*self.policies[source.id], *self.policies[target.id])
+        return tuple(dict.fromkeys(chosen))
+
+
+def _by_family(
+    source: Member, target: Member, versions: Sequence[_Selecting]
+) -> tuple[tuple[_Difference, str], ...]:
+    """The differences of a pair, each with its family if the other family has another."""
+    chosen = [each.of_pair(source, target) for each in versions]
+    asked = questions(dict.fromkeys(chain(*chosen)), target.endpoint.named_ports)
+    by_family = {
+        f"IPv{ends[0].version}" if ends[0] else "": _joined(
+            _differences(source, target, versions, asked, ends)
         )
+        for ends in reach.families(source, target) or ((None, None),)
+    }
+    found: dict[_Difference, list[str]] = {}
+    for family, listed in by_family.items():
+        for each in listed:
+            found.setdefault(each, []).append(family)
+    return tuple(
+        (each, "" if len(families) == len(by_family) else families[0])
+        for each, families in found.items()
+    )
 
 
 def _differences(
     source: Member,
     target: Member,
     versions: Sequence[_Selecting],
-    asked: Iterable[netpolicy.Connection],
+    asked: Iterable[Question],
+    ends: tuple[model.Address | None, model.Address | None],
 ) -> Iterator[_Difference]:
-    ends = reach.addresses(source, target) or (None, None)
+    rules = [(each.of_pair(source, target), each.networks) for each in versions]
     for question in asked:
-        connection = replace(question, source=ends[0], target=ends[1])
-        old, new = (each.verdict(source, target, connection) for each in versions)
+        connection = replace(question.connection, source=ends[0], target=ends[1])
+        old, new = (
+            evaluator.explain(*each, source.endpoint, target.endpoint, connection) for each in rules
+        )
         if old.allowed is not new.allowed:
-            protocol = str(question.protocol or "ICMP")
-            yield protocol, question.port, new.allowed, reach.reason_of(new)
+            what = question.protocol, connection.port, question.last
+            yield _Difference(*what, new.allowed, reach.reason_of(new))
+
+
+def _joined(differences: Iterable[_Difference]) -> list[_Difference]:
+    """Intervals that follow each other and are alike become one."""
+    found: list[_Difference] = []
+    for each in differences:
+        before = found[-1] if found else None
+        if (
+            before is not None
+            and before.port != OTHER
+            and each == before._replace(port=before.last + 1, last=each.last)
+        ):
+            found[-1] = before._replace(last=each.last)
+        else:
+            found.append(each)
+    return found
 
 
 def _called(member: Member) -> str:

@@ -74,7 +74,7 @@ def test_an_edit_that_only_allows_more_loses_nothing(run: Run) -> None:
     assert status == 0
     assert pairs(found["gained"]) == {
         ("default/a", "default/b", "ICMP", 0),
-        ("default/a", "default/b", "TCP", 1),
+        ("default/a", "default/b", "TCP", 0),
     }
 
 
@@ -128,6 +128,24 @@ def test_what_changes_nothing_says_so(run: Run) -> None:
     assert [one["action"] for one in found["effects"]] == ["unchanged"]
 
 
+def test_a_nad_that_a_policy_names_cuts_pairs(run: Run) -> None:
+    deny = made.policy(networks="second", app="b", ingress=[])
+    second = made.nad("second", "10.9.0.0/24", mtu=1300, name="blue")
+    status, found = run(world(deny), second)
+    assert (status, found["effects"][0]["action"]) == (1, "created")
+    assert ("default/a", "default/b", "ICMP", 0) in pairs(found["lost"])
+
+
+def test_a_loss_inside_a_range_is_named(run: Run) -> None:
+    def ranges(*listed: tuple[int, int]) -> Any:
+        ports = [{"port": first, "endPort": last} for first, last in listed]
+        return made.policy(app="b", ingress=[{"ports": ports}])
+
+    status, found = run(world(ranges((8000, 8100))), ranges((8000, 8050), (8052, 8100)))
+    assert status == 1
+    assert ("default/a", "default/b", "TCP", 8051) in pairs(found["lost"])
+
+
 def test_an_edit_that_pods_cannot_follow_waits_and_names_them(run: Run) -> None:
     status, found = run(world(), made.nad("blue", "10.9.0.0/24", mtu=1400))
     assert status == 0
@@ -144,6 +162,19 @@ def test_dhcp_options_count_at_once_and_name_who_has_the_old(run: Run) -> None:
     assert effect["waits"] == ""
     assert effect["keeps"] == ["pod default/a", "pod default/b"]
     assert effect["fields"] == ['dhcp.dns none -> "10.9.0.53"']
+
+
+def test_a_nad_in_use_waits_to_be_deleted(run: Run) -> None:
+    status, found = run(world(), made.nad("blue", "10.9.0.0/24", mtu=1300), argv=("--delete",))
+    (effect,) = found["effects"]
+    assert (status, effect["keeps"]) == (0, ["pod default/a", "pod default/b"])
+    assert "stays until the pods that use it are gone" in effect["waits"]
+
+
+def test_a_nad_is_not_in_use_by_one_whose_name_begins_alike(run: Run) -> None:
+    second = made.nad("blu", "10.9.0.0/24", mtu=1300, name="blue")
+    _, found = run(world(second), second, argv=("--delete",))
+    assert [(one["action"], one["waits"]) for one in found["effects"]] == [("deleted", "")]
 
 
 def test_two_nads_of_one_network_that_disagree_conflict(run: Run) -> None:
