@@ -14,7 +14,7 @@ class Table:
     """The paths that the lab applies, or that have no effect anywhere.
 
     `usual`: by path, values that equal the default. `bare`: the object whose
-    fields have a meaning by their presence, even if empty.
+    fields have a meaning by their presence, whatever empty value they have.
     """
 
     def __init__(
@@ -38,7 +38,11 @@ class Table:
         return path.removesuffix("[]") in self._leading
 
     def without_effect(self, obj: Mapping[str, Any]) -> Iterator[str]:
-        """The fields that nothing reads, elements of lists by name. Empty values do not count."""
+        """The fields that nothing reads, elements of lists by name.
+
+        Empty values do not count, but for an object `{}` that no path leads on from: many fields
+        are switched on by it, as `devices.tpm` is.
+        """
         yield from self._within(obj, "", "")
 
     def _within(self, value: Any, path: str, shown: str) -> Iterator[str]:
@@ -57,8 +61,9 @@ class Table:
                 yield from self._within(item, f"{path}[]", f"{shown}{element(index, item)}")
 
     def _is_silent(self, path: str, below: str, value: Any) -> bool:
-        empty: tuple[Any, ...] = (None,) if path == self._bare else (None, {}, [], "")
-        return value in empty or value in self._usual.get(below, ())
+        empty: tuple[Any, ...] = (None,) if path == self._bare else (None, [], "")
+        is_parent = value == {} and path != self._bare and self.leads_on(below)
+        return is_parent or value in empty or value in self._usual.get(below, ())
 
 
 def element(index: int, item: Any) -> str:

@@ -103,6 +103,7 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
         f"{kind}[].{name}": values
         for kind in _KINDS
         for name, values in (
+            ("resources", ({},)),
             ("terminationMessagePath", ("/dev/termination-log",)),
             ("volumeMounts[].mountPropagation", ("None",)),
             ("volumeMounts[].recursiveReadOnly", ("Disabled",)),

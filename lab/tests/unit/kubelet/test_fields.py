@@ -139,3 +139,13 @@ def test_nothing_is_reported_of_a_pod_that_runs_a_machine() -> None:
     assert fields.unfollowed(pod) == []
     del pod["metadata"]["ownerReferences"]
     assert fields.unfollowed(pod) == [f"affinity.podAntiAffinity.{PREFERRED}"]
+
+
+def test_what_is_switched_on_by_an_empty_object() -> None:
+    """What a chart leaves empty asks for nothing; some fields ask by being there."""
+    empty = {"name": "c", "image": "i", "resources": {}, "securityContext": {}, "env": []}
+    spec: dict[str, Any] = {"containers": [empty], "securityContext": {}, "affinity": {}}
+    pod: dict[str, Any] = {"metadata": {}, "spec": spec | {"nodeSelector": {}}}
+    assert fields.unfollowed(pod) == []
+    empty["restartPolicyRules"] = {}
+    assert fields.unfollowed(pod) == ["containers[c].restartPolicyRules"]

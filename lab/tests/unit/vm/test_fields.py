@@ -84,6 +84,13 @@ def test_a_field_of_kubevirt_that_no_table_has_is_reported() -> None:
             ["volumes[c].cloudInitNoCloud.secretRef"],
         ),
         ({"domain": []}, []),
+        (
+            instance(tpm={}, clientPassthrough={}, downwardMetrics={}, rng={}),
+            [f"domain.devices.{each}" for each in ("tpm", "clientPassthrough", "downwardMetrics")],
+        ),
+        ({"domain": {"features": {"pvspinlock": {}, "smm": {}}}}, ["domain.features.pvspinlock"]),
+        ({"domain": {"cpu": {"realtime": {}}}}, ["domain.cpu.realtime"]),
+        ({"domain": {"cpu": {}, "resources": {}, "devices": {}}, "affinity": {}}, []),
     ],
 )
 def test_what_has_no_effect_is_named(spec: dict[str, Any], lost: list[str]) -> None:
