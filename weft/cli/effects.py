@@ -140,7 +140,10 @@ def _nad(
     old = nads.read(before, rules) if before is not None else None
     standing = (old.accepted or old.spec) if old is not None else None
     if new.spec is None:
-        return [Effect(subject, "not weft's")], worlds.edited(world, after, rules)
+        if before is None or standing is None:
+            return [Effect(subject, "not weft's")], worlds.edited(world, after, rules)
+        (gone,), whole = _deleted(world, {**after, "kind": nad.KIND}, before)
+        return [replace(gone, fields=("it becomes another plugin's",))], whole
     if standing is None:
         whole = worlds.edited(world, worlds.accepted(after, rules, before), rules)
         return [Effect(subject, "created", notices=verdict.warnings)], whole
@@ -261,8 +264,10 @@ def _deleted(world: World, given: Object, before: Object | None) -> tuple[list[E
     subject = _subject(given)
     if before is None:
         return [Effect(subject, "unchanged", notices=("it is not there",))], world
-    if given["kind"] != nad.KIND:
+    if given["kind"] == policy.KIND:
         return [Effect(subject, "deleted")], worlds.without(world, given)
+    if given["kind"] != nad.KIND:
+        return _deleted_udn(world, given)
     network = (before["metadata"].get("annotations") or {}).get(names.NETWORK_NAME, "")
     using = [
         member for member in _using(world, network) if _by(world, member, resources.key(given))
@@ -272,6 +277,21 @@ def _deleted(world: World, given: Object, before: Object | None) -> tuple[list[E
         message = edits.in_use(read, _called(using), len(using))
         return [Effect(subject, "deleted", (), tuple(_called(using)), message)], world
     return [Effect(subject, "deleted")], worlds.without(world, given)
+
+
+def _deleted_udn(world: World, given: Object) -> tuple[list[Effect], World]:
+    """It is gone only after its NADs: it waits as long as one of them does."""
+    effects: list[Effect] = []
+    whole = world
+    for each in world.objects.nads:
+        if worlds.is_of(each, given["kind"], resources.key(given)):
+            inner, whole = _deleted(whole, {**each, "kind": nad.KIND}, each)
+            effects += inner
+    waits = "; ".join(each.waits for each in effects if each.waits)
+    keeps = tuple(one for each in effects for one in each.keeps)
+    first = Effect(_subject(given), "deleted", (), keeps, waits)
+    listed = [first, *(each for each in effects if not each.waits)]
+    return listed, whole if waits else worlds.without(whole, given)
 
 
 def _by(world: World, member: Member, key: ObjectKey) -> bool:

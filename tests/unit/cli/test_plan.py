@@ -177,6 +177,36 @@ def test_a_nad_is_not_in_use_by_one_whose_name_begins_alike(run: Run) -> None:
     assert [(one["action"], one["waits"]) for one in found["effects"]] == [("deleted", "")]
 
 
+def test_a_nad_in_use_that_becomes_another_plugins_waits(run: Run) -> None:
+    taken = made.raw_nad(
+        "blue", json.dumps({"cniVersion": "1.1.0", "name": "b", "type": "macvlan"})
+    )
+    _, found = run(world(), taken)
+    (effect,) = found["effects"]
+    assert effect["action"] == "deleted"
+    assert effect["fields"] == ["it becomes another plugin's"]
+    assert "stays until the pods that use it are gone: pod default/a" in effect["waits"]
+    assert found["addresses"] == []
+    _, found = run([made.nad("blue", "10.9.0.0/24")], taken)
+    assert (found["effects"][0]["waits"], found["addresses"][0]["after"]) == ("", None)
+
+
+def test_a_cluster_network_in_use_waits_to_be_deleted(run: Run) -> None:
+    held = {"shop/wide": entry(1, "10.50.0.1/24")}
+    user = {"kind": "Pod", **allocated("a", "wide", held, namespace="shop")}
+    spaces = [made.namespace("shop"), made.namespace("team")]
+    wide = cudn("wide")
+    _, found = run([*spaces, wide, user], wide, argv=("--delete",))
+    first, *others = found["effects"]
+    assert first["subject"] == "ClusterUserDefinedNetwork wide"
+    assert first["keeps"] == ["pod shop/a"]
+    assert "NetworkAttachmentDefinition shop/wide: is being deleted, and stays" in first["waits"]
+    assert [one["subject"] for one in others] == ["NetworkAttachmentDefinition team/wide"]
+    _, found = run([*spaces, wide], wide, argv=("--delete",))
+    assert not any(one["waits"] for one in found["effects"])
+    assert found["addresses"][0]["after"] is None
+
+
 def test_two_nads_of_one_network_that_disagree_conflict(run: Run) -> None:
     other = made.nad("other", "10.9.0.0/24", mtu=1200, name="blue")
     status, found = run(world(), other)
