@@ -14,14 +14,14 @@ from weft.alloc.ledger import AllocationOwner, Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.api.objects import key as key_of
-from weft.observe import members, networkobjects, workloads
+from weft.observe import guestaddresses, members, networkobjects, workloads
 from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
 
 MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
 MAX_TROUBLES = 5  # sentences about a network; any number of NADs may be refused
 
-_Reported = Mapping[tuple[str, str, str], tuple[str, ...]]  # by namespace, machine and MAC
+_Reported = Mapping[guestaddresses.Key, tuple[str, ...]]
 
 
 def detailed(graph: Graph, objects: Objects) -> Graph:
@@ -163,20 +163,12 @@ def _reported(instances: Iterable[Object]) -> _Reported:
 
     KubeVirt fills in the pod's own addresses for guests without an agent; those are skipped.
     """
-    found: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    for instance in instances:
-        meta = instance["metadata"]
-        for nic in (instance.get("status") or {}).get("interfaces") or ():
-            if "guest-agent" not in str(nic.get("infoSource", "")):
-                continue
-            listed = [str(text).partition("/")[0] for text in nic.get("ipAddresses") or ()]
-            usable = [
-                str(ip_address(text))
-                for text in listed
-                if _is_address(text) and not ip_address(text).is_link_local
-            ]
-            key = meta["namespace"], meta["name"], str(nic.get("mac", "")).lower()
-            found[key] = tuple(sorted(usable, key=lambda text: (":" in text, text))[:MAX_REPORTED])
+    found: dict[guestaddresses.Key, tuple[str, ...]] = {}
+    for key, nic in guestaddresses.nics(instances).items():
+        if "guest-agent" not in str(nic.get("infoSource", "")):
+            continue
+        own = [str(each.ip) for each in guestaddresses.of(nic) if not each.ip.is_link_local]
+        found[key] = tuple(sorted(own, key=lambda text: (":" in text, text))[:MAX_REPORTED])
     return found
 
 

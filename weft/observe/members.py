@@ -16,7 +16,7 @@ from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
 from weft.api.objects import key as key_of
 from weft.model import ObjectKey
-from weft.observe import workloads
+from weft.observe import guestaddresses, workloads
 from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
@@ -86,14 +86,14 @@ def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
 def on(network: str, objects: Objects) -> tuple[Member, ...]:
     """The members of a network, sorted by namespace and name."""
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
-    reported = _reported(objects.instances)
+    nics = guestaddresses.nics(objects.instances)
     known = networks(objects)
     controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
     found = [
         replace(
             member,
             workload=controlled.get(member.pod),
-            endpoint=replace(member.endpoint, addresses=_with(member, reported)),
+            endpoint=replace(member.endpoint, addresses=_with(member, nics)),
         )
         for pod in objects.pods
         for member in _attached(pod, network, known, labels)
@@ -161,19 +161,9 @@ def _network(attachment: str, known: Mapping[ObjectKey, str]) -> str:
     return known.get(nad, "") if (nad := podnetworks.nad_of(attachment)) else ""
 
 
-def _reported(instances: Iterable[Object]) -> dict[str, tuple[model.Address, ...]]:
-    """The addresses that guest agents report, by MAC in lower case."""
-    found = {}
-    for instance in instances:
-        for nic in (instance.get("status") or {}).get("interfaces") or ():
-            listed = nic.get("ipAddresses") or [nic[key] for key in ("ipAddress",) if nic.get(key)]
-            parsed = tuple(ip_address(str(text).partition("/")[0]) for text in listed)
-            found[str(nic.get("mac", "")).lower()] = parsed
-    return found
-
-
 def _with(
-    member: Member, reported: Mapping[str, tuple[model.Address, ...]]
+    member: Member, nics: Mapping[guestaddresses.Key, Mapping[str, Any]]
 ) -> tuple[model.Address, ...]:
     own = member.endpoint.addresses
-    return own or reported.get(member.mac, ())
+    nic = nics.get((member.endpoint.namespace, member.machine, member.mac), {})
+    return own or tuple(address.ip for address in guestaddresses.of(nic))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import ip_interface
 from typing import Any
 
 from weft import errors, model
+from weft.observe import guestaddresses
 from weft.observe.explain.evidence import End, EndKind, Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.reach import Matrix, Member, PairResult, ProbeResult
 from weft.policy import netpolicy
@@ -69,7 +69,9 @@ class LabExplorer:
         seen = interfaces.get(end.member.id)
         if not seen:
             return Unseen("the pod has no such interface, or no process")
-        return UsedAddresses(_parsed(seen["addresses"]), "its interface", is_up=seen["up"])
+        return UsedAddresses(
+            guestaddresses.parsed(seen["addresses"]), "its interface", is_up=seen["up"]
+        )
 
     async def _of_guest(self, member: Member) -> UsedAddresses | Unseen:
         machine = machines.Machine(member.endpoint.namespace, member.machine, member.node, ())
@@ -81,7 +83,7 @@ class LabExplorer:
         mine = [card for card in cards if card.mac.lower() == member.mac]
         if not mine:
             return Unseen(f"the guest agent reports no card with MAC {member.mac}")
-        return UsedAddresses(_parsed(mine[0].addresses), "the guest agent")
+        return UsedAddresses(guestaddresses.parsed(mine[0].addresses), "the guest agent")
 
     async def probe(self, evidence: Evidence, patience: float) -> Probe | Unseen:
         connection, source = evidence.connection, evidence.source
@@ -157,7 +159,3 @@ def _stranger(end: End, like: Member) -> Member:
     """A target that is no pod, as far as a probe needs it."""
     endpoint = replace(like.endpoint, namespace="", pod="", addresses=())
     return replace(like, id=end.name, endpoint=endpoint, machine="", node="")
-
-
-def _parsed(texts: Iterable[str]) -> tuple[model.Interface, ...]:
-    return tuple(ip_interface(text) for text in texts)

@@ -87,12 +87,36 @@ def test_a_pod_that_is_on_the_network_twice_is_two_members() -> None:
     assert len({one.pod for one in found}) == 1
 
 
-def test_a_machines_addresses_are_those_of_its_guest_where_none_were_allocated() -> None:
+def guest(name: str, *addresses: str, namespace: str = "default") -> dict[str, Any]:
+    """A VirtualMachineInstance whose guest reports these addresses of its NIC."""
+    nic = {"mac": "0A:58:00:00:00:01", "ipAddress": addresses[0], "ipAddresses": [*addresses]}
+    meta = {"namespace": namespace, "name": name}
+    return {"metadata": meta, "status": {"interfaces": [nic]}}
+
+
+def launcher() -> dict[str, Any]:
     labels = {"vm.kubevirt.io/name": "vm1"}
-    launcher = pod("virt-launcher-vm1-abcde", "blue", {"default/blue": entry(1)}, labels=labels)
-    nic = {"mac": "0A:58:00:00:00:01", "ipAddress": "10.9.0.7", "ipAddresses": ["10.9.0.7/24"]}
-    (found,) = on_blue(launcher, instances=[{"status": {"interfaces": [nic]}}])
+    return pod("virt-launcher-vm1-abcde", "blue", {"default/blue": entry(1)}, labels=labels)
+
+
+def test_a_machines_addresses_are_those_of_its_guest_where_none_were_allocated() -> None:
+    (found,) = on_blue(launcher(), instances=[guest("vm1", "10.9.0.7/24")])
     assert (found.name, found.endpoint.addresses) == ("vm1", (ip_address("10.9.0.7"),))
+
+
+def test_a_guest_speaks_for_its_own_machine_alone() -> None:
+    own = guest("vm1", "10.9.0.7")
+    others = [guest("vm1", "10.9.0.66", namespace="shop"), guest("vm2", "10.9.0.67")]
+    (found,) = on_blue(launcher(), instances=[own, *others])
+    assert found.endpoint.addresses == (ip_address("10.9.0.7"),)
+    (found,) = on_blue(launcher(), instances=others)
+    assert found.endpoint.addresses == ()
+
+
+def test_what_a_guest_reports_that_is_no_address_is_passed_over() -> None:
+    reported = guest("vm1", "no address", "fe80::1%x || ip", "10.9.0.7", "fe80::1")
+    (found,) = on_blue(launcher(), instances=[reported])
+    assert found.endpoint.addresses == (ip_address("10.9.0.7"), ip_address("fe80::1"))
 
 
 def test_named_ports_are_those_of_the_pod() -> None:

@@ -15,7 +15,7 @@ from weft import errors, model, names
 from weft.api import nodeinfo, podnetworks, selection
 from weft.api.objects import key as key_of
 from weft.model import ObjectKey
-from weft.observe import details, members
+from weft.observe import details, guestaddresses, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
 from weft.observe.members import Object, Objects
 from weft.observe.reach import Member
@@ -53,7 +53,8 @@ def named(text: str, field: str, namespace: str, found: Found) -> Named:
     if text == OUTSIDE:
         return Named(EndKind.OUTSIDE)
     try:
-        return Named(EndKind.ADDRESS, address=ip_address(text))
+        if "%" not in text:  # a scope names an interface, and no member
+            return Named(EndKind.ADDRESS, address=ip_address(text))
     except ValueError:
         pass
     kind: EndKind | None = None
@@ -290,12 +291,9 @@ def _trouble(pod: Object, found: Found) -> str:
 
 def _link_state(member: Member, instances: Iterable[Object]) -> str:
     """The link state of a machine's interface, "" if it is up or unknown."""
-    for instance in instances:
-        for nic in (instance.get("status") or {}).get("interfaces") or ():
-            if str(nic.get("mac", "")).lower() == member.mac:
-                state = str(nic.get("linkState") or "")
-                return "" if state == "up" else state
-    return ""
+    key = member.endpoint.namespace, member.machine, member.mac
+    state = str(guestaddresses.nics(instances).get(key, {}).get("linkState") or "")
+    return "" if state == "up" else state
 
 
 def _mapped(physical: str, nodes: Iterable[Object]) -> Iterable[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_interface
 
 from weft import errors, model
-from weft.observe import members, reach
+from weft.observe import guestaddresses, members, reach
 from weft.observe.explain import ends, policies
 from weft.observe.explain.evidence import (
     End,
@@ -114,19 +113,11 @@ def reported(end: End, instances: Iterable[Object]) -> UsedAddresses | Unseen:
     )
     if not connected:
         return Unseen("the guest has no agent that answers")
-    for nic in status.get("interfaces") or ():
-        if str(nic.get("mac", "")).lower() == end.member.mac:
-            texts = nic.get("ipAddresses") or [nic[k] for k in ("ipAddress",) if nic.get(k)]
-            return UsedAddresses(tuple(_interfaces(texts)), "the guest agent", prefixes=False)
+    key = end.member.endpoint.namespace, end.member.machine, end.member.mac
+    nic = guestaddresses.nics(mine).get(key)
+    if nic is not None:
+        return UsedAddresses(guestaddresses.of(nic), "the guest agent", prefixes=False)
     return Unseen("the guest agent does not report this interface")
-
-
-def _interfaces(texts: Sequence[object]) -> Iterable[model.Interface]:
-    for text in texts:
-        try:
-            yield ip_interface(str(text))
-        except ValueError:
-            continue  # what a guest reports is not to be trusted
 
 
 def _addresses(evidence: Evidence, ipv6: bool) -> tuple[model.Address, model.Address] | None:

@@ -151,6 +151,25 @@ def test_a_machine_is_its_pod_with_what_its_agent_reports() -> None:
     )
 
 
+def test_the_link_of_another_machine_with_the_same_mac_decides_nothing() -> None:
+    def instance(namespace: str, name: str, state: str) -> dict[str, Any]:
+        nic = {"mac": "0a:58:00:00:00:02", "linkState": state}
+        meta = {"namespace": namespace, "name": name}
+        return {"metadata": meta, "status": {"interfaces": [nic]}}
+
+    pods = (on_blue("a", 1), on_blue("launcher", 2, labels={"vm.kubevirt.io/name": "b"}))
+    others = [instance("shop", "b", "down"), instance("default", "c", "down")]
+    up, down = instance("default", "b", "up"), instance("default", "b", "down")
+    for instances, state in (([up, *others], ""), ([*others], ""), ([down, *others], "down")):
+        target = asked(world(pods=pods, instances=instances), target="10.9.0.2").target
+        assert target.link_state == state
+
+
+def test_an_address_with_a_scope_is_no_address() -> None:
+    with pytest.raises(errors.InvalidInput, match="is no pod, virtual machine or address"):
+        asked(world(), target="fe80::1%x || ip")
+
+
 @pytest.mark.parametrize(
     ("source", "more", "rule"),
     [
