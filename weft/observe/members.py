@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any
 
 from weft import errors, model, names
@@ -105,7 +104,7 @@ def learned(member: Member, seen: Iterable[str]) -> Member:
     """The member with the addresses that were seen on its interface, unless it has allocated
     ones."""
     own = member.endpoint.addresses
-    more = tuple(address for address in map(ip_address, seen) if address not in own)
+    more = tuple(each.ip for each in guestaddresses.parsed(seen) if each.ip not in own)
     if any(not address.is_link_local for address in own):
         more = ()
     return replace(member, endpoint=replace(member.endpoint, addresses=(*own, *more)))

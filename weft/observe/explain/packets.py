@@ -9,6 +9,7 @@ from weft.observe.explain.evidence import (
     EndKind,
     Evidence,
     NodeFacts,
+    NodeState,
     Probe,
     Unseen,
 )
@@ -101,10 +102,22 @@ def unanswered(evidence: Evidence) -> tuple[str, str]:
             f"or no answer to its ARP for {target.name}",
             f"look at ip route, ip neigh and nft list ruleset in {evidence.source.name}",
         )
-    return _on_the_wire(evidence) or (
-        "nothing that was seen explains it",
-        "weft support-bundle collects more",
+    return (
+        _on_the_wire(evidence)
+        or _not_ready(evidence)
+        or (
+            "nothing that was seen explains it",
+            "weft support-bundle collects more",
+        )
     )
+
+
+def _not_ready(evidence: Evidence) -> tuple[str, str] | None:
+    """A node of which Kubernetes hears nothing, if nothing else explains the silence."""
+    for name, state in evidence.states.items():
+        if isinstance(state, NodeState) and not state.ready:
+            return f"node {name} is not Ready", f"kubectl describe node {name}"
+    return None
 
 
 def _on_the_wire(evidence: Evidence) -> tuple[str, str] | None:

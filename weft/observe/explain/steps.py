@@ -6,8 +6,10 @@ and effect: the first fault is the one that `sentence` names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_interface
 
+from weft import model
 from weft.observe.explain import packets, wiring
 from weft.observe.explain.evidence import (
     End,
@@ -106,9 +108,10 @@ def _node(name: str, state: NodeState | Unseen) -> Iterator[Step]:
     what = f"node {name}"
     if isinstance(state, Unseen):
         yield unseen(what, state.reason)
-    elif not state.ready:
-        yield fault(what, f"node {name} is not Ready", f"kubectl describe node {name}")
-    elif not state.chassis:
+        return
+    if not state.ready:  # its kubelet is silent: Open vSwitch may well go on
+        yield note(what, f"node {name} is not Ready")
+    if not state.chassis:
         seen = f"weft's agent has not announced node {name}"
         yield fault(what, seen, f"kubectl get pods -n weft-system -o wide | grep {name}")
 
@@ -144,14 +147,41 @@ def _used(name: str, end: End, other: End, used: UsedAddresses, evidence: Eviden
     foreign = [address for ip, address in has.items() if ip not in given]
     if given and not given.keys() & has.keys():
         first = next(iter(given.values()))
-        seen = f"{end.name} uses {foreign[0]}, but was given {first}"
-        return fault(name, f"{seen}: OVN drops what it sends (port security)", f"set {first} there")
+        return _otherwise(name, end, foreign, first, evidence)
     if not has and not any(a.ip.is_link_local for a in used.addresses):
         return fault(name, f"{end.name} has no address on {end.interface}", "set one in the guest")
     narrow = _narrow(end, other, used, evidence)
     if narrow is not None:
         return narrow
     return ok(name, seen)
+
+
+def _otherwise(
+    name: str, end: End, used: Sequence[model.Interface], given: model.Interface, evidence: Evidence
+) -> Step:
+    """A guest that uses only addresses that it was not given: not all port security minds."""
+    seen, remedy = f"{end.name} uses {used[0]}, but was given {given}", f"set {given} there"
+    if not any(_may_send(end, address.ip) for address in used):
+        return fault(name, f"{seen}: OVN drops what it sends (port security)", remedy)
+    if end is evidence.target:  # it is asked at the address that it was given
+        return fault(name, seen, remedy)
+    return note(name, f"{seen}; port security lets it send")
+
+
+def _may_send(end: End, address: model.Address) -> bool:
+    """Whether the port security that the end should have lets it send from an address."""
+    if not end.security:
+        return True
+    held = [entry.split()[1:] for entry in end.security if entry.split()[0] == _mac(end)]
+    return any(not texts or any(_covers(text, address) for text in texts) for texts in held)
+
+
+def _covers(text: str, address: model.Address) -> bool:
+    """OVN reads an address without host bits as its subnet (`ports.port_security`)."""
+    found = ip_interface(text)
+    if found.ip == found.network.network_address:
+        return address in found.network
+    return address == found.ip
 
 
 def _narrow(end: End, other: End, used: UsedAddresses, evidence: Evidence) -> Step | None:

@@ -39,12 +39,19 @@ def _mapping(evidence: Evidence) -> Iterator[Step]:
     if isinstance(network, Unseen) or network.topology != LOCALNET:
         return
     name = f"physical network {network.physical}"
+    unknown = None
     for node in dict.fromkeys(end.node for end in _members(evidence) if end.node):
-        if node not in network.mapped and not isinstance(evidence.states.get(node), Unseen):
+        state = evidence.states.get(node)
+        if isinstance(state, Unseen):
+            unknown = state
+        elif node not in network.mapped:
             seen = f"node {node} has no bridge mapping for physical network {network.physical}"
             remedy = f"add {network.physical}:BRIDGE to ovn-bridge-mappings in Open vSwitch there"
             yield fault(name, seen, remedy)
             return
+    if unknown is not None:
+        yield unseen(name, unknown.reason)
+        return
     yield ok(name, f"mapped on {', '.join(network.mapped) or 'no node'}")
 
 

@@ -30,6 +30,7 @@ from weft.observe.explain.evidence import (
     Unseen,
 )
 from weft.observe.explain.sentence import Outcome
+from weft.observe.explain.step import Verdict
 from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 
@@ -283,6 +284,86 @@ def test_who_stops_it_and_what_to_change(name: str) -> None:
     assert found.sentence.partition(" (not seen")[0].rstrip(".") + "." == whole
     assert found.outcome is Outcome.STOPPED
     assert found.cause
+
+
+BLIND = Unseen("packets are sent in a lab only")
+
+
+@pytest.mark.parametrize(
+    "security",
+    [
+        (),
+        ("0a:58:0a:09:00:01",),
+        ("0a:58:0a:09:00:01 10.9.0.1/24 10.9.0.99",),
+        ("0a:58:0a:09:00:01 10.9.0.1/24 10.9.0.64/26 fe80::/64",),
+    ],
+    ids=str,
+)
+def test_a_source_may_use_another_address_where_port_security_lets_it(security: Any) -> None:
+    source = replace(end("a", "node1", "10.9.0.1"), security=security)
+    nodes = with_port("node1", "a", security=security)
+    given = evidence(source=source, used={"source": used("10.9.0.99/24")}, nodes=nodes, probe=BLIND)
+    found = sentence.explain(given)
+    assert found.outcome is Outcome.UNKNOWN
+    (step,) = (step for step in found.steps if step.name == "source address")
+    assert step.verdict is Verdict.NOTE
+    assert step.seen == (
+        "default/a uses 10.9.0.99/24, but was given 10.9.0.1/24; port security lets it send"
+    )
+
+
+@pytest.mark.parametrize(
+    "security",
+    [
+        ("0a:58:0a:09:00:63 10.9.0.99", "0a:58:0a:09:00:01 10.9.0.1/24"),  # a pair's other MAC
+        ("0a:58:0a:09:00:01 10.9.0.1/24 fe80::/64",),
+        ("0a:58:0a:09:00:01 10.9.0.1/24 10.9.0.98/26",),  # with host bits: that address alone
+    ],
+    ids=str,
+)
+def test_a_source_that_port_security_does_not_let_send_is_stopped_by_it(security: Any) -> None:
+    source = replace(end("a", "node1", "10.9.0.1"), security=security)
+    nodes = with_port("node1", "a", security=security)
+    given = evidence(source=source, used={"source": used("10.9.0.99/24")}, nodes=nodes, probe=BLIND)
+    found = sentence.explain(given)
+    assert (found.outcome, found.cause) == (Outcome.STOPPED, "source address")
+    assert "OVN drops what it sends (port security)" in found.sentence
+
+
+def test_a_target_without_its_given_address_does_not_answer_there() -> None:
+    target = replace(end("b", "node2", "10.9.0.2"), security=())
+    nodes = {
+        node: replace(
+            each, ports={name: replace(port, security=()) for name, port in each.ports.items()}
+        )
+        for node, each in ((node, zone(node)) for node in ("node1", "node2"))
+    }
+    given = evidence(target=target, used={"target": used("10.9.0.99/24")}, nodes=nodes, probe=BLIND)
+    found = sentence.explain(given)
+    assert found.cause == "target address"
+    assert "default/b uses 10.9.0.99/24, but was given 10.9.0.2/24; set 10.9.0.2/24" in (
+        found.sentence
+    )
+
+
+def test_a_node_that_is_not_ready_may_carry_packets_and_hides_nothing() -> None:
+    """Its kubelet may be down, and Open vSwitch go on."""
+    states = {"node1": NodeState(True, "c1", ""), "node2": NodeState(False, "c2", "")}
+    assert sentence.explain(evidence(states=states, probe=BLIND)).outcome is Outcome.UNKNOWN
+    policies = denied(netpolicy.Direction.INGRESS)
+    found = sentence.explain(evidence(HTTPS, states=states, policies=policies, probe=BLIND))
+    assert found.cause == "ingress policies"
+    (step,) = (step for step in found.steps if step.name == "node node2")
+    assert (step.verdict, step.seen) == (Verdict.NOTE, "node node2 is not Ready")
+
+
+def test_bridge_mappings_that_may_not_be_read_are_not_seen() -> None:
+    states = dict.fromkeys(("node1", "node2"), Unseen("you may not list nodes"))
+    network = replace(LOCALNET, name="blue", mapped=())
+    found = sentence.explain(evidence(states=states, network=network, probe=BLIND))
+    (step,) = (step for step in found.steps if step.name == "physical network physnet")
+    assert (step.verdict, step.seen) == (Verdict.UNSEEN, "you may not list nodes")
+    assert "physical network physnet" in found.sentence
 
 
 def test_large_packets_that_are_lost_are_no_way_through() -> None:
