@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from weft.observe import members, reachchanges
 from weft.observe.members import Objects
 from weft.observe.reachchanges import PairChange, Rules
 
+_MAX_NAMED = 5  # pairs
 
-def find(before: Objects, after: Objects) -> Iterator[PairChange]:
-    """The pairs that gain and lose reach.
+
+def find(before: Objects, after: Objects) -> tuple[list[PairChange], list[str]]:
+    """The pairs that gain and lose reach, and what could not be judged.
 
     A network counts if a policy guards it in one version alone or in another wording: the policy
     may differ, or which network a NAD that it names declares.
@@ -20,5 +20,15 @@ def find(before: Objects, after: Objects) -> Iterator[PairChange]:
         {(one, network) for one in rules.policies for network in one.networks(rules.networks)}
         for rules in (old, new)
     ]
+    pairs: list[PairChange] = []
+    unjudged = []
     for network in sorted({network for _, network in guarded[0] ^ guarded[1]}):
-        yield from reachchanges.changes(network, members.on(network, after), old, new)
+        found = reachchanges.changes(network, members.on(network, after), old, new)
+        pairs += found.pairs
+        if found.unjudged:
+            listed = ", ".join(found.unjudged[:_MAX_NAMED])
+            more = len(found.unjudged) - _MAX_NAMED
+            listed += f" and {more} more" if more > 0 else ""
+            what = "whether an ipBlock admits a pair, whose addresses are not known"
+            unjudged.append(f"network {network}: {what}: {listed}")
+    return pairs, unjudged

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from weft import errors, model, names
-from weft.api import nad, nodeinfo, podnetworks, policy
-from weft.cli import affectedpairs, worlds
+from weft.api import nad, podnetworks, policy
+from weft.cli import affectednetworks, affectedpairs, worlds
+from weft.cli.affectednetworks import AddressCount
 from weft.cli.worlds import Object, World
 from weft.control.cluster import admission, edits, nads
 from weft.kube import resources
 from weft.model import ObjectKey
-from weft.observe import details, freeaddresses, members
+from weft.observe import members
 from weft.observe.reach import Member
 from weft.observe.reachchanges import PairChange
 from weft.policy import access
@@ -43,27 +44,15 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressCount:
-    """Free addresses of a network, in the family that has fewer; None if it has no subnet."""
-
-    network: str
-    before: int | None
-    after: int | None
-
-    @property
-    def runs_out(self) -> bool:
-        """Whether the edit leaves no address where one was."""
-        return self.after is not None and self.after <= 0 and self.before != self.after
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What an edit does. `unmapped`: what nodes lack a bridge mapping for."""
+    """What an edit does. `unmapped`: what nodes lack a bridge mapping for; `unjudged`: what cannot
+    be said."""
 
     effects: tuple[Effect, ...]
     pairs: tuple[PairChange, ...] = ()
     addresses: tuple[AddressCount, ...] = ()
     unmapped: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[PairChange, ...]:
@@ -92,13 +81,14 @@ def plan(
     for each in given:
         effect, world = _one(world, each, rules, delete=delete)
         effects += effect
-    pairs = tuple(affectedpairs.find(before.objects, world.objects))
-    networks = _touched(before, world)
+    pairs, unjudged = affectedpairs.find(before.objects, world.objects)
+    networks = affectednetworks.touched(before, world)
     return Plan(
         tuple(effects),
-        pairs,
-        tuple(_counts(before, world, networks)),
-        tuple(_unmapped(world, networks)),
+        tuple(pairs),
+        tuple(affectednetworks.counts(before, world, networks)),
+        tuple(affectednetworks.unmapped(world, networks)),
+        (*unjudged, *affectednetworks.unjudged(world, networks)),
     )
 
 
@@ -341,54 +331,3 @@ def _values(old: Any, new: Any, path: str) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return "none" if value is None else errors.as_written(value)[:_LONGEST]
-
-
-def _touched(before: World, after: World) -> dict[str, tuple[Any, Any]]:
-    """The networks whose spec differs, with both; None where there is none."""
-    old, new = (_specs(each) for each in (before, after))
-    return {
-        name: (old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    }
-
-
-def _specs(world: World) -> dict[str, model.NetworkSpec]:
-    return details.specs(world.objects)
-
-
-def _counts(
-    before: World, after: World, networks: Mapping[str, tuple[Any, Any]]
-) -> Iterator[AddressCount]:
-    for name, (old, new) in networks.items():
-        yield AddressCount(
-            name,
-            freeaddresses.count(before.objects, old) if old else None,
-            freeaddresses.count(after.objects, new) if new else None,
-        )
-
-
-def _unmapped(world: World, networks: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    """What nodes lack: a mapping for the physical network of a network that is new or edited."""
-    if world.nodes is None:
-        return
-    mapped = {
-        each["metadata"]["name"]: nodeinfo.physical_networks(
-            (each["metadata"].get("annotations") or {}).get(names.NODE_BRIDGE_MAPPINGS, "")
-        )
-        for each in world.nodes
-    }
-    for name, (_, new) in networks.items():
-        physical = new.physical_network if new is not None else ""
-        lacking = sorted(node for node, found in mapped.items() if physical not in found)
-        if not physical or not lacking:
-            continue
-        using = {each.node for each in _using(world, name)}
-        where = f"on {', '.join(lacking)}"
-        if len(lacking) == len(mapped):
-            where = "on any node"
-        if using & set(lacking) or len(lacking) == len(mapped):
-            yield (
-                f"network {name}: no bridge mapping {where} for physical network {physical}"
-                " (ovn-bridge-mappings in Open vSwitch)"
-            )

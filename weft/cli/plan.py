@@ -87,6 +87,8 @@ def command(
     views.emit(form, data(found), lambda: views.show(written(found)))
     if found.loses:
         raise typer.Exit(1)
+    if found.unjudged:
+        raise typer.Exit(2)
 
 
 def _read(files: Sequence[str], namespace: str) -> list[Object]:
@@ -167,6 +169,9 @@ def written(found: Plan) -> Iterator[Line]:
             after = "none" if count.after is None else str(count.after)
             style = "bad" if count.runs_out else ""
             yield (Span(f"network {count.network}: free addresses {before} -> {after}", style),)
+    if found.unjudged:
+        yield (Span("Not judged:", "title"),)
+        yield from ((Span(f"  {each}", "warn"),) for each in found.unjudged)
     yield ()
     yield (_summary(found),)
 
@@ -216,6 +221,8 @@ def _summary(found: Plan) -> Span:
     waiting = sum(1 for each in found.effects if each.waits)
     if waiting:
         parts.append(f"edits that wait for pods: {waiting}")
+    if found.unjudged:
+        parts.append("not all could be judged")
     text = "; ".join(parts) or "nothing is lost"
     return Span(text[0].upper() + text[1:] + ".", "bad" if found.loses else "title")
 
@@ -228,5 +235,6 @@ def data(found: Plan) -> dict[str, Any]:
         "lost": [asdict(each) for each in found.lost],
         "gained": [asdict(each) for each in found.gained],
         "unmapped": list(found.unmapped),
+        "unjudged": list(found.unjudged),
         "addresses": [{**asdict(each), "runs_out": each.runs_out} for each in found.addresses],
     }

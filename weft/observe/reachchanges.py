@@ -7,9 +7,9 @@ the pair tells two ports apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from typing import NamedTuple
 
 from weft import model
@@ -66,6 +66,15 @@ _PING = "ICMP"
 
 
 @dataclass(frozen=True, slots=True)
+class ReachChanges:
+    """`unjudged` are pairs ("<namespace>/<name> > <namespace>/<name>") whose addresses are not
+    known, where a verdict may differ by an IP block."""
+
+    pairs: tuple[PairChange, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A connection, and the last port up to which all are alike."""
 
@@ -118,8 +127,8 @@ def changes(
     members: Sequence[Member],
     before: Rules,
     after: Rules,
-) -> tuple[PairChange, ...]:
-    """The pairs of a network whose verdict differs."""
+) -> ReachChanges:
+    """The pairs of a network whose verdict differs, and those of which it cannot be said."""
     versions = tuple(_Selecting.of(rules, members) for rules in (before, after))
     affected = {
         member.id
@@ -127,8 +136,9 @@ def changes(
         if len({frozenset(each.policies[member.id]) for each in versions}) > 1
     }
     alike = _classes(members, (*before.policies, *after.policies))
-    known: dict[tuple[object, object], tuple[tuple[_Difference, str], ...]] = {}
+    known: dict[tuple[object, object], _Judged] = {}
     found = []
+    unjudged = []
     for source in members:
         for target in members:
             is_affected = source.id in affected or target.id in affected
@@ -138,6 +148,8 @@ def changes(
             if key not in known:
                 known[key] = _by_family(source, target, versions)
             ends = _called(source), _called(target)
+            if not known[key].is_sure:
+                unjudged.append(" > ".join(ends))
             found += [
                 PairChange(
                     network,
@@ -149,9 +161,9 @@ def changes(
                     each.reason,
                     family,
                 )
-                for each, family in known[key]
+                for each, family in known[key].differences
             ]
-    return tuple(found)
+    return ReachChanges(tuple(found), tuple(unjudged))
 
 
 class _Difference(NamedTuple):
@@ -162,6 +174,14 @@ class _Difference(NamedTuple):
     last: int
     allowed: bool
     reason: str
+
+
+class _Judged(NamedTuple):
+    """The differences of a pair, each with its family if the other family has another; `is_sure`
+    if there are no more."""
+
+    differences: tuple[tuple[_Difference, str], ...]
+    is_sure: bool
 
 
 def _classes(
@@ -233,44 +253,95 @@ class _Selecting:
         return tuple(dict.fromkeys(chosen))
 
 
-def _by_family(
-    source: Member, target: Member, versions: Sequence[_Selecting]
-) -> tuple[tuple[_Difference, str], ...]:
-    """The differences of a pair, each with its family if the other family has another."""
+def _by_family(source: Member, target: Member, versions: Sequence[_Selecting]) -> _Judged:
     chosen = [each.of_pair(source, target) for each in versions]
     asked = questions(dict.fromkeys(chain(*chosen)), target.endpoint.named_ports)
-    by_family = {
-        f"IPv{ends[0].version}" if ends[0] else "": _joined(
-            _differences(source, target, versions, asked, ends)
-        )
-        for ends in reach.families(source, target) or ((None, None),)
-    }
-    found: dict[_Difference, list[str]] = {}
+    networks = [each.networks for each in versions]
+    by_family: dict[str, list[_Difference]] = {}
+    is_sure = True
+    for ends in reach.families(source, target) or ((None, None),):
+        ways = [tuple(chosen)] if ends[0] else [*_assumed(chosen)]
+        found = []
+        for question in asked:
+            connection = replace(question.connection, source=ends[0], target=ends[1])
+            changes = {
+                (old.allowed, new.allowed)
+                for way in ways
+                for old, new in [_verdicts(source, target, connection, way, networks)]
+            }
+            losing = {old - new for old, new in changes}
+            if len(losing) > 1:
+                is_sure = False
+            elif losing != {0}:
+                _, new = _verdicts(source, target, connection, chosen, networks)
+                what = question.protocol, connection.port, question.last
+                found.append(_Difference(*what, new.allowed, reach.reason_of(new)))
+        by_family[f"IPv{ends[0].version}" if ends[0] else ""] = _joined(found)
+    families: dict[_Difference, list[str]] = {}
     for family, listed in by_family.items():
         for each in listed:
-            found.setdefault(each, []).append(family)
-    return tuple(
-        (each, "" if len(families) == len(by_family) else families[0])
-        for each, families in found.items()
+            families.setdefault(each, []).append(family)
+    differences = (
+        (each, "" if len(where) == len(by_family) else where[0]) for each, where in families.items()
     )
+    return _Judged(tuple(differences), is_sure)
 
 
-def _differences(
+_Policies = tuple[netpolicy.Policy, ...]
+
+
+def _verdicts(
     source: Member,
     target: Member,
-    versions: Sequence[_Selecting],
-    asked: Iterable[Question],
-    ends: tuple[model.Address | None, model.Address | None],
-) -> Iterator[_Difference]:
-    rules = [(each.of_pair(source, target), each.networks) for each in versions]
-    for question in asked:
-        connection = replace(question.connection, source=ends[0], target=ends[1])
-        old, new = (
-            evaluator.explain(*each, source.endpoint, target.endpoint, connection) for each in rules
+    connection: netpolicy.Connection,
+    policies: Sequence[_Policies],
+    networks: Sequence[Mapping[ObjectKey, str]],
+) -> tuple[evaluator.Verdict, evaluator.Verdict]:
+    """The verdicts of both versions."""
+    old, new = (
+        evaluator.explain(*each, source.endpoint, target.endpoint, connection)
+        for each in zip(policies, networks, strict=True)
+    )
+    return old, new
+
+
+def _assumed(chosen: Sequence[_Policies]) -> Iterator[tuple[_Policies, ...]]:
+    """Both versions, for ways in which unknown addresses may be in IP blocks.
+
+    In none, in each alone and in all is enough: more blocks only allow more.
+    """
+    ways = []
+    for direction in (netpolicy.Direction.INGRESS, netpolicy.Direction.EGRESS):
+        blocks = {
+            peer
+            for policy in chain(*chosen)
+            for rule in policy.rules(direction)
+            for peer in rule.peers or ()
+            if isinstance(peer, netpolicy.IPBlock)
+        }
+        ways.append([frozenset(), *(frozenset([one]) for one in blocks), frozenset(blocks)])
+    for ingress, egress in product(*map(dict.fromkeys, ways)):
+        yield tuple(
+            tuple(
+                replace(
+                    policy,
+                    ingress=_matching(policy.ingress, ingress),
+                    egress=_matching(policy.egress, egress),
+                )
+                for policy in policies
+            )
+            for policies in chosen
         )
-        if old.allowed is not new.allowed:
-            what = question.protocol, connection.port, question.last
-            yield _Difference(*what, new.allowed, reach.reason_of(new))
+
+
+def _matching(
+    rules: tuple[netpolicy.Rule, ...], blocks: Collection[netpolicy.IPBlock]
+) -> tuple[netpolicy.Rule, ...]:
+    """The rules as if the address were in the blocks."""
+    return tuple(
+        replace(each, peers=None) if any(peer in blocks for peer in each.peers or ()) else each
+        for each in rules
+    )
 
 
 def _joined(differences: Iterable[_Difference]) -> list[_Difference]:

@@ -266,6 +266,28 @@ def test_nodes_that_lack_a_bridge_mapping(run: Run) -> None:
     assert found["unmapped"][0].startswith("network dmz: no bridge mapping on any node")
 
 
+def test_mappings_are_not_judged_without_nodes(run: Run) -> None:
+    status, found = run(world(), made.nad("dmz", "10.7.0.0/24", **DMZ))
+    assert (status, found["loses"]) == (2, False)
+    assert found["unjudged"] == [
+        "network dmz: which nodes have a bridge mapping for physical network physnet: "
+        "no Node can be read"
+    ]
+
+
+def test_blocks_are_not_judged_without_addresses(run: Run) -> None:
+    blue = made.nad("blue", "10.9.0.0/24")
+    pods = [{**made.pod(name, "blue", labels={"app": name}), "status": {}} for name in "ab"]
+    block = {"from": [{"ipBlock": {"cidr": "10.9.0.0/24"}}]}
+    before = made.policy(app="b", ingress=[block])
+    status, found = run([blue, *pods, before], made.policy(app="b", ingress=[]))
+    assert (status, found["loses"]) == (2, False)
+    assert found["unjudged"] == [
+        "network blue: whether an ipBlock admits a pair, whose addresses are not known: "
+        "default/a > default/b"
+    ]
+
+
 def cudn(name: str, **selector: Any) -> dict[str, Any]:
     layer2 = {"role": "Secondary", "subnets": ["10.50.0.0/24"]}
     spec = {"namespaceSelector": selector, "network": {"topology": "Layer2", "layer2": layer2}}

@@ -81,7 +81,7 @@ def test_all_pairs_are_those_of_the_evaluator() -> None:
                 if old is not new:
                     names = source.id, target.id
                     expected.add((*names, str(question.protocol or "ICMP"), question.port, new))
-    found = reachchanges.changes("blue", there, before, after)
+    found = reachchanges.changes("blue", there, before, after).pairs
     named = {(one.source, one.target, one.protocol, one.port, one.allowed) for one in found}
     assert named <= expected
     others = {each[:3] + each[4:] for each in named if each[3] == reachchanges.OTHER}
@@ -131,7 +131,7 @@ def test_no_port_that_differs_is_missed(old: list[Any], new: list[Any]) -> None:
     ):
         named = {
             port
-            for one in found
+            for one in found.pairs
             if one.source == "default/a" and one.allowed is gains
             for port in range(one.port, one.last + 1)
         }
@@ -149,7 +149,7 @@ def test_ports_that_another_policy_of_the_pair_names_are_asked_about() -> None:
     ends = [member(name, f"10.9.0.{end}", labels={"app": name}) for end, name in enumerate("ab", 1)]
     found = reachchanges.changes(
         "blue", ends, Rules((out,), NETWORKS), Rules((out, deny), NETWORKS)
-    )
+    ).pairs
     assert [one.connection for one in found if one.source == "default/a"] == ["TCP port 8080"]
 
 
@@ -158,12 +158,46 @@ def test_each_family_is_judged() -> None:
     old = policy("blocks", "default", netpolicy.EVERYTHING, netpolicy.Rule(0, (four, six)))
     new = policy("blocks", "default", netpolicy.EVERYTHING, netpolicy.Rule(0, (four,)))
     ends = [member(name, f"10.9.0.{end}", f"fd09::{end}") for end, name in enumerate("ab", 1)]
-    found = reachchanges.changes("blue", ends, Rules((old,), NETWORKS), Rules((new,), NETWORKS))
+    found = reachchanges.changes(
+        "blue", ends, Rules((old,), NETWORKS), Rules((new,), NETWORKS)
+    ).pairs
     assert [(one.source, one.connection, one.allowed) for one in found][:1] == [
         ("default/a", "ping over IPv6", False)
     ]
-    gone = reachchanges.changes("blue", ends, Rules((old,), NETWORKS), Rules((KEPT,), {}))
+    gone = reachchanges.changes("blue", ends, Rules((old,), NETWORKS), Rules((KEPT,), {})).pairs
     assert not gone
     both = policy("blocks", "default", netpolicy.EVERYTHING)
-    found = reachchanges.changes("blue", ends, Rules((old,), NETWORKS), Rules((both,), NETWORKS))
+    found = reachchanges.changes(
+        "blue", ends, Rules((old,), NETWORKS), Rules((both,), NETWORKS)
+    ).pairs
     assert {one.family for one in found} == {""}
+
+
+def test_a_block_is_not_judged_without_addresses() -> None:
+    block = netpolicy.IPBlock(ip_network("10.9.0.0/24"))
+    web = (netpolicy.PolicyPort(TCP, 80),)
+    ends = [member("a", labels={"app": "a"}), member("b", labels={"app": "b"})]
+    here = labelled("app", "b")
+
+    def judged(old: list[netpolicy.Rule], new: list[netpolicy.Rule]) -> reachchanges.ReachChanges:
+        versions = (
+            Rules((policy("one", "default", here, *each),), NETWORKS) for each in (old, new)
+        )
+        return reachchanges.changes("blue", ends, *versions)
+
+    blocked, all_web = netpolicy.Rule(0, (block,)), netpolicy.Rule(0, None, web)
+    to_b = ("default/a > default/b",)
+    assert judged([blocked], []) == reachchanges.ReachChanges((), to_b)
+    assert judged([], [blocked]).unjudged == to_b
+    # It may hide what another rule loses, ...
+    assert judged([blocked, all_web], [blocked]).unjudged == to_b
+    # ... but what it cannot change is judged.
+    narrow = netpolicy.Rule(0, (block,), web)
+    lost = judged([all_web, netpolicy.Rule(1)], [all_web, narrow])
+    assert {one.connection for one in lost.pairs} == {"ping", "TCP ports that no policy names"}
+    assert lost.unjudged == ()
+    known = [
+        member(name, f"10.9.0.{end}", labels={"app": name}) for end, name in enumerate("ab", 1)
+    ]
+    ends[:] = known
+    assert judged([blocked], []).unjudged == ()
