@@ -77,8 +77,13 @@ def plan(
     before: World, given: Sequence[Object], rules: nads.Rules, *, delete: bool = False
 ) -> Plan:
     """What happens if `given` are applied to `before`, or deleted from it."""
-    effects, world = [], before
+    effects = []
+    spaces = [each for each in given if each["kind"] == resources.NAMESPACES.kind]
+    world = before if delete else worlds.with_namespaces(before, spaces)
+    passed_over = [*_relabelled(before, spaces, delete=delete)]
     for each in given:
+        if each["kind"] not in worlds.PLANNED:
+            continue
         effect, world = _one(world, each, rules, delete=delete)
         effects += effect
     pairs, unjudged = affectedpairs.find(before.objects, world.objects)
@@ -88,8 +93,26 @@ def plan(
         tuple(pairs),
         tuple(affectednetworks.counts(before, world, networks)),
         tuple(affectednetworks.unmapped(world, networks)),
-        (*unjudged, *affectednetworks.unjudged(world, networks)),
+        (*passed_over, *unjudged, *affectednetworks.unjudged(world, networks)),
     )
+
+
+def _relabelled(before: World, spaces: Sequence[Object], *, delete: bool) -> Iterator[str]:
+    """What follows of Namespaces in the file is not planned, beyond that new ones are there."""
+    standing = {each["metadata"]["name"]: each for each in before.objects.namespaces}
+    for each in spaces:
+        name = each["metadata"]["name"]
+        there = standing.get(name)
+        if there is None:
+            continue
+        if delete:
+            yield f"Namespace {name}: all that is in it would be deleted with it"
+            continue
+        after = worlds.merged(each, there)
+        old, new = (one["metadata"].get("labels") or {} for one in (there, after))
+        if fields := [*_values(old, new, "labels")]:
+            what = "policies and networks that select by these labels are judged by the old ones"
+            yield f"Namespace {name}: {what}: {', '.join(fields)}"
 
 
 def _one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,7 +79,7 @@ def command(
         else:
             cluster = clusters.choose(kubeconfig, context, lab)
             with views.working(form, "reading the cluster"):
-                world = asyncio.run(_world(cluster))
+                world = asyncio.run(_world(cluster, {each["kind"] for each in given}))
         found = effects.plan(world, given, rules, delete=delete)
     except errors.WeftError as error:
         error.status = 2
@@ -122,30 +122,37 @@ def _files(paths: Sequence[str]) -> list[str]:
 
 
 def _planned(given: Sequence[Object]) -> list[Object]:
-    """The objects that can be planned; raise InvalidInput if there are none."""
-    found = [each for each in given if each["kind"] in worlds.PLANNED]
-    if not found:
+    """The objects that can be planned, and Namespaces; raise InvalidInput if there is nothing to
+    plan."""
+    kinds = (*worlds.PLANNED, resources.NAMESPACES.kind)
+    found = [each for each in given if each["kind"] in kinds]
+    if not any(each["kind"] in worlds.PLANNED for each in found):
         rule = f"has no object of these kinds: {', '.join(worlds.PLANNED)}"
         raise errors.InvalidInput(COMMAND, "--filename", None, rule)
     return found
 
 
-async def _world(cluster: clusters.Cluster) -> World:
+async def _world(cluster: clusters.Cluster, planned: Collection[str]) -> World:
+    """The objects of a cluster. Raise Forbidden if the user may not list what is `planned`."""
     async with cluster.client() as api:
         found, own, wide, nodes = await asyncio.gather(
             objects.read(api),
-            _listed(api, resources.UDNS),
-            _listed(api, resources.CUDNS),
+            _listed(api, resources.UDNS, planned),
+            _listed(api, resources.CUDNS, planned),
             _listed(api, resources.NODES),
         )
     return World(found, [*(own or ()), *(wide or ())], nodes)
 
 
-async def _listed(api: Client, kind: resources.Resource) -> list[Object] | None:
+async def _listed(
+    api: Client, kind: resources.Resource, planned: Collection[str] = ()
+) -> list[Object] | None:
     """The objects of a kind, with it; None if the user may not list them."""
     try:
         found = await objects.listed(api, kind)
     except Forbidden:
+        if kind.kind in planned:
+            raise
         return None
     return [{**each, "kind": kind.kind} for each in found]
 

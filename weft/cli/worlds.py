@@ -144,6 +144,15 @@ def _patched(old: Any, new: Any, last: Any) -> Any:
     }
 
 
+def with_namespaces(world: World, spaces: Iterable[Object]) -> World:
+    """The world with those namespaces that it lacks."""
+    there = {each["metadata"]["name"] for each in world.objects.namespaces}
+    new = [each for each in spaces if each["metadata"]["name"] not in there]
+    return replace(
+        world, objects=replace(world.objects, namespaces=[*world.objects.namespaces, *new])
+    )
+
+
 def edited(world: World, new: Object, rules: nads.Rules) -> World:
     """The world after one object was applied. NADs keep what their network was accepted as."""
     kind = new["kind"]

@@ -288,6 +288,28 @@ def test_blocks_are_not_judged_without_addresses(run: Run) -> None:
     ]
 
 
+def test_a_namespace_in_the_file_is_there_and_its_new_labels_are_named(run: Run) -> None:
+    red = made.nad("red", "10.8.0.0/24", namespace="fresh")
+    status, found = run(world(), made.namespace("fresh", team="a"), red, cudn("wide"))
+    assert status == 0
+    assert found["effects"][-1]["notices"] == ["its NAD is made in default, fresh"]
+    there = made.namespace("shop", team="a")
+    same = made.policy(app="b", ingress=[])
+    edit = made.namespace("shop", team="b")
+    assert run(world(there, same), there, same)[0] == 0
+    status, found = run(world(there, same), edit, same)
+    assert status == 2
+    assert found["unjudged"] == [
+        "Namespace shop: policies and networks that select by these labels are judged by the old "
+        'ones: labels.team "a" -> "b"'
+    ]
+    status, found = run(world(there, same), edit, same, argv=("--delete",))
+    assert (status, found["unjudged"]) == (
+        2,
+        ["Namespace shop: all that is in it would be deleted with it"],
+    )
+
+
 def cudn(name: str, **selector: Any) -> dict[str, Any]:
     layer2 = {"role": "Secondary", "subnets": ["10.50.0.0/24"]}
     spec = {"namespaceSelector": selector, "network": {"topology": "Layer2", "layer2": layer2}}
