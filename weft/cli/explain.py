@@ -82,7 +82,7 @@ async def _collected(
     cluster: clusters.Cluster, asked: question.Question, patience: float, system: str
 ) -> Evidence:
     async with cluster.client() as api:
-        found = await collect.read(api)
+        found = await collect.read(api, question.namespaces(asked))
         evidence = question.answered(asked, found)
         if cluster.lab is None:
             options = ("--context", cluster.context) if cluster.context else ()

@@ -6,6 +6,7 @@ One list for each kind, all at the same time; `members` and `addresses` parse th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,6 +40,70 @@ async def read(api: Client) -> Objects:
     )
     chained = tuple(itertools.chain(*controllers))
     return replace(Objects(*found), states=states, controllers=chained)
+
+
+async def read_allowed(
+    api: Client, namespaces: Sequence[str]
+) -> tuple[Objects, dict[str, frozenset[str]]]:
+    """List what the user may. A kind that he may not list in all namespaces is listed in these.
+
+    Also returned: the kinds that are not whole, by plural, with the namespaces that were read.
+    """
+    kinds = (
+        resources.NADS,
+        resources.PODS,
+        resources.MULTINETWORKPOLICIES,
+        resources.VMIS,
+        resources.IPAMCLAIMS,
+    )
+    above = (resources.REPLICASETS, resources.JOBS, resources.VMS)
+    whole, (homes, named), states = await asyncio.gather(
+        asyncio.gather(*(list_allowed(api, kind, namespaces) for kind in (*kinds, *above))),
+        _namespaces(api, namespaces),
+        listed(api, resources.NETWORKS, (NotFound, Forbidden)),
+    )
+    nads, pods, policies, instances, claims, *controllers = (found for found, _ in whole)
+    partial = {
+        kind.plural: seen for kind, (_, seen) in zip(kinds, whole, strict=False) if seen is not None
+    }
+    if named is not None:
+        partial[resources.NAMESPACES.plural] = named
+    chained = tuple(itertools.chain(*controllers))
+    found = Objects(nads, homes, pods, policies, instances, claims, chained, states)
+    return found, partial
+
+
+async def list_allowed(
+    api: Client, kind: resources.Resource, namespaces: Sequence[str]
+) -> tuple[Sequence[Object], frozenset[str] | None]:
+    """The objects of a kind, and the namespaces that were read; None for all."""
+    try:
+        return await listed(api, kind), None
+    except Forbidden:
+        pass
+    found: list[Object] = []
+    seen = set()
+    for namespace in namespaces:
+        with contextlib.suppress(Forbidden):
+            found += await listed(api, kind, namespace=namespace)
+            seen.add(namespace)
+    return found, frozenset(seen)
+
+
+async def _namespaces(
+    api: Client, names: Sequence[str]
+) -> tuple[Sequence[Object], frozenset[str] | None]:
+    """The namespaces, and the names of those that were read; None for all. Who may not list them
+    may well read his own."""
+    try:
+        return await listed(api, resources.NAMESPACES), None
+    except Forbidden:
+        pass
+    found = []
+    for name in names:
+        with contextlib.suppress(Forbidden, NotFound):
+            found.append(await api.get(resources.NAMESPACES, name))
+    return found, frozenset(str(each["metadata"]["name"]) for each in found)
 
 
 async def listed(

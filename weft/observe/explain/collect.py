@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from weft import errors
 from weft.kube import resources
-from weft.kube.client import Client, Forbidden
+from weft.kube.client import Client
 from weft.observe import objects
 from weft.observe.explain import ends, question, zone
 from weft.observe.explain.evidence import (
@@ -40,23 +40,24 @@ class Explorer(Protocol):
         """What comes of packets from source to target. `patience`: seconds for each reply."""
 
 
-async def read(api: Client) -> ends.Found:
-    """List the objects. What the user may not list is absent, except pods and NADs."""
-    found, nodes, machines, events = await asyncio.gather(
-        objects.read(api),
+async def read(api: Client, namespaces: Sequence[str]) -> ends.Found:
+    """List the objects that the user may list: in these namespaces, if not in all. What is absent
+    for lack of rights counts as not seen."""
+    (found, partial), nodes, machines, events = await asyncio.gather(
+        objects.read_allowed(api, namespaces),
         _allowed(api, resources.NODES),
-        _allowed(api, resources.VMS),
-        _allowed(api, resources.EVENTS),
+        _allowed(api, resources.VMS, namespaces),
+        _allowed(api, resources.EVENTS, namespaces),
     )
     warnings = None if events is None else dict(_warnings(events))
-    return ends.Found(found, nodes, machines, warnings)
+    return ends.Found(found, nodes, machines, warnings, partial)
 
 
-async def _allowed(api: Client, kind: resources.Resource) -> list[Object] | None:
-    try:
-        return list(await objects.listed(api, kind))
-    except Forbidden:
-        return None
+async def _allowed(
+    api: Client, kind: resources.Resource, namespaces: Sequence[str] = ()
+) -> list[Object] | None:
+    found, seen = await objects.list_allowed(api, kind, namespaces)
+    return None if seen == frozenset() else list(found)
 
 
 def _warnings(events: list[Object]) -> list[tuple[str, str]]:

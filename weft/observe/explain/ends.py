@@ -7,13 +7,14 @@ namespace, an address, or "outside".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
 from weft import errors, model, names
 from weft.api import nodeinfo, podnetworks, selection
 from weft.api.objects import key as key_of
+from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import details, guestaddresses, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
@@ -23,7 +24,7 @@ from weft.ovn import ports
 
 COMMAND = "weft explain"
 OUTSIDE = "outside"
-_KINDS = {"pod": EndKind.POD, "vm": EndKind.MACHINE, "vmi": EndKind.MACHINE}
+KINDS = {"pod": EndKind.POD, "vm": EndKind.MACHINE, "vmi": EndKind.MACHINE}
 _DONE = ("Succeeded", "Failed")
 _MAX_NAMED = 8
 
@@ -31,12 +32,20 @@ _MAX_NAMED = 8
 @dataclass(frozen=True, slots=True)
 class Found:
     """The objects of a cluster. `nodes` and `machines` (VirtualMachines) are None if the user may
-    not list them. `warnings`: the last warning Event about each pod, by "<namespace>/<name>"."""
+    not list them. `warnings`: the last warning Event about each pod, by "<namespace>/<name>".
+    `partial`: the kinds that the user may not list in all namespaces, by plural, with the
+    namespaces that were read."""
 
     objects: Objects
     nodes: Sequence[Object] | None = ()
     machines: Sequence[Object] | None = ()
     warnings: Mapping[str, str] | None = None
+    partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def sees(self, kind: resources.Resource, namespace: str = "") -> bool:
+        """Whether all objects of a kind were read: of a namespace, or of all."""
+        read = self.partial.get(kind.plural)
+        return read is None or namespace in read
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,16 @@ def named(text: str, field: str, namespace: str, found: Found) -> Named:
         pass
     kind: EndKind | None = None
     first, slash, rest = text.partition("/")
-    if slash and first in _KINDS:
-        kind, text = _KINDS[first], rest
+    if slash and first in KINDS:
+        kind, text = KINDS[first], rest
     key = ObjectKey.parse(text) if "/" in text else ObjectKey(namespace, text)
+    if not found.sees(resources.PODS, key.namespace):
+        what = f"you may not list the pods of namespace {key.namespace}"
+        raise errors.WeftError(what, where=COMMAND, hint="ask for the right to list pods there")
     pods = {key_of(each) for each in found.objects.pods}
     machines = {key_of(each) for each in (*found.objects.instances, *(found.machines or ()))}
+    if not found.sees(resources.VMIS, key.namespace):
+        machines |= _launched(found.objects.pods)
     there = [
         each
         for each, known in ((EndKind.MACHINE, machines), (EndKind.POD, pods))
@@ -78,6 +92,15 @@ def named(text: str, field: str, namespace: str, found: Found) -> Named:
     hint = f"did you mean {', '.join(near[:_MAX_NAMED])}?" if near else "kubectl get pods,vm -A"
     rule = f"is no pod, virtual machine or address, and not {OUTSIDE!r}; looked for {key}"
     raise errors.InvalidInput(COMMAND, field, text, rule, hint=hint)
+
+
+def _launched(pods: Iterable[Object]) -> set[ObjectKey]:
+    """The machines that pods say they run."""
+    named = {
+        (key_of(each).namespace, (each["metadata"].get("labels") or {}).get(names.VM_NAME))
+        for each in pods
+    }
+    return {ObjectKey(namespace, str(name)) for namespace, name in named if name}
 
 
 def find(which: Named, network: str, found: Found) -> End:
@@ -222,6 +245,20 @@ def _asked(pod: Object, found: Found) -> dict[str, ObjectKey]:
     return {known[each.nad]: each.nad for each in attachments if each.nad in known}
 
 
+def _hidden(pod: Object, found: Found) -> tuple[str, ...]:
+    """The NADs that a pod names and the user may not read."""
+    known = members.networks(found.objects)
+    try:
+        asked = [each.nad for each in selection.parse(pod)]
+    except errors.InvalidInput:
+        return ()
+    return tuple(
+        str(nad)
+        for nad in dict.fromkeys(asked)
+        if nad is not None and nad not in known and not found.sees(resources.NADS, nad.namespace)
+    )
+
+
 def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found) -> End:
     meta, spec = pod["metadata"], pod.get("spec") or {}
     asked = _asked(pod, found)
@@ -230,6 +267,7 @@ def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found)
         kind=kind,
         node=str(spec.get("nodeName") or ""),
         networks=tuple(sorted(asked)),
+        hidden=_hidden(pod, found),
         trouble=_trouble(pod, found),
         remedy=f"kubectl describe pod {meta['name']} -n {meta['namespace']}",
     )
@@ -276,7 +314,8 @@ def _holder(address: model.Address, network: str, found: Found) -> End:
             named_key = ObjectKey(member.endpoint.namespace, member.machine or member.endpoint.pod)
             end = find(Named(kind, named_key), network, found)
             return replace(end, address=address)
-    return End(str(address), EndKind.ADDRESS, address=address)
+    blind = "" if found.sees(resources.PODS) else "you may not list the pods of all namespaces"
+    return End(str(address), EndKind.ADDRESS, address=address, blind=blind)
 
 
 def _trouble(pod: Object, found: Found) -> str:

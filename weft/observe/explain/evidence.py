@@ -50,9 +50,10 @@ class End:
     """One end: what the user named, and what Kubernetes says of it.
 
     `name` is "<namespace>/<name>", an address or "outside". `networks` are all secondary networks
-    that it is on, or asks for. `member` is its attachment to the network in question, None without
-    an allocation. `port` is its logical port. `trouble`: why it does not run or is not attached,
-    with `remedy`.
+    that it is on, or asks for; `hidden` are NADs that it names and the user may not read. `member`
+    is its attachment to the network in question, None without an allocation. `port` is its logical
+    port. `trouble`: why it does not run or is not attached, with `remedy`. `blind`: why it is not
+    known who holds the address.
     """
 
     name: str
@@ -67,6 +68,8 @@ class End:
     trouble: str = ""
     remedy: str = ""
     link_state: str = ""
+    hidden: tuple[str, ...] = ()
+    blind: str = ""
 
     @property
     def is_member(self) -> bool:
@@ -118,7 +121,8 @@ class PolicyFinding:
     """What the policies of one direction say at one end.
 
     `allowed`: the rule that allows it, with its line. Otherwise `policies` isolate the end, and
-    `nearest` is the place where a change would allow it, `change` what to change.
+    `nearest` is the place where a change would allow it, `change` what to change. `unseen`: why
+    policies cannot be judged; then the rest says nothing.
     """
 
     direction: netpolicy.Direction
@@ -128,6 +132,7 @@ class PolicyFinding:
     line: PolicyLine | None = None
     change: str = ""
     audited: tuple[str, ...] = ()
+    unseen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

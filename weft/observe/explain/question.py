@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from weft import errors, model
+from weft.kube import resources
 from weft.observe import guestaddresses, members, reach
 from weft.observe.explain import ends, policies
 from weft.observe.explain.evidence import (
@@ -22,6 +24,7 @@ from weft.policy import netpolicy
 
 SOURCE, TARGET = "source", "target"
 _AGENT = "AgentConnected"
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # RFC 1123
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ class Question:
     network: str = ""
     namespace: str = "default"
     ipv6: bool = False
+
+
+def namespaces(question: Question) -> tuple[str, ...]:
+    """The namespaces that a question names: what is listed by one who may not list all."""
+    named = [question.namespace]
+    for text in (question.source, question.target, question.network):
+        before, _, own = text.rpartition("/")[0].rpartition("/")
+        if before or own not in ends.KINDS:  # vm/NAME has no namespace
+            named.append(own)
+    return tuple(dict.fromkeys(each for each in named if _NAMESPACE.fullmatch(each)))
 
 
 def answered(question: Question, found: ends.Found) -> Evidence:
@@ -60,10 +73,7 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         network=ends.facts(name, found) if name else Unseen("they share none"),
         states=ends.states((source, target), found),
         encaps=ends.encaps(found),
-        used={
-            role: reported(end, found.objects.instances)
-            for role, end in ((SOURCE, source), (TARGET, target))
-        },
+        used={role: _reported(end, found) for role, end in ((SOURCE, source), (TARGET, target))},
     )
     return judged(evidence, found, ipv6=question.ipv6)
 
@@ -95,6 +105,13 @@ def _learned(end: End, used: UsedAddresses | Unseen | None) -> End:
         return end
     seen = [str(address.ip) for address in used.addresses]
     return replace(end, member=members.learned(end.member, seen))
+
+
+def _reported(end: End, found: ends.Found) -> UsedAddresses | Unseen:
+    namespace = end.member.endpoint.namespace if end.member else ""
+    if end.kind is EndKind.MACHINE and not found.sees(resources.VMIS, namespace):
+        return Unseen(f"you may not list virtual machine instances of namespace {namespace}")
+    return reported(end, found.objects.instances)
 
 
 def reported(end: End, instances: Iterable[Object]) -> UsedAddresses | Unseen:
@@ -155,6 +172,46 @@ def _policies(evidence: Evidence, found: ends.Found) -> tuple[PolicyFinding, ...
     ]
     known = members.networks(found.objects)
     in_force = members.in_force(found.objects)
-    return policies.judge(
+    judged = policies.judge(
         found.objects.policies, in_force, known, both[0], both[1], evidence.connection
     )
+    return tuple(
+        PolicyFinding(finding.direction, unseen=why)
+        if (why := _hidden(finding, evidence, in_force, found))
+        else finding
+        for finding in judged
+    )
+
+
+def _hidden(
+    finding: PolicyFinding,
+    evidence: Evidence,
+    in_force: Iterable[netpolicy.Policy],
+    found: ends.Found,
+) -> str:
+    """What the user may not read without which policies cannot be judged; "" if he reads enough.
+
+    Policies select pods of their own namespace; rules look at the labels of the peer's.
+    """
+    subject, peer = evidence.source, evidence.target
+    if finding.direction is netpolicy.Direction.INGRESS:
+        subject, peer = peer, subject
+    if subject.member is None:
+        return subject.blind
+    namespace = subject.member.endpoint.namespace
+    if not found.sees(resources.MULTINETWORKPOLICIES, namespace):
+        return f"you may not list the policies of namespace {namespace}"
+    known = members.networks(found.objects)
+    for each in in_force:
+        for nad in each.nads if each.namespace == namespace else ():
+            is_known = nad in known or nad in dict(each.last_networks)
+            if not is_known and not found.sees(resources.NADS, nad.namespace):
+                return f"policy {each.key} is for {nad}, a NAD that you may not read"
+    if not finding.policies:
+        return ""
+    if peer.blind:
+        return peer.blind
+    home = peer.member.endpoint.namespace if peer.member else ""
+    if home and not found.sees(resources.NAMESPACES, home):
+        return f"you may not read the labels of namespace {home}"
+    return ""

@@ -60,6 +60,8 @@ def _end(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
 
 def _address(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
     """An address that nobody holds: on an overlay with subnets nobody can answer for it."""
+    if end.blind:
+        return unseen(role, f"who holds {end.name}: {end.blind}")
     seen = f"{end.name}, which no pod on the network holds"
     if isinstance(network, Unseen) or network.topology == wiring.LOCALNET or not network.subnets:
         return note(role, seen)
@@ -74,6 +76,9 @@ def _shared(evidence: Evidence) -> Step:
         vlan = f", VLAN {network.vlan}" if network.vlan is not None else ""
         kind = f"{network.topology}, {subnets}{vlan}" if network.topology else "not valid now"
         return ok("network", f"{network.name} ({kind})")
+    hidden = {nad: None for end in (source, target) for nad in end.hidden}
+    if hidden:
+        return unseen("network", f"you may not read the NAD {_few(tuple(hidden))}")
     lists = [f"{end.name} is on {_few(end.networks)}" for end in (source, target) if end.is_member]
     remedy = "name one network in k8s.v1.cni.cncf.io/networks of both, and restart them"
     if not all(end.is_member for end in (source, target)):
@@ -91,7 +96,9 @@ def _attachment(role: str, end: End, network: NetworkFacts | Unseen) -> Iterator
     if not end.is_member or isinstance(network, Unseen):
         return
     name = f"{role} attachment"
-    if network.name not in end.networks:
+    if network.name not in end.networks and end.hidden:
+        yield unseen(name, f"you may not read the NAD {_few(end.hidden)}")
+    elif network.name not in end.networks:
         remedy = "add a NAD of it to k8s.v1.cni.cncf.io/networks, and restart it"
         yield fault(name, f"{end.name} is not on {network.name}: {_few(end.networks)}", remedy)
     elif end.member is None or end.trouble:
@@ -221,6 +228,8 @@ def _policy(finding: PolicyFinding, evidence: Evidence) -> Step:
     is_egress = finding.direction is netpolicy.Direction.EGRESS
     end = evidence.source if is_egress else evidence.target
     name = "egress policies" if is_egress else "ingress policies"
+    if finding.unseen:
+        return unseen(name, finding.unseen)
     audited = f"; only audited: {', '.join(finding.audited)}" if finding.audited else ""
     if not end.is_member:
         return note(name, f"none guards {end.name}")

@@ -216,6 +216,9 @@ def _trace(name: str, node: str, trace: Trace, evidence: Evidence, *, policies_s
         if "not weft's" in made:
             seen = f"OVN on {node} drops it by {made}"
             return fault(name, seen, "remove the ACL: ovn-nbctl --type=switch acl-list SWITCH")
+        if any(finding.unseen for finding in evidence.policies):
+            seen = f"OVN on {node} drops it by an ACL of {made}"
+            return fault(name, seen, "ask somebody who may list policies for the one that denies")
         return fault(name, seen, f"the agent on {node} writes it again; is it up?")
     if trace.port:
         seen = f"OVN on {node} outputs the packet to {trace.port} instead of {evidence.target.port}"

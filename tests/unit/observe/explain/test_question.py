@@ -1,5 +1,6 @@
 """What Kubernetes objects alone say: ends, networks, policies with rule and line."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,6 +211,102 @@ def test_only_a_localnet_leads_outside() -> None:
     evidence = asked(ends.Found(Objects((dmz,), (), pods)), target="outside")
     assert evidence.network.name == "dmz"
     assert sentence.explain(evidence).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "network", "read"),
+    [
+        ("a", "b", "", ("default",)),
+        ("shop/a", "vm/data/b", "net/blue", ("default", "shop", "data", "net")),
+        ("pod/a", "10.9.0.1", "blue", ("default",)),
+        ("pod/pod/a", "fe80::1", "", ("default", "pod")),
+        ("../x/a", "A B/c", "", ("default", "x")),
+    ],
+)
+def test_who_may_not_list_everything_reads_the_namespaces_that_he_names(
+    source: str, target: str, network: str, read: tuple[str, ...]
+) -> None:
+    assert question.namespaces(Question(source, target, HTTPS, network)) == read
+
+
+MINE = frozenset({"default"})
+
+
+def tenant(found: ends.Found, **unread: frozenset[str]) -> ends.Found:
+    """What one sees who may list these kinds in these namespaces alone."""
+    plurals = {"nads": "network-attachment-definitions", "policies": "multi-networkpolicies"}
+    partial = {plurals.get(kind, kind): read for kind, read in unread.items()}
+    return replace(found, partial=partial)
+
+
+def seen(found: ends.Found, name: str, **more: Any) -> tuple[str, str]:
+    """The verdict of a step, and its text; and the end of the question is never a guess."""
+    explained = sentence.explain(asked(found, **more))
+    assert explained.outcome is Outcome.UNKNOWN, explained.sentence
+    return next((str(step.verdict), step.seen) for step in explained.steps if step.name == name)
+
+
+def test_rights_in_the_own_namespace_suffice_to_judge_its_policies() -> None:
+    policy = made.policy(app="b", ingress=[])
+    found = tenant(world(policy), pods=MINE, policies=MINE, nads=MINE, namespaces=MINE)
+    explained = sentence.explain(asked(found))
+    assert (explained.outcome, explained.cause) == (Outcome.STOPPED, "ingress policies")
+
+
+def test_policies_that_may_not_be_listed_are_not_seen() -> None:
+    found = tenant(world(), policies=frozenset())
+    for name in ("egress policies", "ingress policies"):
+        why = "you may not list the policies of namespace default"
+        assert seen(found, name) == ("not seen", why)
+
+
+def test_a_rule_is_not_judged_without_the_labels_of_the_peers_namespace() -> None:
+    policy = made.policy(app="b", ingress=[{"from": [{"namespaceSelector": {}}]}])
+    found = tenant(world(policy), namespaces=frozenset())
+    why = "you may not read the labels of namespace default"
+    assert seen(found, "ingress policies") == ("not seen", why)
+    assert seen(found, "egress policies") == ("ok", "none selects default/a")
+
+
+def test_a_policy_for_a_nad_that_may_not_be_read_is_not_judged() -> None:
+    policy = made.policy(app="b", ingress=[])
+    policy["metadata"]["annotations"]["k8s.v1.cni.cncf.io/policy-for"] = "shop/same"
+    found = tenant(world(policy), nads=MINE)
+    why = "policy default/guard is for shop/same, a NAD that you may not read"
+    assert seen(found, "ingress policies") == ("not seen", why)
+
+
+def test_a_network_whose_nad_may_not_be_read_is_not_seen() -> None:
+    pods = [on_blue("a", 1), pod("b", "shop/same", {"shop/same": entry(2, "10.9.0.2/24")})]
+    found = tenant(world(pods=pods), nads=MINE)
+    assert seen(found, "network") == ("not seen", "you may not read the NAD shop/same")
+    attached = seen(found, "target attachment", network="blue")
+    assert attached == ("not seen", "you may not read the NAD shop/same")
+
+
+def test_who_holds_an_address_is_not_seen_without_all_pods() -> None:
+    found = tenant(world(made.policy(app="a", policyTypes=["Egress"])), pods=MINE)
+    blind = "you may not list the pods of all namespaces"
+    assert seen(found, "target", target="10.9.0.77") == (
+        "not seen",
+        f"who holds 10.9.0.77: {blind}",
+    )
+    for name in ("egress policies", "ingress policies"):
+        assert seen(found, name, target="10.9.0.77") == ("not seen", blind)
+
+
+def test_pods_of_a_named_namespace_must_be_listed() -> None:
+    with pytest.raises(errors.WeftError, match="you may not list the pods of namespace shop"):
+        asked(tenant(world(), pods=MINE), target="shop/b")
+
+
+def test_a_machine_is_known_by_its_pod_where_instances_may_not_be_listed() -> None:
+    pods = (on_blue("a", 1), on_blue("launcher", 2, labels={"vm.kubevirt.io/name": "b"}))
+    found = tenant(world(pods=pods), virtualmachineinstances=frozenset())
+    assert seen(found, "target address", target="vm/b") == (
+        "not seen",
+        "you may not list virtual machine instances of namespace default",
+    )
 
 
 def test_two_networks_in_common_need_a_choice() -> None:
