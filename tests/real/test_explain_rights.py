@@ -96,7 +96,7 @@ async def _kubeconfig(server: apiserver.Server, folder: Path) -> Path:
     return path
 
 
-async def test_a_tenant_is_told_as_much_as_he_may_read_and_never_a_guess(tmp_path: Path) -> None:
+async def test_a_tenant_sees_as_much_as_he_may_read_and_no_guess(tmp_path: Path) -> None:
     async with tenant(tmp_path) as asked:
         denies = made.policy("guard", namespace=SHOP, app="b", ingress=[])
         await asked.api.create(resources.MULTINETWORKPOLICIES, denies)
