@@ -136,19 +136,23 @@ def changes(
         if len({frozenset(each.policies[member.id]) for each in versions}) > 1
     }
     alike = _classes(members, (*before.policies, *after.policies))
-    known: dict[tuple[object, object], _Judged] = {}
+    known: dict[tuple[int, int], _Judged] = {}
     found = []
     unjudged = []
     for source in members:
         for target in members:
-            is_affected = source.id in affected or target.id in affected
-            if source.pod == target.pod or not is_affected:
+            if source.id not in affected and target.id not in affected:
                 continue
             key = alike[source.id], alike[target.id]
-            if key not in known:
-                known[key] = _by_family(source, target, versions)
+            judged = known.get(key)
+            if judged == _NOTHING or source.pod == target.pod:
+                continue
+            if judged is None:
+                judged = known[key] = _by_family(source, target, versions)
+            if judged == _NOTHING:
+                continue
             ends = _called(source), _called(target)
-            if not known[key].is_sure:
+            if not judged.is_sure:
                 unjudged.append(" > ".join(ends))
             found += [
                 PairChange(
@@ -161,7 +165,7 @@ def changes(
                     each.reason,
                     family,
                 )
-                for each, family in known[key].differences
+                for each, family in judged.differences
             ]
     return ReachChanges(tuple(found), tuple(unjudged))
 
@@ -184,11 +188,12 @@ class _Judged(NamedTuple):
     is_sure: bool
 
 
-def _classes(
-    members: Iterable[Member], policies: Iterable[netpolicy.Policy]
-) -> dict[str, tuple[object, ...]]:
+_NOTHING = _Judged((), True)
+
+
+def _classes(members: Iterable[Member], policies: Iterable[netpolicy.Policy]) -> dict[str, int]:
     """Members that no policy can tell apart have one class: of a Deployment's pods, one verdict is
-    that of all."""
+    that of all. Classes are numbers, since there are many pairs."""
     policies = tuple(policies)
     peers = [
         peer
@@ -214,7 +219,10 @@ def _classes(
             ),
         )
 
-    return {member.id: class_of(member.endpoint) for member in members}
+    numbers: dict[tuple[object, ...], int] = {}
+    return {
+        member.id: numbers.setdefault(class_of(member.endpoint), len(numbers)) for member in members
+    }
 
 
 def _keys(selectors: Iterable[netpolicy.Selector]) -> tuple[str, ...]:
@@ -312,14 +320,16 @@ def _assumed(chosen: Sequence[_Policies]) -> Iterator[tuple[_Policies, ...]]:
     """
     ways = []
     for direction in (netpolicy.Direction.INGRESS, netpolicy.Direction.EGRESS):
-        blocks = {
-            peer
-            for policy in chain(*chosen)
-            for rule in policy.rules(direction)
-            for peer in rule.peers or ()
-            if isinstance(peer, netpolicy.IPBlock)
-        }
-        ways.append([frozenset(), *(frozenset([one]) for one in blocks), frozenset(blocks)])
+        rules = [rule for policy in chain(*chosen) for rule in policy.rules(direction)]
+        places: dict[netpolicy.IPBlock, set[int]] = {}
+        for index, rule in enumerate(rules):
+            for peer in rule.peers or ():
+                if isinstance(peer, netpolicy.IPBlock):
+                    places.setdefault(peer, set()).add(index)
+        # Blocks of the same rules are as good as one.
+        single = {frozenset(each): frozenset([block]) for block, each in places.items()}
+        several = single.values() if len(single) > 1 else ()
+        ways.append([frozenset(), *several, frozenset(places)])
     for ingress, egress in product(*map(dict.fromkeys, ways)):
         yield tuple(
             tuple(
