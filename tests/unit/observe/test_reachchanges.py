@@ -201,3 +201,46 @@ def test_a_block_is_not_judged_without_addresses() -> None:
     ]
     ends[:] = known
     assert judged([blocked], []).unjudged == ()
+
+
+BLOCKS = [netpolicy.IPBlock(ip_network(f"10.{number}.0.0/16")) for number in range(3)]
+WITHIN = st.lists(st.tuples(st.sets(st.sampled_from(range(3))), st.booleans()), max_size=3)
+
+
+@given(WITHIN, WITHIN, WITHIN)
+def test_what_is_said_without_addresses_is_true_with_any(old: Any, new: Any, out: Any) -> None:
+    def rules(listed: Any) -> tuple[netpolicy.Rule, ...]:
+        web = (netpolicy.PolicyPort(TCP, 80),)
+        return tuple(
+            netpolicy.Rule(
+                index, tuple(BLOCKS[each] for each in sorted(of)) or None, web if narrow else None
+            )
+            for index, (of, narrow) in enumerate(listed)
+        )
+
+    leaves = replace(
+        policy("leaves", "default", labelled("app", "a")),
+        directions=frozenset({netpolicy.Direction.EGRESS}),
+        egress=rules(out),
+    )
+
+    def found(*addresses: str) -> reachchanges.ReachChanges:
+        ends = [
+            member(name, *addresses[end : end + 1], labels={"app": name})
+            for end, name in enumerate("ab")
+        ]
+        versions = (
+            Rules((leaves, policy("one", "default", labelled("app", "b"), *rules(each))), NETWORKS)
+            for each in (old, new)
+        )
+        return reachchanges.changes("blue", ends, *versions)
+
+    def differing(changes: reachchanges.ReachChanges) -> set[tuple[str, str, bool]]:
+        return {(one.source, one.connection, one.allowed) for one in changes.pairs}
+
+    unknown = found()
+    for source in range(4):
+        for target in range(4):
+            known = differing(found(f"10.{source}.0.1", f"10.{target}.0.2"))
+            assert differing(unknown) <= known
+            assert unknown.unjudged or differing(unknown) == known
