@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.reach import member
@@ -207,6 +207,7 @@ BLOCKS = [netpolicy.IPBlock(ip_network(f"10.{number}.0.0/16")) for number in ran
 WITHIN = st.lists(st.tuples(st.sets(st.sampled_from(range(3))), st.booleans()), max_size=3)
 
 
+@example([({0}, False)], [({1}, False)], [(set(), False)])  # each block alone matters
 @given(WITHIN, WITHIN, WITHIN)
 def test_what_is_said_without_addresses_is_true_with_any(old: Any, new: Any, out: Any) -> None:
     def rules(listed: Any) -> tuple[netpolicy.Rule, ...]:
