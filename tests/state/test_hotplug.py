@@ -312,3 +312,49 @@ async def test_a_running_pod_with_words_of_another_plugin_gets_its_first_nic(
         assert address(api, "one", "default/red") == "10.2.0.1/24"
         assert allocations(api, "one").items() > others.items(), "another plugin's stays"
         assert messages(api, "one") == []
+
+
+@asynccontextmanager
+async def replayed(api: MemoryApi, owner: str, heir: str) -> AsyncIterator[Manager]:
+    """A manager that finds two pods with one signed address of `red`: its earlier holder put its
+    own old annotations back while no manager ran, after it had unplugged the NIC."""
+    api.put(PODS, world.pod(owner, "blue, red"))
+    async with managed(api) as manager:
+        await settled(api, manager)
+        report(api, owner, "blue@net1", "red@net2")
+        await settled(api, manager)
+        earlier = proof(api, owner)
+        edit(api, owner, "blue")
+        report(api, owner, "blue@net1")
+        await settled(api, manager)
+        api.put(PODS, world.pod(heir, [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        report(api, heir, "red@net1")
+        await settled(api, manager)
+        assert address(api, heir, "default/red") == "10.2.0.1/24"
+    edit(api, owner, "blue, red")
+    report(api, owner, "blue@net1", "red@net2")
+    api.change(PODS, f"default/{owner}", {"metadata": {"annotations": earlier}})
+    async with managed(api) as manager:
+        await settled(api, manager)
+        yield manager
+
+
+ORDERS = pytest.mark.parametrize(("owner", "heir"), [("a", "b"), ("b", "a")])
+
+
+@ORDERS
+async def test_who_got_an_address_after_another_keeps_it_over_a_change_of_manager(
+    owner: str, heir: str
+) -> None:
+    api = cluster()
+    async with replayed(api, owner, heir) as manager:
+        edit(api, owner, "blue")
+        report(api, owner, "blue@net1")
+        await settled(api, manager)
+        assert set(allocations(api, owner)) == {"default/blue"}
+        assert address(api, heir, "default/red") == "10.2.0.1/24"
+        api.put(PODS, world.pod("third", [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        assert not allocations(api, "third"), "its holder runs"
+        assert any("held by Pod default/" + heir in each for each in messages(api, "third"))

@@ -61,11 +61,15 @@ class PodAnnotations:
         return bool(signature or self._own(pod) or (text and not podnetworks.keys(text)))
 
     def departed(self, pod: Pod, held: Mapping[str, model.Allocation]) -> frozenset[str]:
-        """Returns the keys of `held` whose NICs were unplugged from the running pod."""
+        """Returns the keys of NICs that were unplugged from the running pod.
+
+        Of those `held`, and of those signed on the pod that somebody else holds.
+        """
         if not pod.has_interfaces or pod.request.error is not None:
             return frozenset()
         signed = self.signed(pod).allocations
         known = {key: signed.get(key, each) for key, each in held.items()}
+        known = {**self.decided(pod), **known}
         return plugged.departed(self.asked(pod), known, pod.interfaces)
 
     def forgery(self, pod: Pod) -> errors.InvalidInput | None:

@@ -8,12 +8,12 @@ those of a running pod restored. `weft.alloc` chooses the addresses and MACs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from weft import errors, model, names
-from weft.api import plugged, podnetworks
-from weft.api.pod import Pod, unrequested
-from weft.control.cluster import podannotations, podwarnings
+from weft.api import podnetworks
+from weft.api.pod import Pod
+from weft.control.cluster import podwarnings
 from weft.control.cluster.allocationrequest import AllocationRequest, AllocationRequests
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.claimuse import ClaimInUse
@@ -28,6 +28,7 @@ from weft.control.cluster.podannotations import PodAnnotations
 from weft.control.cluster.podevents import PodEvents
 from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.podwarnings import PodWarnings
+from weft.control.cluster.reservations import Reservations
 from weft.control.cluster.unknown import Unknown
 from weft.kube import resources
 from weft.metrics import Figures, Metric
@@ -57,6 +58,9 @@ class Pods:
         self._requests = AllocationRequests(networks, nodes, claims, allocations)
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
+        self._reservations = Reservations(
+            networks, nodes, claims, allocations, self._migrations, self._pending, self._take_back
+        )
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
         self._events = PodEvents()
         self._forged: dict[str, errors.InvalidInput] = {}  # pod uid: what is being overwritten
@@ -146,59 +150,21 @@ class Pods:
         decided = self._annotations.decided(pod)
         if decided:
             self._migrations.observe(pod, decided)
-            self._reserve_all(pod, decided)
+            for error in self._reservations.reserve(pod, decided):
+                self._queue_event(pod, error)
             self._wake(self._unknown.end(pod.key))
 
     def _adopt(self, pod: Pod) -> None:
         """Reserves the unsigned allocations of a pod that is older than signatures."""
         try:
-            self._reserve_all(pod, self._annotations.adopted(pod))
+            adopted = self._annotations.adopted(pod)
         except errors.InvalidInput as error:
             self._queue_event(pod, error)
             return
+        for failed in self._reservations.reserve(pod, adopted):
+            self._queue_event(pod, failed)
         if self._allocations.keys(pod.uid) and self._is_due(pod):
             self._unsigned.add(pod.uid)
-
-    def _reserve_all(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> None:
-        # Even if the request is invalid now, the pod keeps its allocations.
-        requested = pod.request.attachments
-        if pod.has_interfaces:
-            requested = plugged.keyed(requested, decided, pod.interfaces)
-        for attachment in (*requested, *unrequested(requested, decided)):
-            if (allocation := decided.get(attachment.key)) is not None:
-                try:
-                    self._reserve(pod, attachment, podannotations.plain(allocation))
-                except errors.WeftError as error:
-                    self._queue_event(pod, error)
-
-    def _reserve(
-        self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
-    ) -> None:
-        uid, key = pod.uid, attachment.key
-        is_held = self._allocations.get(uid, key) == allocation
-        may_be_claimed = attachment.ipam_claim or pod.machine
-        if is_held and (not may_be_claimed or self._allocations.sharers(uid, key)):
-            return
-        network = self._networks.find(attachment.nad)
-        if network is None:
-            return  # another plugin's; or the NAD is gone or invalid: reserved when it is back
-        try:
-            claim = self._claims.lookup(pod, attachment, network)
-        except (errors.NotReady, errors.InvalidInput, errors.Conflict):
-            claim = None  # deleted or changed under the pod, which keeps what it has
-        if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
-            return
-        # What this manager decided was never written: another manager was faster.
-        self._take_back(uid, (key,))
-        if source := self._migrations.held_with(pod, network, allocation):
-            self._allocations.share(uid, attachment, pod.label, source, is_signed=True)
-            return
-        subnets = None
-        if network.spec.topology is model.Topology.LAYER3:
-            subnets = self._nodes.known_subnets(pod.node, network)
-        self._allocations.reserve(network, uid, key, allocation, pod.label, claim, subnets)
-        if claim is not None:
-            self._claims.note(claim)
 
     def _release(self, pod: Pod) -> None:
         key, uid = pod.key, pod.uid
@@ -245,10 +211,12 @@ class Pods:
         if self._is_lost(pod):
             lost = podwarnings.lost(pod)
             return Outcome(events=self._events.new(pod, lost, Reason.POD_NETWORKS_LOST))
+        taken = self._reservations.reserve_again(pod, self._annotations.decided(pod))
         try:
             missing, failure = self._allocate(pod)
         except errors.WeftError as error:
             return self._failed(pod, error)
+        failure = failure or taken
         if not all(self._networks.is_held(podnetworks.nad_of(each)) for each in missing):
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
@@ -340,7 +308,10 @@ class Pods:
 
     def _freed(self, segments: Iterable[model.Segment]) -> None:
         for segment in segments:
-            self._wake(self._pending.freed(segment))
+            woken = self._pending.freed(segment)
+            for pod in filter(None, map(self._pods.get, woken)):  # what is signed comes first
+                self._reservations.reserve_again(pod, self._annotations.decided(pod))
+            self._wake(woken)
             self._nodes.let_go(segment)
             self._networks.release(segment.network)
             self._claims.retry(segment.network)

@@ -1,0 +1,95 @@
+"""Reserves what was signed for pods earlier, by this manager or another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from weft import errors, model
+from weft.api import plugged
+from weft.api.pod import Pod, unrequested
+from weft.control.cluster import podannotations
+from weft.control.cluster.allocations import Allocations
+from weft.control.cluster.ipamclaims import IpamClaims
+from weft.control.cluster.migrations import Migrations
+from weft.control.cluster.networks import Networks
+from weft.control.cluster.nodes import Nodes
+from weft.control.cluster.pendingpods import PendingPods
+
+
+class Reservations:
+    """Reserves allocations; `take_back` frees the one that a pod holds for an attachment key.
+
+    A pod whose allocation somebody else holds is `pending` until that is free.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        nodes: Nodes,
+        claims: IpamClaims,
+        allocations: Allocations,
+        migrations: Migrations,
+        pending: PendingPods,
+        take_back: Callable[[str, tuple[str, ...]], None],
+    ) -> None:
+        self._networks, self._nodes, self._claims = networks, nodes, claims
+        self._allocations, self._migrations = allocations, migrations
+        self._pending, self._take_back = pending, take_back
+
+    def reserve(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> list[errors.WeftError]:
+        """Reserves what was `decided` for a pod; returns why some of it could not be.
+
+        Even if the request is invalid now, the pod keeps its allocations.
+        """
+        requested, failed = pod.request.attachments, []
+        if pod.has_interfaces:
+            requested = plugged.keyed(requested, decided, pod.interfaces)
+        for attachment in (*requested, *unrequested(requested, decided)):
+            if (allocation := decided.get(attachment.key)) is not None:
+                try:
+                    self._reserve(pod, attachment, podannotations.plain(allocation))
+                except errors.WeftError as error:
+                    failed.append(error)
+        return failed
+
+    def reserve_again(
+        self, pod: Pod, decided: Mapping[str, model.Allocation]
+    ) -> errors.WeftError | None:
+        """Reserves what a pod still lacks of what was decided; returns why that cannot be."""
+        if decided.keys() <= self._allocations.keys(pod.uid):
+            return None  # as nearly always
+        return next(iter(self.reserve(pod, decided)), None)
+
+    def _reserve(
+        self, pod: Pod, attachment: model.Attachment, allocation: model.Allocation
+    ) -> None:
+        uid, key = pod.uid, attachment.key
+        is_held = self._allocations.get(uid, key) == allocation
+        may_be_claimed = attachment.ipam_claim or pod.machine
+        if is_held and (not may_be_claimed or self._allocations.sharers(uid, key)):
+            return
+        network = self._networks.find(attachment.nad)
+        if network is None:
+            return  # another plugin's; or the NAD is gone or invalid: reserved when it is back
+        try:
+            claim = self._claims.lookup(pod, attachment, network)
+        except (errors.NotReady, errors.InvalidInput, errors.Conflict):
+            claim = None  # deleted or changed under the pod, which keeps what it has
+        if is_held and (claim is None or self._allocations.is_claimed(uid, key)):
+            return
+        # What this manager decided was never written: another manager was faster.
+        self._take_back(uid, (key,))
+        if source := self._migrations.held_with(pod, network, allocation):
+            self._allocations.share(uid, attachment, pod.label, source, is_signed=True)
+            return
+        subnets = None
+        if network.spec.topology is model.Topology.LAYER3:
+            subnets = self._nodes.known_subnets(pod.node, network)
+        try:
+            self._allocations.reserve(network, uid, key, allocation, pod.label, claim, subnets)
+        except errors.Conflict:
+            segment = model.Segment(network.name, subnets.node if subnets else "")
+            self._pending.add(pod.key, segment, exhausted=False)
+            raise
+        if claim is not None:
+            self._claims.note(claim)
