@@ -113,6 +113,8 @@ def _migration(reader: fields.Fields) -> migration.Migration | None:
 def _interface(text: str) -> model.Interface:
     if "/" not in text:
         raise ValueError("must have a prefix length, as in 10.1.0.5/24")
+    if "%" in text:
+        raise ValueError("must have no scope")
     return ip_interface(text)
 
 

@@ -75,6 +75,9 @@ def parse(pod: object) -> tuple[NetworkStatus, ...]:
 def _status(reader: fields.Fields) -> NetworkStatus:
     ips = []
     for place, text in reader.strings("ips"):
+        if "%" in text:
+            reader.refuse(place, text, "must have no scope")
+            continue
         try:
             ips.append(ip_address(text))
         except ValueError:

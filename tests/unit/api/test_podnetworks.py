@@ -115,6 +115,7 @@ def test_entries_of_others(text: str, read: dict[str, model.Allocation]) -> None
         ('{"a/b":5}', "['a/b']", "must be an object"),
         ('{"a/b":{"mac_address":"x"}}', "['a/b'].mac_address", "six bytes"),
         ('{"a/b":{"ip_addresses":["10.1.0.5"]}}', "['a/b'].ip_addresses[0]", "prefix length"),
+        ('{"a/b":{"ip_addresses":["fd00::5%x/64"]}}', "['a/b'].ip_addresses[0]", "no scope"),
         ('{"a/b":{"ip_addresses":["x/24"]}}', "['a/b'].ip_addresses[0]", "does not appear"),
         ('{"a/b":{"tunnel_id":40000}}', "['a/b'].tunnel_id", "from 1 to 32767"),
         ('{"a/b":{"routes":5}}', "['a/b'].routes", "list of objects"),

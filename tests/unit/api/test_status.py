@@ -64,6 +64,7 @@ def test_to_the_letter_and_back() -> None:
         ("{}", "must be a list"),
         ("[5]", "must be an object"),
         ('[{"ips": ["10.0.0.1/24"]}]', "without prefix length"),
+        ('[{"ips": ["fd00::5%x"]}]', "must have no scope"),
         ('[{"mtu": "x"}]', "whole number"),
     ],
 )
