@@ -18,14 +18,25 @@ class Refused(errors.WeftError):
 
 async def call(path: Path | str, method: str, *arguments: str) -> str:
     """The daemon's reply; raises Refused if it refuses, Unavailable if it does not answer."""
+    return await _within_time(path, method, arguments, may_be_cut=False)
+
+
+async def beginning(path: Path | str, method: str, *arguments: str) -> str:
+    """As `call`, but of a reply beyond 1 MiB the whole lines of its first MiB."""
+    return await _within_time(path, method, arguments, may_be_cut=True)
+
+
+async def _within_time(
+    path: Path | str, method: str, arguments: tuple[str, ...], *, may_be_cut: bool
+) -> str:
     try:
         async with asyncio.timeout(PATIENCE):
-            return await _call(str(path), method, arguments)
+            return await _call(str(path), method, arguments, may_be_cut=may_be_cut)
     except (OSError, TimeoutError) as error:
         raise errors.Unavailable(f"{method}: {error or 'no answer'}", where=str(path)) from None
 
 
-async def _call(path: str, method: str, arguments: tuple[str, ...]) -> str:
+async def _call(path: str, method: str, arguments: tuple[str, ...], *, may_be_cut: bool) -> str:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         request = {"id": 0, "method": method, "params": list(arguments)}
@@ -40,6 +51,17 @@ async def _call(path: str, method: str, arguments: tuple[str, ...]) -> str:
             if answer["error"] is not None:
                 raise Refused(f"{method}: {str(answer['error']).strip()}", where=path)
             return str(answer["result"])
-        raise ConnectionResetError("closed without an answer")
+        if len(received) < _LARGEST:
+            raise ConnectionResetError("closed without an answer")
+        if may_be_cut and (lines := _lines(received)):
+            return lines
+        raise OSError(f"the answer has more than {_LARGEST} bytes")
     finally:
         writer.close()
+
+
+def _lines(received: bytes) -> str:
+    """The whole lines of a result whose end is missing; "" where there is none."""
+    _, begun, rest = received.partition(b'"result":"')
+    whole, ended, _ = rest.rpartition(b"\\n")
+    return str(json.loads(b'"' + whole + b'"')) if begun and ended else ""
