@@ -68,7 +68,7 @@ ALL = (
         "the cluster manager's signature of it",
     ),
     Key(
-        *(names.CONNECTIONS, "Pod", AGENT, "JSON: a list of connections for each attachment"),
+        *(names.CONNECTIONS, "Pod", AGENT, "JSON: `to`, a pod's uid; `ports`, their connections"),
         "of a pod that its virtual machine leaves: connections that "
         "[go on](../how-to/move-a-machine.md) on the other node",
     ),

@@ -25,10 +25,11 @@ class Migration(NamedTuple):
 
 class Move(NamedTuple):
     """What a zone knows of a port that two pods have: the machine runs on node `source`, and its
-    other pod waits on node `target`."""
+    other pod, of uid `target_uid`, waits on node `target`."""
 
     source: str
     target: str
+    target_uid: str
 
 
 class Connection(NamedTuple):

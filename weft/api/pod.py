@@ -18,7 +18,16 @@ from typing import Any, TypeVar
 import orjson
 
 from weft import errors, model, names
-from weft.api import addressrequests, bandwidth, machine, objects, podnetworks, podports, selection
+from weft.api import (
+    addressrequests,
+    bandwidth,
+    connections,
+    machine,
+    objects,
+    podnetworks,
+    podports,
+    selection,
+)
 from weft.api.podsignature import SignedAnnotations
 from weft.model import ObjectKey
 from weft.policy.netpolicy import NamedPorts, Protocol
@@ -66,6 +75,7 @@ class Pod:
     gains the pod nothing. If no kubelet has given the pod an address, its network-status is a copy
     of another pod's and does not count. `interfaces` are their keys and names, from
     network-status. `other_requests` are annotations that request addresses from other plugins.
+    `carried` is the digest of a migrating machine's connections on the pod, "" without any.
     """
 
     ref: model.PodRef
@@ -90,6 +100,7 @@ class Pod:
     named: NamedPorts = field(default_factory=dict)
     interfaces: tuple[tuple[str, str], ...] = ()
     other_requests: tuple[tuple[str, str], ...] = ()
+    carried: str = ""
 
     @property
     def key(self) -> ObjectKey:
@@ -229,6 +240,7 @@ def read(pod: Mapping[str, Any], *, primary: bool = False) -> Pod:
         if is_on_networks and (phase == "Running" or is_reported)
         else (),
         other_requests=_other_requests(annotations) if counts else (),
+        carried=connections.digest(str(annotations.get(names.CONNECTIONS) or "")),
     )
 
 

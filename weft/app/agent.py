@@ -96,7 +96,7 @@ class Agent:
         self._peers = tunnelpeers.TunnelPeers(own.name, ovs)
         self._qos = networkqos.ZoneQos(client, self.zone, self.writer, self.informers)
         self.recorder, self.is_started = events.Recorder(client, COMPONENT), False
-        self.connections = Connections(client, self.zone, ovs, self.writer.wake)
+        self.connections = Connections(client, self.zone, ovs, sb, self.informers.pods)
         self.audit = audit.Audit(self.zone, self.recorder.emit)
         self._pods = pods.ZonePods(
             *(self.zone, self.informers.pods, self.informers.keys, self._wake_writer, self._warn),
@@ -154,7 +154,7 @@ class Agent:
             advertiser=self.advertiser.run(),
             guards=self.guards.run(),
             peers=self._peers.run(),
-            connections=self.connections.run(),
+            connections=self.connections.run(self.writer.wake),
             audit=self.audit.run(
                 self._options.acl_log, agentoptions.checkpoint_of(self._options.cni_socket)
             ),

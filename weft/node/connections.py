@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from weft import errors, model, names
 from weft.api import connections
+from weft.api.pod import Pod
 from weft.host import unixctl
-from weft.kube import resources
+from weft.kube import cache, resources
 from weft.kube.client import Client, NotFound
-from weft.migration import Connection, Migration
+from weft.migration import Connection, Migration, Move
 from weft.nic import port as nic
 from weft.node import sockets
+from weft.ovn import ports
 from weft.ovsdb.replica import Replica
 
 log = logging.getLogger(__name__)
 
 # Open vSwitch does not tell of new connections: seconds between two looks while a machine migrates.
 PERIOD = 2.0
-ADMITTED = 10.0  # seconds after the move, in which each end most likely sends
+ADMITTED = 10.0  # seconds after the guest has come, in which each end most likely sends
 _ZONE = "ct-zone-"  # before a port's name in the bridge's external_ids, by ovn-controller
 
 
@@ -52,55 +54,96 @@ class Zone(Protocol):
 
 
 class Connections:
-    """`wake` is called after each change of `zone`; call `check` after each of its writes."""
+    """`pods` has this node's. Call `check` after each write of `zone`."""
 
-    def __init__(self, client: Client, zone: Zone, ovs: Replica, wake: Callable[[], None]) -> None:
-        self._client, self._zone, self._ovs, self._wake = client, zone, ovs, wake
-        self._published: dict[model.PodRef, str] = {}
-        self._coming: set[str] = set()  # ports that wait here for their machine
+    def __init__(
+        self, client: Client, zone: Zone, ovs: Replica, sb: Replica, pods: cache.Informer[Pod]
+    ) -> None:
+        self._client, self._zone, self._ovs, self._sb = client, zone, ovs, sb
+        self._pods = pods
+        self._wake: Callable[[], None] = lambda: None
+        self._carried: dict[model.PodRef, str] = {}  # pods here with the annotation: its digest
+        self._seen: Mapping[str, model.Port] = {}  # ports that moved at the last look
+        # Ports with a machine that comes or has come: since when it is here, None while it is not.
+        self._arrived: dict[str, float | None] = {}
+        self._is_behind = False
         self._due = asyncio.Event()
 
     def check(self) -> None:
         """Looks at once if machines begin or end to migrate."""
-        if self._coming or self._published or self._zone.moves.moving():
+        if self._moving() != self._seen:
             self._due.set()
 
-    async def run(self) -> None:
-        """Carries connections until cancelled."""
+    async def run(self, wake: Callable[[], None]) -> None:
+        """Carries connections until cancelled; calls `wake` after each change of `zone`."""
+        self._wake = wake
+        self._pods.subscribe(self._pod_changed)
         while True:
+            is_busy = self._seen or self._arrived or self._is_behind
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD if self._zone.moves.moving() else None):
+                async with asyncio.timeout(PERIOD if is_busy else None):
                     await self._due.wait()
             self._due.clear()
-            try:
-                await self._publish()
-                await self._admit()
-            except errors.WeftError as error:
-                log.warning("connections of machines that migrate: %s", error)
-                await asyncio.sleep(PERIOD)
+            await self._look()
 
-    async def _publish(self) -> None:
-        """Writes what is tracked of machines that leave, and removes it from those that stay."""
-        leaving: dict[model.PodRef, dict[str, frozenset[Connection]]] = {}
-        for key, port in self._zone.moves.moving().items():
-            if port.move is not None and port.move.source == self._zone.name:
-                leaving.setdefault(port.pod, {})[port.key] = await self._tracked(key, port)
-        texts = {pod: connections.render(found) for pod, found in leaving.items()}
-        for pod in self._published.keys() | texts.keys():
-            text = texts.get(pod, "")
-            if text != self._published.get(pod, ""):
-                await self._write(pod, text)
-            if pod in texts:
-                self._published[pod] = text
+    async def _look(self) -> None:
+        """Brings all up to date. An error of one port or pod keeps none of the others back."""
+        self._is_behind = False
+        self._seen = self._moving()
+        coming, leaving = {}, dict[model.PodRef, dict[str, model.Port]]()
+        for key, port in self._seen.items():
+            if _move(port).target == self._zone.name:
+                coming[key] = port
             else:
-                self._published.pop(pod, None)
+                leaving.setdefault(port.pod, {})[key] = port
+        self._expire(coming)
+        for key, port in coming.items():
+            await self._tried(self._admit(key, port), port.pod)
+        for pod, of_pod in leaving.items():
+            await self._tried(self._publish(pod, of_pod), pod)
+        for pod in self._carried.keys() - leaving.keys():
+            await self._tried(self._write(pod, ""), pod)
+
+    async def _tried(self, step: Awaitable[None], pod: model.PodRef) -> None:
+        try:
+            await step
+        except errors.WeftError as error:
+            self._is_behind = True
+            log.warning("connections of Pod %s, whose machine migrates: %s", pod.key, error)
+
+    def _moving(self) -> dict[str, model.Port]:
+        """Returns the ports whose machines migrate to or from this node."""
+        moving = self._zone.moves.moving().items()
+        return {key: port for key, port in moving if self._zone.name in _move(port)[:2]}
+
+    def _pod_changed(self, _: object, old: Pod | None, new: Pod | None) -> None:
+        """Takes in what a pod here carries, whoever wrote it."""
+        if old is not None:
+            self._carried.pop(old.ref, None)
+        if new is not None and new.carried and new.node == self._zone.name:
+            self._carried[new.ref] = new.carried
+            if all(new.ref != port.pod for port in self._seen.values()):
+                self._due.set()
+
+    async def _publish(self, pod: model.PodRef, leaving: Mapping[str, model.Port]) -> None:
+        """Writes to a pod what is tracked of its machine, which leaves."""
+        target = min(_move(port).target_uid for port in leaving.values())
+        known = {
+            key: await self._tracked(key, port)
+            for key, port in leaving.items()
+            if _move(port).target_uid == target
+        }
+        text = connections.render(target, known)
+        if connections.digest(text) != self._carried.get(pod, ""):
+            await self._write(pod, text)
 
     async def _tracked(self, key: str, port: model.Port) -> frozenset[Connection]:
         number = await self._zone_number(key)
         if not number:
             return frozenset()
         control = sockets.control(sockets.folder(self._ovs.address))
-        dump = await unixctl.call(control, "dpctl/dump-conntrack", f"zone={number}")
+        # A guest decides how much this is; the rest of it is left out.
+        dump = await unixctl.beginning(control, "dpctl/dump-conntrack", f"zone={number}")
         return connections.tracked(dump, (each.ip for each in port.allocation.addresses))
 
     async def _zone_number(self, key: str) -> str:
@@ -120,24 +163,45 @@ class Connections:
                 resources.PODS, pod.name, pod.namespace, body, subresource="status"
             )
 
-    async def _admit(self) -> None:
-        """Has the zone admit the connections of machines that come here."""
-        coming = {
-            key: port
-            for key, port in self._zone.moves.moving().items()
-            if port.move is not None and port.move.target == self._zone.name
-        }
-        for key in self._coming - coming.keys():
-            asyncio.get_running_loop().call_later(ADMITTED, self._forget, key)
-        self._coming = set(coming)
-        for key, port in coming.items():
-            migration = port.allocation.migration
-            if migration is None:
-                continue
-            text = await self._text(port.pod.namespace, migration)
-            own = (each.ip for each in port.allocation.addresses)
-            if self._zone.set_admitted(key, connections.parse(text, port.key, own)):
-                self._wake()
+    def _expire(self, coming: Mapping[str, model.Port]) -> None:
+        """Ends what is admitted for machines that have been here for long enough."""
+        now = asyncio.get_running_loop().time()
+        for key, since in list(self._arrived.items()):
+            if since is None and key not in coming:
+                self._arrived[key] = now
+            elif self._is_over(key):
+                if self._zone.set_admitted(key, frozenset()):
+                    self._wake()
+                if key not in coming:
+                    del self._arrived[key]
+
+    def _is_over(self, key: str) -> bool:
+        since = self._arrived.get(key)
+        return since is not None and asyncio.get_running_loop().time() - since >= ADMITTED
+
+    async def _admit(self, key: str, port: model.Port) -> None:
+        """Has the zone admit the connections of a machine that comes, unless its time is over."""
+        self._arrived.setdefault(key, None)
+        is_here = await self._is_here(key)
+        if not is_here:
+            self._arrived[key] = None
+        elif self._arrived[key] is None:
+            self._arrived[key] = asyncio.get_running_loop().time()
+        migration = port.allocation.migration
+        if migration is None or self._is_over(key):
+            return
+        text = await self._text(port.pod.namespace, migration)
+        own = (each.ip for each in port.allocation.addresses)
+        if self._zone.set_admitted(key, connections.parse(text, port.pod.uid, key, own)):
+            self._wake()
+
+    async def _is_here(self, key: str) -> bool:
+        """Whether a guest that comes has announced itself here, so that its port's gate is open:
+        ovn-controller notes that, and the cluster manager may be long in saying so."""
+        where = [["logical_port", "==", key]]
+        select = {"op": "select", "table": "Port_Binding", "where": where, "columns": ["options"]}
+        (found,) = await self._sb.transact([select])
+        return any(ports.ACTIVATED in dict(row["options"][1]) for row in found["rows"])
 
     async def _text(self, namespace: str, migration: Migration) -> str:
         """Returns the annotation of the pod that a machine leaves; "" without one.
@@ -151,6 +215,7 @@ class Connections:
                 return str((meta.get("annotations") or {}).get(names.CONNECTIONS, ""))
         return ""
 
-    def _forget(self, key: str) -> None:
-        if key not in self._coming and self._zone.set_admitted(key, frozenset()):
-            self._wake()
+
+def _move(port: model.Port) -> Move:
+    assert port.move is not None, port
+    return port.move

@@ -20,6 +20,8 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # RFC 1123
 
 SWITCH = "Logical_Switch"
 PORT = "Logical_Switch_Port"
+# Option of a port's Southbound binding: the chassis at which a guest has announced itself.
+ACTIVATED = "additional-chassis-activated"
 
 
 class RemotePorts(StrEnum):

@@ -53,33 +53,53 @@ def test_what_one_end_has_closed_goes_on() -> None:
 
 def test_the_annotation_gives_back_what_it_was_made_of() -> None:
     six = Connection("udp", True, SIX, 4000, ip_address("fd00:1::11"), 53)
-    text = connections.render({"default/blue": {OUT, IN, six}, "default/red": ()})
-    assert connections.parse(text, "default/blue", [OWN, SIX]) == {OUT, IN, six}
-    assert connections.parse(text, "default/red", [OWN]) == frozenset()
-    assert connections.render({"default/blue": ()}) == ""
+    text = connections.render("uid-b", {"blue:5": {OUT, IN, six}, "red:6": ()})
+    assert connections.parse(text, "uid-b", "blue:5", [OWN, SIX]) == {OUT, IN, six}
+    assert connections.parse(text, "uid-b", "red:6", [OWN]) == frozenset()
+    assert connections.render("uid-b", {"blue:5": ()}) == ""
+    assert connections.digest("") == ""
+    assert connections.digest(text) not in ("", connections.digest(text + " "))
+
+
+def test_what_was_written_for_an_earlier_target_does_not_count() -> None:
+    text = connections.render("uid-b", {"a": {OUT}})
+    assert connections.parse(text, "uid-c", "a", [OWN]) == frozenset()
 
 
 def test_a_node_admits_to_no_other_address() -> None:
-    text = connections.render({"a": {OUT}})
-    assert connections.parse(text, "a", [PEER]) == frozenset()
+    text = connections.render("uid-b", {"a": {OUT}})
+    assert connections.parse(text, "uid-b", "a", [PEER]) == frozenset()
 
 
 def test_what_no_agent_writes_is_nothing() -> None:
-    for text in ("", "{", "[]", '{"a": 7}', '{"a": [["tcp", "out", "10.1.0.20"]]}', '{"a": [[]]}'):
-        assert connections.parse(text, "a", [OWN]) == frozenset()
+    sound = '["tcp", "out", "10.1.0.20", 1, "10.1.0.11", 80]'
+    assert read(f"[{sound}]"), "the control"
+    for text in ("", "{", "[]", "7", '{"to": "uid-b"}', '{"to": "uid-b", "ports": 7}'):
+        assert connections.parse(text, "uid-b", "a", [OWN]) == frozenset()
+    for listed in ("7", "null", '{"b": 1}', '"abcdef"', "[[]]", "[7]", '[["tcp", "out"]]'):
+        assert read(listed) == frozenset()
     for entry in (
         '["icmp", "out", "10.1.0.20", 1, "10.1.0.11", 1]',
         '["tcp", "out", "10.1.0.20", 0, "10.1.0.11", 80]',
         '["tcp", "out", "10.1.0.20", 70000, "10.1.0.11", 80]',
         '["tcp", "out", "10.1.0.20", 1, "fd00::1", 80]',
         '["tcp) || ip4 || (tcp", "out", "10.1.0.20", 1, "10.1.0.11", 80]',
+        '["tcp", "out", "10.1.0.20", 1.5, "10.1.0.11", 80]',
+        '["tcp", "out", "10.1.0.20", 1, 167837707, 80]',
+        '["tcp", "out", "fd00:1::20", 1, "fe80::1%x || ip", 80]',
+        '["tcp", "out", "fd00:1::20", 1, "fe80::1%x", 80]',
     ):
-        assert connections.parse(f'{{"a": [{entry}]}}', "a", [OWN]) == frozenset()
+        assert read(f"[{entry}]") == frozenset()
+
+
+def read(listed: str) -> frozenset[Connection]:
+    text = f'{{"to": "uid-b", "ports": {{"a": {listed}}}}}'
+    return connections.parse(text, "uid-b", "a", [OWN, SIX])
 
 
 def test_a_budget_bounds_them() -> None:
     dump = "\n".join(line("10.1.0.20", "10.1.0.11", 1000 + n, 80, ESTABLISHED) for n in range(2000))
     found = connections.tracked(dump, [OWN])
     assert len(found) == connections.MOST
-    text = connections.render({"a": found})
-    assert connections.parse(text, "a", [OWN]) == found
+    text = connections.render("uid-b", {"a": found})
+    assert connections.parse(text, "uid-b", "a", [OWN]) == found

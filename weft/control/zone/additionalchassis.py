@@ -28,8 +28,6 @@ from weft.ovsdb import contents, replica
 log = logging.getLogger(__name__)
 
 BINDING = "Port_Binding"
-# Its option: the chassis at which a guest has announced itself.
-ACTIVATED = "additional-chassis-activated"
 STRATEGY = "activation-strategy"
 BOUND = 1.0  # seconds that northd has for a change of a port's row
 
@@ -172,9 +170,9 @@ class AdditionalChassis:
 
 
 def _without_note(port: str, binding: Mapping[str, Any]) -> list[Any]:
-    if ACTIVATED not in dict(binding["options"][1]):
+    if ports.ACTIVATED not in dict(binding["options"][1]):
         return []
-    mutation = ["options", "delete", ["set", [ACTIVATED]]]
+    mutation = ["options", "delete", ["set", [ports.ACTIVATED]]]
     where = [["logical_port", "==", port]]
     return [{"op": "mutate", "table": BINDING, "where": where, "mutations": [mutation]}]
 

@@ -112,7 +112,7 @@ def choose(candidates: Mapping[ObjectKey, model.Port], here: str) -> _Choice | N
     for pod in sorted(waiting):
         target = candidates[pod]
         if sources[pod] == runs_in and target.node != port.node:
-            move = Move(port.node, target.node)
+            move = Move(port.node, target.node, target.pod.uid)
             has_port = pod if target.node == here else runs_in
             moved = replace(candidates[has_port], move=move)
             return _Choice(has_port, moved, runs_in, frozenset(candidates.keys() - {has_port}))

@@ -34,7 +34,7 @@ def port(
 
 
 SOURCE, TARGET = port("a", "n1"), port("b", "n2", source="a")
-MOVE = Move("n1", "n2")
+MOVE = Move("n1", "n2", "uid-b")
 PORT_KEY = ports.port_key(SOURCE)
 
 
@@ -86,7 +86,7 @@ def test_a_source_whose_target_is_gone_has_it_as_before(here: str) -> None:
 def test_the_next_migration_starts_from_the_last_target() -> None:
     first = port("b", "n2", source="a", active=True)
     second = port("c", "n1", source="b")
-    back = Move("n2", "n1")
+    back = Move("n2", "n1", "uid-c")
     assert held("n3", first, second) == {"b": replace(first, move=back)}
     assert held("n1", first, second) == {"c": replace(second, move=back)}
     assert held("n3", SOURCE, first, second) == {"b": replace(first, move=back)}
