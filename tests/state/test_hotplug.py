@@ -344,11 +344,18 @@ ORDERS = pytest.mark.parametrize(("owner", "heir"), [("a", "b"), ("b", "a")])
 
 
 @ORDERS
+@pytest.mark.parametrize("more", ["", "tiny"], ids=["alone", "waits for another network, too"])
 async def test_who_got_an_address_after_another_keeps_it_over_a_change_of_manager(
-    owner: str, heir: str
+    owner: str, heir: str, more: str
 ) -> None:
     api = cluster()
+    api.put(NADS, world.nad("tiny", subnets="10.3.0.0/30"))
+    for each in ("full1", "full2"):
+        api.put(PODS, world.pod(each, "tiny"))
     async with replayed(api, owner, heir) as manager:
+        if more:
+            edit(api, heir, [{"name": "red", "ips": ["10.2.0.1"]}, {"name": more}])
+            await settled(api, manager)
         edit(api, owner, "blue")
         report(api, owner, "blue@net1")
         await settled(api, manager)

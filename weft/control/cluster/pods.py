@@ -59,7 +59,7 @@ class Pods:
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
         self._reservations = Reservations(
-            networks, nodes, claims, allocations, self._migrations, self._pending, self._take_back
+            networks, nodes, claims, allocations, self._migrations, self._take_back
         )
         self._unsigned: set[str] = set()  # uids of older pods that still need a signature
         self._events = PodEvents()
@@ -176,6 +176,7 @@ class Pods:
         self._refused.discard(key)
         self._unheld.discard(key)
         self._pending.forget(key)
+        self._reservations.lacking.discard(key)
         self._wake([*self._unknown.end(key), *self._pending.end_turn(key)])
         concerned = self._migrations.concerned(pod)
         self._migrations.forget(pod)
@@ -308,10 +309,10 @@ class Pods:
 
     def _freed(self, segments: Iterable[model.Segment]) -> None:
         for segment in segments:
-            woken = self._pending.freed(segment)
-            for pod in filter(None, map(self._pods.get, woken)):  # what is signed comes first
-                self._reservations.reserve_again(pod, self._annotations.decided(pod))
-            self._wake(woken)
+            for pod in filter(None, map(self._pods.get, sorted(self._reservations.lacking))):
+                signed = self._annotations.signed(pod).allocations  # comes before who asks
+                self._reservations.reserve_again(pod, signed)
+            self._wake(self._pending.freed(segment))
             self._nodes.let_go(segment)
             self._networks.release(segment.network)
             self._claims.retry(segment.network)

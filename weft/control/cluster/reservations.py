@@ -13,13 +13,13 @@ from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.migrations import Migrations
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.nodes import Nodes
-from weft.control.cluster.pendingpods import PendingPods
+from weft.model import ObjectKey
 
 
 class Reservations:
     """Reserves allocations; `take_back` frees the one that a pod holds for an attachment key.
 
-    A pod whose allocation somebody else holds is `pending` until that is free.
+    `lacking`: pods of whose signed allocations somebody else holds one.
     """
 
     def __init__(
@@ -29,18 +29,19 @@ class Reservations:
         claims: IpamClaims,
         allocations: Allocations,
         migrations: Migrations,
-        pending: PendingPods,
         take_back: Callable[[str, tuple[str, ...]], None],
     ) -> None:
         self._networks, self._nodes, self._claims = networks, nodes, claims
         self._allocations, self._migrations = allocations, migrations
-        self._pending, self._take_back = pending, take_back
+        self._take_back = take_back
+        self.lacking: set[ObjectKey] = set()
 
     def reserve(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> list[errors.WeftError]:
         """Reserves what was `decided` for a pod; returns why some of it could not be.
 
         Even if the request is invalid now, the pod keeps its allocations.
         """
+        self.lacking.discard(pod.key)
         requested, failed = pod.request.attachments, []
         if pod.has_interfaces:
             requested = plugged.keyed(requested, decided, pod.interfaces)
@@ -57,6 +58,7 @@ class Reservations:
     ) -> errors.WeftError | None:
         """Reserves what a pod still lacks of what was decided; returns why that cannot be."""
         if decided.keys() <= self._allocations.keys(pod.uid):
+            self.lacking.discard(pod.key)
             return None  # as nearly always
         return next(iter(self.reserve(pod, decided)), None)
 
@@ -88,8 +90,7 @@ class Reservations:
         try:
             self._allocations.reserve(network, uid, key, allocation, pod.label, claim, subnets)
         except errors.Conflict:
-            segment = model.Segment(network.name, subnets.node if subnets else "")
-            self._pending.add(pod.key, segment, exhausted=False)
+            self.lacking.add(pod.key)
             raise
         if claim is not None:
             self._claims.note(claim)
