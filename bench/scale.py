@@ -207,7 +207,7 @@ class Simulation:
                 await stack.enter_async_context(self.agent(f"node{number}", *databases))
                 for number, databases in enumerate([(nb, sb)] + [()] * (AGENTS - 1))
             ]
-            await asyncio.to_thread(self._plane.ready)
+            await asyncio.to_thread(self._plane.ready, PATIENCE)
             ready = time.monotonic() - began
             await manager.figures()
             whole = [asyncio.create_task(each.figures()) for each in agents]

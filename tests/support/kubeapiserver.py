@@ -71,11 +71,14 @@ class KubeApiServer:
             child.wait()
         self.children = []
 
-    def ready(self) -> None:
-        """Returns when the API server answers that it is ready; raises if a program has ended."""
+    def ready(self, patience: float = PATIENCE) -> None:
+        """Returns when the API server answers that it is ready.
+
+        patience: in seconds. Raises AssertionError then, or if a program has ended.
+        """
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        end, text = time.monotonic() + PATIENCE, ""
+        end, text = time.monotonic() + patience, ""
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", context=context) as answer:
