@@ -107,8 +107,8 @@ def to_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     for name in _ALL_OF_THEM:
         if name in found:
             found[name] = [to_json_schema(one) for one in found[name]]
-    if not found.get("required", True):
-        del found["required"]
+    if needed := found.pop("required", None):
+        found["required"] = needed  # judged after all properties, as Kubernetes does
     if schema.get("nullable"):
         return {"anyOf": [{"type": "null"}, found]} if found else {}
     return found
