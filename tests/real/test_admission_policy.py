@@ -54,6 +54,7 @@ def test_the_policies_name_what_weft_writes() -> None:
     assert listed(variables("weft-pods")["keys"]) == {
         names.POD_NETWORKS,
         names.POD_NETWORKS_SIGNATURE,
+        names.CONNECTIONS,
     }
     nodes = variables("weft-nodes")
     assert listed(nodes["decided"]) == {names.NODE_ID, names.NODE_SUBNETS, names.NODE_TRANSIT}
