@@ -139,7 +139,8 @@ def test_the_longest_names_run_and_log(house: House) -> None:
     house.kubectl.run_pods({**pod, "spec": {"containers": [container]}})
     assert house.kubectl("logs", name).strip() == name[:62]
     vmi = machine(name, "/none")
-    del vmi["spec"]["volumes"], vmi["spec"]["domain"]["devices"]
+    del vmi["spec"]["volumes"]
+    vmi["spec"]["domain"]["devices"] = {}
     house.kubectl.apply(vmi)
     house.kubectl("wait", "--for=condition=AgentConnected", f"vmi/{name}", "--timeout=120s")
     house.kubectl("delete", f"pod/{name}", f"vmi/{name}", "--grace-period=0")
