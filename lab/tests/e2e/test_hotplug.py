@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from lab.tests.support import labs
 from lab.tests.support.lab_pods import Kubectl, pinging, pod
 from tests.support.objects import nad, policy
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, await_true
 from weft import names
 from weft_lab.runtime import toolchain
 
@@ -50,13 +49,6 @@ class Hotplug:
 
     def devices(self, name: str) -> str:
         return self.house.run(f"default/{name}", "ip", "-o", "link").stdout
-
-
-def await_true(holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    end = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < end, f"not yet: {what}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

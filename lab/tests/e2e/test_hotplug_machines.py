@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from lab.tests.support.lab_pods import Kubectl as Pods
 from lab.tests.support.lab_pods import pinging, pod
 from lab.tests.support.labs import LabHouse
 from tests.support import objects
-from tests.support.patience import PATIENCE
+from tests.support.patience import await_true
 from weft.kube.resources import VMS
 from weft_lab import up
 from weft_lab.demos import guestcommands, machines
@@ -75,13 +75,6 @@ class Machines:
     def condition(self, name: str, kind: str) -> Object:
         listed = self.kubectl.json("vm", name)["status"].get("conditions", ())
         return next((one for one in listed if one["type"] == kind), {})
-
-
-def await_true(holds: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    end = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < end, f"not yet: {what}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
