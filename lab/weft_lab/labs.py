@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from weft import errors
 from weft.cli import labs
+from weft.host import process
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.observe.checks import Finding
@@ -66,6 +68,14 @@ class Local:
                 return await measuring.measure_network(
                     api, peer, network, question, ipv6=ipv6, patience=patience
                 )
+
+    @contextlib.contextmanager
+    def command(self, lab: str, node: str, module: str) -> Iterator[process.Command]:
+        from weft_lab import target, up
+
+        with up.running(lab or spec.DEFAULT_NAME) as peer:
+            place = target.find(peer, node)
+            yield target.command(place, (sys.executable, "-m", module))
 
     @contextlib.asynccontextmanager
     async def explorer(self, lab: str) -> AsyncIterator[collect.Explorer]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
+from weft.host import process
 from weft_lab import layout, nsenter, state
 
 ITSELF = "lab"
@@ -67,15 +68,22 @@ def run(place: Place, argv: Sequence[str]) -> int:
     )
 
 
+def command(place: Place, argv: Sequence[str]) -> process.Command:
+    """What runs it there. In a process of its own, as joining cannot be undone."""
+    code = "import sys, json; from weft_lab import target; sys.exit(target.from_json(sys.argv[1]))"
+    own = (sys.executable, "-c", code, json.dumps([_plain(place), list(argv)]))
+    return process.Command(own, {**os.environ, "PYTHONPATH": place.env.get("PYTHONPATH", "")})
+
+
 def captured(place: Place, argv: Sequence[str], data: bytes | None = None) -> dict[str, Any]:
-    """Run it there and return what it wrote. In its own process, as joining cannot be undone.
+    """Run it there and return what it wrote.
 
     `data` is its standard input; None: this process' own.
     """
-    code = "import sys, json; from weft_lab import target; sys.exit(target.from_json(sys.argv[1]))"
+    there = command(place, argv)
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps([_plain(place), list(argv)])],
-        env={**os.environ, "PYTHONPATH": place.env.get("PYTHONPATH", "")},
+        there.argv,
+        env=dict(there.env),
         input=data,
         capture_output=True,
         check=False,
@@ -88,7 +96,7 @@ def captured(place: Place, argv: Sequence[str], data: bytes | None = None) -> di
 
 
 def from_json(text: str) -> int:
-    """The other half of `captured`."""
+    """The other half of `command`."""
     fields, argv = json.loads(text)
     return run(Place(**fields), argv)
 

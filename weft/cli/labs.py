@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weft import errors
 
 if TYPE_CHECKING:
+    from weft.host import process
     from weft.observe.checks import Finding
     from weft.observe.explain.collect import Explorer
     from weft.observe.reach import Matrix
@@ -53,6 +54,9 @@ class Labs(Protocol):
 
         `patience` is in seconds, for each probe. Raises Unavailable if the lab does not run.
         """
+
+    def command(self, lab: str, node: str, module: str) -> AbstractContextManager[process.Command]:
+        """What runs a module of weft on a node. Raises Unavailable if the lab does not run."""
 
     def explorer(self, lab: str) -> AbstractAsyncContextManager[Explorer]:
         """What looks at the lab's nodes and sends packets. Raises Unavailable if none runs."""

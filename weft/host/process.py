@@ -31,6 +31,14 @@ class Completed:
     stderr: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program that can be started, with its whole environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
 class Failed(errors.Unavailable):
     """A program ended with another status than 0, or took too long."""
 

@@ -22,7 +22,8 @@ from weft.observe.members import Object
 
 AGENT = "agent"  # the container, as deploy/chart names it
 _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
-_PROGRAM = ("python3", "-I", "-m", "weft.observe.explain.onnode")
+_PYTHON = ("python3", "-I", "-m")
+_ONNODE = "weft.observe.explain.onnode"
 _PATIENCE = 60.0  # seconds
 _MOST = 16 << 20  # bytes of an answer
 _LONGEST = 300  # characters of an error
@@ -56,14 +57,19 @@ class AgentPods:
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        command = self.command(node, _ONNODE)
+        found = await _output(node, command.argv, json.dumps(order).encode(), command.env)
+        return answer(node, found)
+
+    def command(self, node: str, module: str) -> process.Command:
+        """What runs a module of weft on a node. Raise Unavailable if no agent's pod is known."""
         pod = self._pods.get(node)
         if pod is None:
             what = f"no pod of weft's agent that you may list in {self._namespace} runs there"
             raise errors.Unavailable(what, where=f"node {node}")
         where = ("-n", self._namespace, pod, "-c", AGENT)
-        argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PROGRAM)
-        env = {**os.environ, "KUBECONFIG": self._kubeconfig}
-        return answer(node, await _output(node, argv, json.dumps(order).encode(), env))
+        argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PYTHON, module)
+        return process.Command(argv, {**os.environ, "KUBECONFIG": self._kubeconfig})
 
     async def used(self, _: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
         """Nothing beyond what guest agents report at their instances."""
