@@ -309,12 +309,11 @@ class Route:
 class Allocation:
     """What the cluster manager allocated to one attachment: one entry of the annotation.
 
-    `mac` is in lower case with colons. `tunnel_id`: the port's key, the same in every zone. `nic`:
-    what the pod asked for. `migration`: another has it too. `interface`: if the key is no clue.
-    `logical_port`: the port's name, "" for the one that is named after the pod.
+    `tunnel_id`: the port's key in every zone. `nic`: as asked for. `migration`: another has it too.
+    `interface`, `logical_port`: if the key is no clue. `given`: after how many losses (ADR 0130).
     """
 
-    mac: str
+    mac: str  # in lower case with colons
     addresses: tuple[Interface, ...] = ()
     tunnel_id: int = 0
     gateways: tuple[Address, ...] = ()
@@ -324,6 +323,7 @@ class Allocation:
     migration: Migration | None = None
     interface: str = ""
     logical_port: str = ""
+    given: int = 0
 
 
 @dataclass(frozen=True, slots=True)

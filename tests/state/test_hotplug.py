@@ -365,3 +365,45 @@ async def test_who_got_an_address_after_another_keeps_it_over_a_change_of_manage
         await settled(api, manager)
         assert not allocations(api, "third"), "its holder runs"
         assert any("held by Pod default/" + heir in each for each in messages(api, "third"))
+
+
+@ORDERS
+async def test_a_signature_put_back_while_no_manager_runs_gives_nobody_anothers_address(
+    owner: str, heir: str
+) -> None:
+    """The next manager knows nothing of what was taken away; the agents may have restarted."""
+    api = cluster()
+    async with replayed(api, owner, heir) as manager:
+        api.put(PODS, world.pod("third", [{"name": "red", "ips": ["10.2.0.1"]}]))
+        await settled(api, manager)
+        assert any("held by Pod default/" + heir in each for each in messages(api, "third"))
+        assert any("held by Pod default/" + heir in each for each in messages(api, owner))
+        both = [verified(api, each).allocations["default/red"] for each in (owner, heir)]
+        assert both[0].addresses == both[1].addresses
+        assert both[0].given < both[1].given, "an agent knows who has it"
+        change = {"metadata": {"labels": {"a": "b"}}}
+        api.change(PODS, f"default/{owner}", change)  # what is signed again stays as old as it was
+        edit(api, owner, "blue, red, red")
+        await settled(api, manager)
+        again = verified(api, owner).allocations
+        assert again["default/red"].given == both[0].given
+        assert again["default/red/1"].given == both[1].given
+
+
+async def test_a_loss_of_any_pod_counts_for_all_pods() -> None:
+    api = cluster()
+    async with running(api, "blue, red", ("blue@net1", "red@net2")) as manager:
+        assert {each.given for each in verified(api, "one").allocations.values()} == {0}
+        edit(api, "one", "blue")
+        report(api, "one", "blue@net1")
+        await settled(api, manager)
+    async with managed(api) as manager:
+        api.put(PODS, world.pod("two", "red"))
+        api.put(PODS, world.pod("none", None))
+        await settled(api, manager)
+        assert verified(api, "two").allocations["default/red"].given == 1
+        assert verified(api, "one").serial == 1
+        assert (
+            names.POD_NETWORKS_SIGNATURE
+            not in api.of(PODS, "default/none")["metadata"]["annotations"]
+        )

@@ -69,7 +69,7 @@ def shared(there: World, pod: str = TARGET) -> Any:
 
 
 def plain(there: World, pod: str) -> dict[str, Any]:
-    own = ("migration", "interface")
+    own = ("migration", "interface", "given")
     return {name: value for name, value in entry(there, pod).items() if name not in own}
 
 

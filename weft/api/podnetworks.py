@@ -3,11 +3,12 @@
     {"<namespace>/<nad>": {"ip_addresses": [...], "mac_address": "...", ...}, ...}
 
 The format is that of ovn-kubernetes: each reads the other's pods. weft adds what a NIC asked for
-and may have (`nicoptions`), that another pod of the machine has the same, and the name of the
-logical port where that is not the pod's:
+and may have (`nicoptions`), that another pod of the machine has the same, the name of the
+logical port where that is not the pod's, and when it was given (ADR 0130), if not 0:
 
     "migration": {"source": "<pod>", "sourceUID": "<uid>", "active": false}
     "logical_port": "<prefix><namespace>_<machine>:<tunnel_id>"
+    "given": 3
 
 The entry `default` is the default network's: if weft does not serve that, it neither reads nor
 changes it.
@@ -96,6 +97,7 @@ def _allocation(reader: fields.Fields) -> model.Allocation:
         migration=_migration(reader),
         interface=reader.text("interface"),
         logical_port=reader.text("logical_port"),
+        given=reader.number("given") or 0,
     )
 
 
@@ -193,6 +195,7 @@ def _entry(allocation: model.Allocation) -> dict[str, object]:
         **nicoptions.render(allocation.nic),
         MIGRATION: _rendered(allocation.migration),
         "logical_port": allocation.logical_port,
+        "given": allocation.given,
     }
     kept = ("ip_addresses", "mac_address")
     return {name: value for name, value in entry.items() if value or name in kept}

@@ -7,7 +7,8 @@ that the cluster manager has signed, for this incarnation of this pod, are valid
 
 The signature (Ed25519) covers the parsed allocations, not their text. Entries of attachments that
 `of` does not list belong to other plugins and are not verified (ADR 0060). A `serial`, 0 if absent,
-grows when a pod loses an allocation: who knows a later one believes no earlier one (ADR 0119).
+grows when any pod loses an allocation: who knows a pod's later one believes no earlier one
+(ADR 0130).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class SignedAllocations:
     """The signed `allocations` by attachment key; `by` is the id of the key that signed.
 
     `text` and `signature` are the two annotations; `text` may have other plugins' entries too.
-    `serial` counts how often the pod lost an allocation.
+    `serial` counts how often any pod had lost an allocation by then.
     """
 
     allocations: Mapping[str, model.Allocation] = field(default_factory=dict)

@@ -12,10 +12,14 @@ from weft.api.podsignature import SignedAllocations, TrustedKeys
 
 
 class Decisions:
-    """Verified allocations by pod uid. `trusted` are the public keys that verify signatures now."""
+    """Verified allocations by pod uid. `trusted` are the public keys that verify signatures now.
+
+    `losses` is the greatest count of losses that any of them knows of (ADR 0130).
+    """
 
     def __init__(self) -> None:
         self.trusted = TrustedKeys()
+        self.losses = 0
         self._known: dict[str, SignedAllocations] = {}  # by pod uid
 
     def read(self, pod: model.PodRef, proof: podsignature.SignedAnnotations) -> SignedAllocations:
@@ -28,6 +32,7 @@ class Decisions:
         if known is not None and is_same and known.by in self.trusted:
             return known
         decided = podsignature.verify(pod, proof, self.trusted)
+        self._count(decided)
         if known is not None and decided.by and decided.serial < known.serial:
             raise podsignature.outdated(pod)
         if decided.by:
@@ -40,7 +45,12 @@ class Decisions:
 
     def note(self, uid: str, decided: SignedAllocations) -> None:
         """Stores allocations that need no verification, because this process signed them."""
+        self._count(decided)
         self._known[uid] = decided
 
     def forget(self, uid: str) -> None:
         self._known.pop(uid, None)
+
+    def _count(self, decided: SignedAllocations) -> None:
+        given = (each.given for each in decided.allocations.values())
+        self.losses = max(self.losses, decided.serial, *given)

@@ -25,6 +25,11 @@ class PodAnnotations:
         # By pod uid: what it loses once this is written of it.
         self._unwritten: dict[str, tuple[frozenset[str], SignedAllocations]] = {}
 
+    def given_now(self, allocation: model.Allocation) -> model.Allocation:
+        """Returns an allocation of which it is not signed yet that a pod has it, as given now."""
+        losses = self._keys.decisions.losses
+        return replace(allocation, given=losses) if losses else allocation
+
     def decided(self, pod: Pod) -> Mapping[str, model.Allocation]:
         """Returns the allocations on the pod that the cluster manager signed."""
         return self._read(pod)[0].allocations
@@ -97,8 +102,8 @@ class PodAnnotations:
         last = self._keys.decisions.last(pod.uid)
         was = {key: each.migration for key, each in last.allocations.items()}
         is_moved = any(was.get(key, each.migration) != each.migration for key, each in kept.items())
-        serial = last.serial + bool(gone or is_moved)
-        if not (kept or serial):
+        serial = self._keys.decisions.losses + bool(gone or is_moved)
+        if not (kept or gone or last.by):
             return SignedAllocations(text=others)
         text = podnetworks.render(kept)
         signature = signer.sign(pod.ref, kept, text, serial)
@@ -198,6 +203,7 @@ def with_options(
 
 
 def plain(allocation: model.Allocation) -> model.Allocation:
-    """Returns an allocation without NIC options, interface, port, and the pod that shares it."""
-    bare = replace(allocation, nic=model.NO_OPTIONS, interface="", logical_port="")
+    """Returns an allocation without NIC options, interface, port, and the pod that shares it, and
+    without the time when it was given."""
+    bare = replace(allocation, nic=model.NO_OPTIONS, interface="", logical_port="", given=0)
     return replace(bare, migration=None) if bare.migration is not None else bare

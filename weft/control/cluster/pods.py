@@ -82,8 +82,7 @@ class Pods:
     def begin(self) -> None:
         """Takes in earlier allocations: signed ones first, then those of pods before signatures."""
         there = [pod for pod in self._pods if not pod.is_completed]
-        for pod in there:
-            self._observe(pod)
+        self._observe_all(there)
         before = self._annotations.unsigned(there)
         for pod in before:
             self._adopt(pod)
@@ -135,15 +134,22 @@ class Pods:
         self._wake(self._unknown.end())
 
     def _look_again(self, keys: set[model.ObjectKey]) -> None:
-        for key in sorted(keys):
-            pod = self._pods.get(key)
-            if pod is not None and not pod.is_completed:
-                self._observe(pod)
-                if self._is_due(pod):
-                    self.due[key] = 0.0
+        found = filter(None, map(self._pods.get, sorted(keys)))
+        there = [pod for pod in found if not pod.is_completed]
+        self._observe_all(there)
+        self._wake(pod.key for pod in there if self._is_due(pod))
 
     def _is_due(self, pod: Pod) -> bool:
         return pod.needs_allocations(holds=bool(self._allocations.keys(pod.uid)))
+
+    def _observe_all(self, pods: Iterable[Pod]) -> None:
+        """Reserves what is signed for the pods, first what was given after others had lost it."""
+        decided = [(pod, self._annotations.decided(pod)) for pod in pods]
+        for pod, allocations in decided:
+            self._migrations.observe(pod, allocations)
+        self._reservations.reserve_later_ones(decided)
+        for pod, _ in decided:
+            self._observe(pod)
 
     def _observe(self, pod: Pod) -> None:
         """Reserves the signed allocations of the pod, from this manager or an earlier one."""
@@ -277,7 +283,8 @@ class Pods:
                     raise
                 failure = failure or error
                 continue
-            missing[key] = self._migrations.in_full(pod, request.attachment, allocation)
+            given = self._annotations.given_now(allocation)
+            missing[key] = self._migrations.in_full(pod, request.attachment, given)
             if held is None:
                 fresh.append(key)
         return missing, failure
@@ -309,9 +316,11 @@ class Pods:
 
     def _freed(self, segments: Iterable[model.Segment]) -> None:
         for segment in segments:
-            for pod in filter(None, map(self._pods.get, sorted(self._reservations.lacking))):
-                signed = self._annotations.signed(pod).allocations  # comes before who asks
-                self._reservations.reserve_again(pod, signed)
+            lacking = filter(None, map(self._pods.get, sorted(self._reservations.lacking)))
+            signed = [(pod, self._annotations.signed(pod).allocations) for pod in lacking]
+            self._reservations.reserve_later_ones(signed)
+            for pod, allocations in signed:  # they come before who asks
+                self._reservations.reserve_again(pod, allocations)
             self._wake(self._pending.freed(segment))
             self._nodes.let_go(segment)
             self._networks.release(segment.network)

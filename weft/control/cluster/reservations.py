@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from weft import errors, model
 from weft.api import plugged
@@ -36,17 +36,37 @@ class Reservations:
         self._take_back = take_back
         self.lacking: set[ObjectKey] = set()
 
-    def reserve(self, pod: Pod, decided: Mapping[str, model.Allocation]) -> list[errors.WeftError]:
+    def reserve_later_ones(
+        self, decided: Iterable[tuple[Pod, Mapping[str, model.Allocation]]]
+    ) -> None:
+        """Reserves what pods were given after somebody had lost something, the latest first.
+
+        Of two pods with one address, the earlier signature is one put back (ADR 0130). `reserve`
+        does the rest, and tells what fails.
+        """
+        later = [
+            (allocation.given, pod, key, allocations)
+            for pod, allocations in decided
+            for key, allocation in allocations.items()
+            if allocation.given
+        ]
+        for _, pod, key, allocations in sorted(later, key=lambda each: -each[0]):
+            self.reserve(pod, allocations, only=key)
+
+    def reserve(
+        self, pod: Pod, decided: Mapping[str, model.Allocation], only: str = ""
+    ) -> list[errors.WeftError]:
         """Reserves what was `decided` for a pod; returns why some of it could not be.
 
-        Even if the request is invalid now, the pod keeps its allocations.
+        Even if the request is invalid now, the pod keeps its allocations. `only`: of one key.
         """
         self.lacking.discard(pod.key)
         requested, failed = pod.request.attachments, []
         if pod.has_interfaces:
             requested = plugged.keyed(requested, decided, pod.interfaces)
         for attachment in (*requested, *unrequested(requested, decided)):
-            if (allocation := decided.get(attachment.key)) is not None:
+            allocation = decided.get(attachment.key)
+            if allocation is not None and only in ("", attachment.key):
                 try:
                     self._reserve(pod, attachment, podannotations.plain(allocation))
                 except errors.WeftError as error:

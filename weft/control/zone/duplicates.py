@@ -1,7 +1,9 @@
 """Decides which of several pods with the same address or MAC has it.
 
-Only one pod has it; the port of any other has no rows, groups or set entries. A running pod comes
-before others, then the oldest, so that a restart changes nothing. On layer3 networks, where ports
+Only one pod has it; the port of any other has no rows, groups or set entries. The pod that it was
+given last comes first: an address is given only when it is free, so that an earlier signature is
+one put back (ADR 0130). Then a running pod comes before others, then the oldest, so that a restart
+changes nothing. On layer3 networks, where ports
 have no tunnel key, a MAC need be unique only on its node. No port has a platform address.
 
 With n duplicates, a change of one costs O(log n): only that pod, the former owner and the new one
@@ -24,6 +26,7 @@ AddressKey = tuple[model.Segment | str, object]  # a segment or network, and an 
 class Rank(NamedTuple):
     """The place of an attachment among those with the same address or MAC; the least has it."""
 
+    given: int  # negative
     precedence: tuple[str, ...]
     pod: ObjectKey
     attachment: str
@@ -132,7 +135,8 @@ class Duplicates:
             del self._waiting[address]
 
     def _rank(self, port: model.Port) -> Rank:
-        return Rank(self._precedence[port.pod.key], port.pod.key, port.key)
+        given, precedence = port.allocation.given, self._precedence[port.pod.key]
+        return Rank(-given, precedence, port.pod.key, port.key)
 
 
 class _Waiting:

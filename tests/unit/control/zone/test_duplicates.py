@@ -22,12 +22,13 @@ NETWORK = model.Network(model.NetworkSpec("blue", model.Topology.LAYER2, 1300), 
 Precedence = tuple[str, ...]
 
 
-def port(pod: str, last: int, nth: int = 0) -> model.Port:
+def port(pod: str, last: int, nth: int = 0, later: int = 0) -> model.Port:
     """The nth attachment of a pod, at 10.1.0.`last`, with a MAC that no other has."""
     attachment = f"default/blue/{nth}" if nth else "default/blue"
     mac = f"0a:58:{int(pod):04x}:{nth:02x}:01"
     mac = f"{mac[:8]}:{mac[8:]}"
-    allocation = model.Allocation(mac, (ip_interface(f"10.1.0.{last}/24"),), tunnel_id=1)
+    addresses = (ip_interface(f"10.1.0.{last}/24"),)
+    allocation = model.Allocation(mac, addresses, tunnel_id=1, given=later)
     ref = model.PodRef(model.ObjectKey("default", pod), f"uid-{pod}")
     return model.Port(ref, attachment, ObjectKey("default", "blue"), "blue", "node1", allocation)
 
@@ -79,6 +80,24 @@ def test_the_first_has_it_whatever_came_and_went(
         for key, (ports, _) in world.given.items():
             lacking = {ports[name].key for name in ports.keys() - world.held[key]}
             assert set(world.duplicates.refused(key)) == lacking
+
+
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1")])
+def test_who_was_given_it_later_has_it_although_another_runs_and_is_older(
+    order: tuple[str, str],
+) -> None:
+    """The earlier signature was put back: an address is given only when nobody has it."""
+    found = duplicates.Duplicates()
+    ports = {"1": port("1", 1), "2": port("2", 1, later=3)}
+    precedence = {"1": ("False", "2026-01-01"), "2": ("True", "2026-02-02")}
+    for each in order:
+        found.set_ports(ObjectKey("default", each), {each: ports[each]}, precedence[each])
+    held = {
+        each: set(found.accepted(ObjectKey("default", each), lambda _: NETWORK)) for each in "12"
+    }
+    assert held == {"1": set(), "2": {"2"}}
+    found.set_ports(ObjectKey("default", "2"), {})
+    assert found.accepted(ObjectKey("default", "1"), lambda _: NETWORK) == {"1": ports["1"]}
 
 
 def test_the_holder_is_named_as_it_is_when_asked() -> None:
