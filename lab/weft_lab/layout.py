@@ -16,6 +16,7 @@ KUBECONFIG = PurePosixPath("/run/weft/kubeconfig")
 CNI_SOCKET = PurePosixPath("/run/weft/cni.sock")
 CONTROLLERS_SOCKET = PurePosixPath("/run/weft/controllers.sock")  # their metrics, in the lab's own
 KUBELET_SOCKET = PurePosixPath("/run/weft/kubelet.sock")  # for the API server: exec and the like
+HANDLER_SOCKET = PurePosixPath("/run/weft/virt-handler.sock")  # for the same: machines' consoles
 OVS_RUN = PurePosixPath("/run/openvswitch")
 OVN_RUN = PurePosixPath("/run/ovn")
 ACL_LOG = OVN_RUN / "acl.log"

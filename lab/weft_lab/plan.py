@@ -143,6 +143,7 @@ def _cluster(
             (
                 *("apiserver", "--state", state, "--logs", pod_logs(state)),
                 *("--kubelets", str(layout.seen("{node}", layout.KUBELET_SOCKET))),
+                *("--handlers", str(layout.seen("{node}", layout.HANDLER_SOCKET))),
                 *(f"--listen=https:fd={number}" for number in API_DESCRIPTORS),
                 *("--name", str(lab.api), "--ready-fd", str(READY_DESCRIPTOR)),
                 *(f"--crds={folder}" for folder in manifests),

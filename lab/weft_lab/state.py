@@ -249,3 +249,13 @@ def short(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def listener(path: Path) -> socket.socket:
+    """A socket at `path`, for this user alone; that of an earlier process is removed."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX)
+    with short(path) as called:
+        made.bind(called)
+    path.chmod(0o600)
+    return made

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from weft_lab.apiserver import machineapi
 from weft_lab.apiserver.resources import Registry, Resource, Version
 
 VERSION = {
@@ -59,7 +60,17 @@ def _groups(registry: Registry) -> dict[str, list[str]]:
     found = {group: versions for group, versions in registry.groups().items() if group}
     for group, version in _EXTRA:
         found.setdefault(group, [version])
+    if machineapi.is_served(registry):
+        found[machineapi.GROUP] = list(machineapi.VERSIONS)
     return found
+
+
+def _extra(registry: Registry, group: str, version: str) -> list[dict[str, Any]]:
+    """What is served of a group version that is no type of objects."""
+    if group != machineapi.GROUP:
+        return _EXTRA.get((group, version), [])
+    is_known = machineapi.is_served(registry) and version in machineapi.VERSIONS
+    return machineapi.entries() if is_known else []
 
 
 def group_list(registry: Registry) -> dict[str, Any]:
@@ -86,7 +97,7 @@ def group_of(registry: Registry, name: str) -> dict[str, Any] | None:
 def resource_list(registry: Registry, group: str, version: str) -> dict[str, Any] | None:
     """An APIResourceList; None for a group version that is not served."""
     found = registry.of(group, version)
-    extra = _EXTRA.get((group, version), [])
+    extra = _extra(registry, group, version)
     if not found and not extra:
         return None
     listed = [one for resource, form in found for one in _entries(resource, form)]

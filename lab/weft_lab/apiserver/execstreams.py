@@ -48,14 +48,11 @@ class Kubelets:
         if ("", node) not in cluster.store.collection("nodes").items:
             raise status.internal(f'error dialing backend: nodes "{node}" not found')
         protocol = _protocol(http, verb)
-        socket = web.WebSocketResponse(
-            protocols=[protocol],
-            compress=False,
-            max_msg_size=LONGEST_MESSAGE,
-            writer_limit=LONGEST_MESSAGE // 16,
-        )
+        socket = websocket(protocol)
         try:
-            reader, writer = await self._open(node, order)
+            if self._sockets is None:
+                raise status.not_served("this server is not connected to kubelets")
+            reader, writer = await dial(self._sockets, node, order, "kubelet")
         except status.ApiError as error:
             if verb == "portforward":
                 raise
@@ -66,35 +63,49 @@ class Kubelets:
             return socket
         try:
             await socket.prepare(http)
-            await _join(socket, http.transport, reader, writer)
+            await join(socket, http.transport, reader, writer)
             return socket
         finally:
             writer.close()
 
-    async def _open(
-        self, node: str, order: dict[str, Any]
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._sockets is None:
-            raise status.not_served("this server is not connected to kubelets")
-        try:
-            reader, writer = await asyncio.open_unix_connection(
-                self._sockets.format(node=node), limit=LIMIT
-            )
-        except OSError as error:
-            raise status.internal(f"error dialing backend: node {node}: {error}") from None
-        try:
-            writer.write(orjson.dumps(order) + b"\n")
-            async with asyncio.timeout(_ANSWER):
-                answer = orjson.loads(await reader.readline() or b"{}")
-            if refused := answer.get("refused", None if answer.get("taken") else "it ended"):
-                raise status.internal(f"node {node}: {refused}")
-        except TimeoutError:
-            writer.close()
-            raise status.internal(f"node {node}: its kubelet does not answer") from None
-        except BaseException:
-            writer.close()
-            raise
-        return reader, writer
+
+def websocket(protocol: str) -> web.WebSocketResponse:
+    """One whose messages and buffers are bounded."""
+    return web.WebSocketResponse(
+        protocols=[protocol],
+        compress=False,
+        max_msg_size=LONGEST_MESSAGE,
+        writer_limit=LONGEST_MESSAGE // 16,
+    )
+
+
+async def dial(
+    sockets: str, node: str, order: dict[str, Any], who: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the server `who` of a node that exists, which has taken the order.
+
+    `sockets`: its path, with `{node}` in it. Raise ApiError where it refuses or does not answer;
+    the code is 503 where it says that another client has what is asked for.
+    """
+    try:
+        reader, writer = await asyncio.open_unix_connection(sockets.format(node=node), limit=LIMIT)
+    except OSError as error:
+        raise status.internal(f"error dialing backend: node {node}: {error}") from None
+    try:
+        writer.write(orjson.dumps(order) + b"\n")
+        async with asyncio.timeout(_ANSWER):
+            answer = orjson.loads(await reader.readline() or b"{}")
+        if in_use := answer.get("in use"):
+            raise status.ApiError(503, "ServiceUnavailable", str(in_use))
+        if refused := answer.get("refused", None if answer.get("taken") else "it ended"):
+            raise status.internal(f"node {node}: {refused}")
+    except TimeoutError:
+        writer.close()
+        raise status.internal(f"node {node}: its {who} does not answer") from None
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
 
 
 def _order(http: web.BaseRequest, verb: str, pod: dict[str, Any]) -> dict[str, Any]:
@@ -141,13 +152,13 @@ def _protocol(http: web.BaseRequest, verb: str) -> str:
     return found
 
 
-async def _join(
+async def join(
     socket: web.WebSocketResponse,
     client: asyncio.BaseTransport | None,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
-    """Copy both ways until the kubelet has ended, or the client has."""
+    """Copy both ways until the node's end has ended, or the client's has."""
 
     async def inward() -> None:
         async for message in socket:

@@ -27,6 +27,7 @@ from weft_lab.apiserver import (
     evictions,
     execstreams,
     logs,
+    machineapi,
     openapi,
     patches,
     pods,
@@ -58,12 +59,13 @@ class Api:
         chain: admissionchain.Chain,
         log_files: logs.Files,
         kubelets: execstreams.Kubelets,
+        machines: machineapi.Machines,
     ) -> None:
         self._cluster = cluster
         self._access = access
         self._chain = chain
         self._logs = log_files
-        self._kubelets = kubelets
+        self._kubelets, self._machines = kubelets, machines
         self._pages = reads.Pages()
         self._documents = openapi.Documents(cluster.registry)
 
@@ -160,6 +162,8 @@ class Api:
     async def _resource(
         self, http: web.BaseRequest, route: request.Route, user: auth.User
     ) -> web.StreamResponse:
+        if route.group == machineapi.GROUP:
+            return await self._machines.serve(http, route)
         found = self._cluster.registry.find(route.group, route.version, route.plural)
         if found is None:
             if reviews.answers(route) and http.method != "POST":

@@ -30,6 +30,7 @@ from weft_lab.apiserver import (
     http,
     kubeconfig,
     logs,
+    machineapi,
     seed,
     sqlite,
     tokens,
@@ -68,6 +69,7 @@ class Config:
     crds: tuple[Path, ...] = ()
     logs: Path | None = None
     kubelets: str | None = None
+    handlers: str | None = None
     kubeconfig: Path | None = None
     names: tuple[str, ...] = ()
     context: str = "weft"
@@ -93,7 +95,8 @@ async def run(config: Config) -> None:
     cluster.listeners.append(gate.listen)
     chain = admissionchain.Chain(cluster)
     files, kubelets = logs.Files(config.logs), execstreams.Kubelets(config.kubelets)
-    api = http.Api(cluster, gate, chain, files, kubelets)
+    machines = machineapi.Machines(cluster, chain, config.handlers)
+    api = http.Api(cluster, gate, chain, files, kubelets, machines)
     connections.raise_descriptor_limit()
     server = connections.Server(api.handle, config.limits)
     runner = web.ServerRunner(server, shutdown_timeout=1.0)
@@ -199,6 +202,7 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
     parser.add_argument("--crds", type=Path, action="append", default=[], help="CRD folder or file")
     parser.add_argument("--logs", type=Path, help="folder of <namespace>_<pod>_<container>.log")
     parser.add_argument("--kubelets", help="path of kubelets' sockets, with {node} in it")
+    parser.add_argument("--handlers", help="path of virt-handlers' sockets, with {node} in it")
     parser.add_argument("--kubeconfig", type=Path, help="where to write the kubeconfig")
     parser.add_argument("--name", action="append", default=[], help="more names for TLS")
     parser.add_argument("--patience", type=float, help="seconds for any part of a request")
@@ -213,6 +217,7 @@ def parse_arguments(arguments: list[str] | None = None) -> Config:
         crds=tuple(found.crds),
         logs=found.logs,
         kubelets=found.kubelets,
+        handlers=found.handlers,
         kubeconfig=found.kubeconfig or found.state / "kubeconfig",
         names=tuple(found.name),
         ready=_announce(found.ready_fd),

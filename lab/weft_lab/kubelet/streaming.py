@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 import orjson
 
 from weft import errors
-from weft_lab import layout
+from weft_lab import layout, state
 from weft_lab.apiserver import execstreams, hangup
 from weft_lab.kubelet import containerconfig, podcommands, portforward, sandbox
 from weft_lab.multus import plugin
@@ -94,19 +93,10 @@ async def run(folder: Path, environment: containerconfig.Environment) -> None:
             writer.close()
 
     server = await asyncio.start_unix_server(
-        answer, sock=_listening(folder / layout.KUBELET_SOCKET.name), limit=execstreams.LIMIT
+        answer, sock=state.listener(folder / layout.KUBELET_SOCKET.name), limit=execstreams.LIMIT
     )
     async with server:
         await server.serve_forever()
-
-
-def _listening(path: Path) -> socket.socket:
-    """A socket at `path` for this user alone; that of an earlier kubelet is removed."""
-    path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX)
-    made.bind(str(path))
-    path.chmod(0o600)
-    return made
 
 
 async def _answer(

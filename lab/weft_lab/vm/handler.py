@@ -14,7 +14,8 @@ from weft.control import loop
 from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.model import ObjectKey
-from weft_lab.vm import guestwatch, launcher, lifecycle, migrations, nicsync, qmp
+from weft_lab import layout
+from weft_lab.vm import guestconsoles, guestwatch, launcher, lifecycle, migrations, nicsync, qmp
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Handler:
             client, node_name, address, self._vmis, self._recorder, run_folder
         )
         self._nics = nicsync.NicSync(client, node_name, self._vmis, self._recorder, run_folder)
+        self._consoles = guestconsoles.Consoles(run_folder)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -51,6 +53,7 @@ class Handler:
             guests=self._follow_all(),
             migrations=self._migrations.run(),
             nics=self._nics.run(),
+            consoles=self._consoles.run(self._run_folder.parent / layout.HANDLER_SOCKET.name),
         )
 
     async def _follow_all(self) -> None:

@@ -1,0 +1,110 @@
+"""What starts, stops, restarts and migrates a machine, by KubeVirt's rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from weft_lab.apiserver import machineverbs, status
+
+Object = dict[str, Any]
+STRATEGIES = ("Always", "Halted", "Manual", "Once", "RerunOnFailure")
+NONE = machineverbs.Options()
+
+
+def vm(strategy: str, *requests: Object) -> Object:
+    meta = {"name": "m", "resourceVersion": "7"}
+    found: Object = {"metadata": meta, "spec": {"runStrategy": strategy}}
+    if requests:
+        found["status"] = {"stateChangeRequests": list(requests)}
+    return found
+
+
+def vmi(phase: str = "Running", **spec: Any) -> Object:
+    meta = {"name": "m", "resourceVersion": "8", "uid": "u"}
+    return {"metadata": meta, "spec": spec, "status": {"phase": phase}}
+
+
+def done(verb: str, strategy: str, instance: Object | None) -> str:
+    """What is written in short, or the code of the refusal."""
+    try:
+        (*_, write) = machineverbs.changes(verb, vm(strategy), instance, NONE)
+    except status.ApiError as error:
+        return str(error.code)
+    if "spec" in write.body:
+        return str(write.body["spec"]["runStrategy"])
+    requests = write.body["status"]["stateChangeRequests"]
+    return "+".join(each["action"] for each in requests)
+
+
+# By run strategy, in the order of STRATEGIES.
+TABLE: dict[tuple[str, str], tuple[str, ...]] = {
+    ("start", ""): ("409", "Always", "Start", "409", "Start"),
+    ("start", "Running"): ("409", "409", "409", "409", "409"),
+    ("start", "Succeeded"): ("409", "Always", "Stop+Start", "409", "Stop+Start"),
+    ("start", "Failed"): ("409", "Always", "Stop+Start", "409", "409"),
+    ("stop", ""): ("Halted", "409", "409", "Halted", "409"),
+    ("stop", "Running"): ("Halted", "409", "Stop", "Halted", "Stop"),
+    ("stop", "Failed"): ("Halted", "409", "409", "Halted", "409"),
+    ("restart", ""): ("409", "409", "409", "409", "409"),
+    ("restart", "Running"): ("Stop+Start", "409", "Stop+Start", "409", "Stop+Start"),
+}
+
+
+@pytest.mark.parametrize(("verb", "phase"), TABLE)
+def test_each_strategy_has_its_way(verb: str, phase: str) -> None:
+    instance = vmi(phase) if phase else None
+    found = tuple(done(verb, strategy, instance) for strategy in STRATEGIES)
+    assert found == TABLE[verb, phase]
+
+
+def test_a_halted_machine_that_ends_slowly_is_stopped_sooner() -> None:
+    asked = machineverbs.options("stop", {"gracePeriod": 1})
+    slow = vmi(terminationGracePeriodSeconds=30)
+    first, second = machineverbs.changes("stop", vm("Halted"), slow, asked)
+    assert first.plural == machineverbs.INSTANCES
+    assert first.body["spec"] == {"terminationGracePeriodSeconds": 1}
+    assert first.body["metadata"] == {"resourceVersion": "8"}
+    assert second.subresource == "status"
+    with pytest.raises(status.ApiError, match="with a shorter graceperiod"):
+        machineverbs.changes("stop", vm("Halted"), vmi(terminationGracePeriodSeconds=1), asked)
+
+
+def test_a_stop_replaces_what_waits_and_nothing_else_does() -> None:
+    waiting = vm("Manual", {"action": "Start"})
+    (write,) = machineverbs.changes("stop", waiting, vmi(), NONE)
+    assert write.body["status"]["stateChangeRequests"] == [{"action": "Stop", "uid": "u"}]
+    for verb, instance in (("start", None), ("restart", vmi())):
+        with pytest.raises(status.ApiError, match="stop/start already underway"):
+            machineverbs.changes(verb, waiting, instance, NONE)
+
+
+def test_a_machine_that_cannot_move_is_not_moved() -> None:
+    fixed = vmi()
+    fixed["status"]["conditions"] = [
+        {"type": "LiveMigratable", "status": "False", "reason": "R", "message": "why"}
+    ]
+    with pytest.raises(status.ApiError, match="Reason: R, Message: why"):
+        machineverbs.migration(vm("Always"), fixed, [], NONE)
+    over = {"metadata": {"uid": "a"}, "spec": {"vmiName": "m"}, "status": {"phase": "Failed"}}
+    made = machineverbs.migration(vm("Always"), vmi(), [over], NONE)
+    assert made.creates
+    assert made.body["spec"] == {"vmiName": "m"}
+    with pytest.raises(status.ApiError, match=r"in-flight migration .*\(b\)"):
+        waiting = {"metadata": {"uid": "b"}, "spec": {"vmiName": "m"}}
+        machineverbs.migration(vm("Always"), vmi(), [over, waiting], NONE)
+    with pytest.raises(status.ApiError, match="VM is not running"):
+        machineverbs.migration(vm("Always"), vmi("Scheduled"), [], NONE)
+
+
+def test_a_machine_may_have_no_console() -> None:
+    def without(device: str) -> Object:
+        return vmi(domain={"devices": {device: False}})
+
+    machineverbs.check_console("vnc", vmi())
+    machineverbs.check_console("vnc", without("autoattachSerialConsole"))
+    with pytest.raises(status.ApiError, match="No serial consoles are present"):
+        machineverbs.check_console("console", without("autoattachSerialConsole"))
+    with pytest.raises(status.ApiError, match="No graphics devices are present"):
+        machineverbs.check_console("vnc", without("autoattachGraphicsDevice"))
