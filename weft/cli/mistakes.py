@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft import errors, model, names
+from weft import errors, model
 from weft.api import nad, networkqos, objects, policy, policystatus, selection
 from weft.cli import labs
 from weft.control.cluster import nads, settlements, udns
 from weft.kube import resources
 from weft.model import ObjectKey
+from weft.plan import manifests
 from weft.policy import access
 
 Object = Mapping[str, Any]
@@ -68,7 +69,7 @@ def find(
     read: list[tuple[str, nads.Nad]] = []
     asking: list[tuple[str, Object]] = []
     labels: dict[str, Mapping[str, str]] = {}
-    for file, obj in (pair for each in documents for pair in single(*each)):
+    for file, obj in (pair for each in documents for pair in manifests.single(*each)):
         meta = obj.get("metadata") if isinstance(obj, Mapping) else None
         name = (meta.get("name") or meta.get("generateName")) if isinstance(meta, Mapping) else ""
         if not isinstance(meta, Mapping) or not name or not obj.get("kind"):
@@ -103,7 +104,7 @@ def find(
 
 def count(documents: Iterable[tuple[str, Any]]) -> int:
     """The number of objects in `documents`; each item of a list counts."""
-    return sum(1 for each in documents for _ in single(*each))
+    return sum(1 for each in documents for _ in manifests.single(*each))
 
 
 def _malformed(obj: Object) -> Iterator[errors.InvalidInput]:
@@ -161,14 +162,6 @@ def _template(obj: Object) -> Mapping[str, Any] | None:
     template = spec.get("template") if isinstance(spec, Mapping) else None
     inner = template.get("metadata") if isinstance(template, Mapping) else None
     return inner if isinstance(inner, Mapping) else None
-
-
-def single(file: str, document: Any) -> Iterator[tuple[str, Any]]:
-    """The items of a List, as kubectl prints one; or else the object itself."""
-    if isinstance(document, Mapping) and isinstance(document.get("items"), list):
-        yield from ((file, item) for item in document["items"])
-    elif document is not None:  # an empty document
-        yield file, document
 
 
 def _of(obj: Object) -> list[errors.InvalidInput]:
@@ -248,7 +241,7 @@ def _refused_networks(
 
     Networks and namespaces that are in no file are not judged.
     """
-    called, inner = network_request(obj)
+    called, inner = manifests.network_request(obj)
     namespace = called["namespace"]
     try:
         requested = selection.parse({"metadata": {**inner, **called}})
@@ -265,25 +258,3 @@ def _refused_networks(
             if not (is_open or has_own or rule.admits(network, namespace)):
                 pod = ObjectKey(namespace, called["name"])
                 yield rule.pod_refusal(network, each, pod).in_full()
-
-
-def network_request(obj: Object) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Namespace and name of the pod that requests networks, and metadata that has its request."""
-    meta, spec = obj["metadata"], obj.get("spec")
-    called = {"namespace": meta["namespace"], "name": meta["name"]}
-    if obj["kind"] == selection.KIND:
-        return called, meta
-    spec = spec if isinstance(spec, Mapping) else {}
-    template = spec.get("template")
-    template = template if isinstance(template, Mapping) else {}
-    called["name"] += f" (of {obj['kind']})"
-    if obj["kind"] == resources.VMIS.kind:
-        template = obj
-    if obj["kind"] in (resources.VMS.kind, resources.VMIS.kind):
-        inner = template.get("spec")
-        networks = inner.get("networks") if isinstance(inner, Mapping) else None
-        sources = [each.get("multus") for each in networks or () if isinstance(each, Mapping)]
-        requested = [str(each.get("networkName")) for each in sources if isinstance(each, Mapping)]
-        return called, {"annotations": {names.NETWORKS: ",".join(requested)}} if requested else {}
-    inner = template.get("metadata")
-    return called, inner if isinstance(inner, Mapping) else {}

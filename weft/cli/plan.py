@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,16 +12,14 @@ import typer
 
 from weft import errors
 from weft.app import manageroptions, settings
-from weft.cli import check, clusters, effects, mistakes, worlds
+from weft.cli import check, clusters
 from weft.cli import output as views
-from weft.cli.effects import Effect, Plan
 from weft.cli.options import option
-from weft.cli.worlds import Object, World
-from weft.kube import resources
-from weft.kube.client import Client, Forbidden
-from weft.observe import objects
 from weft.observe.reachchanges import PairChange
 from weft.observe.render.grid_text import Line, Span
+from weft.plan import effects, manifests, reading, worlds
+from weft.plan.effects import Effect, Plan
+from weft.plan.worlds import Object, World
 
 COMMAND = "weft plan"
 MAX_SHOWN = 20  # pairs, and pods, of one list
@@ -73,13 +71,13 @@ def command(
     )
     try:
         rules = manageroptions.rules(options)
-        given = _planned(_read(files, namespace))
+        given = reading.planned(_read(files, namespace), COMMAND, "--filename")
         if against:
             world = worlds.of_documents(_read(_files(against), namespace), rules)
         else:
             cluster = clusters.choose(kubeconfig, context, lab)
             with views.working(form, "reading the cluster"):
-                world = asyncio.run(_world(cluster, {each["kind"] for each in given}))
+                world = asyncio.run(_world(cluster, given))
         found = effects.plan(world, given, rules, delete=delete)
     except errors.WeftError as error:
         error.status = 2
@@ -96,20 +94,9 @@ def _read(files: Sequence[str], namespace: str) -> list[Object]:
     found = []
     for file in files:
         for document in check.documents(file):
-            for _, obj in mistakes.single(file, document.value):
-                found.append(_named(file, obj, namespace))
+            for _, obj in manifests.single(file, document.value):
+                found.append(reading.named(file, obj, namespace))
     return found
-
-
-def _named(file: str, obj: Any, namespace: str) -> Object:
-    meta = obj.get("metadata") if isinstance(obj, dict) else None
-    if not isinstance(meta, dict) or not meta.get("name") or not obj.get("kind"):
-        what = "an object has no kind or no metadata.name"
-        raise errors.WeftError(what, where=file, hint=f"weft check {file}")
-    kind = next((each for each in resources.ALL if each.kind == obj["kind"]), None)
-    if kind is not None and not kind.namespaced:
-        return {**obj, "metadata": {**meta, "namespace": ""}}
-    return {**obj, "metadata": {"namespace": namespace, **meta}}
 
 
 def _files(paths: Sequence[str]) -> list[str]:
@@ -121,40 +108,9 @@ def _files(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def _planned(given: Sequence[Object]) -> list[Object]:
-    """The objects that can be planned, and Namespaces; raise InvalidInput if there is nothing to
-    plan."""
-    kinds = (*worlds.PLANNED, resources.NAMESPACES.kind)
-    found = [each for each in given if each["kind"] in kinds]
-    if not any(each["kind"] in worlds.PLANNED for each in found):
-        rule = f"has no object of these kinds: {', '.join(worlds.PLANNED)}"
-        raise errors.InvalidInput(COMMAND, "--filename", None, rule)
-    return found
-
-
-async def _world(cluster: clusters.Cluster, planned: Collection[str]) -> World:
-    """The objects of a cluster. Raise Forbidden if the user may not list what is `planned`."""
+async def _world(cluster: clusters.Cluster, given: Sequence[Object]) -> World:
     async with cluster.client() as api:
-        found, own, wide, nodes = await asyncio.gather(
-            objects.read(api),
-            _listed(api, resources.UDNS, planned),
-            _listed(api, resources.CUDNS, planned),
-            _listed(api, resources.NODES),
-        )
-    return World(found, [*(own or ()), *(wide or ())], nodes)
-
-
-async def _listed(
-    api: Client, kind: resources.Resource, planned: Collection[str] = ()
-) -> list[Object] | None:
-    """The objects of a kind, with it; None if the user may not list them."""
-    try:
-        found = await objects.listed(api, kind)
-    except Forbidden:
-        if kind.kind in planned:
-            raise
-        return None
-    return [{**each, "kind": kind.kind} for each in found]
+        return await reading.world(api, {each["kind"] for each in given})
 
 
 def written(found: Plan) -> Iterator[Line]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from weft import names
 from weft.api import nodeinfo
-from weft.cli.worlds import World
 from weft.observe import details, freeaddresses, members
+from weft.plan.worlds import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 from weft import errors, names
 from weft.api import nad, podnetworks, policy, selection
-from weft.cli import mistakes
 from weft.control.cluster import nads, udns
 from weft.control.cluster.udns import Udn
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe.members import Objects
+from weft.plan import manifests
 
 Object = Mapping[str, Any]
 
@@ -259,7 +259,7 @@ def _pods(by_kind: Mapping[str, Sequence[Object]]) -> Iterator[Object]:
             is_vm = kind == resources.VMS.kind
             if (is_vm and resources.key(each) in instances) or name in running:
                 continue
-            called, inner = mistakes.network_request(each)
+            called, inner = manifests.network_request(each)
             if (inner.get("annotations") or {}).get(names.NETWORKS):
                 yield _standing(called["namespace"], each, inner)
 

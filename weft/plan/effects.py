@@ -12,15 +12,15 @@ from typing import Any
 
 from weft import errors, model, names
 from weft.api import nad, podnetworks, policy
-from weft.cli import affectednetworks, affectedpairs, worlds
-from weft.cli.affectednetworks import AddressCount
-from weft.cli.worlds import Object, World
 from weft.control.cluster import admission, edits, nads
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import members
 from weft.observe.reach import Member
 from weft.observe.reachchanges import PairChange
+from weft.plan import affectednetworks, affectedpairs, worlds
+from weft.plan.affectednetworks import AddressCount
+from weft.plan.worlds import Object, World
 from weft.policy import access
 
 _LONGEST = 120  # characters of one value

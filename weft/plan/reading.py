@@ -1,0 +1,63 @@
+"""Reads what a plan needs: the objects of an edit, and those of the cluster that it meets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from weft import errors
+from weft.kube import resources
+from weft.kube.client import Client, Forbidden
+from weft.observe import objects
+from weft.plan import worlds
+from weft.plan.worlds import Object, World
+
+
+def named(where: str, obj: Any, namespace: str) -> Object:
+    """The object with a namespace, `namespace` if it names none. Raise WeftError, which names
+    `where`, if it has no kind or no name."""
+    meta = obj.get("metadata") if isinstance(obj, dict) else None
+    if not isinstance(meta, dict) or not meta.get("name") or not obj.get("kind"):
+        what = "an object has no kind or no metadata.name"
+        raise errors.WeftError(what, where=where, hint="weft check says what each object needs")
+    kind = next((each for each in resources.ALL if each.kind == obj["kind"]), None)
+    if kind is not None and not kind.namespaced:
+        return {**obj, "metadata": {**meta, "namespace": ""}}
+    return {**obj, "metadata": {"namespace": namespace, **meta}}
+
+
+def planned(given: Sequence[Object], subject: str, field: str) -> list[Object]:
+    """The objects that can be planned, and Namespaces. Raise InvalidInput, which names `subject`
+    and `field`, if there is nothing to plan."""
+    kinds = (*worlds.PLANNED, resources.NAMESPACES.kind)
+    found = [each for each in given if each["kind"] in kinds]
+    if not any(each["kind"] in worlds.PLANNED for each in found):
+        rule = f"has no object of these kinds: {', '.join(worlds.PLANNED)}"
+        raise errors.InvalidInput(subject, field, None, rule)
+    return found
+
+
+async def world(api: Client, kinds: Collection[str]) -> World:
+    """The objects of a cluster. Raise Forbidden if the user may not list one of `kinds`, which are
+    planned."""
+    found, own, wide, nodes = await asyncio.gather(
+        objects.read(api),
+        _listed(api, resources.UDNS, kinds),
+        _listed(api, resources.CUDNS, kinds),
+        _listed(api, resources.NODES),
+    )
+    return World(found, [*(own or ()), *(wide or ())], nodes)
+
+
+async def _listed(
+    api: Client, kind: resources.Resource, required: Collection[str] = ()
+) -> list[Object] | None:
+    """The objects of a kind, with it; None if the user may not list them."""
+    try:
+        found = await objects.listed(api, kind)
+    except Forbidden:
+        if kind.kind in required:
+            raise
+        return None
+    return [{**each, "kind": kind.kind} for each in found]
