@@ -91,8 +91,8 @@ def test_a_machine_that_cannot_move_is_not_moved() -> None:
     made = machineverbs.migration(vm("Always"), vmi(), [over], NONE)
     assert made.creates
     assert made.body["spec"] == {"vmiName": "m"}
+    waiting = {"metadata": {"uid": "b"}, "spec": {"vmiName": "m"}}
     with pytest.raises(status.ApiError, match=r"in-flight migration .*\(b\)"):
-        waiting = {"metadata": {"uid": "b"}, "spec": {"vmiName": "m"}}
         machineverbs.migration(vm("Always"), vmi(), [over, waiting], NONE)
     with pytest.raises(status.ApiError, match="VM is not running"):
         machineverbs.migration(vm("Always"), vmi("Scheduled"), [], NONE)
