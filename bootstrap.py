@@ -22,6 +22,21 @@ import venv
 from pathlib import Path
 
 OLDEST = (3, 11)
+WEB = "web"  # of the checkout: package.json and its lock
+LIBRARIES = "weft/console/libraries"
+# What pages load: from node_modules to LIBRARIES; of a folder, all scripts.
+SERVED = {
+    "htmx.org/dist/htmx.min.js": "htmx.org/htmx.min.js",
+    "htmx-ext-sse/dist/sse.min.js": "htmx-ext-sse/sse.min.js",
+    "idiomorph/dist/idiomorph-ext.min.js": "idiomorph/idiomorph-ext.min.js",
+    "@xterm/xterm/lib/xterm.js": "@xterm/xterm/xterm.js",
+    "@xterm/xterm/css/xterm.css": "@xterm/xterm/xterm.css",
+    "@xterm/addon-fit/lib/addon-fit.js": "@xterm/addon-fit/addon-fit.js",
+    "@novnc/novnc/core": "@novnc/novnc/core",
+    "@novnc/novnc/vendor": "@novnc/novnc/vendor",
+    "@novnc/novnc/LICENSE.txt": "@novnc/novnc/LICENSE.txt",
+    "@xterm/xterm/LICENSE": "@xterm/xterm/LICENSE",
+}
 CHECKOUT = Path(__file__).absolute().parent
 DISTRIBUTIONS = (CHECKOUT, CHECKOUT / "lab")
 COMMAND = """#!/bin/sh
@@ -49,6 +64,7 @@ def main(arguments: list[str]) -> None:
     for site in folder.glob("lib/python*/site-packages"):
         link(site)
     write_commands(folder / "bin", folder / "bin/python")
+    install_libraries(CHECKOUT, shutil.which("npm"))
 
 
 def install_once(folder: Path, requirements: Path) -> None:
@@ -63,6 +79,45 @@ def install_once(folder: Path, requirements: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         install(folder, requirements, find_pip(Path(scratch)))
     stamp.write_text(digest)
+
+
+def install_libraries(checkout: Path, npm: str | None) -> None:
+    """What the console's pages load in the browser, by the lock in web/, if there is an npm.
+
+    The console works without it, and says so; a failure is no more than a warning.
+    """
+    lock, target = checkout / WEB / "package-lock.json", checkout / LIBRARIES
+    stamp = target / "installed"
+    if npm is None or not lock.exists():
+        return
+    digest = hashlib.sha256(lock.read_bytes() + repr(SERVED).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    with tempfile.TemporaryDirectory(dir=checkout) as scratch:
+        work, made = Path(scratch), Path(scratch) / "made"
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(checkout / WEB / name, work)
+        # Its cache is in the scratch folder: HOME may be empty, or somebody else's.
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        command += ["--no-update-notifier", f"--cache={work / 'cache'}"]
+        done = subprocess.run(
+            command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if done.returncode:
+            print(
+                "warning: npm cannot fetch the console's libraries, so its pages are not updated "
+                "while they are open; run the same command again when it reaches its registry",
+                file=sys.stderr,
+            )
+            return
+        for source, place in SERVED.items():
+            found = work / "node_modules" / source
+            (made / place).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if found.is_dir() else shutil.copy)(found, made / place)
+        (made / "installed").write_text(digest)
+        if target.exists():
+            target.rename(work / "former")
+        made.rename(target)
 
 
 def find_pip(scratch: Path) -> list[str]:

@@ -40,9 +40,13 @@ class Cluster:
         """A client of the cluster's API; raises Unavailable if the kubeconfig does not exist."""
         from weft.kube.client import Client  # slow to import, and only some commands connect
 
+        return Client.from_kubeconfig(self.existing(), context=self.context)
+
+    def existing(self) -> str:
+        """The kubeconfig; raises Unavailable if it does not exist."""
         for file in self.kubeconfig.split(os.pathsep):
             if Path(file).expanduser().exists():
-                return Client.from_kubeconfig(self.kubeconfig, context=self.context)
+                return self.kubeconfig
         hint = "choose another with --kubeconfig"
         if self.lab is not None:
             hint = f"weft lab up --name {self.lab}" if self.lab else "weft lab up"

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),
     "ip": ("weft.cli.ip", "List addresses and who holds them; reserve and release them."),
     "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),
+    "console": ("weft.cli.console", "Serve pages about networks and machines to your browser."),
     "doctor": ("weft.cli.doctor", "Check whether this machine and the cluster are ready."),
     "support-bundle": (
         "weft.cli.supportbundle",

@@ -71,6 +71,18 @@ def _load(path: str | None, context: str) -> Endpoint:
     raise errors.InvalidInput(f"kubeconfig {path}", "contexts", context, "is in none of the files")
 
 
+def without_user(path: str | None, context: str = "") -> Endpoint:
+    """The endpoint of `load` with the cluster's address and authority, and nobody's credentials."""
+    if path is None:
+        return replace(in_cluster(), token_file="")
+    files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
+    document = _document(files[0])
+    name = context or document.get("current-context") or ""
+    chosen = _named(document, "contexts", "context", name, f"kubeconfig {files[0]}")
+    alone = [{"name": name, "context": {"cluster": chosen.get("cluster", "")}}]
+    return from_document({**document, "contexts": alone, "users": []}, files[0], name)
+
+
 def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
     """The endpoint for the service account of the pod that this runs in; raises InvalidInput."""
     host = os.environ.get("KUBERNETES_SERVICE_HOST")

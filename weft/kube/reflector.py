@@ -72,6 +72,7 @@ class Reflector:
 
     `when_unknown` is called when the server does not have the kind; that is then no trouble.
     `when_denied` is called when the right to list it is missing, which stays a trouble.
+    `on_outcome` is called with each error that ends a request, and with None when a watch opens.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Reflector:
         metadata_only: bool = False,
         when_unknown: Callable[[], None] | None = None,
         when_denied: Callable[[], None] | None = None,
+        on_outcome: Callable[[ApiError | None], None] = lambda error: None,
     ) -> None:
         self._client, self._resource, self._reader = client, resource, reader
         self._namespace = namespace
@@ -95,6 +97,7 @@ class Reflector:
             "metadata_only": metadata_only,
         }
         self._when_unknown, self._when_denied = when_unknown, when_denied
+        self._on_outcome = on_outcome
         self._version = ""  # from which to watch; empty: list first
         self._served = resource  # in the version in which it was listed
         self._refused = ""  # why the server refuses; empty if it does not answer
@@ -142,6 +145,7 @@ class Reflector:
                 await self._watch()
         except ApiError as error:
             self._failed(error)
+            self._on_outcome(error)
             return error
         else:
             self._broke = "the server ends each watch at once"
@@ -192,6 +196,7 @@ class Reflector:
         """The server accepted a watch."""
         self._opened, self._is_unknown = _now(), False
         self._refuse("")
+        self._on_outcome(None)
 
     def _close(self) -> None:
         if self._lasts():

@@ -70,7 +70,7 @@ def days_left(status: Object, today: str) -> float | None:
     return forecast.days_left(int(status.get("freeAddresses", 0)), days, today)
 
 
-def _lasts(left: float | None) -> str:
+def lasts(left: float | None) -> str:
     """Returns a duration as kubectl shows ages: "12h", "83d", "3y"."""
     if left is None:
         return "-"
@@ -94,7 +94,7 @@ def _row(status: Object, name: str, today: str) -> tuple[str, ...]:
         str(status.get("members", 0)),
         str(status.get("servingNodes", 0)),
         *(str(status.get(each, 0)) if has_subnets else "-" for each in _COUNTS),
-        _lasts(days_left(status, today)),
+        lasts(days_left(status, today)),
         ",".join(wrong) or ("ok" if status else "unknown"),
     )
 

@@ -1,0 +1,196 @@
+"""The console at an API server: who gets in, what two tokens of different rights see, live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support import apiserver, consoled
+from tests.support import objects as made
+from tests.support.patience import PATIENCE
+from weft.console import guard, libraries, server
+from weft.kube import resources
+from weft.kube.client import Client
+from weft.kube.resources import Resource
+
+pytestmark = pytest.mark.real
+
+SHOP = "shop"
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
+BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+TOKENS = "/api/v1/namespaces/shop/serviceaccounts/tenant/token"
+MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+@dataclass(frozen=True)
+class World:
+    server: apiserver.Server
+    api: Client
+    tenant: str  # a token that may read Events in the namespace shop, and nothing else
+
+    def console(self, **options: Any) -> Any:
+        """A console, and a browser."""
+        return consoled.running(server.connector(str(self.server.kubeconfig)), **options)
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    async with (
+        apiserver.running(folder) as started,
+        Client.from_kubeconfig(str(started.kubeconfig)) as api,
+    ):
+        await api.create(resources.NAMESPACES, {"metadata": {"name": SHOP}})
+        account = {"metadata": {"name": "tenant", "namespace": SHOP}}
+        await api.create(resources.SERVICE_ACCOUNTS, account)
+        rule = {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "list", "watch"]}
+        role = {"metadata": {"name": "reads", "namespace": SHOP}, "rules": [rule]}
+        await api.create(ROLES, role)
+        binding = {
+            "metadata": {"name": "reads", "namespace": SHOP},
+            "roleRef": {"apiGroup": ROLES.group, "kind": "Role", "name": "reads"},
+            "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": SHOP}],
+        }
+        await api.create(BINDINGS, binding)
+        await network(api, "blue")
+        async with (
+            aiohttp.ClientSession(headers=started.headers) as session,
+            session.post(started.url + TOKENS, json={}) as answer,
+        ):
+            token = (await answer.json())["status"]["token"]
+        yield World(started, api, token)
+
+
+async def network(api: Client, name: str, message: str = "is full") -> None:
+    """A network whose condition has this message."""
+    await api.create(resources.NETWORKS, made.named(resources.NETWORKS, name))
+    condition = {"type": "AddressesFree", "status": "False", "reason": "Exhausted"}
+    when = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+    conditions = [{**condition, **when, "message": message}]
+    status = {"status": {"network": name, "conditions": conditions}}
+    await api.patch(resources.NETWORKS, name, "", status, subresource="status")
+
+
+async def event(api: Client, namespace: str, message: str) -> None:
+    about = {"kind": "Pod", "namespace": namespace, "name": "web"}
+    meta = {"generateName": "web-", "namespace": namespace}
+    body = {"metadata": meta, "involvedObject": about, "reason": "Told", "message": message}
+    await api.create(resources.EVENTS, body)
+
+
+async def test_who_gets_in_and_what_every_answer_forbids(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        paths = ["/", "/networks", "/nonsense", "/static/console.css", "/live/", "/login"]
+        for path in (*paths, "/enter?key=wrong", "/static/../server.py", "/enter"):
+            status, text, headers = await browser.get(path)
+            assert status in (401, 403, 404) or path == "/static/console.css", (path, status)
+            assert "blue" not in text
+            for name in set(guard.HEADERS) - {"Cache-Control"}:
+                assert headers[name] == guard.HEADERS[name], path
+        await browser.enter()
+        for path, expected in (("/", 200), ("/networks", 200), ("/networks/red", 404)):
+            status, _, headers = await browser.get(path)
+            assert status == expected
+            assert headers.items() >= guard.HEADERS.items()
+        status, _, _ = await browser.get(
+            "/", Host=f"evil.example:{browser.base.rpartition(':')[2]}"
+        )
+        assert status == 421
+        for path in ("/live/", "/live/networks"):
+            assert (await browser.get(path))[0] == 403, "no sign of an own page"
+            origin = {"Origin": "http://evil.example"}
+            assert (await browser.get(path, **consoled.OWN, **origin))[0] == 403
+        status, text, _ = await browser.get("/networks?namespace=NO")
+        assert (status, "lower case" in text) == (400, True)
+
+
+async def test_a_link_is_good_for_one_browser(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        first = browser.links[0]
+        await browser.enter()
+        assert len(browser.links) == 2
+        async with aiohttp.ClientSession() as another, another.get(first) as answer:
+            assert answer.status == 403
+            assert not answer.cookies
+
+
+async def test_a_page_changes_while_it_is_open(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        await browser.enter()
+        async with browser.stream("/networks") as until:
+            assert "blue" in str(await until("event: page"))
+            await network(of.api, "green")
+            await until("green")
+            await of.api.delete(resources.NETWORKS, "blue")
+            async with asyncio.timeout(PATIENCE):
+                while "blue" in str(await until("event: page")):
+                    pass
+
+
+async def test_what_comes_from_the_cluster_is_text(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        await network(of.api, "red", MARKUP)
+        await event(of.api, SHOP, MARKUP)
+        await browser.enter()
+        for path in ("/", "/networks/red", "/events", f"/events?namespace={SHOP}&about={MARKUP}"):
+            _, text, _ = await browser.get(path)
+            assert "alert(1)" in text, path
+            assert "<script>alert" not in text
+            assert "<img" not in text
+
+
+async def test_each_viewer_sees_what_its_token_may_list(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console(is_login=True) as browser:
+        await event(of.api, SHOP, "seen by the tenant")
+        await event(of.api, "default", "of somebody else")
+        assert (await browser.get("/"))[0] == 303
+        status, text, _ = await browser.post("/login", {"token": "no-such-token"})
+        assert (status, "form" in text) == (401, True)
+        foreign = {"Origin": "http://evil.example"}
+        assert (await browser.post("/login", {"token": of.tenant}, foreign))[0] == 403
+
+        status, _, headers = await browser.post("/login", {"token": of.tenant})
+        assert status == 303
+        cookie = headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert of.tenant not in cookie
+        _, text, _ = await browser.get("/networks")
+        assert "You may not list Networks" in text
+        assert "blue" not in text
+        _, text, _ = await browser.get("/events")
+        assert "seen by the tenant" not in text
+        assert "You may not list Events" in text
+        _, text, _ = await browser.get(f"/events?namespace={SHOP}")
+        assert "seen by the tenant" in text
+        assert "somebody else" not in text
+        assert (await browser.get("/networks/blue"))[0] == 404
+
+        assert (await browser.post("/logout", {}))[0] == 403, "no form token"
+        token = await browser.form_token()
+        status, _, headers = await browser.post("/logout", {"form_token": token})
+        assert status == 303
+        assert (await browser.get("/networks"))[0] == 303
+
+        await browser.post("/login", {"token": of.server.token})
+        _, text, _ = await browser.get("/networks")
+        assert "blue" in text
+        assert "may not" not in text
+
+
+async def test_pages_work_without_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "FOLDER", tmp_path / "none")
+    async with world(tmp_path) as of, of.console() as browser:
+        await browser.enter()
+        status, text, _ = await browser.get("/networks")
+        assert (status, "blue" in text) == (200, True)
+        assert "is not updated while it is open" in text
+        assert '<script defer src="/libraries' not in text

@@ -1,0 +1,114 @@
+"""Defines what a page of the console is: what it reads, and a pure function to what it shows.
+
+To add a page, write `pages/NAME.py` with a constant `PAGE`, the template `pages/NAME.html`, and a
+line in `pages/__init__.py`. The template shows `view`, the value that `PAGE.view` returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft import errors
+from weft.kube.client import Client
+from weft.kube.resources import Resource
+
+Object = Mapping[str, Any]
+
+
+class NoSuchObject(errors.WeftError):
+    """The page is about an object that does not exist, or that the viewer may not see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A kind that a page reads, from the namespace that was asked for or from all.
+
+    `field_selector` as in kubectl. `is_aside`: the page does not say so if it cannot be read.
+    """
+
+    kind: Resource
+    field_selector: str = ""
+    is_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a viewer asked for: names in the path, the query, and the time (RFC 3339, UTC).
+
+    `namespace`: the one that all namespaced kinds are read from; empty for all.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
+    now: str = ""
+
+    @property
+    def today(self) -> str:
+        return self.now[: len("YYYY-MM-DD")]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The objects that a page reads, by kind.
+
+    `denied`: why the viewer may not list a kind, in the server's words. `absent`: kinds that the
+    cluster does not have. `stale`: why a kind may be out of date. Each has no objects or old ones.
+    """
+
+    objects: Mapping[Resource, Sequence[Object]] = field(default_factory=dict)
+    denied: Mapping[Resource, str] = field(default_factory=dict)
+    absent: frozenset[Resource] = frozenset()
+    stale: Mapping[Resource, str] = field(default_factory=dict)
+
+    def of(self, kind: Resource) -> Sequence[Object]:
+        """All objects of a kind, in the order of their keys; none if it cannot be read."""
+        return self.objects.get(kind, ())
+
+    def knows(self, kind: Resource) -> bool:
+        """Whether `of` is the whole truth: the viewer may list the kind, or there is none."""
+        return kind not in self.denied
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action did, in one sentence. `to`: the path of the page to show next."""
+
+    sentence: str
+    to: str = ""
+    failed: bool = False
+
+
+View = Callable[[Reading, Question], object]
+# Writes with the viewer's credentials alone; WeftErrors become a sentence on the page.
+Action = Callable[[Client, Question, Mapping[str, str]], Awaitable[Outcome]]
+# Yields what `pages/NAME.JOB.html` shows line by line, until the viewer leaves or it ends.
+Job = Callable[[Client, Question], AsyncIterator[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page at `path`, such as "/networks/{name}"; `name` names its template.
+
+    `title` stands in the navigation, unless it is empty; `under` is the page that the navigation
+    marks for a page without a title. `reads` are followed while somebody looks at the page.
+    `actions`: forms, posted to PATH/-/NAME. `jobs`: slow work, streamed from PATH/-/NAME.
+    `heading` may name a path variable: "Network {name}".
+    """
+
+    name: str
+    path: str
+    reads: tuple[Read, ...]
+    view: View
+    title: str = ""
+    heading: str = ""
+    under: str = ""
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()  # of the page's own, below static/
+
+    def titled(self, asked: Question) -> str:
+        """The heading for what was asked."""
+        return (self.heading or self.title).format(**asked.path)

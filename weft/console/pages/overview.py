@@ -1,0 +1,155 @@
+"""Shows the health of nodes, tunnels and networks, and what is wrong now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from weft import names
+from weft.console.page import Page, Question, Read, Reading
+from weft.kube import resources
+from weft.observe import checks, networkobjects
+from weft.observe.chassis import natural_key
+from weft.observe.checks import Finding, Verdict
+
+_DEFINED = (resources.NADS, resources.MULTINETWORKPOLICIES, resources.NETWORKS)
+# Findings of weft doctor that are not true if the viewer may not list these kinds.
+_JUDGED_BY = {
+    "nodes": resources.NODES,
+    "agents": resources.NODES,
+    "tunnels": resources.NODES,
+    "OVN": resources.NODES,
+    "versions of weft": resources.NODES,
+    "networks": resources.NADS,
+    "cluster manager": resources.LEASES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number of the cluster, how many of them are well, and where to read more."""
+
+    name: str
+    total: int
+    well: int
+    path: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.OK if self.well == self.total else Verdict.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong: what, and the remedy if one is known. `path` leads to the object."""
+
+    verdict: Verdict
+    what: str
+    seen: str
+    remedy: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`problems` are sorted, the worst first; `good` are the findings that are ok."""
+
+    tiles: tuple[Tile, ...]
+    problems: tuple[Problem, ...]
+    good: tuple[Finding, ...]
+
+
+def view(reading: Reading, asked: Question) -> Overview:
+    """The overview of what the viewer may list."""
+    findings = _findings(reading, asked)
+    problems = [
+        *(
+            Problem(one.verdict, one.what, one.seen, one.remedy)
+            for one in findings
+            if one.verdict is not Verdict.OK
+        ),
+        *_of_networks(reading),
+    ]
+    problems.sort(key=lambda one: (one.verdict is not Verdict.FAIL, natural_key(one.what)))
+    good = tuple(one for one in findings if one.verdict is Verdict.OK)
+    return Overview(tuple(_tiles(reading)), tuple(problems), good)
+
+
+def _findings(reading: Reading, asked: Question) -> tuple[Finding, ...]:
+    """What weft doctor finds, without what the viewer cannot judge."""
+    keys = reading.of(resources.CONFIGMAPS)
+    survey = checks.Survey(
+        version="",
+        absent=reading.absent
+        & {resources.NADS, resources.MULTINETWORKPOLICIES, resources.NETWORKS},
+        nodes=reading.of(resources.NODES),
+        nads=reading.of(resources.NADS),
+        leases=reading.of(resources.LEASES),
+        has_keys=any(one["metadata"]["name"] == names.SIGNING_KEYS for one in keys),
+        now=datetime.fromisoformat(asked.now),
+    )
+    hidden = {what for what, kind in _JUDGED_BY.items() if not _is_judged(reading, kind)}
+    hidden |= {"Kubernetes", resources.IPAMCLAIMS.kind}
+    for kind in _DEFINED:
+        hidden |= set() if _is_judged(reading, kind) else {kind.kind}
+    if not _is_judged(reading, resources.CONFIGMAPS) and not survey.leases:
+        hidden.add("cluster manager")
+    return tuple(one for one in checks.judge(survey) if one.what not in hidden)
+
+
+def _is_judged(reading: Reading, kind: resources.Resource) -> bool:
+    return reading.knows(kind) and (kind in reading.absent or kind not in reading.stale)
+
+
+def _of_networks(reading: Reading) -> Iterator[Problem]:
+    objects = reading.of(resources.NETWORKS)
+    paths = {_label(one): str(one["metadata"]["name"]) for one in objects}
+    for name, trouble in networkobjects.troubles(objects):
+        path = ("networks", paths[name]) if name in paths else ()
+        yield Problem(Verdict.WARN, f"network {name}", trouble, path=path)
+
+
+def _label(network: Mapping[str, Any]) -> str:
+    return str((network.get("status") or {}).get("network") or network["metadata"]["name"])
+
+
+def _tiles(reading: Reading) -> Iterator[Tile]:
+    if _is_judged(reading, resources.NODES):
+        nodes = reading.of(resources.NODES)
+        yield Tile("Nodes", len(nodes), sum(_holds(one, "Ready") for one in nodes), "nodes")
+        probed = [one for one in nodes if _status(one, names.TUNNELS_CONDITION)]
+        working = sum(_holds(one, names.TUNNELS_CONDITION) for one in probed)
+        if probed:
+            yield Tile("Nodes with all tunnels", len(probed), working, "nodes")
+    if _is_judged(reading, resources.NETWORKS):
+        networks = reading.of(resources.NETWORKS)
+        wrong = networkobjects.reasons(networks)
+        yield Tile("Networks", len(networks), len(networks) - len(wrong), "networks")
+
+
+def _holds(node: Mapping[str, Any], condition: str) -> bool:
+    return _status(node, condition) == "True"
+
+
+def _status(node: Mapping[str, Any], condition: str) -> str:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    found = (str(one.get("status")) for one in conditions if one.get("type") == condition)
+    return next(found, "")
+
+
+PAGE = Page(
+    name="overview",
+    path="/",
+    title="Overview",
+    reads=(
+        Read(resources.NODES),
+        Read(resources.NETWORKS),
+        Read(resources.NADS),
+        Read(resources.MULTINETWORKPOLICIES, is_aside=True),
+        Read(resources.LEASES, f"metadata.name={checks.LEASE}", is_aside=True),
+        Read(resources.CONFIGMAPS, f"metadata.name={names.SIGNING_KEYS}", is_aside=True),
+    ),
+    view=view,
+)

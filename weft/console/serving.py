@@ -1,0 +1,250 @@
+"""Answers requests for pages, their updates, actions and jobs: a route for each, from the list."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from weft import errors
+from weft.console import doors, guard, pages
+from weft.console.doors import CONSOLE, Console, Handler
+from weft.console.page import Action, Job, Outcome, Page, Question
+from weft.console.rendering import Frame, Shown
+from weft.console.stores import Store, reading
+from weft.console.viewers import Viewer
+from weft.kube import events
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PAUSE = 0.4  # seconds between two updates of a page, at least
+_RATE = 1 << 20  # bytes of updates a second for one page
+_SIGN_OF_LIFE = 20.0  # seconds
+_LIFETIME = 600.0  # seconds; then the browser connects again, and its cookie is looked at again
+
+
+def asked_of(request: web.Request) -> Question:
+    """What the request asks for; raises InvalidInput for a namespace that cannot exist."""
+    query = {name: value for name, value in request.query.items() if name != "namespace"}
+    namespace = request.query.get("namespace", "")
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        rule = "is no name of a namespace: lower case letters, digits and '-'"
+        raise errors.InvalidInput("address", "namespace", namespace, rule)
+    return Question(dict(request.match_info), query, namespace, events.now())
+
+
+@asynccontextmanager
+async def viewing(request: web.Request) -> AsyncIterator[Viewer]:
+    """The viewer who sent the request."""
+    async with request.app[CONSOLE].viewers.of(doors.session_of(request).token) as viewer:
+        yield viewer
+
+
+def _form_token(request: web.Request) -> str:
+    console = request.app[CONSOLE]
+    return guard.form_token(console.seal.key, doors.session_of(request).id)
+
+
+def _shown(page: Page, asked: Question, stores: list[Store]) -> Shown:
+    read = reading(stores)
+    return Shown(page, asked, read, page.view(read, asked))
+
+
+async def _whole(
+    request: web.Request, page: Page, asked: Question, outcome: Outcome | None = None
+) -> web.Response:
+    console = request.app[CONSOLE]
+    async with viewing(request) as viewer:
+        name = await viewer.name()
+        async with viewer.following(page.reads, asked.namespace) as stores:
+            shown = _shown(page, asked, list(stores))
+    frame = Frame(
+        form_token=_form_token(request),
+        viewer=name,
+        server=viewer.client.server,
+        is_login=console.links is None,
+        notice=outcome.sentence if outcome else "",
+        failed=bool(outcome and outcome.failed),
+    )
+    text = console.renderer.whole(shown, frame)
+    status = 422 if frame.failed else 200
+    return web.Response(status=status, text=text, content_type="text/html")
+
+
+def show(page: Page) -> Handler:
+    """The handler of a page."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await _whole(request, page, asked_of(request))
+
+    return handle
+
+
+def act(page: Page, action: Action) -> Handler:
+    """The handler of a form: it shows the page again, with what was done or why not."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked = asked_of(request)
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        form.pop("form_token", None)
+        async with viewing(request) as viewer:
+            try:
+                outcome = await action(viewer.client, asked, form)
+            except errors.WeftError as error:
+                outcome = Outcome(error.in_full(), failed=True)
+        if outcome.to:
+            return web.Response(status=303, headers={"Location": outcome.to})
+        return await _whole(request, page, asked, outcome)
+
+    return handle
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response.headers["X-Accel-Buffering"] = "no"
+    await response.prepare(request)
+    return response
+
+
+def message(name: str, html: str) -> bytes:
+    """A server-sent event; lines of its data may not hold carriage returns."""
+    lines = html.replace("\r", "").split("\n")
+    return "".join([f"event: {name}\n", *(f"data: {line}\n" for line in lines), "\n"]).encode()
+
+
+def follow(page: Page) -> Handler:
+    """The handler of a page's updates: the page anew after each change, a few times a second."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked, token = asked_of(request), _form_token(request)
+        async with (
+            viewing(request) as viewer,
+            viewer.following(page.reads, asked.namespace) as stores,
+        ):
+            with viewer.streaming():
+                response = await _stream(request)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LIFETIME):
+                        await _update(request.app[CONSOLE], response, page, asked, stores, token)
+                return response
+
+    return handle
+
+
+async def _update(
+    console: Console,
+    response: web.StreamResponse,
+    page: Page,
+    asked: Question,
+    stores: Any,
+    token: str,
+) -> None:
+    changed, sent = asyncio.Event(), ""
+    for store in stores:
+        store.changed.add(changed)
+    try:
+        while True:
+            changed.clear()
+            anew = Question(asked.path, asked.query, asked.namespace, events.now())
+            html = _fragment(console, page, anew, stores, token)
+            if html != sent:
+                content = message("page", html)
+                await response.write(content)
+                sent = html
+                await asyncio.sleep(max(_PAUSE, len(content) / _RATE))
+            while not changed.is_set():
+                try:
+                    async with asyncio.timeout(_SIGN_OF_LIFE):
+                        await changed.wait()
+                except TimeoutError:
+                    await response.write(b":\n\n")
+    finally:
+        for store in stores:
+            store.changed.discard(changed)
+
+
+def _fragment(console: Console, page: Page, asked: Question, stores: Any, token: str) -> str:
+    try:
+        return console.renderer.fragment(_shown(page, asked, list(stores)), token)
+    except errors.WeftError as error:  # what the page is about may be deleted
+        return console.renderer.part("templates/gone.html", what=str(error), hint=error.hint)
+
+
+def work(page: Page, name: str, job: Job) -> Handler:
+    """The handler of a job: what it yields, line by line, and an end.
+
+    It has effects, and a stream is opened by GET: the query holds the form token.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        console, session = request.app[CONSOLE], doors.session_of(request)
+        given = request.query.get("form_token", "")
+        if not guard.is_form_token(console.seal.key, session.id, given):
+            raise web.HTTPForbidden(reason="The form is old: load the page again.")
+        asked = asked_of(request)
+        render = console.renderer.part
+        async with viewing(request) as viewer:
+            with viewer.streaming():
+                response = await _stream(request)
+                try:
+                    async with aclosing(job(viewer.client, asked)) as lines:  # type: ignore[type-var]
+                        async for line in lines:
+                            html = render(f"pages/{page.name}.{name}.html", line=line)
+                            await response.write(message("line", html))
+                except errors.WeftError as error:
+                    html = render("templates/gone.html", what=str(error), hint=error.hint)
+                    await response.write(message("line", html))
+                await response.write(message("end", ""))
+                return response
+
+    return handle
+
+
+Talk = Callable[[Viewer, Question, web.WebSocketResponse], Any]
+
+
+def socket(talk: Talk, *, longest: int = 64 << 10) -> Handler:
+    """The handler of a WebSocket below /socket/, for serial consoles and screens.
+
+    `talk(viewer, asked, ws)` runs with the viewer's credentials until one side ends it. The doors
+    have checked Host, Origin and session. `longest` bounds a message, in bytes.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked = asked_of(request)
+        async with viewing(request) as viewer:
+            with viewer.streaming():
+                ws = web.WebSocketResponse(max_msg_size=longest, heartbeat=30.0, compress=False)
+                await ws.prepare(request)
+                try:
+                    await talk(viewer, asked, ws)
+                except errors.WeftError as error:
+                    why = str(error).encode()[:120].decode(errors="ignore")  # a close has 123
+                    await ws.close(code=WSCloseCode.INTERNAL_ERROR, message=why.encode())
+                finally:
+                    await ws.close()
+                return ws
+
+    return handle
+
+
+# Below /socket/: path to what talks there. Pages that need one add it here.
+SOCKETS: Mapping[str, Talk] = {}
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of all pages."""
+    found = [web.get(f"/socket{path}", socket(talk)) for path, talk in SOCKETS.items()]
+    for page in pages.listed():
+        path = page.path.rstrip("/")
+        found += [web.get(page.path, show(page)), web.get(f"/live{page.path}", follow(page))]
+        found += [
+            web.post(f"{path}/-/{name}", act(page, one)) for name, one in page.actions.items()
+        ]
+        for name, job in page.jobs.items():
+            found.append(web.get(f"/live{path}/-/{name}", work(page, name, job)))
+    return found

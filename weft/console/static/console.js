@@ -1,0 +1,26 @@
+// Writes times as ages ("5 min ago"), and keeps them true while the page is open.
+"use strict";
+
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+function age(moment) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(moment)) / 1000);
+  if (Number.isNaN(seconds)) return "";
+  const [length, unit] = UNITS.find(([length]) => seconds >= length) ?? [1, "s"];
+  return `${Math.floor(seconds / length)} ${unit} ago`;
+}
+
+function refresh() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const text = age(time.dateTime);
+    if (text && time.textContent !== text) {
+      time.textContent = text;
+      time.title = time.dateTime;
+    }
+  }
+}
+
+document.addEventListener("DOMContentLoaded", refresh);
+document.addEventListener("htmx:afterSwap", refresh);
+document.addEventListener("htmx:sseMessage", refresh);
+setInterval(refresh, 10000);

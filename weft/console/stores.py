@@ -1,0 +1,113 @@
+"""Keeps the objects of one kind as one viewer may read them, for pages that show them.
+
+While the API server refuses a kind, its objects are not shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from weft.console.page import Object, Read, Reading
+from weft.kube import reflector, resources
+from weft.kube.cache import keep_all
+from weft.kube.client import ApiError, Client, Expired, Forbidden, Unauthorized
+from weft.kube.client import Object as Raw
+from weft.kube.resources import Resource
+from weft.model import ObjectKey
+
+
+class Store:
+    """The objects of one kind in one namespace, or in all; the reader of a reflector."""
+
+    def __init__(self, client: Client, read: Read, namespace: str = "") -> None:
+        self.read, self.kind = read, read.kind
+        self._objects: dict[ObjectKey, Raw] = {}
+        self._listed: dict[ObjectKey, Raw] = {}
+        self._sorted: Sequence[Object] | None = None
+        self.denied = ""
+        self.trouble = "has not been read yet"
+        self.is_absent = self._is_listed = False
+        self.changed: set[asyncio.Event] = set()  # of who looks at it
+        self.settled = asyncio.Event()  # it was read, or refused
+        self._reflector = reflector.Reflector(
+            *(client, read.kind, self),
+            namespace=namespace if read.kind.namespaced else "",
+            field_selector=read.field_selector,
+            when_unknown=self._is_unknown,
+            on_outcome=self._note,
+        )
+
+    async def run(self) -> None:
+        """Follow the server until cancelled."""
+        await self._reflector.run()
+
+    def objects(self) -> Sequence[Object]:
+        """All objects, sorted by namespace and name; none while the viewer may not list them."""
+        if self.denied or self.is_absent:
+            return ()
+        if self._sorted is None:
+            self._sorted = tuple(self._objects[key] for key in sorted(self._objects))
+        return self._sorted
+
+    def begin(self) -> None:
+        """Start a list of all objects; for the reflector."""
+        self._listed = {}
+
+    def add(self, obj: Raw) -> None:
+        """Add an object to the list; for the reflector."""
+        self._listed[resources.key(obj)] = keep_all(obj)
+
+    def end(self) -> None:
+        """Store the whole list; for the reflector."""
+        self._objects, self._listed = self._listed, {}
+        self.trouble = self.denied = ""
+        self.is_absent, self._is_listed = False, True
+        self._notify()
+
+    def change(self, kind: str, obj: Raw) -> None:
+        """Store one change; for the reflector."""
+        key = resources.key(obj)
+        if kind == "DELETED":
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = keep_all(obj)
+        self._notify()
+
+    def _is_unknown(self) -> None:
+        self._objects, self.is_absent = {}, True
+
+    def _note(self, error: ApiError | None) -> None:
+        """How a request ended. The objects stay, hidden: a right that is given back costs no
+        list."""
+        before = self.denied, self.trouble, self.is_absent
+        if error is None:
+            self.denied = ""
+            self.trouble = "" if self._is_listed else self.trouble
+        elif isinstance(error, Forbidden | Unauthorized):
+            self.denied, self.trouble = error.denial or error.message, ""
+        elif self.is_absent:
+            self.denied = self.trouble = ""
+        elif not isinstance(error, Expired):
+            self.trouble = error.message
+        settles = bool(self.denied or self.is_absent)
+        if settles or (self.denied, self.trouble, self.is_absent) != before:
+            self._notify(settles=settles)
+
+    def _notify(self, *, settles: bool = True) -> None:
+        self._sorted = None
+        if settles:
+            self.settled.set()
+        for event in self.changed:
+            event.set()
+
+
+def reading(stores: Sequence[Store]) -> Reading:
+    """What the stores hold now."""
+    objects: Mapping[Resource, Sequence[Object]] = {one.kind: one.objects() for one in stores}
+    return Reading(
+        objects,
+        denied={one.kind: one.denied for one in stores if one.denied},
+        absent=frozenset(one.kind for one in stores if one.is_absent),
+        stale={one.kind: one.trouble for one in stores if one.trouble},
+    )
