@@ -23,7 +23,7 @@ _LASTING = frozenset(
     (
         *("OutsideNodeSubnet", "AnnotationIgnored", "OverlappingSubnets", "OVNKnownFault"),
         *("PodNetworksOverwritten", "PodNetworksLost", "AddressNotKept", "NetworksChangeRefused"),
-        *("MachineClaimRefused", "MachineIdentityConflict"),
+        *("MachineClaimRefused", "MachineIdentityConflict", "NicNotPlugged"),
     )
 )
 

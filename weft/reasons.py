@@ -69,8 +69,7 @@ class Reason(EventReason):
         *("ForeignNetwork", NAD, NORMAL),
         (
             "joins network …, which belongs to namespace …",
-            "The pods share the other namespace's network. If you want a network of your own, "
-            "choose another `name`.",
+            "The pods share that namespace's network. For one of your own, choose another `name`.",
         ),
     )
     EDIT_WAITS = (
@@ -99,8 +98,7 @@ class Reason(EventReason):
         *("DeletionWaits", UDN, WARNING),
         (
             "is being deleted …",
-            "Its NADs go, and then the object, when the named pods are gone. No new pod can use "
-            "the network.",
+            "Its NADs go, then the object, when the named pods are gone. No new pod can use it.",
         ),
     )
     NETWORK_ALLOCATION_FAILED = (
@@ -141,8 +139,7 @@ class Reason(EventReason):
         ),
         (
             "no … subnet is free for another node",
-            "The layer3 network has no subnet left for the pod's node: see the Node's Events. Run "
-            "the pod on a node that has one.",
+            "See the Events of the pod's node. Run the pod on a node that has a subnet.",
         ),
         (
             "lies outside of subnet …",
@@ -151,8 +148,7 @@ class Reason(EventReason):
         ),
         (
             "lies outside of …, where the attachment is",
-            "The interface cannot reach this gateway. Name a gateway in the interface's own "
-            "subnet and address family.",
+            "Name a gateway in the interface's own subnet and address family.",
         ),
         (
             "names … networks; a pod can have …",
@@ -161,8 +157,7 @@ class Reason(EventReason):
         ("holds … allocations already; a pod can have …", "Unplug NICs, or delete the pod."),
         (
             "is refused by the API server, so that the pod gets nothing: …",
-            "The annotations of an object have 256 KiB together. Shorten the others. Until then "
-            "weft allocates nothing for the pod.",
+            "The annotations of an object have 256 KiB together. Shorten the others.",
         ),
     )
     NO_BRIDGE_MAPPING = (
@@ -240,6 +235,14 @@ class Reason(EventReason):
             "annotation.",
         ),
     )
+    NIC_NOT_PLUGGED = (
+        *("NicNotPlugged", POD, WARNING),
+        (
+            "names … since the pod runs; it is allocated, and nobody has called the plugin for it",
+            "Nothing on the node plugs NICs into running pods. Run "
+            "[Multus' dynamic networks controller](../how-to/plug-a-nic.md), or make the pod anew.",
+        ),
+    )
     ADDRESS_NOT_KEPT = (
         *("AddressNotKept", POD, WARNING),
         (
@@ -278,8 +281,7 @@ class Reason(EventReason):
         ),
         (
             "is gone",
-            "The pod's network namespace is gone: its sandbox ended without a CNI DEL. The "
-            "runtime creates another sandbox.",
+            "The pod's sandbox ended without a CNI DEL. The runtime creates another sandbox.",
         ),
     )
 
@@ -310,8 +312,7 @@ class Reason(EventReason):
         *("WouldDrop", POLICY, NORMAL),
         (
             "would have dropped … from … to … on network …",
-            "The policy is in audit mode. If enforced, it would drop this connection: [try a "
-            "policy](../how-to/try-a-policy.md).",
+            "Enforced, it would drop this connection: [try a policy](../how-to/try-a-policy.md).",
         ),
     )
     # Conditions of a policy, reported where the cluster's CRD has no status for them.

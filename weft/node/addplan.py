@@ -70,7 +70,7 @@ def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     if pod is None or pod.uid != bound.pod.uid:
         return None
     try:
-        attachment = next(a for a in _asked(pod, deps) if a.key == bound.attachment)
+        attachment = next(a for a in asked(pod, deps) if a.key == bound.attachment)
         spec = spec_of(attachment.nad, deps)
         allocation = _allocations(pod, deps)[attachment.key]
     except (errors.WeftError, StopIteration, KeyError):
@@ -122,7 +122,7 @@ def held_up_by(cni_call: call.Call, deps: Dependencies) -> str:
     if pod is None:
         return ""
     faults, late, decided = [], [], _allocations(pod, deps)
-    for each in _asked(pod, deps):
+    for each in asked(pod, deps):
         if each.key in decided:
             continue
         try:
@@ -169,18 +169,18 @@ def _mismatch(pod: Pod, cni_call: call.Call, deps: Dependencies) -> errors.Inval
 
 def _attachment_of(pod: Pod, cni_call: call.Call, deps: Dependencies) -> model.Attachment | None:
     """Returns the element of the pod's selection with the call's NAD and interface."""
-    for attachment in _asked(pod, deps):
+    for attachment in asked(pod, deps):
         if attachment.nad == cni_call.nad and attachment.interface == cni_call.interface:
             return attachment
     return None
 
 
-def _asked(pod: Pod, deps: Dependencies) -> tuple[model.Attachment, ...]:
+def asked(pod: Pod, deps: Dependencies) -> tuple[model.Attachment, ...]:
     """Returns what a pod asks for, by the keys under which it has it; raises InvalidInput."""
-    asked = pod.attachments()
+    requested = pod.attachments()
     if not pod.has_interfaces:
-        return asked
-    return plugged.keyed(asked, deps.decided(pod).allocations, pod.interfaces)
+        return requested
+    return plugged.keyed(requested, deps.decided(pod).allocations, pod.interfaces)
 
 
 def spec_of(nad: ObjectKey | None, deps: Dependencies) -> model.NetworkSpec:
@@ -205,7 +205,7 @@ def peers(
     """Returns the pod's other interfaces on the same network, through any NAD."""
     return tuple(
         other.interface
-        for other in _asked(pod, deps)
+        for other in asked(pod, deps)
         if other.key != attachment.key and _network_name(other.nad, deps) == spec.name
     )
 

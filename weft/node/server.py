@@ -27,7 +27,7 @@ from weft.host import netns, uninterrupted
 from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
 from weft.nic import result
-from weft.node import attach, call, gc, health, repair, routes
+from weft.node import attach, call, gc, health, plugging, repair, routes
 from weft.node.dependencies import Dependencies
 from weft.node.keyedlock import KeyedLock
 
@@ -51,6 +51,7 @@ async def serve(server: Server) -> None:
         log.info("answering CNI calls at %s", deps.settings.socket)
         async with asyncio.TaskGroup() as group:
             group.create_task(server.repairer.run(), name="interfaces")
+            group.create_task(server.plugging.run(), name="plugging")
             group.create_task(
                 routes.RouteReconciler(deps, server.is_busy, server.repairer.vanished).run(),
                 name="routes",
@@ -98,6 +99,7 @@ class Server:
         self.deps = deps
         self._turns = KeyedLock()
         self.repairer = repair.Repairer(deps, self._turns)
+        self.plugging = plugging.Plugging(deps)
         self._adds: dict[asyncio.Task[Any], call.Call] = {}
         self._connections: set[asyncio.Task[Any]] = set()
         deps.pods.subscribe(self._pod_changed)
@@ -219,6 +221,8 @@ class Server:
             case "GC":
                 await gc.collect(cni_call, deps)
                 return b""
+        if cni_call.command in ("ADD", "DEL") and cni_call.args.get("K8S_POD_NAME"):
+            self.plugging.called(cni_call.pod, cni_call.interface)
         try:
             async with self._turns.of((cni_call.sandbox, cni_call.interface)):
                 match cni_call.command:
