@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import html
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.support import apiserver, consoled
 from tests.support import objects as made
 from tests.support.patience import PATIENCE
-from weft.console import guard, libraries, server
+from weft.console import guard, libraries, pages, rendering, server
+from weft.console.page import Outcome, Page, Question
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.kube.resources import Resource
@@ -194,3 +198,114 @@ async def test_pages_work_without_libraries(
         assert (status, "blue" in text) == (200, True)
         assert "is not updated while it is open" in text
         assert '<script defer src="/libraries' not in text
+
+
+async def test_a_browser_that_has_the_page_is_sent_what_differs(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        await browser.enter()
+        _, text, _ = await browser.get("/networks")
+        found = re.search(r'sse-connect="/live(/networks[^"]*)"', text)
+        assert found
+        async with browser.stream(found[1]) as until:
+            await network(of.api, "green")
+            assert "green" in str(await until("event: page"))
+
+
+async def _rename(api: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+    body = {"metadata": {"annotations": {"title": form["title"]}}}
+    await api.patch(resources.NAMESPACES, asked.namespace, "", body)
+    return Outcome(f"{asked.namespace} is called {form['title']}")
+
+
+async def _count(api: Client, asked: Question) -> AsyncGenerator[object, None]:
+    for number in range(int(asked.query["to"])):
+        yield number
+    await api.get(resources.NAMESPACES, "no-such-namespace")
+
+
+async def _echo(api: Client, asked: Question, ws: web.WebSocketResponse) -> None:
+    async for message in ws:
+        if message.data == "end":
+            return
+        await ws.send_str(f"{asked.namespace} {message.data}")
+
+
+@asynccontextmanager
+async def own_page(of: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A browser at a console with one more page, which has a form, a job and a socket."""
+    templates = folder / "templates/pages"
+    templates.mkdir(parents=True)
+    form = '{{ parts.form(action("rename"), form_token, "Rename", {"title": "x"}) }}'
+    links = '<a href="{{ job("count", to="3") }}">job</a> {{ socket("echo") }}'
+    imported = '{% import "templates/parts.html" as parts %}'
+    (templates / "own.html").write_text(f"{imported}{form}{links}")
+    (templates / "own.count.html").write_text("<li>{{ line }}</li>")
+    monkeypatch.setattr(rendering, "FOLDERS", [*rendering.FOLDERS, folder / "templates"])
+    page = Page(
+        name="own",
+        path="/own",
+        reads=(),
+        view=lambda reading, asked: None,
+        heading="Own",
+        actions={"rename": _rename},
+        jobs={"count": _count},
+        sockets={"echo": _echo},
+    )
+    monkeypatch.setattr(pages, "listed", lambda: (page,))
+    async with of.console() as browser:
+        await browser.enter()
+        yield browser
+
+
+async def test_a_form_writes_with_its_sessions_token_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as of, own_page(of, tmp_path, monkeypatch) as browser:
+        where, form = "/own/-/rename?namespace=shop", {"title": MARKUP}
+        token = await browser.form_token("/own?namespace=shop")
+        for headers in ({}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
+            status, _, _ = await browser.post(where, {**form, "form_token": token}, headers)
+            assert status == 403
+        assert (await browser.post(where, form))[0] == 403
+        assert (await browser.post(where, {**form, "form_token": "0" * 64}))[0] == 403
+        meta = (await of.api.get(resources.NAMESPACES, SHOP))["metadata"]
+        assert "title" not in meta.get("annotations", {})
+
+        status, text, _ = await browser.post(where, {**form, "form_token": token})
+        assert (status, "shop is called &lt;script" in text) == (200, True)
+        nowhere = where.replace("shop", "nowhere")
+        status, text, _ = await browser.post(nowhere, {**form, "form_token": token})
+        assert (status, "nowhere" in text, "notice fail" in text) == (422, True, True)
+
+
+async def test_a_job_streams_lines_and_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as of, own_page(of, tmp_path, monkeypatch) as browser:
+        assert (await browser.get("/live/own/-/count?to=3", **consoled.OWN))[0] == 403
+        _, text, _ = await browser.get("/own")
+        found = re.search(r'href="(/live/own[^"]*)"', text)
+        assert found
+        where = html.unescape(found[1])
+        assert (await browser.get(where))[0] == 403, "no sign of an own page"
+        status, text, _ = await browser.get(where, **consoled.OWN)
+        assert status == 200
+        assert text.count("event: line") == 4
+        assert "<li>2</li>" in text
+        assert "no-such-namespace" in text
+        assert text.endswith("event: end\ndata: \n\n")
+
+
+async def test_a_socket_opens_for_own_pages_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as of, own_page(of, tmp_path, monkeypatch) as browser:
+        where = browser.base + "/socket/own/-/echo?namespace=shop"
+        for headers in ({}, {"Origin": "http://evil.example"}):
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await browser.session.ws_connect(where, headers=headers)
+        async with browser.session.ws_connect(where, origin=browser.base) as ws:
+            await ws.send_str("hello")
+            assert await ws.receive_str() == "shop hello"
+            await ws.send_str("end")
+            assert (await ws.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

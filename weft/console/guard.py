@@ -32,6 +32,8 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 
+INLINE_STYLES = "; style-src 'self' 'unsafe-inline'"  # added to the policy; scripts stay strict
+
 
 @dataclass(frozen=True, slots=True)
 class Site:

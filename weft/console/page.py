@@ -1,14 +1,27 @@
 """Defines what a page of the console is: what it reads, and a pure function to what it shows.
 
 To add a page, write `pages/NAME.py` with a constant `PAGE`, the template `pages/NAME.html`, and a
-line in `pages/__init__.py`. The template shows `view`, the value that `PAGE.view` returned.
+line in `pages/__init__.py`. The template shows `view`, the value that `PAGE.view` returned. It is
+sent again whenever an object that the page reads changes, and morphed into the page: what must stay
+as the viewer left it has an id and `hx-preserve`. In templates:
+
+    link("networks", name, about=x)   a path, in the viewer's namespace
+    action("stop")                    where a form of the page is posted to; it needs form_token:
+                                      {{ parts.form(action("stop"), form_token, "Stop") }}
+    job("trace", to=x)                where a job streams to: hx-ext="sse" sse-connect=... with
+                                      sse-swap="line" hx-swap="beforeend" sse-close="end"
+    socket("serial")                  where a script of the page connects a WebSocket
+
+The doors check Host, Origin, session and form token before any of these runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from aiohttp import web
 
 from weft import errors
 from weft.kube.client import Client
@@ -84,8 +97,10 @@ class Outcome:
 View = Callable[[Reading, Question], object]
 # Writes with the viewer's credentials alone; WeftErrors become a sentence on the page.
 Action = Callable[[Client, Question, Mapping[str, str]], Awaitable[Outcome]]
-# Yields what `pages/NAME.JOB.html` shows line by line, until the viewer leaves or it ends.
-Job = Callable[[Client, Question], AsyncIterator[object]]
+# Yields what `pages/NAME.JOB.html` shows as `line`, until it ends; closed if the viewer leaves.
+Job = Callable[[Client, Question], AsyncGenerator[object, None]]
+# Talks to a browser until one side ends it: a serial console, a screen.
+Talk = Callable[[Client, Question, web.WebSocketResponse], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +108,12 @@ class Page:
     """A page at `path`, such as "/networks/{name}"; `name` names its template.
 
     `title` stands in the navigation, unless it is empty; `under` is the page that the navigation
-    marks for a page without a title. `reads` are followed while somebody looks at the page.
-    `actions`: forms, posted to PATH/-/NAME. `jobs`: slow work, streamed from PATH/-/NAME.
-    `heading` may name a path variable: "Network {name}".
+    marks for a page without a title. `heading` may name a path variable: "Network {name}".
+
+    `reads` are followed while somebody looks at the page. `actions`: forms, posted to PATH/-/NAME.
+    `jobs`: slow work, streamed from /live/PATH/-/NAME. `sockets`: /socket/PATH/-/NAME.
+    `scripts` and `styles`: below static/ or libraries/, such as "static/terminal.js"; scripts are
+    modules. `inline_styles`: a script makes style sheets, as xterm.js does.
     """
 
     name: str
@@ -107,7 +125,10 @@ class Page:
     under: str = ""
     actions: Mapping[str, Action] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    scripts: tuple[str, ...] = ()  # of the page's own, below static/
+    sockets: Mapping[str, Talk] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    inline_styles: bool = False
 
     def titled(self, asked: Question) -> str:
         """The heading for what was asked."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import jinja2
+from markupsafe import Markup
 
 from weft.console import libraries, pages
 from weft.console.page import Page, Question, Reading
 from weft.console.words import WORDS
 
-ROOT = Path(__file__).parent
+FOLDERS = [Path(__file__).parent]  # with templates/ and pages/
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(ROOT),
+            loader=jinja2.FileSystemLoader(FOLDERS),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -69,13 +71,17 @@ class Renderer:
 
     def whole(self, shown: Shown, frame: Frame) -> str:
         """The page with all that stands around it."""
-        live = not libraries.missing(libraries.LIVE)
+        is_live = not libraries.missing(libraries.LIVE)
+        fragment = self.fragment(shown, frame.form_token)
+        stream = _stream_of(shown.page, shown.asked, fragment) if shown.page.reads else ""
         around = {
             "frame": frame,
             "form_token": frame.form_token,
+            "fragment": Markup(fragment),
             "pages": pages.listed(),
-            "scripts": libraries.LIVE if live else (),
-            "stream": stream_of(shown.page, shown.asked) if live else "",
+            "scripts": libraries.LIVE if is_live else (),
+            "is_live": is_live,
+            "stream": stream,
         }
         return self._render("templates/layout.html", shown, around)
 
@@ -84,24 +90,48 @@ class Renderer:
         return self._templates.get_template(name).render(**values)
 
     def _render(self, name: str, shown: Shown, more: Mapping[str, object]) -> str:
+        page, asked, token = shown.page, shown.asked, more["form_token"]
+
+        def action(name: str) -> str:
+            assert name in page.actions, name
+            return path_of(page, asked, after=f"/-/{name}")
+
+        def job(name: str, **query: str) -> str:
+            assert name in page.jobs, name
+            given = {**query, "form_token": str(token)}
+            return path_of(page, asked, before="/live", after=f"/-/{name}", **given)
+
+        def socket(name: str) -> str:
+            assert name in page.sockets, name
+            return path_of(page, asked, before="/socket", after=f"/-/{name}")
+
         return self._templates.get_template(name).render(
-            page=shown.page,
-            asked=shown.asked,
+            page=page,
+            asked=asked,
             reading=shown.reading,
             view=shown.view,
-            link=linker(shown.asked.namespace),
+            link=linker(asked.namespace),
+            action=action,
+            job=job,
+            socket=socket,
             **more,
         )
 
 
-def path_of(page: Page, asked: Question) -> str:
-    """The path and query under which a page was asked for."""
+def path_of(page: Page, asked: Question, *, before: str = "", after: str = "", **query: str) -> str:
+    """The path and query under which a page was asked for, and more of both."""
     path = page.path.format(**{name: quote(each, safe="") for name, each in asked.path.items()})
-    query = {**asked.query, "namespace": asked.namespace}
+    path = f"{before}{path.rstrip('/')}{after}" if after else f"{before}{path}"
+    query = {**asked.query, "namespace": asked.namespace, **query}
     kept = urlencode({name: value for name, value in query.items() if value})
     return f"{path}?{kept}" if kept else path
 
 
-def stream_of(page: Page, asked: Question) -> str:
+def digest(fragment: str) -> str:
+    """What a stream is told of the page that its viewer has: it begins with what differs."""
+    return hashlib.sha256(fragment.encode()).hexdigest()[:16]
+
+
+def _stream_of(page: Page, asked: Question, fragment: str) -> str:
     """Where the page's updates come from."""
-    return f"/live{path_of(page, asked)}"
+    return path_of(page, asked, before="/live", seen=digest(fragment))

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 from aiohttp import WSCloseCode, web
 
 from weft import errors
-from weft.console import doors, guard, pages
+from weft.console import doors, guard, pages, rendering
 from weft.console.doors import CONSOLE, Console, Handler
-from weft.console.page import Action, Job, Outcome, Page, Question
+from weft.console.page import Action, Job, Outcome, Page, Question, Talk
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
 from weft.kube import events
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OWN = ("namespace", "form_token", "seen")  # in a query; the rest is the page's
 _PAUSE = 0.4  # seconds between two updates of a page, at least
 _RATE = 1 << 20  # bytes of updates a second for one page
+_LONGEST = 256 << 10  # bytes of a message that a browser sends through a WebSocket
 _SIGN_OF_LIFE = 20.0  # seconds
 _LIFETIME = 600.0  # seconds; then the browser connects again, and its cookie is looked at again
 
 
 def asked_of(request: web.Request) -> Question:
     """What the request asks for; raises InvalidInput for a namespace that cannot exist."""
-    query = {name: value for name, value in request.query.items() if name != "namespace"}
+    query = {name: value for name, value in request.query.items() if name not in _OWN}
     namespace = request.query.get("namespace", "")
     if namespace and not _NAMESPACE.fullmatch(namespace):
         rule = "is no name of a namespace: lower case letters, digits and '-'"
@@ -49,7 +52,7 @@ def _form_token(request: web.Request) -> str:
     return guard.form_token(console.seal.key, doors.session_of(request).id)
 
 
-def _shown(page: Page, asked: Question, stores: list[Store]) -> Shown:
+def _shown(page: Page, asked: Question, stores: Sequence[Store]) -> Shown:
     read = reading(stores)
     return Shown(page, asked, read, page.view(read, asked))
 
@@ -61,7 +64,7 @@ async def _whole(
     async with viewing(request) as viewer:
         name = await viewer.name()
         async with viewer.following(page.reads, asked.namespace) as stores:
-            shown = _shown(page, asked, list(stores))
+            shown = _shown(page, asked, stores)
     frame = Frame(
         form_token=_form_token(request),
         viewer=name,
@@ -72,7 +75,11 @@ async def _whole(
     )
     text = console.renderer.whole(shown, frame)
     status = 422 if frame.failed else 200
-    return web.Response(status=status, text=text, content_type="text/html")
+    answer = web.Response(status=status, text=text, content_type="text/html")
+    if page.inline_styles:
+        policy = guard.HEADERS["Content-Security-Policy"] + guard.INLINE_STYLES
+        answer.headers["Content-Security-Policy"] = policy
+    return answer
 
 
 def show(page: Page) -> Handler:
@@ -97,6 +104,8 @@ def act(page: Page, action: Action) -> Handler:
             except errors.WeftError as error:
                 outcome = Outcome(error.in_full(), failed=True)
         if outcome.to:
+            assert outcome.to.startswith("/"), outcome.to
+            assert not outcome.to.startswith("//"), outcome.to
             return web.Response(status=303, headers={"Location": outcome.to})
         return await _whole(request, page, asked, outcome)
 
@@ -129,32 +138,29 @@ def follow(page: Page) -> Handler:
                 response = await _stream(request)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LIFETIME):
-                        await _update(request.app[CONSOLE], response, page, asked, stores, token)
+                        seen = request.query.get("seen", "")
+                        show = functools.partial(_fragment, request.app[CONSOLE], page, asked)
+                        await _update(response, lambda: show(stores, token), stores, seen)
                 return response
 
     return handle
 
 
 async def _update(
-    console: Console,
-    response: web.StreamResponse,
-    page: Page,
-    asked: Question,
-    stores: Any,
-    token: str,
+    response: web.StreamResponse, show: Callable[[], str], stores: Sequence[Store], seen: str
 ) -> None:
-    changed, sent = asyncio.Event(), ""
+    """Send what `show` returns whenever the stores have changed and it is not `seen`."""
+    changed = asyncio.Event()
     for store in stores:
         store.changed.add(changed)
     try:
         while True:
             changed.clear()
-            anew = Question(asked.path, asked.query, asked.namespace, events.now())
-            html = _fragment(console, page, anew, stores, token)
-            if html != sent:
+            html = show()
+            if rendering.digest(html) != seen:
                 content = message("page", html)
                 await response.write(content)
-                sent = html
+                seen = rendering.digest(html)
                 await asyncio.sleep(max(_PAUSE, len(content) / _RATE))
             while not changed.is_set():
                 try:
@@ -167,9 +173,12 @@ async def _update(
             store.changed.discard(changed)
 
 
-def _fragment(console: Console, page: Page, asked: Question, stores: Any, token: str) -> str:
+def _fragment(
+    console: Console, page: Page, asked: Question, stores: Sequence[Store], token: str
+) -> str:
+    asked = replace(asked, now=events.now())
     try:
-        return console.renderer.fragment(_shown(page, asked, list(stores)), token)
+        return console.renderer.fragment(_shown(page, asked, stores), token)
     except errors.WeftError as error:  # what the page is about may be deleted
         return console.renderer.part("templates/gone.html", what=str(error), hint=error.hint)
 
@@ -191,7 +200,7 @@ def work(page: Page, name: str, job: Job) -> Handler:
             with viewer.streaming():
                 response = await _stream(request)
                 try:
-                    async with aclosing(job(viewer.client, asked)) as lines:  # type: ignore[type-var]
+                    async with aclosing(job(viewer.client, asked)) as lines:
                         async for line in lines:
                             html = render(f"pages/{page.name}.{name}.html", line=line)
                             await response.write(message("line", html))
@@ -204,24 +213,17 @@ def work(page: Page, name: str, job: Job) -> Handler:
     return handle
 
 
-Talk = Callable[[Viewer, Question, web.WebSocketResponse], Any]
-
-
-def socket(talk: Talk, *, longest: int = 64 << 10) -> Handler:
-    """The handler of a WebSocket below /socket/, for serial consoles and screens.
-
-    `talk(viewer, asked, ws)` runs with the viewer's credentials until one side ends it. The doors
-    have checked Host, Origin and session. `longest` bounds a message, in bytes.
-    """
+def socket(talk: Talk) -> Handler:
+    """The handler of a WebSocket: the doors have checked Host, Origin and session."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         asked = asked_of(request)
         async with viewing(request) as viewer:
             with viewer.streaming():
-                ws = web.WebSocketResponse(max_msg_size=longest, heartbeat=30.0, compress=False)
+                ws = web.WebSocketResponse(max_msg_size=_LONGEST, heartbeat=30.0, compress=False)
                 await ws.prepare(request)
                 try:
-                    await talk(viewer, asked, ws)
+                    await talk(viewer.client, asked, ws)
                 except errors.WeftError as error:
                     why = str(error).encode()[:120].decode(errors="ignore")  # a close has 123
                     await ws.close(code=WSCloseCode.INTERNAL_ERROR, message=why.encode())
@@ -232,13 +234,9 @@ def socket(talk: Talk, *, longest: int = 64 << 10) -> Handler:
     return handle
 
 
-# Below /socket/: path to what talks there. Pages that need one add it here.
-SOCKETS: Mapping[str, Talk] = {}
-
-
 def routes() -> list[web.RouteDef]:
     """The routes of all pages."""
-    found = [web.get(f"/socket{path}", socket(talk)) for path, talk in SOCKETS.items()]
+    found: list[web.RouteDef] = []
     for page in pages.listed():
         path = page.path.rstrip("/")
         found += [web.get(page.path, show(page)), web.get(f"/live{page.path}", follow(page))]
@@ -247,4 +245,6 @@ def routes() -> list[web.RouteDef]:
         ]
         for name, job in page.jobs.items():
             found.append(web.get(f"/live{path}/-/{name}", work(page, name, job)))
+        for name, talk in page.sockets.items():
+            found.append(web.get(f"/socket{path}/-/{name}", socket(talk)))
     return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from weft import names
+from weft.console import news
+from weft.console.news import News
 from weft.console.page import Page, Question, Read, Reading
 from weft.kube import resources
 from weft.observe import checks, networkobjects
@@ -15,6 +18,12 @@ from weft.observe.chassis import natural_key
 from weft.observe.checks import Finding, Verdict
 
 _DEFINED = (resources.NADS, resources.MULTINETWORKPOLICIES, resources.NETWORKS)
+MOST_NEWS = 10
+# The pages that show more of a finding.
+_PATHS = {
+    **dict.fromkeys(("nodes", "agents", "tunnels", "OVN", "versions of weft"), ("nodes",)),
+    "networks": ("networks",),
+}
 # Findings of weft doctor that are not true if the viewer may not list these kinds.
 _JUDGED_BY = {
     "nodes": resources.NODES,
@@ -35,10 +44,11 @@ class Tile:
     total: int
     well: int
     path: str = ""
+    worst: Verdict = Verdict.FAIL
 
     @property
     def verdict(self) -> Verdict:
-        return Verdict.OK if self.well == self.total else Verdict.FAIL
+        return Verdict.OK if self.well == self.total else self.worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +64,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`problems` are sorted, the worst first; `good` are the findings that are ok."""
+    """`problems` are sorted, the worst first; `good` are the findings that are ok; `warnings`
+    the latest Events of that type."""
 
     tiles: tuple[Tile, ...]
     problems: tuple[Problem, ...]
     good: tuple[Finding, ...]
+    warnings: tuple[News, ...]
 
 
 def view(reading: Reading, asked: Question) -> Overview:
@@ -66,7 +78,7 @@ def view(reading: Reading, asked: Question) -> Overview:
     findings = _findings(reading, asked)
     problems = [
         *(
-            Problem(one.verdict, one.what, one.seen, one.remedy)
+            Problem(one.verdict, one.what, one.seen, one.remedy, _PATHS.get(one.what, ()))
             for one in findings
             if one.verdict is not Verdict.OK
         ),
@@ -74,7 +86,9 @@ def view(reading: Reading, asked: Question) -> Overview:
     ]
     problems.sort(key=lambda one: (one.verdict is not Verdict.FAIL, natural_key(one.what)))
     good = tuple(one for one in findings if one.verdict is Verdict.OK)
-    return Overview(tuple(_tiles(reading)), tuple(problems), good)
+    every = news.latest(reading.of(resources.EVENTS))
+    warnings = itertools.islice((one for one in every if one.is_warning), MOST_NEWS)
+    return Overview(tuple(_tiles(reading)), tuple(problems), good, tuple(warnings))
 
 
 def _findings(reading: Reading, asked: Question) -> tuple[Finding, ...]:
@@ -126,7 +140,8 @@ def _tiles(reading: Reading) -> Iterator[Tile]:
     if _is_judged(reading, resources.NETWORKS):
         networks = reading.of(resources.NETWORKS)
         wrong = networkobjects.reasons(networks)
-        yield Tile("Networks", len(networks), len(networks) - len(wrong), "networks")
+        well = len(networks) - len(wrong)
+        yield Tile("Networks", len(networks), well, "networks", Verdict.WARN)
 
 
 def _holds(node: Mapping[str, Any], condition: str) -> bool:
@@ -148,6 +163,7 @@ PAGE = Page(
         Read(resources.NETWORKS),
         Read(resources.NADS),
         Read(resources.MULTINETWORKPOLICIES, is_aside=True),
+        Read(resources.EVENTS, is_aside=True),
         Read(resources.LEASES, f"metadata.name={checks.LEASE}", is_aside=True),
         Read(resources.CONFIGMAPS, f"metadata.name={names.SIGNING_KEYS}", is_aside=True),
     ),
