@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.support.memory_api import MemoryApi
 from tests.support.objects import Object
 from weft import model
-from weft.api import pod, podendpoint, podsignature
+from weft.api import conditions, pod, podendpoint, podsignature
 from weft.control import endpointsmark
 from weft.control.cluster import machines, nads, objects, outcome, state, udns
 from weft.control.cluster.keys import Held
-from weft.control.cluster.outcome import Patch, Ref, Replacement
+from weft.control.cluster.outcome import Marking, Patch, Ref, Replacement
 from weft.kube import errors
 from weft.kube.resources import (
     CUDNS,
@@ -106,6 +106,17 @@ class World(MemoryApi):
         self.put(about.resource, body)
         self._count("update" if before is not None else "create", ref, before)
         return True
+
+    def mark(self, marking: Marking) -> bool:
+        """Whether a condition changed anything."""
+        ref = Ref(marking.about.resource, marking.about.key)
+        found = self.objects.get(ref)
+        if found is None or found["metadata"]["uid"] != marking.about.uid:
+            return False
+        listed = conditions.beside(found.get("status"), *marking[1:], NOW)
+        if listed is None:
+            return False
+        return self.merge_patch(ref.resource, str(ref.key), {"status": {"conditions": listed}})
 
     def _count(self, verb: str, ref: Ref, before: Object | None) -> None:
         """Notes a write, and ends the manager at its last one, which may not arrive."""
@@ -214,3 +225,6 @@ class Manager:
         for each in decided.replacements:
             if self.world.replace(each):
                 self.notify(Ref(each.about.resource, each.about.key))
+        for marking in decided.markings:
+            if self.world.mark(marking):
+                self.notify(Ref(marking.about.resource, marking.about.key))

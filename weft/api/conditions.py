@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 R = TypeVar("R", bound=StrEnum)
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+# Of a virtual machine or instance: another one has its addresses, or its claim does not serve it.
+MACHINE_CONFLICT = "weft/IdentityConflict"
 
 
 @dataclass(frozen=True)  # slots would refuse what typing notes on instances
@@ -53,6 +55,33 @@ def of_node(
         "lastHeartbeatTime": now,
         "lastTransitionTime": since or now,
     }
+
+
+def beside(
+    status: object, type: str, reason: str, message: str, now: str
+) -> list[dict[str, object]] | None:
+    """Returns the conditions of an object of somebody else's with one of weft's that is True.
+
+    Without a reason it is removed. All others are as they were; None: nothing changes. `status` is
+    the present one, `now` a time in RFC 3339.
+    """
+    before = _earlier(status, type)
+    if not reason and not before:
+        return None
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    others = [
+        dict(each)
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, Mapping) and each.get("type") != type
+    ]
+    if not reason:
+        return others
+    made: dict[str, object] = {"type": type, "status": TRUE, "reason": reason, "message": message}
+    if all(before.get(key) == value for key, value in made.items()):
+        return None
+    is_new = before.get("status") != TRUE
+    made["lastTransitionTime"] = now if is_new else before.get("lastTransitionTime") or now
+    return [*others, made]
 
 
 def _condition(

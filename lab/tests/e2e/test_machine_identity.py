@@ -14,7 +14,7 @@ from lab.tests.support import labs
 from lab.tests.support.lab_pods import pinging
 from lab.tests.support.labs import LabHouse
 from tests.support import objects
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, await_true
 from weft_lab.runtime import daemons
 from weft_lab.runtime import toolchain as toolchains
 
@@ -196,10 +196,13 @@ def test_a_claim_passes_from_machine_to_machine(house: LabHouse, kubectl: Kubect
     selector = "--field-selector=reason=MachineClaimRefused,involvedObject.name=heir"
     kubectl("wait", "event", selector, "--for=jsonpath={.type}=Warning", "--timeout=60s")
     assert "weft/transfer-to=heir" in kubectl("get", "events", selector)
+    kubectl("wait", "vm/heir", "--for=condition=weft/IdentityConflict", "--timeout=60s")
     kubectl("annotate", "ipamclaim", "db.lan", "weft/transfer-to=heir")
     house.weft("vm", "stop", "db", "--lab", NAME)
     kubectl.connected("heir")
     assert given(kubectl, "heir")["kept"] == kept
+    listed = "jsonpath={.status.conditions[*].type}"
+    await_true(lambda: "weft/" not in kubectl("get", "vm", "heir", "-o", listed), "it is told of")
     house.reach("default/peer", kept[0].partition("/")[0])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from typing import Any
 
+from weft.api.conditions import MACHINE_CONFLICT
 from weft.errors import InvalidInput
 from weft_lab.vm import hotplug, launcherpod, lifecycle, machine
 from weft_lab.vm.agentclient import GuestInterface
@@ -92,6 +93,10 @@ def of_machine(
     for kind in ("AgentConnected", "LiveMigratable"):
         there = condition(vmi, kind)
         conditions = without_condition(conditions, kind) + ([dict(there)] if there else [])
+    if vmi is not None:  # as KubeVirt copies all that it does not know; without one they stay
+        there = condition(vmi, MACHINE_CONFLICT)
+        conditions = without_condition(conditions, MACHINE_CONFLICT)
+        conditions += [dict(there)] if there else []
     return {
         "created": vmi is not None or None,
         "ready": (ready is not None and ready.get("status") == "True") or None,

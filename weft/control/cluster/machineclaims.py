@@ -173,7 +173,8 @@ class MachineClaims:
             if claim not in self._claims
         ]
         found = self._findings.events(owner, desired, self._unstored.get(key, ""))
-        return Outcome(tuple(patches), found, replacements=tuple(made))
+        markings = self._findings.markings(owner)
+        return Outcome(tuple(patches), found, replacements=tuple(made), markings=markings)
 
     def unstored(self, key: ObjectKey, message: str) -> tuple[Event, ...]:
         """Notes why the API server takes no claim of a machine; returns Events to emit."""

@@ -1,4 +1,4 @@
-"""Finds what stands in the way of a virtual machine's addresses, for Events at the machine.
+"""Finds what stands in the way of a virtual machine's addresses, for Events and a condition there.
 
 Pure. Its pod would wait: a claim that is not there or not the machine's, an address or MAC that
 another one has. What is asked for is compared when the machine or its instance changes, so that its
@@ -11,18 +11,20 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
 from weft import errors, model, names
+from weft.api import conditions
 from weft.api.machine import Nic
 from weft.control.cluster import claimrules
 from weft.control.cluster.allocations import Allocations
 from weft.control.cluster.machines import Machine, MachineTable, asked_for, claim_key
 from weft.control.cluster.networks import Networks
 from weft.control.cluster.objects import IpamClaim
-from weft.control.cluster.outcome import Event
+from weft.control.cluster.outcome import Event, Marking
 from weft.control.cluster.podtable import PodTable
 from weft.model import ObjectKey
 from weft.reasons import Reason
 
 Finding = tuple[str, Reason]
+_LONGEST = 1024  # characters of a condition's message
 Desired = Mapping[ObjectKey, tuple[Nic, model.Network]]
 
 
@@ -39,7 +41,8 @@ class MachineFindings:
     ) -> None:
         self._networks, self._allocations, self._pods = networks, allocations, pods
         self._machines, self._claims = machines, claims
-        self._reported: dict[ObjectKey, frozenset[str]] = {}  # messages of the last Events
+        # What was found last: messages, each with its reason.
+        self._reported: dict[ObjectKey, Mapping[str, Reason]] = {}
 
     def forget(self, key: ObjectKey) -> None:
         """Forgets a machine that is gone."""
@@ -51,13 +54,27 @@ class MachineFindings:
         `desired` are the claims that it is to have by default, `unstored` why one cannot be made.
         """
         found = dict(self._all(owner, desired, unstored))
-        before = self._reported.get(owner.key, frozenset())
-        self._reported[owner.key] = frozenset(found)
+        before = self._reported.get(owner.key, {})
+        self._reported[owner.key] = found
         return tuple(
             Event(owner.subject, reason, message)
             for message, reason in found.items()
             if message not in before
         )
+
+    def markings(self, owner: Machine) -> tuple[Marking, ...]:
+        """Returns the condition that says what `events` found last, if it does not say so yet.
+
+        It stands at the instance while there is one: KubeVirt gives the machine the conditions of
+        its instance, and no others.
+        """
+        found = self._reported.get(owner.key, {})
+        reason = next(iter(found.values())).value if found else ""
+        message = _shortened("; ".join(found))
+        about = self._machines.instance(owner) or owner
+        if about.is_deleting or about.marked == (reason, message):
+            return ()
+        return (Marking(about.subject, conditions.MACHINE_CONFLICT, reason, message),)
 
     def _all(self, owner: Machine, desired: Desired, unstored: str) -> Iterator[Finding]:
         refused = Reason.MACHINE_CLAIM_REFUSED
@@ -162,3 +179,7 @@ class MachineFindings:
         """Whether the pod of a uid is a machine's."""
         pod = self._pods.by_uid(uid)
         return pod is not None and ObjectKey(pod.ref.namespace, pod.machine) == owner.key
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

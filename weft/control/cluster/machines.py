@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from weft import errors, names
-from weft.api import machine, objects, selection
+from weft.api import conditions, machine, objects, selection
 from weft.api.fields import Fields
 from weft.api.machine import Nic
 from weft.control import index
@@ -38,6 +38,7 @@ class MigrationState(NamedTuple):
 
 
 STILL = MigrationState()
+UNMARKED = "", ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Machine(ObservedObject):
     """A VirtualMachine as its template declares it, or an instance; `machine`: uid of its machine.
 
     `problem`: what is wrong with it, for an Event; its other NICs are followed. An instance runs on
-    `node`; `moving`: its last live migration.
+    `node`; `moving`: its last live migration. `marked`: reason and message of weft's condition.
     """
 
     nics: tuple[Nic, ...] = ()
@@ -69,6 +70,7 @@ class Machine(ObservedObject):
     node: str = ""
     moving: MigrationState = STILL
     created: str = ""
+    marked: tuple[str, str] = UNMARKED
 
     @property
     def ref(self) -> Ref:
@@ -89,7 +91,7 @@ class Machine(ObservedObject):
         return Owner(GROUP, self.subject.resource.kind, self.key.name, self.uid)
 
     def says(self) -> tuple[object, ...]:
-        """All but its version."""
+        """All but its version, and what weft itself says of it."""
         status = self.node, self.moving
         return self.subject, self.nics, self.is_deleting, self.machine, self.problem, *status
 
@@ -157,7 +159,16 @@ def _machine(obj: Object, resource: resources.Resource) -> Machine:
         _text(status, "nodeName"),
         _moving(status),
         str(meta.get("creationTimestamp") or ""),
+        _marked(obj.get("status")),
     )
+
+
+def _marked(status: object) -> tuple[str, str]:
+    listed = status.get("conditions") if isinstance(status, Mapping) else None
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping) and each.get("type") == conditions.MACHINE_CONFLICT:
+            return str(each.get("reason") or ""), str(each.get("message") or "")
+    return UNMARKED
 
 
 def claim_key(name: ObjectKey, nic: Nic) -> ObjectKey:

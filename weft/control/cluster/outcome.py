@@ -48,6 +48,18 @@ class Event(NamedTuple):
     message: str
 
 
+class Marking(NamedTuple):
+    """A condition of weft's, beside those of others, in the status of somebody else's object.
+
+    It is True; without a reason it is removed.
+    """
+
+    about: Subject
+    type: str
+    reason: str = ""
+    message: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """A merge patch (RFC 7386) of one incarnation; None removes an annotation, label or key of
@@ -109,7 +121,7 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`events` are emitted at once, then `patches` are sent in turn, then `replacements`.
+    """`events` are emitted at once; `patches`, `replacements` and `markings` are sent in turn.
 
     `again`: seconds after which the object is decided again, whatever happens; 0: never.
     """
@@ -118,6 +130,7 @@ class Outcome:
     events: tuple[Event, ...] = ()
     again: float = 0.0
     replacements: tuple[Replacement, ...] = ()
+    markings: tuple[Marking, ...] = ()
 
 
 NOTHING = Outcome()

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from functools import partial
 
 from weft import errors, logid
+from weft.api import conditions
 from weft.control import loop
-from weft.control.cluster.outcome import Event, Patch, Ref, Replacement
+from weft.control.cluster.outcome import Event, Marking, Patch, Ref, Replacement
 from weft.control.cluster.state import Cluster
 from weft.kube import events, queue, resources, troubles
 from weft.kube.client import ApiError, Client, Forbidden, Invalid, NotFound, Object, Terminating
@@ -134,6 +135,8 @@ class ApiWriter:
                     return
             for each in outcome.replacements:
                 await self._replace(ref, each)
+            for marking in outcome.markings:
+                await self._mark(marking)
         if resource is resources.PODS and not outcome.again:
             since = self._since.pop(key, None)
             if since is not None and outcome.patches:
@@ -161,6 +164,30 @@ class ApiWriter:
         else:
             self._cluster.stored(ref, kept)
             self.wake()
+
+    async def _mark(self, marking: Marking) -> None:
+        """Writes a condition beside those of others; where that is not admitted, Events say it."""
+        res, (namespace, name), uid = marking.about
+        try:
+            present = await self._client.get(res, name, namespace)
+            listed = conditions.beside(
+                present.get("status"), marking.type, marking.reason, marking.message, events.now()
+            )
+            if listed is None or present["metadata"]["uid"] != uid:
+                return
+            version = present["metadata"]["resourceVersion"]
+            body = {
+                "metadata": {"uid": uid, "resourceVersion": version},
+                "status": {"conditions": listed},
+            }
+            try:
+                await self._client.patch(res, name, namespace, body, subresource="status")
+            except NotFound:  # KubeVirt's instances have no such subresource
+                await self._client.patch(res, name, namespace, body)
+        except NotFound:
+            log.debug("%s %s went before it was marked", res.kind, marking.about.key)
+        except (Forbidden, Invalid) as error:
+            log.debug("%s %s takes no condition: %s", res.kind, marking.about.key, error)
 
     async def _send(self, ref: Ref, patch: Patch) -> bool:
         """Sends a patch; returns whether the object exists and took it."""
