@@ -35,7 +35,7 @@ class Machines:
         self.kubectl = Kubectl(house.tools.program("kubectl"), kubeconfig)
 
     def start(self, name: str, *nics: tuple[Object, Object]) -> None:
-        made = objects.vmi(name, *nics, node="node1")
+        made = objects.vmi(name, *nics)
         made["spec"]["terminationGracePeriodSeconds"] = 0
         vm = objects.named(VMS, name)
         vm["spec"] = {"runStrategy": "Always", "template": {"spec": made["spec"]}}
@@ -67,10 +67,19 @@ class Machines:
     def guest(self, name: str, command: str) -> str:
         """What a shell in the guest prints; it must succeed."""
         with up.running(NAME) as peer:
-            machine = machines.Machine("default", name, "node1", ())
+            machine = machines.Machine("default", name, self.node(name), ())
             done = asyncio.run(machines.run(peer.pid, machine, "sh", "-c", command))
         assert done.status == 0, done
         return guestcommands.printed(done)
+
+    def node(self, name: str) -> str:
+        return str(self.kubectl.json("vmi", name)["status"]["nodeName"])
+
+    def move(self, name: str) -> None:
+        """To the other node; it fails if the guest stays."""
+        before = self.node(name)
+        self.house.weft("vm", "migrate", name, "--lab", NAME)
+        assert self.node(name) != before
 
     def condition(self, name: str, kind: str) -> Object:
         listed = self.kubectl.json("vm", name)["status"].get("conditions", ())
@@ -89,6 +98,7 @@ def lab(
             pod("peer", "node2", "blue, red"),
         )
         made.start("web", objects.nic("lan", "blue"))
+        await_true(lambda: "ipAddress" in made.interfaces("web")["lan"], "its address")
         yield made
 
 
@@ -130,6 +140,41 @@ def test_a_nic_comes_loses_its_cable_and_goes(lab: Machines) -> None:
     assert pings.sent > 20
     assert not pings.lost
     assert lab.kubectl.json("vmi", "web")["metadata"]["uid"] == before
+    assert not lab.condition("web", "RestartRequired")
+
+
+def test_nics_that_were_plugged_move_with_their_guest(lab: Machines) -> None:
+    """One in the second spare port, as another one has left the first; and it can go there."""
+    lan, first = objects.nic("lan", "blue"), objects.nic("first", "blue")
+    second, third = objects.nic("second", "red"), objects.nic("third", "red")
+    lab.edit("web", lan, first)
+    lab.has("web", "first", "domain", "multus-status")
+    lab.edit("web", lan, first, second)
+    lab.has("web", "second", "domain", "multus-status")
+    lab.edit("web", lan, objects.nic("first", "blue", state="absent"), second)
+    lab.has("web", "first")
+    places = "for card in /sys/class/net/eth*; do readlink $card/device; cat $card/address; done"
+    card = lab.guest("web", "ls /sys/class/net | grep eth | tail -n 1").strip()
+    lab.guest("web", f"ip link set {card} up && udhcpc -i {card} -s /etc/lease -n -q")
+    address = lab.guest("web", f"ip -4 -o addr show {card}").split()[3].partition("/")[0]
+    lab.house.reach("default/peer", address)
+    before = lab.guest("web", places)
+    for _ in range(2):  # and back, to where it was before
+        with pinging(lab.house, "peer", address) as pings:
+            lab.move("web")
+            lab.house.reach("default/peer", address)
+        assert pings.sent > 20
+        assert len(pings.lost) < 20, "a second, on a busy machine"
+        assert lab.guest("web", places) == before
+    lab.edit("web", lan, second, third)
+    lab.has("web", "third", "domain", "multus-status")
+    kept = lab.kubectl.json("vmi", "web")["metadata"]["annotations"]["lab.weft/nic-places"]
+    buses = {"lan": "port0", "second": "spare1", "third": "spare0"}
+    assert json.loads(kept) == {"ports": 1, "buses": buses}
+    gone = [objects.nic(name, "red", state="absent") for name in ("second", "third")]
+    lab.edit("web", lan, *gone)
+    for name in ("second", "third"):
+        lab.has("web", name)
     assert not lab.condition("web", "RestartRequired")
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +49,13 @@ COUNTING = (
     "(n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
     " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
 )
+CONNECTED = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
 SLOW = "{bandwidthPerMigration: 2Mi}"  # the guest has more than that
+LIMIT_MEMORY = (
+    "import resource, sys; pid = int(sys.argv[1]); room = int(sys.argv[2]);"
+    " before = resource.prlimit(pid, resource.RLIMIT_AS);"
+    " resource.prlimit(pid, resource.RLIMIT_AS, (room if room else before[1], before[1]))"
+)
 
 
 class Cluster:
@@ -76,6 +83,9 @@ class Cluster:
         self.migrate(name)
         self.phase(name, "Running")
         return dict(self.json("vmi", "mover")["status"]["migrationState"])
+
+    def uid(self, name: str) -> str:
+        return str(self.json("vmim", name)["metadata"]["uid"])
 
     def phase(self, name: str, phase: str) -> None:
         """Until the migration is in this phase."""
@@ -108,6 +118,28 @@ class Cluster:
         words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
         self.house.run(f"default/{pod}", "kill", "-9", words[-1])
 
+    def process(self, service: str) -> str:
+        """The id of a service's process."""
+        services = self.house.json("lab", "status", "--name", NAME)["services"]
+        pid = next(each["pid"] for each in services if each["name"] == service)
+        assert pid, f"no {service} runs"  # 0 would be ourselves
+        return str(pid)
+
+    def limit_memory(self, node: str, room: int) -> None:
+        """What each process that a node's kubelet starts may have, in bytes; 0: no limit."""
+        pid = self.process(f"{node}/kubelet")
+        self.house.run("lab", sys.executable, "-c", LIMIT_MEMORY, pid, str(room))
+
+    def reboot(self, node: str) -> None:
+        """The node loses its power, with all that runs there, and comes back."""
+        self.house.weft("lab", "reboot", node, "--name", NAME)
+
+    @property
+    def running(self) -> list[str]:
+        """The machine's launcher pods that run."""
+        pods = self.json("pods", "-l", "vm.kubevirt.io/name=mover")["items"]
+        return [each["metadata"]["name"] for each in pods if each["status"]["phase"] == "Running"]
+
     def guest(self, command: str) -> str:
         """What the guest prints between two marks."""
         line = f"echo be''gin; eval {shlex.quote(command)}; echo e''nd\n"
@@ -132,8 +164,7 @@ def cluster(
         cluster = Cluster(house, config)
         cluster.kubectl("create", "namespace", "kubevirt")
         cluster.kubectl("apply", "-f", "-", stdin=MACHINE)
-        kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
-        cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=120s")
+        cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=120s")
         cluster.guest(COUNTING)
         yield cluster
 
@@ -211,6 +242,74 @@ def test_a_network_that_is_cut_between_the_nodes_ends_a_migration_in_its_time(
     assert cluster.count() > before
 
 
+def test_a_target_node_without_memory_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
+    """Its QEMU is not given the guest's memory."""
+    source, before = cluster.node, cluster.count()
+    other = {"node1": "node2", "node2": "node1"}[source]
+    cluster.limit_memory(other, 480 << 20)
+    try:
+        cluster.migrate("no-memory")
+        cluster.phase("no-memory", "Failed")
+    finally:
+        cluster.limit_memory(other, 0)
+    told = cluster.kubectl("describe", "vmim", "no-memory")
+    assert "Migration failed because target pod shutdown during migration" in told
+    (pod,) = cluster.json(
+        *("pods", "-l", f"kubevirt.io/migrationJobUID={cluster.uid('no-memory')}"),
+    )["items"]
+    assert pod["status"]["phase"] == "Failed"
+    assert "ended with status 1" in cluster.kubectl("logs", pod["metadata"]["name"]), "by QEMU"
+    assert (cluster.node, len(cluster.running)) == (source, 1)
+    assert cluster.count() > before
+
+
+def test_a_target_node_that_is_lost_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
+    source, before = cluster.node, cluster.count()
+    state = cluster.begin("target-lost")
+    cluster.reboot(state["targetNode"])
+    assert cluster.failed("target-lost")
+    assert (cluster.node, cluster.running) == (source, [state["sourcePod"]])
+    assert cluster.count() > before
+
+
+def test_a_migration_that_takes_longer_than_its_memory_allows_is_given_up(
+    cluster: Cluster,
+) -> None:
+    source, before = cluster.node, cluster.count()
+    cluster.settings("{bandwidthPerMigration: 2Mi, completionTimeoutPerGiB: 3}")
+    cluster.begin("too-long")
+    assert "not completed after 3 seconds" in cluster.failed("too-long")
+    cluster.settings(SLOW)
+    assert cluster.node == source
+    assert cluster.count() > before
+
+
+def test_as_many_move_at_a_time_as_the_settings_say(cluster: Cluster) -> None:
+    """Of two on one node the second waits for the end of the first, and begins by itself then."""
+    other = {"node1": "node2", "node2": "node1"}[cluster.node]
+    cluster.kubectl("cordon", other)
+    cluster.kubectl("apply", "-f", "-", stdin=MACHINE.replace("mover", "second"))
+    running = "--for=jsonpath={.status.phase}=Running"
+    cluster.kubectl("wait", "vmi/second", "--for=create", "--timeout=30s")
+    cluster.kubectl("wait", "vmi/second", running, "--timeout=120s")
+    cluster.kubectl("uncordon", other)
+    for limit in ("parallelMigrationsPerCluster", "parallelOutboundMigrationsPerNode"):
+        cluster.settings(f"{{bandwidthPerMigration: 2Mi, {limit}: 1}}")
+        first, second = (f"{each}-{limit[8:].lower()}" for each in ("first", "second"))
+        cluster.begin(first)
+        made = MIGRATION.format(name=second).replace("mover", "second")
+        cluster.kubectl("create", "-f", "-", stdin=made)
+        cluster.phase(second, "Pending")
+        cluster.kubectl("delete", "vmim", first)
+        cluster.phase(second, "Running")
+        times = cluster.json("vmim", second)["status"]["phaseTransitionTimestamps"]
+        began = {each["phase"]: each["phaseTransitionTimestamp"] for each in times}["Scheduling"]
+        assert began >= cluster.json("vmi", "mover")["status"]["migrationState"]["endTimestamp"]
+        cluster.kubectl("delete", "vmim", second)
+    cluster.kubectl("delete", "vm", "second")
+    cluster.settings(SLOW)
+
+
 def test_settings_that_the_lab_does_not_follow_are_refused_with_a_reason(cluster: Cluster) -> None:
     cluster.settings("{allowPostCopy: true}")
     done = cluster.house.weft("vm", "migrate", "mover", "--lab", NAME, check=False)
@@ -227,21 +326,31 @@ def test_a_source_that_dies_ends_the_machine_and_leaves_no_target(cluster: Clust
     pod = f"pod/{state['targetPod']}"
     cluster.kubectl("wait", pod, "--for=delete", "--timeout=30s", check=False)
     # Its run strategy starts it again.
-    kind = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
-    cluster.kubectl("wait", "vm/mover", f"--for={kind}", "--timeout=90s")
+    cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
     assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
-    pods = cluster.json("pods", "-l", "kubevirt.io=virt-launcher")["items"]
-    assert len([each for each in pods if each["status"]["phase"] == "Running"]) == 1
+    assert len(cluster.running) == 1
+
+
+def test_a_source_node_that_is_lost_ends_the_machine_and_leaves_no_target(
+    cluster: Cluster,
+) -> None:
+    before = cluster.json("vmi", "mover")["metadata"]["uid"]
+    state = cluster.begin("source-lost")
+    cluster.reboot(state["sourceNode"])
+    cluster.phase("source-lost", "Failed")
+    cluster.kubectl(
+        *("wait", f"pod/{state['targetPod']}", "--for=delete", "--timeout=30s"), check=False
+    )
+    cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
+    assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+    assert len(cluster.running) == 1
 
 
 def test_a_handler_that_is_killed_goes_on_with_the_migration(cluster: Cluster) -> None:
     cluster.guest(COUNTING)
     source, before = cluster.node, cluster.count()
     cluster.begin("handler-killed")
-    services = cluster.house.json("lab", "status", "--name", NAME)["services"]
-    pid = next(each["pid"] for each in services if each["name"] == f"{source}/kubelet")
-    assert pid, "no kubelet runs"  # 0 would be ourselves
-    cluster.house.run("lab", "busybox", "kill", "-9", str(pid))
+    cluster.house.run("lab", "busybox", "kill", "-9", cluster.process(f"{source}/kubelet"))
     cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
     cluster.kubectl("wait", "vmim/handler-killed", "--for=delete", "--timeout=30s", check=False)
     assert cluster.node == source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.lab
 LAB = "moving"
 NODES = ("node1", "node2", "node3")
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
+PHASE = "--for=jsonpath={{.status.phase}}={}"
 MOST = (
     0.4  # seconds without answer; the bench holds the figure that is promised, on a quiet machine
 )
@@ -85,8 +87,23 @@ class Mover:
             finally:
                 process.kill()
 
-    def move(self) -> tuple[str, str]:
-        """Moves the machine; returns from where and to where."""
+    def settings(self, text: str) -> None:
+        """The cluster's migration settings."""
+        place = {"name": "kubevirt-config", "namespace": "kubevirt"}
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place}
+        self.kubectl.apply({**made, "data": {"migrations": text}})
+
+    def fail(self) -> None:
+        """Begins to move the machine, and kills the QEMU that waits for it."""
+        name = self.begin()
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Running"), "--timeout=90s")
+        pod = self.vmi()["status"]["migrationState"]["targetPod"]
+        words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
+        self.labs.run(f"default/{pod}", "kill", "-9", words[-1])
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Failed"), "--timeout=90s")
+
+    def begin(self) -> str:
+        """Asks for a migration; returns its name."""
         self.moves += 1
         name = f"move-{self.moves}"
         made = {
@@ -96,8 +113,12 @@ class Mover:
             "spec": {"vmiName": "mover"},
         }
         self.kubectl.apply(made)
-        done = "--for=jsonpath={.status.phase}=Succeeded"
-        self.kubectl("wait", f"vmim/{name}", done, "--timeout=90s")
+        return name
+
+    def move(self) -> tuple[str, str]:
+        """Moves the machine; returns from where and to where."""
+        name = self.begin()
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Succeeded"), "--timeout=90s")
         state = self.vmi()["status"]["migrationState"]
         return state["sourceNode"], state["targetNode"]
 
@@ -148,6 +169,29 @@ def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(mover:
                 late = [times for sent, times in pings if sent > ended + 1]
                 assert late
                 assert set(late) == {1}
+
+
+def test_a_migration_that_fails_loses_nothing(mover: Mover) -> None:
+    mover.kubectl("create", "namespace", "kubevirt")
+    mover.settings("{bandwidthPerMigration: 2Mi}")  # the guest has more than that
+    with (
+        mover.peer("node1", pinger.__file__, address(mover), "0.01") as one,
+        mover.peer("node2", pinger.__file__, address(mover), "0.01") as two,
+        mover.peer("node3", pinger.__file__, address(mover), "0.01") as three,
+    ):
+        where = mover.vmi()["status"]["nodeName"]
+        mover.fail()
+        ended = time.monotonic()
+        time.sleep(1.5)
+        for process in (one, two, three):
+            found = json.loads(process.communicate()[0])
+            pings = [(found["begin"] + sent, times) for sent, _, times in found["pings"]]
+            assert outage(pings) < MOST
+            late = [times for sent, times in pings if sent > ended + 1]
+            assert late
+            assert set(late) == {1}
+    assert mover.vmi()["status"]["nodeName"] == where
+    mover.settings("{}")
 
 
 def outage(pings: list[tuple[float, int]]) -> float:

@@ -27,6 +27,7 @@ from weft_lab.vm import (
     launcherpod,
     machine,
     migration,
+    migrationrecord,
     qemu,
     ready,
     schema,
@@ -34,6 +35,7 @@ from weft_lab.vm import (
 )
 
 Object = dict[str, Any]
+RECORD_LOOKS, RECORD_PAUSE = 20, 0.25  # until the controller has written which pod it made
 DEVICES = ("net/tun", "kvm")
 DESCRIPTOR = 200  # of the first disk
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/alternatives", "/etc/ld.so.cache")
@@ -74,9 +76,25 @@ class Launchers:
         namespace = vmi["metadata"]["namespace"]
         known = await self.find(resources.VMIS, namespace, vmi["metadata"]["name"])
         named = (pod["metadata"].get("annotations") or {}).get(launcherpod.MIGRATION_NAME)
-        move = await self.find(resources.VMIMS, namespace, named) if named else None
+        move = await self._move(namespace, named) if named else None
         is_own = is_of(pod, vmi, known, move)
         return await asyncio.to_thread(self._completed, vmi, container, request, found, is_own)
+
+    async def _move(self, namespace: str, name: str) -> Object | None:
+        """A migration that names its target pod: its controller has just made one, or none is.
+
+        Raises NotReady where it goes on naming none.
+        """
+        for _ in range(RECORD_LOOKS):
+            move = await self.find(resources.VMIMS, namespace, name)
+            if move is None or migration.is_final(move) or migrationrecord.target_uid(move):
+                return move
+            await asyncio.sleep(RECORD_PAUSE)
+        raise errors.NotReady(
+            "names no target pod",
+            where=f"VirtualMachineInstanceMigration {namespace}/{name}",
+            hint="only the pod starts that the controller has made for it",
+        )
 
     async def _prepared(self) -> ready.Ready:
         """Prepare the guest programs once; concurrent callers wait for the same result."""
@@ -153,7 +171,8 @@ def is_of(pod: Object, vmi: Object, known: Object | None, move: Object | None = 
         not migration.is_under_way(known)
         or migration.state(known).get("migrationUid") == move["metadata"]["uid"]
     )
-    return goes_on and bool(name == launcherpod.target_name(known, move))
+    is_target = migrationrecord.target_uid(move) == meta["uid"]
+    return goes_on and is_target and bool(name == launcherpod.target_name(known, move))
 
 
 def _make_folder(sandbox_folder: Path) -> None:

@@ -31,6 +31,7 @@ from weft_lab.vm import (
     machine,
     migratable,
     migrationdisks,
+    nicplaces,
     nicsync,
     qmp,
     status,
@@ -103,15 +104,25 @@ class Guest:
         self._attached: Sequence[podstatus.NetworkStatus] = ()
         self._is_open = asyncio.Event()
         self._waiting: Sequence[machine.Nic] = ()
-        self._is_as_started = True
 
     async def take_nics(self, found: nicsync.GuestNics) -> None:
         """The NICs that the guest and its pod have now."""
         self._machine = replace(self._machine, nics=tuple(nic for nic, _ in found.plugged))
         self._macs = [mac for _, mac in found.plugged]
-        self._waiting, self._is_as_started = found.waiting, found.is_as_started
+        self._waiting = found.waiting
         await self._ask_pod()
         await self._write()
+        await self._write_places(found.places)
+
+    async def _write_places(self, places: str | None) -> None:
+        """Where the NICs sit, for the target of a migration."""
+        meta = self._vmi["metadata"]
+        if (meta.get("annotations") or {}).get(nicplaces.ANNOTATION) != places:
+            notes = {"uid": meta["uid"], "annotations": {nicplaces.ANNOTATION: places}}
+            with contextlib.suppress(NotFound, Conflict):  # gone, and another has its name
+                self._vmi = await self._client.patch(
+                    resources.VMIS, meta["name"], meta["namespace"], {"metadata": notes}
+                )
 
     async def follow(self, monitor: qmp.Monitor) -> None:
         """Until QEMU closes the monitor."""
@@ -204,7 +215,7 @@ class Guest:
         after = status.with_phase(before, "Running", now)
         conditions = after.get("conditions") or ()
         conditions = status.with_condition(conditions, "Ready", "True", now)
-        why = migratable.refusal(self._vmi, is_as_started=self._is_as_started)
+        why = migratable.refusal(self._vmi)
         conditions = status.with_condition(
             conditions, "LiveMigratable", "False" if why else "True", now, *why
         )

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from weft_lab.vm import (
     links,
     machine,
     masquerade,
+    nicplaces,
     nics,
     qemu,
     qmp,
@@ -74,7 +76,9 @@ async def run(vmi: Mapping[str, Any], run_folder: Path = RUN) -> int:
 async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     environment = os.environ.get("WEFT_READY")
     prepared = ready.parse(environment) if environment else await asyncio.to_thread(ready.ensure)
-    cards, served = _cards(vm, prepared.tools)
+    places = _places(vmi, vm)
+    vm = replace(vm, nics=tuple(nic for nic in vm.nics if nic.name in places.buses))
+    cards, served = _cards(vm, places, prepared.tools)
     (place / "seed.iso").write_bytes(
         cloudinitdisk.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
     )
@@ -83,7 +87,7 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
         for each in served:
             serving = masquerade.leases(each, vm.hostname, place, prepared.tools)
             await around.enter_async_context(serving)
-        return await _boot(vm, place, prepared, cards, drives)
+        return await _boot(vm, place, prepared, cards, drives, places)
 
 
 async def _boot(
@@ -92,12 +96,14 @@ async def _boot(
     prepared: ready.Ready,
     cards: tuple[qemu.Card, ...],
     drives: tuple[qemu.Drive, ...],
+    places: nicplaces.Places,
 ) -> int:
     with consolelog.ConsoleLog(place / layout.CONSOLE_LOG) as console:
-        process = await _start(vm, place, prepared, cards, drives, console.descriptor)
+        start = _start(vm, place, prepared, cards, drives, places, console.descriptor)
+        process = await start
         await _unplug(cards, place, starts=not _incoming())
         _say(f"runs under {prepared.accelerator} as process {process.pid}")
-        async with nics.Nics(vm, cards, place).served():
+        async with nics.Nics(vm, cards, place, places.ports).served():
             return await _attend(process, vm, place)
 
 
@@ -107,6 +113,7 @@ async def _start(
     prepared: ready.Ready,
     cards: tuple[qemu.Card, ...],
     drives: tuple[qemu.Drive, ...],
+    places: nicplaces.Places,
     console: int,
 ) -> asyncio.subprocess.Process:
     """QEMU, with `console` to write a copy of what the guest prints to."""
@@ -125,6 +132,7 @@ async def _start(
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
             incoming=bool(_incoming()),
+            ports=places.ports,
         )
         return await asyncio.create_subprocess_exec(
             prepared.tools.program(qemu.PROGRAM),
@@ -221,8 +229,25 @@ def _describe(
     files.replace(place / "vm.json", json.dumps(facts).encode())
 
 
+def _places(vmi: Mapping[str, Any], vm: machine.Machine) -> nicplaces.Places:
+    """Where the NICs sit: a guest that comes from another node has its own there."""
+    if not _incoming():
+        return nicplaces.at_start(vm.nics)
+    annotations = vmi["metadata"].get("annotations") or {}
+    try:
+        places = nicplaces.of_annotations(annotations, vm.nics)
+    except ValueError as error:
+        given = str(annotations.get(nicplaces.ANNOTATION))[:200]
+        raise errors.InvalidInput(
+            *(f"VirtualMachineInstance {vm.namespace}/{vm.name}", nicplaces.ANNOTATION),
+            *(given, str(error)),
+            hint="it is the node's handler's to write: restart the machine",
+        ) from error
+    return places
+
+
 def _cards(
-    vm: machine.Machine, tools: toolchain.Toolchain
+    vm: machine.Machine, places: nicplaces.Places, tools: toolchain.Toolchain
 ) -> tuple[tuple[qemu.Card, ...], list[masquerade.Served]]:
     """Join the guest to the pod's interfaces: its cards, and those that need a DHCP server."""
     cards, served = [], []
@@ -237,7 +262,8 @@ def _cards(
             served.append(behind)
             mtu = behind.mtu
         model = machine.model(vm, nic)
-        cards.append(qemu.Card(mac, nic.tap, mtu=mtu, model=model, is_down=nic.is_down))
+        bus = places.buses[nic.name]
+        cards.append(qemu.Card(mac, nic.tap, mtu, model, nic.is_down, bus))
     return tuple(cards), served
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft import names
-from weft_lab.vm import hotplug, machine, requested
+from weft_lab.vm import hotplug, machine, nicplaces, requested
 
 IMAGE = "lab.weft/virt-launcher"
 LAUNCHER = "kubevirt.io"
@@ -58,10 +58,17 @@ def current(vmi: Mapping[str, Any]) -> str:
     return str(state.get("sourcePod") or name(vmi))
 
 
-def render_target(vmi: Mapping[str, Any], migration: Mapping[str, Any], python: str) -> Object:
-    """The pod in which QEMU waits for the guest, on any node but the one where it runs."""
-    pod = render(vmi, python)
+def render_target(
+    vmi: Mapping[str, Any], migration: Mapping[str, Any], networks_now: str, python: str
+) -> Object:
+    """The pod in which QEMU waits for the guest, on any node but the one where it runs.
+
+    It has the NICs that the guest has now; `networks_now` is the source pod's annotation of them.
+    """
+    pod = render(hotplug.of_pod(vmi), python)
     meta, spec = pod["metadata"], pod["spec"]
+    if chosen := followed(vmi, networks_now):
+        meta["annotations"][names.NETWORKS] = chosen
     meta["name"] = target_name(vmi, migration)
     meta["labels"][MIGRATION_UID] = migration["metadata"]["uid"]
     meta["annotations"][MIGRATION_NAME] = migration["metadata"]["name"]
@@ -153,8 +160,9 @@ def essence(vmi: Mapping[str, Any]) -> Object:
     meta = vmi["metadata"]
     kept = {key: meta[key] for key in ("name", "namespace", "uid")}
     annotations = meta.get("annotations") or {}
-    if machine.DISK_ANNOTATION in annotations:
-        kept["annotations"] = {machine.DISK_ANNOTATION: annotations[machine.DISK_ANNOTATION]}
+    read = (machine.DISK_ANNOTATION, nicplaces.ANNOTATION)
+    if found := {key: annotations[key] for key in read if key in annotations}:
+        kept["annotations"] = found
     return {"metadata": kept, "spec": vmi["spec"]}
 
 

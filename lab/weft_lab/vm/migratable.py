@@ -12,11 +12,8 @@ ALLOWED_BRIDGE = "kubevirt.io/allow-pod-bridge-network-live-migration"
 Object = Mapping[str, Any]
 
 
-def refusal(vmi: Object, *, is_as_started: bool = True) -> tuple[str, ...]:
-    """Reason and message of the condition LiveMigratable; empty where it can move.
-
-    `is_as_started`: it has the NICs that it started with, each in its place.
-    """
+def refusal(vmi: Object) -> tuple[str, ...]:
+    """Reason and message of the condition LiveMigratable; empty where it can move."""
     spec = vmi.get("spec") or {}
     for volume in spec.get("volumes") or ():
         disk = volume.get("hostDisk")
@@ -38,12 +35,6 @@ def refusal(vmi: Object, *, is_as_started: bool = True) -> tuple[str, ...]:
             "InterfaceNotLiveMigratable",
             "cannot migrate VMI which does not use masquerade or a migratable plugin to connect to"
             " the pod network",
-        )
-    if not is_as_started:
-        return (
-            "InterfaceNotLiveMigratable",
-            "cannot migrate VMI whose interfaces were plugged or unplugged since it started; "
-            "restart it",
         )
     return ()
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weft_lab.reasons import Reason
-from weft_lab.vm import launcherpod, lifecycle, status
+from weft_lab.vm import launcherpod, lifecycle, nicplaces, status
 from weft_lab.vm.migrationconfig import Configuration
 
 FINALIZER = "kubevirt.io/migrationJobFinalize"
@@ -168,6 +168,12 @@ def _next(seen: Seen) -> Decision:
             return _to(seen, "Scheduled")
         return _overdue(seen)
     if now == "Scheduled":
+        if not is_of(vmi, migration) and nicplaces.are_other(vmi, pod):
+            text = (
+                "Migration failed because the interfaces of the machine changed since its target"
+                " pod was made"
+            )
+            return _failed(seen, text)
         if not is_of(vmi, migration):
             event = (
                 Reason.SUCCESSFUL_HAND_OVER,
@@ -274,9 +280,8 @@ def _over(seen: Seen, before: Json) -> Decision:
     changed: Json = {}
     if is_of(vmi, seen.migration) and before.get("migrationState") != state(vmi):
         changed["migrationState"] = dict(state(vmi))
-    waste = failed and seen.target is not None and not lifecycle.is_deleted(seen.target)
-    if waste and seen.target is not None and _is_down(seen.target):
-        waste = False  # it says why it ended
+    # One that has ended is left: it says why.
+    waste = failed and seen.target is not None and not _is_down(seen.target)
     return Decision(changed, delete_pod=waste, is_over=True)
 
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from weft import errors
+from weft import errors, names
 from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
 from weft.model import ObjectKey
 from weft_lab.reasons import Reason
-from weft_lab.vm import launcherpod, lifecycle, migration, migrationconfig
+from weft_lab.vm import launcherpod, lifecycle, migration, migrationconfig, migrationrecord
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ class Migrations:
         if await self._adopt(one):
             return
         vmi = self._vmis.get(ObjectKey(key.namespace, str(one["spec"].get("vmiName"))))
+        await self._expel_strangers(one, vmi)
         seen = self._seen(one, vmi, await self._settings(one))
         decision = migration.decide(seen)
         await self._act(seen, decision)
@@ -98,8 +99,7 @@ class Migrations:
         node = ((vmi or {}).get("status") or {}).get("nodeName")
         target = source = None
         for pod in pods:
-            labels = pod["metadata"].get("labels") or {}
-            if labels.get(launcherpod.MIGRATION_UID) == uid:
+            if pod["metadata"]["uid"] == migrationrecord.target_uid(one):
                 target = pod
             elif pod["metadata"]["name"] == migration.state(vmi).get("sourcePod") or (
                 not migration.is_of(vmi, one) and pod["spec"].get("nodeName") == node
@@ -144,7 +144,7 @@ class Migrations:
     async def _act(self, seen: migration.Seen, decision: migration.Decision) -> None:
         one, vmi = seen.migration, seen.vmi
         if decision.create_pod and vmi is not None:
-            await self._create_pod(one, vmi)
+            await self._create_pod(seen, vmi)
         if decision.delete_pod and seen.target is not None:
             await self._delete_pod(one, seen.target)
         if decision.mark_ready and vmi is not None and seen.target is not None:
@@ -168,14 +168,41 @@ class Migrations:
             labels = {migration.TARGET_NODE: seen.target["spec"]["nodeName"]}
             await self._label(vmi, labels)
 
-    async def _create_pod(self, one: Object, vmi: Object) -> None:
-        pod = launcherpod.render_target(vmi, one, sys.executable)
+    async def _create_pod(self, seen: migration.Seen, vmi: Object) -> None:
+        one = seen.migration
+        annotations = (seen.source or {}).get("metadata", {}).get("annotations") or {}
+        networks = str(annotations.get(names.NETWORKS) or "")
+        pod = launcherpod.render_target(vmi, one, networks, sys.executable)
         try:
-            await self._client.create(resources.PODS, pod)
+            made = await self._client.create(resources.PODS, pod)
         except AlreadyExists:
-            return  # the cache will show it
+            return  # the cache will show whose it is
+        record = migrationrecord.with_target(one, made["metadata"]["uid"], seen.now)
+        await self._patch(resources.VMIMS, one, {"status": record}, "status")
         text = f"Created migration target pod {pod['metadata']['name']}"
         self._recorder.emit(one, Reason.SUCCESSFUL_CREATE, text)
+
+    async def _expel_strangers(self, one: Object, vmi: Object | None) -> None:
+        """Delete pods that say that they are this migration's target, and were not made here.
+
+        Or they were, by a controller that ended before it recorded so: another one is made then.
+        """
+        uid = one["metadata"]["uid"]
+        if migrationrecord.target_uid(one) or migration.phase(one) not in ("", "Pending"):
+            return  # another one does not start: its node's kubelet reads the record
+        for pod in self._pods_of(vmi):
+            meta = pod["metadata"]
+            named = (meta.get("labels") or {}).get(launcherpod.MIGRATION_UID)
+            if named != uid or lifecycle.is_deleted(pod):
+                continue
+            try:  # the cache may not have the record yet
+                now = await self._client.get(
+                    resources.VMIMS, one["metadata"]["name"], meta["namespace"]
+                )
+            except NotFound:
+                return
+            if migrationrecord.target_uid(now) != meta["uid"]:
+                await self._delete_pod(one, pod)
 
     async def _delete_pod(self, one: Object, pod: Object) -> None:
         meta = pod["metadata"]

@@ -18,7 +18,8 @@ from pathlib import Path
 from weft import errors
 from weft_lab.vm import migrationlink, qmpsession
 
-MAX_DISKS = 32
+MAX_DISKS = 32  # of one machine
+MAX_RELAYS = 128  # of a node; each has two descriptors and a quarter of a MiB
 PATIENCE = 15.0  # seconds for the first answer of a target's disk
 _CHUNK = 1 << 18
 _SERVER = "nbd"
@@ -66,6 +67,34 @@ class Exports:
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
+class Relays:
+    """The disks' connections that a node carries, for all machines that come to it."""
+
+    def __init__(self, most: int = MAX_RELAYS) -> None:
+        self._most = most
+        self._tasks: dict[asyncio.Task[None], object] = {}
+
+    def full(self, owner: object) -> str:
+        """Why a migration gets no other connection; "" if it does."""
+        own = sum(each is owner for each in self._tasks.values())
+        if own >= MAX_DISKS:
+            return f"{MAX_DISKS} disks of this machine are copied already"
+        if len(self._tasks) >= self._most:
+            return f"the node copies {self._most} disks already: try again when one has ended"
+        return ""
+
+    def start(self, owner: object, exports: Exports, line: migrationlink.Line) -> None:
+        """Carry a connection until it ends, or all of its migration are ended."""
+        task = asyncio.create_task(exports.relay(line))
+        self._tasks[task] = owner
+        task.add_done_callback(lambda task: self._tasks.pop(task, None))
+
+    def end(self, owner: object) -> None:
+        """Those of one migration."""
+        for task in [task for task, whose in self._tasks.items() if whose is owner]:
+            task.cancel()
+
+
 async def _pump(source: socket.socket, sink: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):
@@ -73,8 +102,8 @@ async def _pump(source: socket.socket, sink: socket.socket) -> None:
             await loop.sock_sendall(sink, chunk)
 
 
-async def export(session: qmpsession.Session, names: object) -> Exports:
-    """Serve these drives of the target's QEMU. Raises Unavailable."""
+async def export(session: qmpsession.Session, names: object, credentials: str) -> Exports:
+    """Serve these drives of the target's QEMU, by TLS alone. Raises Unavailable."""
     if not isinstance(names, list) or len(names) > MAX_DISKS:
         raise errors.Unavailable("the source names no disks")
     folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
@@ -87,6 +116,7 @@ async def export(session: qmpsession.Session, names: object) -> Exports:
             "nbd-server-start",
             addr={"type": "fd", "data": {"str": _SERVER}},
             max_connections=MAX_DISKS,
+            tls_creds=credentials,
         )
     for name in names:
         await session.execute(
@@ -117,9 +147,13 @@ class Copies:
         return f"mirror-{copied.node}-{self.migration[:8]}"
 
     async def mirror(
-        self, session: qmpsession.Session, copied: Copied, line: migrationlink.Line
+        self,
+        session: qmpsession.Session,
+        copied: Copied,
+        line: migrationlink.Line,
+        credentials: str,
     ) -> None:
-        """Begin to copy one drive over this connection."""
+        """Begin to copy one drive over this connection, by TLS."""
         name = self.node(copied)
         await session.pass_on(name, line.connection.fileno())
         adding = session.execute(
@@ -131,6 +165,7 @@ class Copies:
                 "node-name": _connection(name),
                 "server": {"type": "fd", "str": name},
                 "export": copied.node,
+                "tls-creds": credentials,
             },
         )
         # QEMU waits for the first answer, and the guest with it.

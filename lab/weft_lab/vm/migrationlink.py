@@ -2,10 +2,11 @@
 
 The target listens at its node's address. Both sides have the lab's migration key, which nodes alone
 may read; each signs the other's nonce, so neither a pod nor a guest that reaches the port gets
-further than a refusal. Until then nothing that a caller sends is more than text, its failure ends
+further than a refusal; whoever calls from elsewhere than a node whose machine is expected does not
+get that far. Until then nothing that a caller sends is more than text, its failure ends
 its own connection alone, and it cannot keep a place that a node needs. Then the connection either
-carries lines of JSON between the handlers, or is handed to QEMU as it is. Its content is not
-encrypted: the nodes' network is the lab's own.
+carries lines of JSON between the handlers, or is handed to QEMU as it is, which encrypts
+(migrationtls.py).
 """
 
 from __future__ import annotations
@@ -83,6 +84,14 @@ class Line:
             raise _lost()
         return message
 
+    @property
+    def peer(self) -> str:
+        """The address of the other end; "" where it has gone."""
+        try:
+            return str(self.connection.getpeername()[0])
+        except (OSError, IndexError):
+            return ""
+
     def close(self) -> None:
         self.connection.close()
 
@@ -126,11 +135,14 @@ async def call(address: str, port: int, key: bytes, hello: Message) -> Line:
 class Listener:
     """Accepts connections of other nodes' handlers; `serve` gets each that proved itself.
 
-    `serve` answers with `welcome` or `refuse`, and owns the line.
+    `serve` answers with `welcome` or `refuse`, and owns the line. Who calls from an address that
+    `admits` does not name is not spoken to.
     """
 
-    def __init__(self, address: str, key: bytes, serve: Serve) -> None:
-        self._key, self._serve = key, serve
+    def __init__(
+        self, address: str, key: bytes, serve: Serve, admits: Callable[[str], bool]
+    ) -> None:
+        self._key, self._serve, self._admits = key, serve, admits
         self._socket = socket.create_server((address, 0), family=_family(address), backlog=16)
         self._socket.setblocking(False)
         self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, oldest first
@@ -149,6 +161,9 @@ class Listener:
                     except OSError as error:
                         log.warning("no connection is accepted for now: %s", error)
                         await asyncio.sleep(ACCEPT_PAUSE)
+                        continue
+                    if not self._admits(str(peer[0])):
+                        connection.close()
                         continue
                     task = group.create_task(self._greet(connection))
                     self._strangers[task] = peer[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -27,3 +28,8 @@ class Progress:
             seconds = int(self._whole)
             return f"Live migration is not completed after {seconds} seconds and has been aborted"
         return ""
+
+
+def cause(info: Mapping[str, Any]) -> str:
+    """Why QEMU gave a migration up, in its words."""
+    return str(info.get("error-desc") or "QEMU gave the migration up")[:300]

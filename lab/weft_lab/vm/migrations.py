@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 
 from weft import errors
 from weft.control import loop
-from weft.kube import cache, events
-from weft.kube.client import Client, Object
+from weft.kube import cache, events, resources
+from weft.kube.client import Client, NotFound, Object
 from weft.model import ObjectKey
 from weft_lab.vm import (
     launcher,
     lifecycle,
     migration,
+    migrationdisks,
     migrationkey,
     migrationlink,
     migrationsource,
     migrationtarget,
+    migrationtls,
 )
 
 log = logging.getLogger(__name__)
@@ -57,10 +59,12 @@ class Migrations:
         self._tasks: dict[_Task, asyncio.Task[None]] = {}
         self._sources: dict[str, migrationsource.Source] = {}  # by uid of the migration
         self._targets: dict[str, migrationtarget.Target] = {}
+        self._callers: dict[str, frozenset[str]] = {}  # addresses of the source's node, likewise
+        self._relays = migrationdisks.Relays()
 
     async def run(self) -> None:
         key = await self._key()
-        listener = migrationlink.Listener(self._address, key, self._serve)
+        listener = migrationlink.Listener(self._address, key, self._serve, self._admits)
         async with asyncio.TaskGroup() as group:
 
             def on_change(name: ObjectKey, old: Object | None, new: Object | None) -> None:
@@ -162,12 +166,33 @@ class Migrations:
             self._folder(task.name),
             self._reader(task),
             (self._address, port),
+            migrationtls.key(key, task.migration),
+            self._relays,
         )
+        self._callers[task.migration] = await self._addresses(task)
         self._targets[task.migration] = target
         try:
             await target.run()
         finally:
             self._targets.pop(task.migration, None)
+            self._callers.pop(task.migration, None)
+
+    async def _addresses(self, task: _Task) -> frozenset[str]:
+        """Of the node from which a machine comes. Raises NotReady where the cluster has none."""
+        name = str(migration.state(self._vmis.get(task.name)).get("sourceNode"))
+        try:
+            node = await self._client.get(resources.NODES, name)
+        except NotFound:
+            node = {}
+        listed = (node.get("status") or {}).get("addresses") or ()
+        found = frozenset(str(each.get("address")) for each in listed if each.get("address"))
+        if not found:
+            raise errors.NotReady("the source node has no address", where=f"Node {name}")
+        return found
+
+    def _admits(self, caller: str) -> bool:
+        """Whether an address is that of a node from which a machine is expected."""
+        return any(caller in each for each in self._callers.values())
 
     def _folder(self, name: ObjectKey) -> Path:
         return launcher.folder(*name, self._run_folder)
@@ -184,8 +209,9 @@ class Migrations:
         return read
 
     async def _serve(self, hello: migrationlink.Message, line: migrationlink.Line) -> None:
-        target = self._targets.get(str(hello.get("migration")))
-        if target is None:
+        uid = str(hello.get("migration"))
+        target = self._targets.get(uid)
+        if target is None or line.peer not in self._callers.get(uid, ()):
             await migrationlink.welcome(line, hello, "no machine is expected here")
             return
         await target.serve(hello, line)

@@ -32,6 +32,7 @@ from weft_lab.vm import (
     migrationprogress,
     migrationstate,
     migrationtarget,
+    migrationtls,
     qmpsession,
 )
 
@@ -66,6 +67,7 @@ class Source:
         self._ready: set[str] = set()  # mirrors that are equal to their source
         self._cost = migrationcost.Clock()
         self._notifying: asyncio.Task[None] | None = None
+        self._encryption = contextlib.AsyncExitStack()
         self._why = ""  # this ended it, where it is not QEMU's own end
 
     async def run(self) -> None:
@@ -85,7 +87,10 @@ class Source:
 
     async def _run(self) -> None:
         path = self._folder / "migration.sock"
-        async with qmpsession.Session(path, self._hear) as session:
+        async with (
+            qmpsession.Session(path, self._hear) as session,
+            contextlib.AsyncExitStack() as self._encryption,
+        ):
             try:
                 await self._move(session)
             except Failed as failure:
@@ -169,8 +174,11 @@ class Source:
         )
         bandwidth = int(settings.get("bandwidthPerMigration") or 0)
         await session.execute("migrate-set-parameters", max_bandwidth=bandwidth or 1 << 50)
+        secret = migrationtls.key(self._key, str(self._state()["migrationUid"]))
+        encrypted = migrationtls.encrypted(session, secret, migrationtls.CLIENT)
+        credentials = await self._encryption.enter_async_context(encrypted)
         if self._copies.every:
-            await self._copy(session)
+            await self._copy(session, credentials)
         line = await self._call(migrationtarget.MEMORY)
         try:
             await session.pass_on(migrationtarget.MEMORY, line.connection.fileno())
@@ -179,7 +187,7 @@ class Source:
         self._cost.mark(migrationcost.MEMORY)
         await session.execute("migrate", uri=f"fd:{migrationtarget.MEMORY}")
 
-    async def _copy(self, session: qmpsession.Session) -> None:
+    async def _copy(self, session: qmpsession.Session, credentials: str) -> None:
         assert self._control is not None
         await self._control.send(
             {"do": "disks", "names": [each.node for each in self._copies.every]}
@@ -191,7 +199,7 @@ class Source:
             line = await self._call("disk")
             try:
                 await line.send({"do": "relay"})  # all of the answer is read: the rest is QEMU's
-                await self._copies.mirror(session, each, line)
+                await self._copies.mirror(session, each, line, credentials)
             finally:
                 line.close()
         self._cost.mark(migrationcost.DISKS)
@@ -221,7 +229,7 @@ class Source:
                 if status == "completed":
                     await self._await_target(session)
                 elif status in ("failed", "cancelled", "none", None):
-                    raise Failed(self._why or _cause(info))
+                    raise Failed(self._why or migrationprogress.cause(info))
                 elif not self._why:
                     self._judge(info, progress)
                     if self._why:
@@ -290,7 +298,7 @@ class Source:
         if name == "BLOCK_JOB_READY":
             self._ready.add(str(data.get("device")))
         elif name in ("BLOCK_JOB_ERROR", "BLOCK_JOB_COMPLETED") and data.get("error"):
-            raise Failed(f"a disk was not copied: {str(data['error'])[:200]}")
+            raise Failed(self._why or f"a disk was not copied: {str(data['error'])[:200]}")
         elif name == "MIGRATION" and data.get("status") == "pre-switchover":
             await self._copies.finish(session)
             await session.execute("migrate-continue", state="pre-switchover")
@@ -382,11 +390,6 @@ class Source:
             vmi = self._vmi_of()
             if vmi is not None:
                 await migrationcost.record(self._client, self._recorder, vmi, self._cost, info)
-
-
-def _cause(info: dict[str, Any]) -> str:
-    words = str(info.get("error-desc") or "QEMU gave the migration up")
-    return words[:300]
 
 
 async def _end_left_behind(session: qmpsession.Session) -> None:

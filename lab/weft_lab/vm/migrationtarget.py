@@ -32,6 +32,7 @@ from weft_lab.vm import (
     migrationdisks,
     migrationlink,
     migrationstate,
+    migrationtls,
     qmpsession,
 )
 
@@ -52,15 +53,18 @@ class Target:
         folder: Path,
         vmi_of: Callable[[], Object | None],
         where: tuple[str, int],
+        secret: bytes,
+        relays: migrationdisks.Relays,
     ) -> None:
         self._client, self._recorder, self._node = client, recorder, node
         self._folder, self._vmi_of = folder, vmi_of
-        self._where = where
+        self._where, self._secret = where, secret
+        self._credentials = ""
         self._session: qmpsession.Session | None = None
         self._control: migrationlink.Line | None = None
         self._macs: tuple[str, ...] = ()
         self._speakers: list[tuple[socket.socket, tuple[bytes, ...]]] = []
-        self._relays: set[asyncio.Task[None]] = set()
+        self._relays = relays
         self._exports: migrationdisks.Exports | None = None
 
     async def run(self) -> None:
@@ -79,20 +83,24 @@ class Target:
                 if (await session.ask("query-status")).get("status") == "running":
                     await self._take_over()
                     return
-                await self._prepare_announcement(vmi)
-                await self._publish(vmi)
-                while (event := await session.events.get()) is not None:
-                    if event["event"] == "RESUME":
-                        await self._resumed()
-                        if self._exports is not None:
-                            await self._exports.end(session)
-                        return
+                encrypted = migrationtls.encrypted(session, self._secret, migrationtls.SERVER)
+                async with encrypted as self._credentials:
+                    await self._prepare_announcement(vmi)
+                    await self._publish(vmi)
+                    await self._await_guest(session)
         finally:
             self._session = None
-            for task in self._relays:
-                task.cancel()
+            self._relays.end(self)
             for speaker, _ in self._speakers:
                 speaker.close()
+
+    async def _await_guest(self, session: qmpsession.Session) -> None:
+        while (event := await session.events.get()) is not None:
+            if event["event"] == "RESUME":
+                await self._resumed()
+                if self._exports is not None:
+                    await self._exports.end(session)
+                return
 
     async def _wait_for_launcher(self, vmi: Object) -> None:
         meta, uid = vmi["metadata"], migration.state(vmi).get("migrationUid")
@@ -145,11 +153,11 @@ class Target:
                 await migrationlink.welcome(line, hello)
                 line.close()
             elif kind == "disk" and self._exports is not None:
-                await migrationlink.welcome(line, hello)
-                await line.receive()  # a server speaks first, and the source may be reading yet
-                relay = asyncio.create_task(self._exports.relay(line))
-                self._relays.add(relay)
-                relay.add_done_callback(self._relays.discard)
+                full = self._relays.full(self)
+                await migrationlink.welcome(line, hello, full)
+                if not full:
+                    await line.receive()  # a server speaks first; the source may be reading yet
+                    self._relays.start(self, self._exports, line)
             else:
                 await migrationlink.welcome(line, hello, f"unknown connection {kind!r:.40}")
         except errors.Unavailable as error:
@@ -171,7 +179,9 @@ class Target:
                 if message.get("do") == "announce":
                     self._announce()
                 elif message.get("do") == "disks" and self._session is not None:
-                    self._exports = await migrationdisks.export(self._session, message.get("names"))
+                    self._exports = await migrationdisks.export(
+                        self._session, message.get("names"), self._credentials
+                    )
                     await line.send({"did": "disks"})
         finally:
             line.close()

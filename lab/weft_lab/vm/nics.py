@@ -19,7 +19,7 @@ import orjson
 
 from weft import errors
 from weft_lab import state
-from weft_lab.vm import links, machine, qemu, qmp
+from weft_lab.vm import links, machine, nicplaces, qemu, qmp
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ LONGEST_REQUEST = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class PluggedNic:
-    """A NIC that the guest has. `port`: the spare root port that it is in, -1 for its own."""
+    """A NIC that the guest has. `bus`: the root port that it sits in."""
 
     nic: machine.Nic
     number: int
     mac: str
     is_down: bool
-    port: int = -1
+    bus: str
 
     @property
     def is_secondary(self) -> bool:
@@ -62,21 +62,22 @@ def to_unplug(
 
 def free_port(plugged: Mapping[str, PluggedNic], spares: int) -> int:
     """The first spare root port without a NIC; -1 if there is none."""
-    used = {one.port for one in plugged.values()}
+    used = {nicplaces.spare(one.bus) for one in plugged.values()}
     return next((port for port in range(spares) if port not in used), -1)
 
 
 class Nics:
     """The NICs of one machine, as QEMU has them."""
 
-    def __init__(self, vm: machine.Machine, cards: tuple[qemu.Card, ...], place: Path) -> None:
-        self._vm, self._place = vm, place
-        self._spares = qemu.spare_ports(len(cards))
+    def __init__(
+        self, vm: machine.Machine, cards: tuple[qemu.Card, ...], place: Path, ports: int
+    ) -> None:
+        self._vm, self._place, self._ports = vm, place, ports
+        self._spares = nicplaces.spare_ports(ports)
         self._plugged = {
-            nic.name: PluggedNic(nic, number, card.mac, nic.is_down)
+            nic.name: PluggedNic(nic, number, card.mac, nic.is_down, card.bus)
             for number, (nic, card) in enumerate(zip(vm.nics, cards, strict=True))
         }
-        self._first = {name: one.number for name, one in self._plugged.items()}
         self._next = len(cards)
         self._macs: dict[tuple[str, int], str] = {}  # of the pod's interfaces before they changed
         self._turn = asyncio.Lock()
@@ -101,8 +102,9 @@ class Nics:
             spec = request["arguments"]["spec"]
             async with self._turn:
                 failures = await self.sync(spec)
-            started = {name: one.number for name, one in self._plugged.items()} == self._first
-            shown = {"nics": self._shown(), "failures": failures, "as-started": started}
+            buses = {name: one.bus for name, one in self._plugged.items()}
+            places = nicplaces.Places(self._ports, buses).rendered()
+            shown = {"nics": self._shown(), "failures": failures, "places": places}
             answer: dict[str, Any] = {"return": shown}
         except (errors.WeftError, OSError, ValueError, KeyError, TypeError) as error:
             answer = {"error": {"desc": str(error)}}
@@ -156,21 +158,20 @@ class Nics:
         taken = links.take_over(nic.pod_interface, nic.bridge, nic.tap, plugged=not nic.is_down)
         interface = nic.pod_interface, links.index(nic.pod_interface)
         pod_mac = self._macs.setdefault(interface, taken.mac)
-        card = qemu.Card(
-            nic.mac or pod_mac, nic.tap, taken.mtu, machine.model(self._vm, nic), nic.is_down
-        )
+        model, bus = machine.model(self._vm, nic), f"{nicplaces.SPARE}{port}"
+        card = qemu.Card(nic.mac or pod_mac, nic.tap, taken.mtu, model, nic.is_down, bus)
         number, self._next = self._next, self._next + 1
         try:
             await monitor.execute("netdev_add", **qemu.backend(card, number))
             try:
-                await monitor.add_device(qemu.front(card, number, f"spare{port}"))
+                await monitor.add_device(qemu.front(card, number))
             except errors.WeftError:
                 await monitor.execute("netdev_del", id=qemu.netdev(number))
                 raise
         except errors.WeftError:
             links.part(nic.bridge, nic.tap)
             raise
-        self._plugged[nic.name] = PluggedNic(nic, number, card.mac, False, port)
+        self._plugged[nic.name] = PluggedNic(nic, number, card.mac, False, bus)
         if nic.is_down:
             await self._set_link(monitor, self._plugged[nic.name], up=False)
 

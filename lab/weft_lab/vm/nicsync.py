@@ -20,7 +20,16 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import Client, Object
 from weft.model import ObjectKey
 from weft_lab.reasons import Reason
-from weft_lab.vm import hotplug, jsonlines, launcher, launcherpod, lifecycle, machine, nics
+from weft_lab.vm import (
+    hotplug,
+    jsonlines,
+    launcher,
+    launcherpod,
+    lifecycle,
+    machine,
+    nicplaces,
+    nics,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +41,11 @@ MOST_NICS = 64  # of one machine: its launcher's word is its guest's, at worst
 @dataclass(frozen=True, slots=True)
 class GuestNics:
     """`plugged`: the cards that a guest has, each with its MAC. `waiting`: NICs that are in its pod
-    alone. `is_as_started`: it has the cards that it started with, and no others."""
+    alone. `places`: what the instance is to say of the root ports that they sit in."""
 
     plugged: tuple[tuple[machine.Nic, str], ...]
     waiting: tuple[machine.Nic, ...]
-    is_as_started: bool
+    places: str | None
 
 
 class Guest(Protocol):
@@ -68,7 +77,8 @@ def read(vmi: Object, answer: Mapping[str, Any], attached: Collection[str]) -> G
         for nic in every.nics
         if nic.name not in there and nic.network and nic.pod_interface in attached
     )
-    return GuestNics(plugged, waiting, answer["as-started"] is True)
+    places = nicplaces.annotation(nicplaces.parse(answer["places"]), every.nics)
+    return GuestNics(plugged, waiting, places)
 
 
 class NicSync:

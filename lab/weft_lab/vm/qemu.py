@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft_lab.vm import guest
+from weft_lab.vm import guest, nicplaces
 
 Json = dict[str, Any]
 PROGRAM = "qemu-system-x86_64"
@@ -33,13 +33,17 @@ KERNEL_ARGUMENTS_TCG = " lpj=10000000"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A network card, and the tap that it is on. `is_down`: it has no cable from the beginning."""
+    """A network card, and the tap that it is on. `is_down`: it has no cable from the beginning.
+
+    `bus`: the root port that it sits in.
+    """
 
     mac: str
     tap: str
     mtu: int = 0
     model: str = "virtio"
     is_down: bool = False
+    bus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Launch:
 
     `sockets` are (name of SOCKETS, descriptor of a listening socket): they exist before QEMU
     does, so clients need not wait for them. `console` is the descriptor of a pipe that takes a copy
-    of what the guest prints. `incoming`: the guest comes from another node.
+    of what the guest prints. `incoming`: the guest comes from another node. `ports`: root ports
+    made for cards, some of which may be free.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Launch:
     uuid: str = ""
     sockets: tuple[tuple[str, int], ...] = ()
     incoming: bool = False
+    ports: int = 0
 
 
 def arguments(launch: Launch) -> list[str]:
@@ -106,13 +112,15 @@ def arguments(launch: Launch) -> list[str]:
         args += ["-incoming", "defer"]
     elif any(card.is_down for card in launch.cards):
         args += ["-S"]  # cables can be taken off a machine only after its cards were made
-    for index, card in enumerate(launch.cards):
-        args += _card(card, index)
+    # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ... as on
+    # KubeVirt, and release them while they run.
+    for index in range(launch.ports):
+        args += _port(launch, f"{nicplaces.OWN}{index}", index + 1)
     for index, drive in enumerate(launch.drives):
         args += _drive(drive, index, boots=launch.image is None and index == 0)
     # After all others, whose places must not move.
-    for index in range(spare_ports(len(launch.cards))):
-        args += _device(driver="pcie-root-port", id=f"spare{index}", chassis=FIRST_SPARE + index)
+    for index in range(nicplaces.spare_ports(launch.ports)):
+        args += _port(launch, f"{nicplaces.SPARE}{index}", FIRST_SPARE + index)
     if launch.image is not None:
         line = KERNEL_ARGUMENTS + ("" if kvm else KERNEL_ARGUMENTS_TCG)
         args += ["-kernel", str(launch.image.kernel), "-initrd", str(launch.image.initrd)]
@@ -146,11 +154,6 @@ def copied(drives: tuple[Drive, ...]) -> list[tuple[str, bool]]:
     ]
 
 
-def spare_ports(cards: int) -> int:
-    """How many root ports are kept free for NICs to come, as KubeVirt counts them."""
-    return max(0, 4 - cards) if cards else 0
-
-
 def backend(card: Card, index: int) -> Json:
     """A card's end on the pod's side."""
     return {
@@ -163,11 +166,11 @@ def backend(card: Card, index: int) -> Json:
     }
 
 
-def front(card: Card, index: int, bus: str) -> Json:
+def front(card: Card, index: int) -> Json:
     """The device that the guest sees."""
     driver = "virtio-net-pci" if card.model == "virtio" else card.model
     made: Json = {"driver": driver, "netdev": netdev(index), "id": f"card{index}"}
-    made |= {"mac": card.mac, "romfile": "", "bus": bus}
+    made |= {"mac": card.mac, "romfile": "", "bus": card.bus}
     if card.mtu and card.model == "virtio":
         made["host_mtu"] = card.mtu
     return made
@@ -184,15 +187,14 @@ def user_mac(name: str, index: int) -> str:
     return ":".join(f"{byte:02x}" for byte in (2, 0, 0, *digest[:3]))
 
 
-def _card(card: Card, index: int) -> list[str]:
-    # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ... as on
-    # KubeVirt, and release them while they run.
-    port = f"port{index}"
-    return [
-        *("-netdev", json.dumps(backend(card, index))),
-        *_device(driver="pcie-root-port", id=port, chassis=index + 1),
-        *_device(**front(card, index, port)),
-    ]
+def _port(launch: Launch, bus: str, chassis: int) -> list[str]:
+    """A root port, and the card that sits in it."""
+    args = _device(driver="pcie-root-port", id=bus, chassis=chassis)
+    for index, card in enumerate(launch.cards):
+        if card.bus == bus:
+            args += ["-netdev", json.dumps(backend(card, index))]
+            args += _device(**front(card, index))
+    return args
 
 
 def _drive(drive: Drive, index: int, *, boots: bool) -> list[str]:

@@ -84,13 +84,18 @@ def brings(uid: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def owned(uid: str, name: str, node: str = "node1") -> dict[str, Any]:
     reference = {"kind": "VirtualMachineInstance", "uid": uid, "controller": True}
-    meta = {"namespace": "shop", "name": name, "ownerReferences": [reference]}
+    meta = {"namespace": "shop", "name": name, "uid": "p1", "ownerReferences": [reference]}
     return {"metadata": meta, "spec": {"nodeName": node}}
 
 
-def moved(phase: str, uid: str = "m1", of: str = "vm") -> dict[str, Any]:
+def moved(phase: str, uid: str = "m1", of: str = "vm", pod: str = "p1") -> dict[str, Any]:
     meta = {"namespace": "shop", "name": "move", "uid": uid}
-    return {"metadata": meta, "spec": {"vmiName": of}, "status": {"phase": phase}}
+    conditions = [{"type": "lab.weft/TargetPod", "status": "True", "message": pod}]
+    return {
+        "metadata": meta,
+        "spec": {"vmiName": of},
+        "status": {"phase": phase, "conditions": conditions},
+    }
 
 
 def on(node: str, **state: Any) -> dict[str, Any]:
@@ -133,6 +138,9 @@ def test_no_other_migration_gives_a_pod_the_machines_place() -> None:
     assert not launchers.is_of(pod, vmi, on("node1"), moved("Running", "m2"))
     second = owned("u1", launcherpod.target_name(vmi, moved("", "m2")), "node2")
     assert not launchers.is_of(second, vmi, on("node1", **AFTER), moved("Pending", "m2"))
+    for other in ("p2", ""):
+        forged = moved("Running", pod=other)
+        assert not launchers.is_of(pod, vmi, on("node1"), forged), "the controller made another"
     here = owned("u1", TARGET, "node1")
     assert not launchers.is_of(here, vmi, on("node1"), moved("Running")), "its guest runs there"
 

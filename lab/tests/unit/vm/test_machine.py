@@ -89,12 +89,13 @@ def launch(**changes: Any) -> qemu.Launch:
         "cpus": 2,
         "accelerator": "tcg",
         "cards": (
-            qemu.Card("02:00:00:00:00:01", "tap0"),
-            qemu.Card("02:00:00:00:00:02", "tap1", 1300),
+            qemu.Card("02:00:00:00:00:01", "tap0", bus="port0"),
+            qemu.Card("02:00:00:00:00:02", "tap1", 1300, bus="port1"),
         ),
         "drives": (qemu.Drive("/seed,1", read_only=True, serial=qemu.SEED_SERIAL),),
         "console": 20,
         "image": IMAGE,
+        "ports": 2,
         "sockets": tuple((name, 10 + at) for at, name in enumerate(qemu.SOCKETS)),
         **changes,
     }

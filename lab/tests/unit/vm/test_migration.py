@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from weft_lab.vm import migration, migrationconfig
+from weft_lab.vm import migration, migrationconfig, nicplaces
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READY = {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}
@@ -62,6 +62,17 @@ def test_a_new_one_is_pending_and_then_has_a_pod_made() -> None:
 )
 def test_it_waits_for_its_turn(more: dict[str, Any]) -> None:
     assert not migration.decide(seen("Pending", **more)).create_pod
+
+
+def test_interfaces_that_changed_since_the_target_was_made_end_it() -> None:
+    """QEMU would refuse the guest: it has its cards elsewhere."""
+    vmi, target = instance(), pod("target")
+    vmi["metadata"]["annotations"] = {nicplaces.ANNOTATION: "{}"}
+    decision = migration.decide(seen("Scheduled", vmi=vmi, target=target))
+    assert decision.status["phase"] == "Failed"
+    assert not decision.hand_off
+    target["metadata"]["annotations"] = {nicplaces.ANNOTATION: "{}"}
+    assert migration.decide(seen("Scheduled", vmi=vmi, target=target)).hand_off
 
 
 def test_each_phase_follows_what_it_waits_for() -> None:

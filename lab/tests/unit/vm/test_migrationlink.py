@@ -18,6 +18,10 @@ KEY, OTHER = b"k" * 32, b"o" * 32
 HELLO = {"kind": "control", "migration": "m1"}
 
 
+def anybody(address: str) -> bool:
+    return True
+
+
 async def conversation(listens: bytes, calls: bytes, refused: str = "") -> list[dict[str, object]]:
     """What gets through from the one side to the other."""
     heard: list[dict[str, object]] = []
@@ -31,7 +35,7 @@ async def conversation(listens: bytes, calls: bytes, refused: str = "") -> list[
             line.close()
         done.set()
 
-    listener = migrationlink.Listener("127.0.0.1", listens, serve)
+    listener = migrationlink.Listener("127.0.0.1", listens, serve, anybody)
     running = asyncio.create_task(listener.run())
     try:
         line = await migrationlink.call("127.0.0.1", listener.port, calls, HELLO)
@@ -51,6 +55,31 @@ async def test_both_have_the_key() -> None:
 async def test_a_caller_without_the_key_is_left() -> None:
     with pytest.raises(errors.Unavailable):
         await conversation(KEY, OTHER)
+
+
+async def test_whoever_calls_from_another_address_than_a_nodes_is_not_spoken_to() -> None:
+    async def serve(hello: migrationlink.Message, line: migrationlink.Line) -> None:
+        await migrationlink.welcome(line, hello)
+        line.close()
+
+    def admits(address: str) -> bool:
+        return address == "127.0.0.2"
+
+    listener = migrationlink.Listener("127.0.0.1", KEY, serve, admits)
+    running = asyncio.create_task(listener.run())
+    try:
+        heard = []
+        for source in ("127.0.0.1", "127.0.0.2"):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", listener.port, local_addr=(source, 0)
+            )
+            with contextlib.suppress(ConnectionError):
+                heard.append(bool(await reader.readline()))
+            writer.close()
+        assert heard == [False, True]
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_a_refusal_comes_with_its_reason() -> None:
@@ -80,7 +109,7 @@ async def test_a_proof_serves_for_one_connection_alone() -> None:
         heard.append(hello)
         await migrationlink.welcome(line, hello)
 
-    listener = migrationlink.Listener("127.0.0.1", KEY, serve)
+    listener = migrationlink.Listener("127.0.0.1", KEY, serve, anybody)
     running = asyncio.create_task(listener.run())
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
@@ -107,7 +136,7 @@ async def listening() -> AsyncIterator[migrationlink.Listener]:
         await migrationlink.welcome(line, hello)
         line.close()
 
-    listener = migrationlink.Listener("127.0.0.1", KEY, serve)
+    listener = migrationlink.Listener("127.0.0.1", KEY, serve, anybody)
     running = asyncio.create_task(listener.run())
     try:
         yield listener

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from weft_lab.vm import machine, nics, qemu
+from weft_lab.vm import machine, nicplaces, nics
 
 
 def nic(name: str, network: str = "default/red", binding: str = "bridge") -> machine.Nic:
     return machine.Nic(name, binding, network, machine.pod_interface(name))
 
 
-def plugged(*listed: machine.Nic, ports: tuple[int, ...] = ()) -> dict[str, nics.PluggedNic]:
-    places = ports or (-1,) * len(listed)
+def plugged(*listed: machine.Nic, spares: tuple[int, ...] = ()) -> dict[str, nics.PluggedNic]:
+    buses = [f"spare{port}" if port >= 0 else "port0" for port in spares] or ["port0"] * len(listed)
     return {
-        each.name: nics.PluggedNic(each, number, "02:00:00:00:00:01", False, port)
-        for number, (each, port) in enumerate(zip(listed, places, strict=True))
+        each.name: nics.PluggedNic(each, number, "02:00:00:00:00:01", False, bus)
+        for number, (each, bus) in enumerate(zip(listed, buses, strict=True))
     }
 
 
@@ -43,10 +43,10 @@ def test_what_comes_and_goes(
 
 @pytest.mark.parametrize(("cards", "spares"), [(0, 0), (1, 3), (3, 1), (4, 0), (7, 0)])
 def test_root_ports_are_kept_for_four_nics(cards: int, spares: int) -> None:
-    assert qemu.spare_ports(cards) == spares
+    assert nicplaces.spare_ports(cards) == spares
 
 
 def test_a_nic_goes_into_the_first_free_port() -> None:
-    there = plugged(LAN, MORE, nic("third"), ports=(-1, 0, 2))
+    there = plugged(LAN, MORE, nic("third"), spares=(-1, 0, 2))
     assert nics.free_port(there, 3) == 1
     assert nics.free_port(there, 1) == -1

@@ -1,0 +1,86 @@
+"""Has two QEMUs encrypt what they send each other for a migration: TLS with a key of their own.
+
+Each migration has a key (PSK) that both nodes make of the lab's migration key and the migration's
+uid, so it is never sent; with TLS 1.3 the keys of each connection are new besides. QEMU reads it
+from a folder of the handler's, by a descriptor: no file of the pod has it, and no name in the pod
+leads to it. Where it is set, QEMU refuses a connection without TLS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft_lab.vm import qmpsession
+
+CLIENT, SERVER = "client", "server"
+_USER = "weft"
+
+
+def key(lab: bytes, migration: str) -> bytes:
+    """The key of one migration, by its uid."""
+    return hmac.new(lab, b"migration stream\0" + migration.encode(), hashlib.sha256).digest()
+
+
+@contextlib.asynccontextmanager
+async def encrypted(
+    session: qmpsession.Session, secret: bytes, endpoint: str
+) -> AsyncIterator[str]:
+    """QEMU sends (CLIENT) or receives (SERVER) by TLS alone while the scope lasts.
+
+    Yields the name by which commands use the credentials. Raises Unavailable with QEMU's words,
+    also for a QEMU that has no TLS.
+    """
+    name = f"tls-{endpoint}"
+    user: dict[str, Any] = {"username": _USER} if endpoint == CLIENT else {}
+    folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
+    try:
+        await _take_away(session, name)  # of a handler that was killed
+        number = await _pass_key(session, folder, secret)
+        await session.execute(
+            "object-add",
+            qom_type="tls-creds-psk",
+            id=name,
+            dir=f"/proc/self/fd/{number}",
+            endpoint=endpoint,
+            **user,
+        )
+        await session.execute("migrate-set-parameters", tls_creds=name)
+        yield name
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        await _take_away(session, name)
+
+
+async def _pass_key(session: qmpsession.Session, folder: Path, secret: bytes) -> int:
+    """The number of QEMU's own descriptor of a folder with the key."""
+    open_to_qemu = folder / "key"  # QEMU is another user; the folder around it is ours alone
+    open_to_qemu.mkdir(mode=0o755)
+    file = open_to_qemu / "keys.psk"
+    file.write_text(f"{_USER}:{secret.hex()}\n")
+    for path, mode in ((open_to_qemu, 0o755), (file, 0o644)):
+        path.chmod(mode)  # whatever the umask is
+    descriptor = os.open(open_to_qemu, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        added = await session.execute("add-fd", passing=descriptor)
+    finally:
+        os.close(descriptor)
+    number = added.get("fd") if isinstance(added, dict) else None
+    if type(number) is not int:
+        raise errors.Unavailable("QEMU takes no folder for the key of the migration")
+    return number
+
+
+async def _take_away(session: qmpsession.Session, name: str) -> None:
+    """Nothing is left of the credentials: a later migration has its own."""
+    with contextlib.suppress(errors.Unavailable):  # QEMU has ended, or had none
+        await session.execute("object-del", id=name)
+        await session.execute("migrate-set-parameters", tls_creds="")
