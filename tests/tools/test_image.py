@@ -153,6 +153,15 @@ def test_the_list_of_parts_names_each_once_with_its_origin(tmp_path: Path) -> No
     assert sorted(identifiers) == sorted(related)
 
 
+def test_the_consoles_libraries_are_listed_as_they_are_locked() -> None:
+    npm = sbom.locked(Path(__file__).parents[2] / "web/package-lock.json")
+    options: dict[str, Any] = {"suite": "trixie", "packages": [], "wheels": [], "go": "1.26"}
+    listed = json.loads(sbom.render("0.1", WHEN, **options, npm=npm))["packages"]
+    named = {each["name"]: each["externalRefs"][0]["referenceLocator"] for each in listed}
+    assert named["htmx.org"].startswith("pkg:npm/htmx.org@2.")
+    assert named["@xterm/xterm"].startswith("pkg:npm/%40xterm/xterm@")
+
+
 def test_scanners_and_lawyers_find_each_package() -> None:
     assert debian.status([package()]) == {
         "var/lib/dpkg/status.d/ovn-common": tree.File(

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import bootstrap
 import weft
 from tools.image import debian, oci, sbom, tree, wheels
 from weft import errors
@@ -97,6 +98,7 @@ def build(name: str, suite: str) -> tuple[oci.Image, bytes]:
         packages=packages,
         wheels=third_parties,
         go=go_version(),
+        npm=sbom.locked(ROOT / bootstrap.WEB / "package-lock.json") if libraries() else (),
     )
     own[SBOM] = tree.File(listed)
     _say("packing")
@@ -123,12 +125,18 @@ def product(site: str) -> dict[str, tree.File]:
         ["git", "ls-files", "-z", "weft"], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
     names = [name for name in tracked.split("\0") if name and (ROOT / name).exists()]
+    names += (str(path.relative_to(ROOT)) for path in libraries())
     files = {f"{site}/{name}": tree.File((ROOT / name).read_bytes()) for name in names}
     about = f"{site}/weft-{weft.__version__}.dist-info/METADATA"
     files[about] = tree.File(ABOUT.format(version=weft.__version__).encode())
     files["usr/bin/weft"] = tree.File(COMMAND.encode(), 0o755)
     files["usr/share/doc/weft/copyright"] = tree.File((ROOT / "LICENSE").read_bytes())
     return files
+
+
+def libraries() -> list[Path]:
+    """The console's, as `make prepare` has put them there; none where no npm is."""
+    return sorted(path for path in (ROOT / bootstrap.LIBRARIES).rglob("*") if path.is_file())
 
 
 def plugin(scratch: Path) -> bytes:

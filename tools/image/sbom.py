@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,11 +24,14 @@ def render(
     packages: Iterable[Package],
     wheels: Iterable[Wheel],
     go: str,
+    npm: Iterable[tuple[str, str, str]] = (),
 ) -> bytes:
-    """`when`: seconds since 1970; `go`: version of the Go library in the CNI plugin."""
+    """`when`: seconds since 1970; `go`: version of the Go library in the CNI plugin; `npm`: name,
+    version and licence of the console's libraries."""
     listed = [
         *(_debian(each, suite) for each in packages),
         *(_wheel(each) for each in wheels),
+        *(_library(*each) for each in npm),
         _entry("stdlib", go, "golang", "BSD-3-Clause", f"pkg:golang/stdlib@{go}"),
     ]
     weft = _entry("weft", version, "", "Apache-2.0", f"pkg:pypi/weft@{version}") | {"SPDXID": _WEFT}
@@ -69,6 +73,21 @@ def _wheel(wheel: Wheel) -> dict[str, Any]:
     return _entry(wheel.name, wheel.version, "pypi", wheel.licence or "NOASSERTION", address) | {
         "checksums": [{"algorithm": "SHA256", "checksumValue": wheel.sha256}]
     }
+
+
+def _library(name: str, version: str, licence: str) -> dict[str, Any]:
+    address = f"pkg:npm/{quote(name)}@{version}"
+    return _entry(name, version, "npm", licence or "NOASSERTION", address)
+
+
+def locked(lock: Path) -> list[tuple[str, str, str]]:
+    """Name, version and licence of each package in a package-lock.json."""
+    found = json.loads(lock.read_text())["packages"].items()
+    return [
+        (path.removeprefix("node_modules/"), each["version"], each.get("license", ""))
+        for path, each in found
+        if path
+    ]
 
 
 def _entry(name: str, version: str, kind: str, licence: str, address: str) -> dict[str, Any]:

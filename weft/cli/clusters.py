@@ -79,6 +79,11 @@ def choose(kubeconfig: str = "", context: str = "", lab: str = "", name: str = "
     raise errors.Unavailable("no cluster is chosen", where="command line", hint=hint)
 
 
+def is_in_pod() -> bool:
+    """Whether this runs in a pod, without a kubeconfig."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
+
+
 def exists() -> bool:
     """Whether there is a cluster to work on, chosen or by default."""
     try:

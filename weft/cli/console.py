@@ -37,11 +37,13 @@ def command(
     """Serve pages about networks, nodes and machines to browsers, until you press Ctrl-C.
 
     It prints the address to open. Everything is read and written with your own rights, or with
-    --login with each viewer's. It keeps nothing.
+    --login with each viewer's. It keeps nothing. With --login it also runs in a pod of the cluster.
     """
-    cluster = clusters.choose(kubeconfig, context, lab)
+    is_in_pod = login and not (kubeconfig or context or lab) and clusters.is_in_pod()
+    cluster = None if is_in_pod else clusters.choose(kubeconfig, context, lab)
+    file, chosen = (cluster.existing(), cluster.context) if cluster else (None, "")
     settings = server.Settings(
-        connect=server.connector(cluster.existing(), cluster.context),
+        connect=server.connector(file, chosen),
         address=address,
         port=port,
         is_login=login,

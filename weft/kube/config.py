@@ -54,12 +54,18 @@ def load(path: str | None, context: str = "") -> Endpoint:
     return replace(_load(path, context), reload=functools.partial(load, path, context))
 
 
-def _load(path: str | None, context: str) -> Endpoint:
+def without_user(path: str | None, context: str = "") -> Endpoint:
+    """The endpoint of `load` with the cluster's address and authority, and nobody's credentials."""
+    return replace(_load(path, context, has_user=False), token_file="")
+
+
+def _load(path: str | None, context: str, *, has_user: bool = True) -> Endpoint:
     if path is None:
         return in_cluster()
     files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
     if len(files) < 2:
-        return from_file(Path(path).expanduser(), context)
+        file = Path(path).expanduser()
+        return from_document(_document(file), file, context, has_user=has_user)
     documents = [(file, _document(file)) for file in files if file.exists()]
     current = (str(document.get("current-context") or "") for _, document in documents)
     context = context or next((name for name in current if name), "")
@@ -67,20 +73,8 @@ def _load(path: str | None, context: str) -> Endpoint:
         listed = document.get("contexts")
         entries = listed if isinstance(listed, list) else []
         if any(isinstance(entry, dict) and entry.get("name") == context for entry in entries):
-            return from_document(document, file, context)
+            return from_document(document, file, context, has_user=has_user)
     raise errors.InvalidInput(f"kubeconfig {path}", "contexts", context, "is in none of the files")
-
-
-def without_user(path: str | None, context: str = "") -> Endpoint:
-    """The endpoint of `load` with the cluster's address and authority, and nobody's credentials."""
-    if path is None:
-        return replace(in_cluster(), token_file="")
-    files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
-    document = _document(files[0])
-    name = context or document.get("current-context") or ""
-    chosen = _named(document, "contexts", "context", name, f"kubeconfig {files[0]}")
-    alone = [{"name": name, "context": {"cluster": chosen.get("cluster", "")}}]
-    return from_document({**document, "contexts": alone, "users": []}, files[0], name)
 
 
 def in_cluster(root: Path = SERVICE_ACCOUNT) -> Endpoint:
@@ -130,14 +124,19 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def from_document(document: Mapping[str, Any], path: Path, context_name: str = "") -> Endpoint:
-    """The endpoint of a context in a kubeconfig's contents; raises InvalidInput."""
+def from_document(
+    document: Mapping[str, Any], path: Path, context_name: str = "", *, has_user: bool = True
+) -> Endpoint:
+    """The endpoint of a context in a kubeconfig's contents; raises InvalidInput.
+
+    Not `has_user`: without the context's credentials, and whatever is wrong with them.
+    """
     where = f"kubeconfig {path}"
     name = context_name or document.get("current-context") or ""
     context = _named(document, "contexts", "context", name, where)
     cluster = _named(document, "clusters", "cluster", context.get("cluster", ""), where)
     user: Mapping[str, Any] = {}
-    if context.get("user"):
+    if has_user and context.get("user"):
         user = _named(document, "users", "user", context["user"], where)
     for refused in ("exec", "auth-provider", "username", "password"):
         if user.get(refused):
