@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from aiohttp import WSCloseCode, web
 from weft import errors
 from weft.console import doors, guard, pages, rendering
 from weft.console.doors import CONSOLE, Console, Handler
-from weft.console.page import Action, Job, Outcome, Page, Question, Talk
+from weft.console.page import Action, Job, Outcome, Page, Question, Reading, Talk
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
@@ -24,6 +25,7 @@ from weft.kube import events
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OWN = ("namespace", "form_token", "seen")  # in a query; the rest is the page's
 _PAUSE = 0.4  # seconds between two updates of a page, at least
+_SHARE = 9  # times as long as a page took to make, it is not made again: a tenth of the time
 _RATE = 1 << 20  # bytes of updates a second for one page
 _LONGEST = 256 << 10  # bytes of a message that a browser sends through a WebSocket
 _SIGN_OF_LIFE = 20.0  # seconds
@@ -52,8 +54,7 @@ def _form_token(request: web.Request) -> str:
     return guard.form_token(console.seal.key, doors.session_of(request).id)
 
 
-def _shown(page: Page, asked: Question, stores: Sequence[Store]) -> Shown:
-    read = reading(stores)
+def _shown(page: Page, asked: Question, read: Reading) -> Shown:
     return Shown(page, asked, read, page.view(read, asked))
 
 
@@ -64,7 +65,7 @@ async def _whole(
     async with viewing(request) as viewer:
         name = await viewer.name()
         async with viewer.following(page.reads, asked.namespace) as stores:
-            shown = _shown(page, asked, stores)
+            read = reading(stores)
     frame = Frame(
         form_token=_form_token(request),
         viewer=name,
@@ -73,7 +74,7 @@ async def _whole(
         notice=outcome.sentence if outcome else "",
         failed=bool(outcome and outcome.failed),
     )
-    text = console.renderer.whole(shown, frame)
+    text = await asyncio.to_thread(lambda: console.renderer.whole(_shown(page, asked, read), frame))
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
     if page.inline_styles:
@@ -139,29 +140,36 @@ def follow(page: Page) -> Handler:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LIFETIME):
                         seen = request.query.get("seen", "")
-                        show = functools.partial(_fragment, request.app[CONSOLE], page, asked)
-                        await _update(response, lambda: show(stores, token), stores, seen)
+                        console = request.app[CONSOLE]
+                        show = functools.partial(_fragment, console, page, asked, token)
+                        await _update(response, show, stores, seen)
                 return response
 
     return handle
 
 
 async def _update(
-    response: web.StreamResponse, show: Callable[[], str], stores: Sequence[Store], seen: str
+    response: web.StreamResponse,
+    show: Callable[[Reading], str],
+    stores: Sequence[Store],
+    seen: str,
 ) -> None:
-    """Send what `show` returns whenever the stores have changed and it is not `seen`."""
+    """Send what `show` makes of the stores whenever they have changed and it is not `seen`."""
     changed = asyncio.Event()
     for store in stores:
         store.changed.add(changed)
     try:
         while True:
             changed.clear()
-            html = show()
+            began = time.monotonic()
+            html = await asyncio.to_thread(show, reading(stores))  # others are not kept waiting
+            took, size = time.monotonic() - began, 0
             if rendering.digest(html) != seen:
                 content = message("page", html)
+                size = len(content)
                 await response.write(content)
                 seen = rendering.digest(html)
-                await asyncio.sleep(max(_PAUSE, len(content) / _RATE))
+            await asyncio.sleep(max(_PAUSE, size / _RATE, _SHARE * took))
             while not changed.is_set():
                 try:
                     async with asyncio.timeout(_SIGN_OF_LIFE):
@@ -173,12 +181,10 @@ async def _update(
             store.changed.discard(changed)
 
 
-def _fragment(
-    console: Console, page: Page, asked: Question, stores: Sequence[Store], token: str
-) -> str:
+def _fragment(console: Console, page: Page, asked: Question, token: str, read: Reading) -> str:
     asked = replace(asked, now=events.now())
     try:
-        return console.renderer.fragment(_shown(page, asked, stores), token)
+        return console.renderer.fragment(_shown(page, asked, read), token)
     except errors.WeftError as error:  # what the page is about may be deleted
         return console.renderer.part("templates/gone.html", what=str(error), hint=error.hint)
 

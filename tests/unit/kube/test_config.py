@@ -180,7 +180,7 @@ def test_an_empty_credential_is_refused_by_its_name(tmp_path: Path, field: str) 
 
 
 def test_without_its_user_a_context_has_the_clusters_address_alone(tmp_path: Path) -> None:
-    path = write(tmp_path / "config", document(token="secret"))
+    path = write(tmp_path / "config", document())
     assert config.load(str(path)).token == "secret"
     alone = config.without_user(str(path))
     assert (alone.server, alone.token) == (config.load(str(path)).server, "")
