@@ -18,7 +18,6 @@ from tests.support import objects
 from tests.support.memory_api import MemoryApi
 from tests.support.migrating import Machine, machine
 from tests.support.patience import PATIENCE
-from tests.support.policed import synchronise
 from tests.support.realised import Cluster, Kept, alongside, network
 from tests.support.zones import Guest
 from weft import names
@@ -113,7 +112,7 @@ async def build(cluster: Cluster) -> Scene:
         frozenset({netpolicy.Direction.INGRESS}),
     )
     await cluster.update(lambda zone: zone.policies.set_policy(shut.key, shut))
-    await synchronise(a)
+    await a.synced()
     assert await asyncio.to_thread(guest.pings, "10.1.0.11")
     return Scene(cluster, MemoryApi(), a, b, vm, guest)
 

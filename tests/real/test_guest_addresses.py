@@ -118,7 +118,7 @@ async def test_a_guest_that_policies_shut_off_is_served_all_the_same(
     for group in deny:
         wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Port_Group", group, "ports!=[]")
         await asyncio.to_thread(zone.run, *wait)
-    await asyncio.to_thread(zone.run, "ovn-nbctl", "--wait=hv", "sync")
+    await asyncio.to_thread(zone.synced)
     one = await cluster.guest("one", zone)
     await received_prefix(one)
     for client, key, address in (

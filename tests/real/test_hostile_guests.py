@@ -213,7 +213,7 @@ async def test_ovns_own_dhcpv6_is_what_dies(wire: Wire) -> None:
     )
     guest = zone.guest("victim", mac)
     zone.run("ovs-vsctl", "wait-until", "Interface", "g0", "external_ids:ovn-installed=true")
-    zone.run("ovn-nbctl", "--wait=hv", "sync")
+    zone.synced()
     process = daemons(zone)["/run/ovn/ovn-controller.pid"]
     await asyncio.to_thread(frames.send, guest.space, *[overflowing(mac, 1)] * 200)
     report = vulnerabilities.report(zone.run("ovn-controller", "--version").split()[1])

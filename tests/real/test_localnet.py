@@ -188,7 +188,7 @@ async def test_the_switch_takes_the_rows_and_keys_that_weft_wants(cluster: Clust
     assert names.patch_port(port) in await asyncio.to_thread(
         a.zone.run, "ovs-vsctl", "list-ports", "br-phy"
     )
-    await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
+    await a.synced()
     before = a.writer.figures.transactions
     await cluster.node(a, a.info)
     assert a.writer.figures.transactions == before

@@ -36,7 +36,7 @@ async def start(cluster: Cluster, pod: str, machine: str, zone: Zone, reader: Zo
     guest = await cluster.guest(pod, zone, "plain", machine=machine)
     wait = ("ovn-nbctl", "--timeout=60", "wait-until", "Logical_Switch_Port", guest.port)
     await asyncio.to_thread(reader.run, *wait, f"name={json.dumps(guest.port)}")
-    await asyncio.to_thread(reader.run, "ovn-nbctl", "--wait=hv", "sync")
+    await asyncio.to_thread(reader.synced)
     await asyncio.to_thread(guest.take, f"{MACHINE}/24")
     return guest
 

@@ -71,8 +71,7 @@ class Scene:
         await self.settle()
 
     async def settle(self) -> None:
-        for kept in (self.a, self.b):
-            await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+        await self.cluster.synced()
 
     async def mark(
         self,
@@ -302,7 +301,7 @@ async def test_on_a_routed_network_the_mark_crosses_the_router(cluster: Cluster)
     peer = net.address(b, 12, 4)
     assert await asyncio.to_thread(one.pings, peer)
     await cluster.update(lambda zone: zone.policies.set_qos(given.key, given))
-    await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+    await a.synced()
     with frames.capture(two.space) as capture:
         assert await asyncio.to_thread(one.pings, peer)
         heard = capture.until(is_echo_request)

@@ -11,7 +11,7 @@ from tests.real.test_zone import recomputes
 from tests.real.test_zone_faults import contents, lose_northbound, written
 from tests.support.allocated import allocated_pod
 from tests.support.columns import members
-from tests.support.policed import Policed, synchronise
+from tests.support.policed import Policed
 from tests.support.realised import PORT, Cluster, Kept, network
 from weft import model, rows
 from weft.control.zone import writer
@@ -52,7 +52,7 @@ class Scene:
 
     async def done(self) -> None:
         for kept in (self.a, self.b):
-            await synchronise(kept)
+            await kept.synced()
 
     async def reach(self, source: str, to: str) -> bool:
         return await self.pods.passes(source, to, PING) == {PING}
@@ -162,7 +162,7 @@ async def test_what_changed_while_nobody_looked_is_mended(cluster: Cluster) -> N
     shared = {"deny/Ingress/flat/default"}
     assert scene.groups(kept, "one") - shared == own - {"policy/Ingress/flat/default/three"}
     assert scene.groups(kept, "three") - shared == own - {"policy/Ingress/flat/default/one"}
-    await synchronise(kept)
+    await kept.synced()
     assert await scene.who("one") == {"three"}
     assert await scene.who("three") == {"two"}
 
@@ -177,7 +177,7 @@ async def test_a_wiped_northbound_is_rebuilt_with_its_policies(cluster: Cluster)
     assert scene.groups(a, "one") == places
     for name in ("one", "three"):
         await a.bound(ports.port_key(scene.ports[name]), zone.chassis)
-    await synchronise(a)
+    await a.synced()
     assert await scene.who("one") == {"two"}
 
 
@@ -208,7 +208,7 @@ async def test_what_somebody_does_to_the_rows_is_undone(cluster: Cluster) -> Non
         assert scene.groups(a, "one") == places, command
         assert scene.groups(a, "three") == set(), command
     await a.bound(ports.port_key(scene.ports["one"]), a.zone.chassis)
-    await synchronise(a)
+    await a.synced()
     assert await scene.who("one") == {"two"}
 
 
@@ -221,7 +221,7 @@ async def test_one_more_guarded_pod_is_incremental_for_northd(cluster: Cluster) 
         number = 20 if home is scene.a else 21
         port = await cluster.pod(f"p{number}", home, FLAT, number, labels=labels)
         assert scene.a.nb.get(PORT, ports.port_key(port)) is not None
-        await synchronise(scene.a)
+        await scene.a.synced()
         assert {node: recomputes(scene.a, node) for node in before} == before
 
 

@@ -43,8 +43,7 @@ class Scene:
 
     async def grant(self, nic: model.NicOptions) -> None:
         await self.cluster.options(self.ports["one"], nic)
-        for kept in (self.a, self.b):
-            await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+        await self.cluster.synced()
 
     async def reaches(self, *, count: int = 3) -> list[bool]:
         """Whether two and three reach the address."""

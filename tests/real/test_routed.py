@@ -250,7 +250,7 @@ async def test_a_node_comes_and_goes_while_others_talk(cluster: Cluster) -> None
             assert await pings(three, net.address(b, 12, version))
         await cluster.update(lambda zone: zone.set_node(c.zone.name, None))
         await cluster.gone("three")
-        await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+        await a.synced()
         assert await asyncio.to_thread(one.loses, net.address(c, 13, 4))
     assert rows_of(a) == before
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.real.test_routed import BLUE, DEFAULT, KEY, pings
-from tests.real.test_zone_faults import contents, written
+from tests.real.test_zone_faults import NUMBER, contents, counted_on, written
 from tests.support.realised import Cluster, Kept
 from tests.support.routed import OUTSIDE, Routed, open_gateways, routed
 from weft.control.zone import writer
@@ -33,8 +33,7 @@ async def build(cluster: Cluster) -> Routed:
 async def works(net: Routed) -> None:
     """All reach all, as soon as every switch has the flows of what its database says."""
     a, b = net.cluster.kept
-    for kept in (a, b):
-        await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
+    await net.cluster.synced()
     for version, outside in zip((4, 6), OUTSIDE, strict=True):
         assert await pings(net.guests["one"], net.address(b, 12, version))
         assert await pings(net.guests["two"], net.address(a, 11, version))
@@ -100,16 +99,14 @@ async def keys(kept: Kept) -> dict[str, str]:
 
 async def wipe(cluster: Cluster, kept: Kept, database: str) -> None:
     zone, rebuilds = kept.zone, kept.writer.figures.rebuilds
-    number = await asyncio.to_thread(zone.run, "ovn-nbctl", "get", "NB_Global", ".", "nb_cfg")
+    number = await asyncio.to_thread(zone.run, *NUMBER)
     await asyncio.to_thread(zone.stop, database)
     new = (f"ovn-{database}", f"/run/ovn/{database}.db")
     await asyncio.to_thread(cluster.wire.renew, zone, *new)
     await asyncio.to_thread(zone.start, database)
     done = kept.writer.figures
     await written(kept, lambda: done.rebuilds > rebuilds and not kept.writer.trouble)
-    # Else --wait=hv would count again from 0, and take what the chassis said before for an answer.
-    command = ("ovn-nbctl", "set", "NB_Global", ".", f"nb_cfg={number.strip()}")
-    await asyncio.to_thread(zone.run, *command)
+    await asyncio.to_thread(zone.run, *counted_on(number))
 
 
 async def test_rows_that_somebody_removes_come_back(cluster: Cluster) -> None:

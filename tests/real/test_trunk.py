@@ -75,5 +75,5 @@ async def test_the_vlans_of_a_trunk_pass_both_ways_and_no_others(cluster: Cluste
         (None, {0: YES, 10: NO, 20: NO, 30: NO}),
     ):
         await cluster.define("default/wan", trunk(vlans))
-        await asyncio.to_thread(a.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+        await a.synced()
         assert await both_ways(pod, hosts) == expected, vlans

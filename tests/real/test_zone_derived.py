@@ -42,14 +42,9 @@ async def confirmed(kept: Kept, made: derived.Derived) -> None:
         await made.confirmed()
 
 
-async def synced(kept: Kept) -> None:
-    """northd and ovn-controller have followed all that was written."""
-    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--timeout=60", "--wait=hv", "sync")
-
-
 async def quiet(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """northd and ovn-controller are done, and from now on no change explains another's."""
-    await synced(kept)
+    await kept.synced()
     monkeypatch.setattr(derived, "FOLLOWS", 0.0)
 
 
@@ -139,7 +134,7 @@ def strike_late(kept: Kept, monkeypatch: pytest.MonkeyPatch, *command: str) -> a
     async def late(operations: Iterable[Any]) -> list[Any]:
         asked = list(operations)
         if not asked and not struck.is_set():
-            await synced(kept)
+            await kept.synced()
             await asyncio.to_thread(kept.zone.run, "ovn-sbctl", *command)
             struck.set()
         return await transact(asked)
@@ -179,7 +174,7 @@ async def test_what_another_does_during_a_recompute_for_doubt_is_undone(
     a = scene.a
     async with watched(a) as made:
         await confirmed(a, made)
-        await synced(a)
+        await a.synced()
         before = await derived_rows(a)
         struck = strike_late(a, monkeypatch, *FLOWS)
         back = asyncio.Event()
@@ -250,7 +245,7 @@ async def test_changes_of_what_it_derives_from_explain_what_it_writes(
         await confirmed(scene.a, made)
         done = made.recomputes
         await cluster.gone("three")
-        await synced(scene.a)
+        await scene.a.synced()
         await scene.a.sb.wait_for(
             "Port_Binding", "default.blue_default_three", lambda row: row is None, PATIENCE
         )
@@ -267,7 +262,7 @@ async def test_what_another_does_beside_a_pod_that_comes_is_undone_when_all_is_q
     async with watched(scene.a) as made:
         await confirmed(scene.a, made)
         await cluster.pod("late", scene.b, "default/blue", 20, "10.1.0.20/24")
-        await synced(scene.a)
+        await scene.a.synced()
         before = await derived_rows(scene.a)
         flows = asyncio.Event()
         scene.a.sb.observe(lambda seen: flows.set() if restored(seen) else None)

@@ -85,7 +85,7 @@ class Policed:
             gone = self._written.get(kept.zone.name, set()) - now
             await kept.nb.apply(desired, sorted(gone))
             self._written[kept.zone.name] = now
-            await synchronise(kept)
+            await kept.synced()
 
     def _groups(
         self, policies: Iterable[netpolicy.Policy], kept: Kept, logging: netpolicy.Logging
@@ -237,8 +237,3 @@ class PolicedRoutes(Policed):
         first, last = self.end_ports
         ends = self.ends(source, to)
         return packets.first(ends, netpolicy.Protocol.UDP, mark, source_port=first, port=last)
-
-
-async def synchronise(kept: Kept) -> None:
-    """Returns when the zone's switch does what its Northbound database says."""
-    await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--wait=hv", "sync")

@@ -88,6 +88,10 @@ class Kept:
         made.append(cls(zone, nb, sb, style))
         return made[0]
 
+    async def synced(self) -> None:
+        """Returns when the zone's switch does what its Northbound database says now."""
+        await asyncio.to_thread(self.zone.synced)
+
     async def bound(self, port: str, chassis: str) -> None:
         """Returns when the port is bound to the chassis in this zone, and up if it is this one."""
         try:
@@ -173,6 +177,10 @@ class Cluster:
         for kept in self.kept:
             async with asyncio.timeout(PATIENCE):
                 await kept.writer.settled()
+
+    async def synced(self) -> None:
+        """Returns when every zone's switch does what its Northbound database says now."""
+        await asyncio.gather(*(kept.synced() for kept in self.kept))
 
     async def define(self, nad: str, declared: state.DeclaredNetwork | None) -> None:
         await self.update(lambda zone: zone.set_nad(ObjectKey.parse(nad), declared))

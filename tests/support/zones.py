@@ -143,6 +143,12 @@ class Zone:
     def run(self, *command: str, check: bool = True) -> str:
         return self.space.run(*command, check=check)
 
+    def synced(self) -> None:
+        """Returns when northd, ovn-controller and the switch have followed all that stands in the
+        Northbound database now. A packet that is sent once needs this before it."""
+        sync = ("ovn-nbctl", f"--timeout={PATIENCE:g}", "--wait=hv", "sync")
+        self.space.run(*sync, timeout=2 * PATIENCE)
+
     def start(self, *daemons: str) -> None:
         for daemon in daemons:
             self.run(*COMMANDS[daemon], "--pidfile", "--detach", "--no-chdir", *_logs(daemon))
