@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,44 +22,51 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_is_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
-    for function in functions(path):
-        assert function.end_lineno is not None
-        length = function.end_lineno - function.lineno + 1
-        assert length <= 60, f"{function.name} has {length} lines"
+# A rule is one test for all files: thousands of small ones cost more than what they look at.
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_says_which_question_it_answers(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_a_module_is_read_in_one_sitting() -> None:
+    for path in MODULES:
+        assert len(path.read_text().splitlines()) <= 400, name(path)
+        for function in functions(path):
+            assert function.end_lineno is not None
+            length = function.end_lineno - function.lineno + 1
+            assert length <= 60, f"{name(path)}: {function.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name)
-def test_rooms_are_named_after_their_subject(path: Path) -> None:
-    assert not GRAB_BAGS & {path.stem, path.parent.name}
+def test_a_module_says_which_question_it_answers() -> None:
+    assert not [name(path) for path in MODULES if not ast.get_docstring(parsed(path))]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_no_shell_between_weft_and_a_program(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in {"os.system", "os.popen", "asyncio.create_subprocess_shell"}
-            assert not any(key.arg == "shell" for key in node.keywords), called
+def test_rooms_are_named_after_their_subject() -> None:
+    assert not [name(p) for p in SOURCES if GRAB_BAGS & {p.stem, p.parent.name}]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_nothing_outside_the_lab_knows_the_lab(path: Path) -> None:
-    if path.is_relative_to(ROOT / "weft"):
-        assert not re.search(r"^\s*(from|import) weft_lab\b", path.read_text(), re.M)
+def test_no_shell_between_weft_and_a_program() -> None:
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                forbidden = {"os.system", "os.popen", "asyncio.create_subprocess_shell"}
+                assert called not in forbidden, name(path)
+                assert not any(key.arg == "shell" for key in node.keywords), (name(path), called)
+
+
+def test_nothing_outside_the_lab_knows_the_lab() -> None:
+    knows = re.compile(r"^\s*(from|import) weft_lab\b", re.M)
+    outside = [path for path in MODULES if path.is_relative_to(ROOT / "weft")]
+    assert not [name(path) for path in outside if knows.search(path.read_text())]
 
 
 def test_decisions_are_numbered_once() -> None:
@@ -183,12 +191,13 @@ def retired(names: Iterable[str]) -> dict[str, str]:
     return {each: RETIRED_WORDS[min(of)] for each, of in found.items() if of}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_name_is_the_glossarys(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    names = RETIRED.keys() & set(defined(tree)) - HOMONYMS.get(name(path), set())
-    assert not names, {each: RETIRED[each] for each in names}
-    assert not retired([*defined(tree), *bound(tree)])
+def test_a_name_is_the_glossarys() -> None:
+    for path in MODULES:
+        tree = parsed(path)
+        names = RETIRED.keys() & set(defined(tree)) - HOMONYMS.get(name(path), set())
+        assert not names, (name(path), {each: RETIRED[each] for each in names})
+        found = retired([*defined(tree), *bound(tree)])
+        assert not found, (name(path), found)
 
 
 TESTS = sorted(
@@ -196,14 +205,17 @@ TESTS = sorted(
 )
 
 
-@pytest.mark.parametrize("path", TESTS, ids=name)
-def test_a_name_in_a_test_is_the_glossarys(path: Path) -> None:
+def test_a_name_in_a_test_is_the_glossarys() -> None:
     """The name of a test is a sentence, and variables inside a test are its own."""
-    found = set(defined(ast.parse(path.read_text())))
-    assert not retired(each for each in found if not each.startswith("test_"))
-    if path.is_relative_to(ROOT / "tests"):
-        assert not [each for each in found if "definition" in words(each)], "say NAD or CRD"
-    assert not [each for each in found if re.search(r"(is|are)_told(?!_apart)", each)], "reported"
+    for path in TESTS:
+        found = set(defined(parsed(path)))
+        old = retired(each for each in found if not each.startswith("test_"))
+        assert not old, (name(path), old)
+        if path.is_relative_to(ROOT / "tests"):
+            unclear = [each for each in found if "definition" in words(each)]
+            assert not unclear, f"{name(path)}: say NAD or CRD instead of {unclear}"
+        unclear = [each for each in found if re.search(r"(is|are)_told(?!_apart)", each)]
+        assert not unclear, f"{name(path)}: say reported instead of {unclear}"
 
 
 def test_a_retired_name_is_noticed() -> None:
