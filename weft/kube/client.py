@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, cast
 
 import orjson
+from aiohttp import ClientWebSocketResponse
 
 from weft.kube import config, errors, liveness, transport
 from weft.kube.errors import (
@@ -153,6 +155,17 @@ class Client:
         """Raises NotFound if it is not."""
         where = _where(res, namespace)
         await self._answer("GET", res.path(namespace), where, query={"limit": "1"})
+
+    async def command(self, method: str, path: str, *, where: str = "") -> None:
+        """A request that has an effect and no answer, such as a subresource's; sent once."""
+        await self._door.request(method, path, repeatable=False, where=where)
+
+    def websocket(
+        self, path: str, *, protocol: str, longest: int, where: str = ""
+    ) -> AbstractAsyncContextManager[ClientWebSocketResponse]:
+        """A WebSocket to any API path, such as a console's; a message has at most `longest`
+        bytes. The server's answer to a refused one is not read: an ApiError has its status."""
+        return self._door.websocket(path, protocol=protocol, longest=longest, where=where)
 
     async def text(self, path: str, query: Mapping[str, str]) -> str:
         """The response of an API path that answers in plain text: a container's log."""

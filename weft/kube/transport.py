@@ -34,6 +34,7 @@ _SIGNS_OF_LIFE = {
     socket.TCP_KEEPCNT: 2,
     socket.TCP_USER_TIMEOUT: 20_000,
 }
+_HEARTBEAT = 30.0  # seconds between two pings of a WebSocket
 _BUFFER = 1 << 20  # a burst of watch events then takes few reads
 
 
@@ -207,6 +208,39 @@ class Transport:
                     after = response.headers.get("Retry-After", "")
                     raise errors.from_response(response.status, content, after, where=where)
                 yield self._chunks(response.content)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._credentials.recheck()
+            raise errors.unreachable(self.server, error, where=where) from error
+
+    @asynccontextmanager
+    async def websocket(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        protocol: str,
+        longest: int,
+        where: str = "",
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket of `protocol`; a message has at most `longest` bytes."""
+        if self._streams is None:
+            raise RuntimeError("the client is not open: use `async with`")
+        options = self._options("", None, "")
+        del options["data"]
+        try:
+            async with self._streams.ws_connect(
+                self._url(path, query),
+                protocols=(protocol,),
+                max_msg_size=longest,
+                heartbeat=_HEARTBEAT,
+                **options,
+            ) as socket:
+                self.received_at = time.monotonic()
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == 401:
+                self._credentials.recheck()
+            raise errors.from_response(error.status or 0, b"", "", where=where) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._credentials.recheck()
             raise errors.unreachable(self.server, error, where=where) from error

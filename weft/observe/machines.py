@@ -27,6 +27,7 @@ _DONE = ("Succeeded", "Failed")
 _BINDINGS = ("bridge", "masquerade", "sriov", "slirp", "passt", "macvtap")
 _POD_NETWORK = "Pod networking"
 _DEFAULT_MODEL = "virtio"
+_CONDITION = ("status", "reason", "message", "lastTransitionTime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Condition:
     status: str
     reason: str = ""
     message: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def _conditions(found: Iterable[Mapping[str, Any]]) -> Iterator[Condition]:
         kind = str(each.get("type") or "")
         if kind not in seen:
             seen.add(kind)
-            texts = (str(each.get(name) or "") for name in ("status", "reason", "message"))
+            texts = (str(each.get(name) or "") for name in _CONDITION)
             yield Condition(kind, *texts)
 
 

@@ -12,6 +12,10 @@ MODULES = (
     "overview",
     "networks",
     "network",
+    "machines",
+    "machine",
+    "serial",
+    "screen",
     "nodes",
     "events",
 )

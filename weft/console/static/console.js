@@ -1,4 +1,5 @@
-// Writes times as ages ("5 min ago"), and keeps them true while the page is open.
+// Writes times as ages ("5 min ago") and keeps them true while the page is open; asks before a form
+// that says so is sent.
 "use strict";
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -24,3 +25,8 @@ document.addEventListener("DOMContentLoaded", refresh);
 document.addEventListener("htmx:afterSwap", refresh);
 document.addEventListener("htmx:sseMessage", refresh);
 setInterval(refresh, 10000);
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
