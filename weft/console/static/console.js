@@ -1,5 +1,5 @@
-// Writes times as ages ("5 min ago") and keeps them true while the page is open; asks before a form
-// that says so is sent.
+// Writes times as ages ("5 min ago") and keeps them true, says when the page is not updated any
+// more, and asks before a form that says so is sent.
 "use strict";
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -21,6 +21,13 @@ function refresh() {
   }
 }
 
+function showCutOff(isCutOff) {
+  const notice = document.getElementById("cut-off");
+  if (notice) notice.hidden = !isCutOff;
+}
+
+document.addEventListener("htmx:sseError", () => showCutOff(true));
+document.addEventListener("htmx:sseOpen", () => showCutOff(false));
 document.addEventListener("DOMContentLoaded", refresh);
 document.addEventListener("htmx:afterSwap", refresh);
 document.addEventListener("htmx:sseMessage", refresh);
