@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -188,14 +187,3 @@ def serial(peer: state.Peer, namespace: str, vm: str) -> dict[str, Any]:
         where=f"virtual machine {namespace}/{vm}",
         hint="--namespace says where to look; those that run: kubectl get vmi -A",
     )
-
-
-def connect(found: Mapping[str, Any]) -> socket.socket:
-    """To what `serial` found."""
-    try:
-        return state.dial(Path(found["socket"]))
-    except OSError as error:
-        raise errors.Unavailable(
-            f"its console does not answer ({error.strerror})",
-            where=f"virtual machine {found['namespace']}/{found['vm']}",
-        ) from None

@@ -172,6 +172,17 @@ class Client:
         content = await self._door.request("GET", path, query=query)
         return content.decode(errors="replace")
 
+    async def act(self, path: str, where: str, body: Mapping[str, Any] | None = None) -> None:
+        """Do what a subresource does that answers with nothing, such as to start a machine."""
+        await self._door.request(
+            "PUT",
+            path,
+            where=where,
+            body=orjson.dumps(body or {}),
+            content_type="application/json",
+            repeatable=False,
+        )
+
     async def _answer(self, method: str, path: str, where: str, **options: Any) -> Object:
         """The object that the server answers."""
         content = await self._door.request(method, path, where=where, **options)

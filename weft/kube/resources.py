@@ -94,6 +94,10 @@ CUDNS = Resource(
 NETWORKQOSES = Resource("k8s.ovn.org", "v1alpha1", "networkqoses", "NetworkQoS")
 VMS = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine")
 VMIS = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance")
+# KubeVirt's own API of what can be done with them, in paths below their names.
+VM_ACTIONS = Resource("subresources.kubevirt.io", "v1", VMS.plural, VMS.kind)
+VMI_CONSOLES = Resource("subresources.kubevirt.io", "v1", VMIS.plural, VMIS.kind)
+CONSOLE_PROTOCOL = "plain.kubevirt.io"
 VMIMS = Resource(
     "kubevirt.io", "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration"
 )

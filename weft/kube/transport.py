@@ -35,6 +35,7 @@ _SIGNS_OF_LIFE = {
     socket.TCP_USER_TIMEOUT: 20_000,
 }
 _HEARTBEAT = 30.0  # seconds between two pings of a WebSocket
+_LONGEST_REFUSAL = 1 << 16  # bytes of the reason why there is none
 _BUFFER = 1 << 20  # a burst of watch events then takes few reads
 
 
@@ -75,7 +76,9 @@ class Transport:
                 await session.close()
         self._calls = self._streams = None
 
-    def _session(self, limit: int, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    def _session(
+        self, limit: int, timeout: aiohttp.ClientTimeout, *traces: aiohttp.TraceConfig
+    ) -> aiohttp.ClientSession:
         connector: aiohttp.BaseConnector
         if self._unix:
             connector = aiohttp.UnixConnector(
@@ -90,6 +93,7 @@ class Transport:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=timeout,
+            trace_configs=list(traces),
             read_bufsize=_BUFFER,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": self._agent},
@@ -222,25 +226,39 @@ class Transport:
         longest: int,
         where: str = "",
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A WebSocket of `protocol`; a message has at most `longest` bytes."""
-        if self._streams is None:
-            raise RuntimeError("the client is not open: use `async with`")
+        """A WebSocket of `protocol`; a message has at most `longest` bytes.
+
+        Raises an errors.ApiError with the server's words if it refuses one.
+        """
+        refusal = b""
+
+        async def keep(_: object, __: object, ended: aiohttp.TraceRequestEndParams) -> None:
+            nonlocal refusal  # what the library drops
+            if ended.response.status != 101:
+                refusal = await ended.response.content.read(_LONGEST_REFUSAL)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(keep)
         options = self._options("", None, "")
         del options["data"]
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         try:
-            async with self._streams.ws_connect(
-                self._url(path, query),
-                protocols=(protocol,),
-                max_msg_size=longest,
-                heartbeat=_HEARTBEAT,
-                **options,
-            ) as socket:
+            async with (
+                self._session(1, timeout, trace) as session,
+                session.ws_connect(
+                    self._url(path, query),
+                    protocols=(protocol,),
+                    max_msg_size=longest,
+                    heartbeat=_HEARTBEAT,
+                    **options,
+                ) as socket,
+            ):
                 self.received_at = time.monotonic()
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 401:
                 self._credentials.recheck()
-            raise errors.from_response(error.status or 0, b"", "", where=where) from error
+            raise errors.from_response(error.status or 0, refusal, "", where=where) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._credentials.recheck()
             raise errors.unreachable(self.server, error, where=where) from error

@@ -85,7 +85,7 @@ async def dial(
     """Connect to the server `who` of a node that exists, which has taken the order.
 
     `sockets`: its path, with `{node}` in it. Raise ApiError where it refuses or does not answer;
-    the code is 503 where it says that another client has what is asked for.
+    the code is 400 where it says that there is no such thing, 503 where another client has it.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(sockets.format(node=node), limit=LIMIT)
@@ -95,6 +95,8 @@ async def dial(
         writer.write(orjson.dumps(order) + b"\n")
         async with asyncio.timeout(_ANSWER):
             answer = orjson.loads(await reader.readline() or b"{}")
+        if absent := answer.get("absent"):
+            raise status.bad_request(str(absent))
         if in_use := answer.get("in use"):
             raise status.ApiError(503, "ServiceUnavailable", str(in_use))
         if refused := answer.get("refused", None if answer.get("taken") else "it ended"):

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
-from weft.cli import output
+from weft.cli import clusters, output
+from weft_lab.cli import vmconsole
 from weft_lab.cli.names import Chosen, chosen
 
 # Everything after the target belongs to the command that is run.
@@ -63,32 +64,23 @@ def console(
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Its namespace, if VM names none.")
     ] = "default",
-    quiet: Annotated[
-        float,
-        typer.Option(help="With piped input: leave after so many seconds of silence."),
-    ] = 2.0,
+    quiet: vmconsole.Quiet = 2.0,
     form: output.Option = output.Output.text,
 ) -> None:
     """Connect to a virtual machine's serial console.
 
-    In a terminal, Ctrl-] leaves, and the last output of the console is shown first.
+    Whoever was connected before is not any more. In a terminal, Ctrl-] leaves, and the last output
+    of the console is shown first.
     """
     from weft_lab import target as targets
     from weft_lab import terminal, up
 
     space, _, machine = vm.rpartition("/")
-    with up.running(chosen(name)) as peer:
-        found: dict[str, Any] = targets.serial(peer, space or namespace, machine)
-        if form is not output.Output.text:
-            output.emit(form, found, lambda: None)
-            return
+    space, name = space or namespace, chosen(name)
+    with up.running(name) as peer:
+        found: dict[str, Any] = targets.serial(peer, space, machine)
         past = terminal.past(Path(found["log"])) if sys.stdin.isatty() else b""
-        with targets.connect(found) as link:
-            if sys.stdin.isatty():
-                typer.secho(f"Connected to {vm}; Ctrl-] leaves.", err=True, dim=True)
-                terminal.write(sys.stdout.fileno(), past)
-            how = terminal.talk(link, sys.stdin.fileno(), sys.stdout.fileno(), quiet=quiet)
-    if how == "closed":
-        raise errors.Unavailable(
-            "the virtual machine ended", where=f"console of {vm}", hint="kubectl get vmi -A"
-        )
+    if form is not output.Output.text:
+        output.emit(form, found, lambda: None)
+        return
+    vmconsole.talk(clusters.choose("", "", name, ""), space, machine, quiet=quiet, past=past)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +12,19 @@ import typer
 from weft.cli import clusters, columns, output
 from weft.cli.clusters import Cluster
 from weft.kube import resources
-from weft.kube.client import NotFound
-from weft_lab.cli import vmmigrate
+from weft.kube.client import Conflict, NotFound
+from weft_lab.cli import vmconsole, vmmigrate
 from weft_lab.cli.machines import Machine, Namespace, named
-from weft_lab.vm import power
+
+
+class Action(StrEnum):
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("console")(vmconsole.console)
 app.command("migrate")(vmmigrate.migrate)
 app.command("migrate-cancel")(vmmigrate.cancel)
 
@@ -33,7 +41,7 @@ def start_(
 ) -> None:
     """Start a virtual machine that does not run."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Action.START)
+    _order(vm, namespace, cluster, form, Action.START)
 
 
 @app.command("stop")
@@ -48,7 +56,7 @@ def stop_(
 ) -> None:
     """Shut a virtual machine down."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Action.STOP)
+    _order(vm, namespace, cluster, form, Action.STOP)
 
 
 @app.command("restart")
@@ -63,7 +71,7 @@ def restart_(
 ) -> None:
     """Shut a virtual machine down and start it again."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, power.Action.RESTART)
+    _order(vm, namespace, cluster, form, Action.RESTART)
 
 
 @app.command("list")
@@ -85,28 +93,24 @@ def list_(
     output.emit(form, found, lambda: _say(found))
 
 
-def _order(
-    vm: str, namespace: str, cluster: Cluster, form: output.Output, action: power.Action
-) -> None:
+def _order(vm: str, namespace: str, cluster: Cluster, form: output.Output, action: Action) -> None:
     space, name = named(vm, namespace)
     asyncio.run(_change(cluster, space, name, action))
     answer = {"namespace": space, "name": name, "requested": str(action)}
     output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: {action} is requested"))
 
 
-async def _change(cluster: Cluster, namespace: str, name: str, action: power.Action) -> None:
+async def _change(cluster: Cluster, namespace: str, name: str, action: Action) -> None:
     async with cluster.client() as api:
+        where = f"VirtualMachine {namespace}/{name}"
         try:
-            vm = await api.get(resources.VMS, name, namespace)
+            await api.act(resources.VM_ACTIONS.path(namespace, name, action), where)
         except NotFound as error:
             error.hint = error.hint or "weft vm list"
             raise
-        try:
-            vmi: dict[str, Any] | None = await api.get(resources.VMIS, name, namespace)
-        except NotFound:
-            vmi = None
-        change = power.change(vm, vmi, action)
-        await api.patch(resources.VMS, name, namespace, change.body, subresource=change.subresource)
+        except Conflict as error:
+            error.hint = error.hint or "kubectl get vm shows run strategies and what runs"
+            raise
 
 
 async def _list(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:

@@ -19,13 +19,14 @@ import orjson
 from weft import errors
 from weft_lab import state
 from weft_lab.apiserver import execstreams, hangup
-from weft_lab.vm import guestwatch, launcher
+from weft_lab.vm import guestwatch, launcher, qemu
 
 log = logging.getLogger(__name__)
 
-SOCKETS = {"console": "serial.sock", "vnc": "vnc.sock"}
+SOCKETS = {"console": "serial.sock", "vnc": qemu.SCREEN}
 MOST = 256  # connections at one time
 CHUNK = 1 << 15  # bytes
+ABSENT = "No graphics devices are present."
 IN_USE = "Active VNC connection. Request denied."  # KubeVirt's words, which its clients look for
 _LONGEST_REQUEST = 1 << 12  # bytes
 _REQUEST = 10.0  # seconds for a request to arrive
@@ -77,11 +78,15 @@ class Consoles:
         if before is not None and request["verb"] == "vnc" and request.get("preserve"):
             writer.write(orjson.dumps({"in use": IN_USE}) + b"\n")
             return
+        path = place / SOCKETS[key[1]]
+        if path.name == qemu.SCREEN and not path.exists():
+            writer.write(orjson.dumps({"absent": ABSENT}) + b"\n")
+            return
         if before is not None:
             before.set()
         ends = self._held[key] = asyncio.Event()
         try:
-            guest_in, guest_out = await _connected(place / SOCKETS[key[1]], request)
+            guest_in, guest_out = await _connected(path, request)
             try:
                 writer.write(b'{"taken": true}\n')
                 await _join(ends, reader, writer, guest_in, guest_out)

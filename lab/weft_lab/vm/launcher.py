@@ -3,8 +3,9 @@
     python -m weft_lab.vm.launcher      with the VirtualMachineInstance as JSON in $WEFT_VMI
 
 The pod's namespaces and interfaces exist before this starts. Its folder,
-/run/weft/vm/<namespace>_<name>/, holds the sockets that others use: serial (console), agent (guest
-agent), monitor (QMP for the handler); qmp and power are the launcher's own.
+/run/weft/vm/<namespace>_<name>/, holds the sockets that others use: serial (console), vnc (where it
+has a screen), agent (guest agent), monitor (QMP for the handler); qmp and power are the launcher's
+own.
 
 Exit status: 0 the guest was shut down, by itself or by a signal; 1 QEMU failed; 2 the machine
 cannot be run as its object wants it.
@@ -38,6 +39,7 @@ from weft_lab.vm import (
     cloudinitdisk,
     consolelog,
     disks,
+    guest,
     links,
     machine,
     masquerade,
@@ -128,11 +130,12 @@ async def _start(
             cards=cards,
             drives=drives,
             console=console,
-            image=None if vm.boot_disk else prepared.image,
+            image=None if vm.boot_disk else _image(vm, prepared),
             uuid=str(uuid.uuid5(NAMESPACE_UUID, vm.uid or f"{vm.namespace}/{vm.name}")),
             sockets=tuple((name, handle.fileno()) for name, handle in sockets.items()),
             incoming=bool(_incoming()),
             ports=places.ports,
+            has_screen=vm.has_screen,
         )
         return await asyncio.create_subprocess_exec(
             prepared.tools.program(qemu.PROGRAM),
@@ -144,7 +147,15 @@ async def _start(
                 *_descriptors(drives),
             ],
             preexec_fn=_give_up_rights,
+            cwd=place,
         )
+
+
+def _image(vm: machine.Machine, prepared: ready.Ready) -> guest.Guest:
+    """What boots without a disk. A kernel finds a VGA card's text mode by the code that unpacks it:
+    one that is unpacked already starts sooner, and has no screen."""
+    image = prepared.image
+    return guest.Guest(prepared.tools.kernel, image.initrd) if vm.has_screen else image
 
 
 def _incoming() -> str:
@@ -349,7 +360,11 @@ def listening(place: Path) -> Iterator[dict[str, socket.socket]]:
 
 
 def _give_up_rights() -> None:
-    """In QEMU's process: it has no capability and gets none, and ends with its launcher."""
+    """In QEMU's process: it has no capability and gets none, and ends with its launcher.
+
+    Sockets that it makes are its user's alone.
+    """
+    os.umask(0o077)
     syscalls.set_capabilities(())
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -64,7 +64,9 @@ def decide(vm: Object, vmi: Object | None, now: datetime) -> Decision:
     chosen = strategy(vm)
     if vmi is None:
         starts = bool(requests) and requests[0].get("action") == "Start"
-        if not starts and chosen in ("Halted", "Manual"):
+        # A new machine is started, and one that failed; one that was stopped waits for a request.
+        has_run = chosen == "RerunOnFailure" and status.get("runStrategy") == chosen
+        if not starts and (chosen in ("Halted", "Manual") or (has_run and not failure)):
             return Decision(Step.NOTHING, requests=requests, failure=failure)
         pause = 0.0 if starts else _pause(failure, now)
         if pause > 0:

@@ -83,6 +83,13 @@ class Machine:
     hostname: str
     image: str = ""
     grace_seconds: int = 30
+    graphics: bool | None = None
+
+    @property
+    def has_screen(self) -> bool:
+        """As the manifest says, else that of a disk image: the built-in guest's kernel is started
+        in a way in which it draws nothing, unless it has a screen that was asked for."""
+        return bool(self.boot_disk) if self.graphics is None else self.graphics
 
     @property
     def boot_disk(self) -> Disk | None:
@@ -123,6 +130,7 @@ def read(vmi: Mapping[str, Any]) -> Machine:
         hostname=spec.get("hostname") or name.split(".")[0],
         image=image,
         grace_seconds=30 if grace is None else int(grace),
+        graphics=(domain.get("devices") or {}).get("autoattachGraphicsDevice"),
     )
 
 

@@ -19,6 +19,7 @@ SOCKETS = ("qmp", "monitor", "migration", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
 POWER_PORT = "org.weft.power.0"
 SEED_SERIAL = "weft-seed"
+SCREEN = "vnc.sock"
 FIRST_SPARE = 100  # chassis number of the first root port without a card
 # Nothing of this changes what a guest can do; each was measured to shorten an emulated boot.
 KERNEL_ARGUMENTS = (
@@ -29,6 +30,7 @@ KERNEL_ARGUMENTS = (
 )
 # Under emulation the delay loop's calibration alone takes 0.1 s; the figure is in TSC cycles.
 KERNEL_ARGUMENTS_TCG = " lpj=10000000"
+KERNEL_ARGUMENTS_SCREEN = "console=tty0"  # etc/rc of the guest looks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Launch:
     `sockets` are (name of SOCKETS, descriptor of a listening socket): they exist before QEMU
     does, so clients need not wait for them. `console` is the descriptor of a pipe that takes a copy
     of what the guest prints. `incoming`: the guest comes from another node. `ports`: root ports
-    made for cards, some of which may be free.
+    made for cards, some of which may be free. `has_screen`: QEMU makes the socket SCREEN in its
+    working folder, where VNC clients connect.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Launch:
     sockets: tuple[tuple[str, int], ...] = ()
     incoming: bool = False
     ports: int = 0
+    has_screen: bool = False
 
 
 def arguments(launch: Launch) -> list[str]:
@@ -123,10 +127,15 @@ def arguments(launch: Launch) -> list[str]:
         args += _port(launch, f"{nicplaces.SPARE}{index}", FIRST_SPARE + index)
     if launch.image is not None:
         line = KERNEL_ARGUMENTS + ("" if kvm else KERNEL_ARGUMENTS_TCG)
+        # Before the serial console, which stays the one that programs mean by /dev/console.
+        line = f"{KERNEL_ARGUMENTS_SCREEN} {line}" if launch.has_screen else line
         args += ["-kernel", str(launch.image.kernel), "-initrd", str(launch.image.initrd)]
         args += ["-append", line]
     else:
         args += _device(driver="virtio-rng-pci")
+    if launch.has_screen:
+        # A relative name: a socket's path takes 107 bytes at most. KubeVirt's card on x86 is VGA.
+        args += ["-vnc", f"unix:{SCREEN}", *_device(driver="VGA", id="video")]
     return args
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from lab.tests.unit.vm import manifests
 from weft import errors
-from weft_lab.vm import agentclient, lifecycle, machine, power, status
+from weft_lab.apiserver import machineverbs
+from weft_lab.vm import agentclient, lifecycle, machine, status
 from weft_lab.vm.lifecycle import Step
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -88,51 +89,43 @@ def test_failures_in_a_row_wait_longer_and_are_forgotten_once_up() -> None:
     assert lifecycle.decide(vm("Always", startFailure=second), up, NOW).failure is None
 
 
-def follow(strategy: str, action: power.Action, vmi: Any) -> lifecycle.Decision:
-    """What the controller decides after the command's patch was applied."""
+def follow(strategy: str, action: str, vmi: Any) -> lifecycle.Decision:
+    """What the controller decides after a request to do this was served."""
     obj = vm(strategy)
-    change = power.change(obj, vmi, action)
+    for each in (obj, *([vmi] if vmi else [])):
+        each["metadata"].setdefault("resourceVersion", "1")
+    (change,) = machineverbs.changes(action, obj, vmi, machineverbs.Options())
     for part, fields in change.body.items():
         obj[part] = {**obj[part], **fields}
     return lifecycle.decide(obj, vmi, NOW)
 
 
-@pytest.mark.parametrize("strategy", ["Halted", "Manual", "Once", "RerunOnFailure"])
+@pytest.mark.parametrize("strategy", ["Halted", "Manual", "RerunOnFailure"])
 def test_a_start_starts(strategy: str) -> None:
-    decision = follow(strategy, power.Action.START, GONE)
+    decision = follow(strategy, "start", GONE)
     assert (decision.step, decision.requests) == (Step.CREATE, ())
 
 
 @pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
 def test_a_stop_stops(strategy: str) -> None:
-    assert follow(strategy, power.Action.STOP, RUNNING).step is Step.DELETE
+    assert follow(strategy, "stop", RUNNING).step is Step.DELETE
 
 
-@pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
+@pytest.mark.parametrize("strategy", ["Always", "Manual", "RerunOnFailure"])
 def test_a_restart_stops_and_then_starts(strategy: str) -> None:
-    first = follow(strategy, power.Action.RESTART, RUNNING)
+    first = follow(strategy, "restart", RUNNING)
     assert first.step is Step.DELETE
     after = lifecycle.decide(vm(strategy, stateChangeRequests=first.requests), GONE, NOW)
     assert (after.step, after.requests) == (Step.CREATE, ())
 
 
-@pytest.mark.parametrize(
-    ("strategy", "action", "vmi"),
-    [
-        ("Always", power.Action.START, RUNNING),
-        ("Halted", power.Action.STOP, GONE),
-        ("Halted", power.Action.RESTART, GONE),
-    ],
-)
-def test_what_is_so_already_is_refused(strategy: str, action: power.Action, vmi: Any) -> None:
-    with pytest.raises(errors.Conflict, match="VirtualMachine demo/web1"):
-        power.change(vm(strategy), vmi, action)
-
-
-def test_the_older_field_stays_the_one_that_is_used() -> None:
-    obj = manifests.machine()
-    obj["spec"] = {"running": True}
-    assert power.change(obj, RUNNING, power.Action.STOP).body == {"spec": {"running": False}}
+def test_a_machine_that_reruns_on_failure_stays_stopped_and_no_failure_ends_it() -> None:
+    stopped = vm("RerunOnFailure", runStrategy="RerunOnFailure")
+    assert lifecycle.decide(stopped, GONE, NOW).step is Step.NOTHING
+    failed = lifecycle.decide(stopped, manifests.instance(phase="Failed"), NOW)
+    stopped["status"]["startFailure"] = failed.failure
+    later = NOW + timedelta(seconds=lifecycle.FIRST_PAUSE)
+    assert lifecycle.decide(stopped, GONE, later).step is Step.CREATE
 
 
 # Status

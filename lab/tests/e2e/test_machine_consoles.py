@@ -1,0 +1,206 @@
+"""KubeVirt's API of subresources with real guests: consoles, screens, start, stop, migrate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from lab.tests.support import labs as support
+from lab.tests.support import rfbclient
+from lab.tests.support.lab_pods import Kubectl
+from tests.support.objects import nic, vmi
+from tests.support.patience import PATIENCE
+from weft.kube import cache, client, resources
+from weft.model import ObjectKey
+from weft_lab.runtime.toolchain import Toolchain
+
+pytestmark = pytest.mark.lab
+NAME = "consoles"
+LONGEST = 1 << 20  # bytes of a message
+Object = dict[str, Any]
+WITH_SCREEN = {"autoattachGraphicsDevice": True}
+
+
+@dataclass
+class Lab:
+    house: support.LabHouse
+    kubeconfig: str
+    kubectl: Kubectl
+
+
+def machine(name: str, **more: Any) -> Object:
+    spec = vmi(name, nic("default", masquerade={}), **more)["spec"]
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachine",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"runStrategy": "Always", "template": {"spec": spec}},
+    }
+
+
+@pytest.fixture(scope="module")
+def lab(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    state = tmp_path_factory.mktemp("state")
+    with support.running(NAME, 2, state, toolchain) as (house, kubeconfig):
+        kubectl = Kubectl(house, kubeconfig)
+        kubectl.apply(machine("one", devices=WITH_SCREEN), machine("two"))
+        for role in ("view", "edit"):
+            kubectl("create", "serviceaccount", role)
+            account = f"--serviceaccount=default:{role}"
+            kubectl("create", "rolebinding", role, f"--clusterrole={role}", account)
+        yield Lab(house, kubeconfig, kubectl)
+
+
+@pytest.fixture
+async def api(lab: Lab) -> AsyncIterator[client.Client]:
+    async with client.Client.from_kubeconfig(lab.kubeconfig) as found:
+        yield found
+
+
+async def until(api: client.Client, res: resources.Resource, name: str, fits: Any) -> Object:
+    """The object, as soon as it fits: None if there is none."""
+    found: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+    known = cache.Cache(api, res, namespace="default", field_selector=f"metadata.name={name}")
+
+    def look(key: ObjectKey, old: Object | None, new: Object | None) -> None:
+        if not found.done() and fits(new):
+            found.set_result(new or {})
+
+    known.subscribe(look)
+    running = asyncio.ensure_future(known.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await found
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def connected(vmi: Object | None) -> bool:
+    conditions = ((vmi or {}).get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "AgentConnected" and one["status"] == "True" for one in conditions)
+
+
+class Typed:
+    """A serial console, in text."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def __call__(self, command: str, word: str) -> str:
+        """Type a line, and read until the word comes, which the line does not have in it."""
+        assert word not in command
+        await self._type("", "# ")  # a shell that has just begun forgets what was typed before
+        return await self._type(command, word)
+
+    async def _type(self, command: str, word: str) -> str:
+        await self._socket.send_bytes(f"{command}\n".encode())
+        seen = ""
+        async with asyncio.timeout(PATIENCE):
+            while word not in seen:
+                seen += (await self._socket.receive_bytes()).decode(errors="replace")
+        return seen
+
+
+def console(
+    api: client.Client, name: str = "one", kind: str = "console"
+) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
+    path = resources.VMI_CONSOLES.path("default", name, kind)
+    return api.websocket(path, protocol=resources.CONSOLE_PROTOCOL, longest=LONGEST, where=name)
+
+
+async def put(api: client.Client, name: str, verb: str) -> None:
+    await api.act(resources.VM_ACTIONS.path("default", name, verb), name)
+
+
+async def ended(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Read until the server closes it."""
+    async with asyncio.timeout(PATIENCE):
+        while (await socket.receive()).type is aiohttp.WSMsgType.BINARY:
+            pass
+
+
+async def test_a_guest_is_typed_to_by_who_may(lab: Lab, api: client.Client) -> None:
+    await until(api, resources.VMIS, "one", connected)
+    async with console(api) as first:
+        seen = await Typed(first)("echo $((41 + 1))-answer", "42-answer")
+        assert "42-answer" in seen
+        async with console(api) as second:  # takes it over
+            await ended(first)
+            await Typed(second)("echo again | tr a-z A-Z", "AGAIN")
+    token = lab.kubectl("create", "token", "view").strip()
+    told = lab.house.try_kubectl(
+        lab.kubeconfig,
+        f"--token={token}",
+        *("get", "--raw", resources.VMI_CONSOLES.path("default", "one", "console")),
+    )
+    assert 'cannot get resource "virtualmachineinstances/console"' in str(told)
+    done = lab.house.weft("vm", "console", "one", "--lab", NAME, stdin="echo $((6 * 7))\n")
+    assert "\n42" in done.stdout
+    pod = lab.kubectl("get", "pods", "-l", "vm.kubevirt.io/name=one", "-o", "name").strip()
+    assert lab.kubectl("exec", pod, "--", "busybox", "id", "-u").strip() == "0"
+
+
+async def test_a_screen_is_drawn_where_there_is_one(api: client.Client) -> None:
+    await until(api, resources.VMIS, "one", connected)
+    async with console(api, kind="vnc") as socket:
+        screen = rfbclient.Client(socket.receive_bytes, socket.send_bytes)
+        assert await screen.version() == rfbclient.VERSION
+        picture = await screen.screen()
+    assert (picture.width, picture.height) >= (640, 400)
+    assert picture.colours > 1
+    await until(api, resources.VMIS, "two", connected)
+    with pytest.raises(client.ApiError, match="No graphics devices are present"):
+        async with console(api, "two", "vnc"):
+            pass
+
+
+async def test_a_migration_ends_consoles_and_new_ones_reach_the_guest(
+    lab: Lab, api: client.Client
+) -> None:
+    before = await until(api, resources.VMIS, "one", connected)
+    async with console(api) as first, console(api, kind="vnc") as screen:
+        await Typed(first)("touch /tmp/mine; echo $((1 + 1))-made", "2-made")
+        await put(api, "one", "migrate")
+        moved = await until(
+            api,
+            resources.VMIS,
+            "one",
+            lambda now: now and now["status"]["nodeName"] != before["status"]["nodeName"],
+        )
+        await ended(first)
+        await ended(screen)
+    assert moved["metadata"]["uid"] == before["metadata"]["uid"]
+    async with console(api) as second:
+        assert "/tmp/mine" in await Typed(second)("ls /tmp/m*; echo $((2 + 1))-seen", "3-seen")
+    async with console(api, kind="vnc") as screen:
+        pictured = rfbclient.Client(screen.receive_bytes, screen.send_bytes)
+        await pictured.version()
+        assert (await pictured.screen()).colours > 1
+
+
+async def test_a_machine_is_stopped_started_and_restarted(api: client.Client) -> None:
+    before = await until(api, resources.VMIS, "two", connected)
+    await put(api, "two", "restart")
+    anew = await until(
+        api,
+        resources.VMIS,
+        "two",
+        lambda now: connected(now) and now["metadata"]["uid"] != before["metadata"]["uid"],
+    )
+    assert anew["status"]["phase"] == "Running"
+    await put(api, "two", "stop")
+    await until(api, resources.VMIS, "two", lambda now: now is None)
+    with pytest.raises(client.NotFound, match='"two" not found'):
+        async with console(api, "two"):
+            pass
+    with pytest.raises(client.Conflict, match="VM is not running"):
+        await put(api, "two", "stop")
+    await put(api, "two", "start")
+    await until(api, resources.VMIS, "two", connected)
