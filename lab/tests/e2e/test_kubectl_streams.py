@@ -96,7 +96,7 @@ def test_a_command_has_its_streams_and_its_status(kubectl: Kubectl) -> None:
     assert error.splitlines() == ["told", "command terminated with exit code 7"]
     status, _, error = kubectl.run("exec", "web", "--", "no-such-program")
     assert status == 1
-    assert "no-such-program: No such file or directory" in error
+    assert 'exec: "no-such-program": executable file not found in $PATH' in error
 
 
 def test_a_long_input_arrives_whole_and_comes_back(kubectl: Kubectl) -> None:

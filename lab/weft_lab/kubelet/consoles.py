@@ -77,17 +77,16 @@ class Consoles:
                 return True
         return False
 
-    def attach(self, name: str, link: socket.socket) -> None:
-        """Send a client what it writes to, if the container reads at all."""
+    def attach(self, name: str) -> tuple[dict[str, Any], int]:
+        """What to tell a client, and what it writes to; -1 if the container does not read."""
         console = self._consoles.get(name)
         if console is None or console.feed < 0:
-            link.sendall(b'{"attached": false}\n')
-            return
-        kind = b"true" if console.log >= 0 else b"false"
-        socket.send_fds(link, [b'{"attached": true, "tty": ' + kind + b"}\n"], [console.feed])
+            return {"attached": False}, -1
+        given = os.dup(console.feed)
         if console.once and console.log < 0:
             os.close(console.feed)  # the client's is the last one now
             console.feed = -1
+        return {"attached": True, "tty": console.log >= 0}, given
 
     def end(self, name: str) -> None:
         """The container has ended."""

@@ -123,10 +123,16 @@ def _become(order: Json, files: Sequence[int], link: socket.socket, place: Place
         os.execvpe(argv[0], argv, env)
     except BaseException as error:
         missing = getattr(error, "errno", 0) == errno.ENOENT
-        why = error.strerror if isinstance(error, OSError) else str(error)
         with contextlib.suppress(OSError):
-            link.sendall(json.dumps({"error": f"{argv[0][:256]}: {why}"}).encode() + b"\n")
+            link.sendall(json.dumps({"error": _why(argv[0][:256], error)}).encode() + b"\n")
         os._exit(NOT_FOUND if missing else NOT_RUNNABLE)
+
+
+def _why(program: str, error: BaseException) -> str:
+    """In a container runtime's words, by which people know that `kubectl cp` needs tar."""
+    if isinstance(error, FileNotFoundError) and "/" not in program:
+        return f'exec: "{program}": executable file not found in $PATH'
+    return f"{program}: {error.strerror if isinstance(error, OSError) else error}"
 
 
 def _enter(leader: int, namespaces: Mapping[str, int]) -> None:

@@ -192,7 +192,7 @@ class Init:
             case "enter" if link is not None:
                 self.say([link], {"limits": self.limits.get(request["name"])})
             case "attach" if link is not None:
-                self.consoles.attach(request["name"], link)
+                self.say([link], *self.consoles.attach(request["name"]))
             case "exec" if link is not None:
                 self.execute(request, link)
             case "start":
@@ -289,11 +289,11 @@ class Init:
         listening = [one.connection for one in self.links.values() if not one.is_exec]
         self.say(links or listening, {"state": self.containers})
 
-    def say(self, links: Sequence[socket.socket], message: Json) -> None:
+    def say(self, links: Sequence[socket.socket], message: Json, given: int = -1) -> None:
         line = json.dumps(message).encode() + b"\n"
         for descriptor in [link.fileno() for link in links]:
             if descriptor in self.links:
-                self.links[descriptor].put(line, is_state="state" in message)
+                self.links[descriptor].put(line, is_state="state" in message, given=given)
                 self.flush(descriptor)
 
     def flush(self, descriptor: int) -> None:

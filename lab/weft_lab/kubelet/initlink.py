@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass, field
 
 LONGEST = 1 << 22  # bytes that wait for a reader
+MOST_GIVEN = 16  # files that wait for one
 
 
 @dataclass(eq=False)
@@ -26,6 +27,7 @@ class Link:
     is_exec: bool = False
     _begun: bytes = b""
     _newest: bytes = b""
+    _given: list[tuple[bytes, int]] = field(default_factory=list)
 
     def receive(self, size: int) -> bytes:
         """What is there, nothing at the end. Raise OSError: BlockingIOError for nothing yet."""
@@ -39,9 +41,11 @@ class Link:
         *found, self.received = (self.received + data).split(b"\n")
         return found
 
-    def put(self, line: bytes, *, is_state: bool) -> None:
-        """Have a line sent by `flush`."""
-        if is_state:
+    def put(self, line: bytes, *, is_state: bool, given: int = -1) -> None:
+        """Have a line sent by `flush`, with a file if one is given; that is closed then."""
+        if given >= 0:
+            self._given.append((line, given))
+        elif is_state:
             self._newest = line
         else:
             self._begun += line
@@ -51,20 +55,33 @@ class Link:
 
         Raise OSError for a reader that has gone, or left too much.
         """
-        while self._begun or self._newest:
-            if not self._begun:
-                self._begun, self._newest = self._newest, b""
+        while self._begun or self._given or self._newest:
             try:
-                sent = self.connection.send(self._begun, socket.MSG_DONTWAIT)
+                if self._begun:
+                    sent = self.connection.send(self._begun, socket.MSG_DONTWAIT)
+                    self._begun = self._begun[sent:]
+                elif self._given:
+                    self._give()
+                else:
+                    self._begun, self._newest = self._newest, b""
             except BlockingIOError:
-                if len(self._begun) > LONGEST:
+                if len(self._begun) > LONGEST or len(self._given) > MOST_GIVEN:
                     raise ConnectionError("nobody reads") from None
                 return True
-            self._begun = self._begun[sent:]
         return False
+
+    def _give(self) -> None:
+        """Send a file with its line; what is left of the line goes next."""
+        line, file = self._given[0]
+        sent = socket.send_fds(self.connection, [line], [file], socket.MSG_DONTWAIT)
+        del self._given[0]
+        os.close(file)
+        self._begun = line[sent:]
 
     def close(self) -> None:
         """Close it, and the files that nobody took."""
         self.connection.close()
+        while self._given:
+            os.close(self._given.pop()[1])
         while self.files:
             os.close(self.files.pop())

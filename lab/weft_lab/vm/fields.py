@@ -26,6 +26,7 @@ FOLLOWED: Mapping[str, str] = {
     "domain.cpu.cores": "The greatest of cores, sockets and threads is the number of processors",
     "domain.cpu.sockets": "See cores",
     "domain.cpu.threads": "See cores",
+    "domain.devices.autoattachGraphicsDevice": "A screen; else a disk image's guest alone has one",
     "domain.devices.autoattachPodInterface": "false: no interface where none is listed",
     "domain.devices.disks[].cdrom": "The guest may only read it",
     "domain.devices.disks[].name": "The volume that the guest sees as a disk",
@@ -85,7 +86,6 @@ HARMLESS = frozenset(
 # Values that ask for what the lab does in any case; others are reported.
 USUAL: Mapping[str, tuple[Any, ...]] = {
     "architecture": ("amd64",),
-    "domain.devices.autoattachGraphicsDevice": (False,),
     "domain.devices.autoattachInputDevice": (False,),
     "domain.devices.autoattachMemBalloon": (False,),
     "domain.devices.autoattachSerialConsole": (True,),
@@ -93,7 +93,6 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
     "domain.devices.disks[].dedicatedIOThread": (False,),
     "domain.devices.disks[].disk.bus": ("virtio",),
     "domain.devices.disks[].disk.readonly": (False,),
-    "domain.devices.disks[].lun.readonly": (False,),
     "domain.devices.logSerialConsole": (True,),
     "domain.devices.networkInterfaceMultiqueue": (False,),
     "domain.features.acpi.enabled": (True,),

@@ -90,6 +90,12 @@ def test_a_field_of_kubevirt_that_no_table_has_is_reported() -> None:
         ),
         ({"domain": {"features": {"pvspinlock": {}, "smm": {}}}}, ["domain.features.pvspinlock"]),
         ({"domain": {"cpu": {"realtime": {}}}}, ["domain.cpu.realtime"]),
+        (
+            {"domain": {"devices": {"disks": [{"name": "d", "lun": {}}]}}},
+            ["domain.devices.disks[d].lun"],
+        ),
+        ({"domain": {"devices": {"disks": [{"name": "d", "disk": {}}]}}}, []),
+        ({"domain": {"devices": {"autoattachGraphicsDevice": True}}}, []),
         ({"domain": {"cpu": {}, "resources": {}, "devices": {}}, "affinity": {}}, []),
     ],
 )
