@@ -342,6 +342,11 @@ def is_host_device(name: str) -> bool:
     return _HOST_DEVICE.fullmatch(name) is not None
 
 
+def machine_nic(interface: str) -> str:
+    """What KubeVirt calls a pod's interface once it stands behind that bridge."""
+    return f"{interface.removeprefix('pod')}-nic"
+
+
 def machine_bridge(interface: str) -> str:
     """The bridge between a pod's interface and a virtual machine's, named as KubeVirt names it."""
     return f"k6t-{interface.removeprefix('pod')}"[:15]

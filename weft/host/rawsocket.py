@@ -18,6 +18,7 @@ _SO_ATTACH_FILTER = 26
 Instruction = tuple[int, int, int, int]
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06
 _TAKE, _LEAVE = (_RETURN, 0, 0, 0x40000), (_RETURN, 0, 0, 0)
+NOTHING = (_LEAVE,)
 # Offsets of a frame's type, and of the header after an IPv6 header without extensions.
 _TYPE, _NEXT, _ICMPV6_TYPE, _UDP_TARGET, _SOURCE_TAIL = 12, 20, 54, 56, 8
 _MAX_INSTRUCTIONS = 4096

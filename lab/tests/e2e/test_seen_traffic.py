@@ -1,0 +1,161 @@
+"""Traffic of a lab as a user sees it: packets captured at one NIC, and policies made of flows."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.tests.support import labs
+from lab.tests.support.lab_pods import Kubectl, pod
+from lab.tests.support.labs import ROOT, LabHouse
+from tests.support import frames, pcapfile
+from tests.support.objects import nad, nic, vmi
+from tests.support.patience import PATIENCE
+from weft_lab.runtime.toolchain import Toolchain
+
+pytestmark = pytest.mark.lab
+LAB = "seen"
+CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
+
+
+class Seen:
+    def __init__(self, house: LabHouse, kubeconfig: str) -> None:
+        self.house, self.kubectl = house, Kubectl(house, kubeconfig)
+
+    def address(self, name: str) -> str:
+        """The address that a pod or the machine has on blue."""
+        if name != "vm":
+            return self.kubectl.address(name, "net1")
+        found = json.loads(self.kubectl("get", "vmi", "vm", "-o", "json"))
+        (mine,) = [one for one in found["status"]["interfaces"] if one["name"] == "blue"]
+        return str(mine["ipAddress"])
+
+    @contextmanager
+    def capturing(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """A capture that has begun."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "weft.cli.main", "capture", *argv, "--lab", LAB],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "WEFT_DEBUG": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            assert first.startswith("capturing "), first + process.stderr.read()
+            yield process
+        finally:
+            process.kill()
+            process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Seen]:
+    """Pods a and c on the first node, b and the machine vm on the second, all on blue."""
+    state = tmp_path_factory.mktemp("seen")
+    with labs.running(LAB, 2, state, toolchain) as (house, kubeconfig):
+        made = Seen(house, kubeconfig)
+        made.kubectl.apply(vmi("vm", nic("blue", "blue"), node="node2"))
+        made.kubectl.run_pods(
+            nad("blue", "10.9.0.0/24"),
+            pod("a", "node1", "blue"),
+            pod("b", "node2", "blue"),
+            pod("c", "node1", "blue"),
+        )
+        made.kubectl("wait", "vmi/vm", f"--for={CONNECTED}", "--timeout=120s")
+        yield made
+
+
+def echoes(file: pcapfile.File) -> set[tuple[int, str, str]]:
+    """The directions, sources and targets of what pings send and get."""
+    found = set()
+    for each in file.packets:
+        assert frames.icmp(each.data), "the filter lets only ICMP pass"
+        source, target = each.data[26:30], each.data[30:34]
+        found.add((each.direction, ".".join(map(str, source)), ".".join(map(str, target))))
+    return found
+
+
+def test_a_machines_nic_and_nobody_elses(lab: Seen, tmp_path: Path) -> None:
+    file = tmp_path / "vm.pcapng"
+    a, b, vm = (lab.address(name) for name in ("a", "b", "vm"))
+    with lab.capturing("vm/vm", "--nic", "blue", "-w", str(file), "--filter", "icmp") as running:
+        lab.house.reach("default/a", b)
+        lab.house.reach("default/a", vm)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, said
+    assert "0 packets dropped by the kernel" in said
+    assert "it ended because the reader has enough" in said
+    read = pcapfile.read(file.read_bytes())
+    assert echoes(read) == {(pcapfile.INBOUND, a, vm), (pcapfile.OUTBOUND, vm, a)}
+    assert read.received == len(read.packets)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_packets_as_lines_and_as_a_stream(lab: Seen) -> None:
+    a, b = lab.address("a"), lab.address("b")
+    narrow = f"icmp and host {a} and host {b}"
+    with lab.capturing("a", "--count", "2", "--filter", narrow) as running:
+        lab.house.reach("default/b", a)
+        printed, said = running.communicate(timeout=PATIENCE)
+    request, reply = printed.splitlines()
+    assert f"In  IP {b} > {a}: ICMP echo request" in request
+    assert f"Out IP {a} > {b}: ICMP echo reply" in reply
+    assert "2 packets" in said
+    with lab.capturing("a", "-w", "-", "--filter", narrow) as running:
+        assert running.stdout is not None
+        running.stdout.close()  # nobody reads: it ends, with its process on the node
+        running.wait(PATIENCE)
+
+
+def descendants(pid: int) -> set[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(each) for each in children}.union(*(descendants(int(each)) for each in children))
+
+
+def test_nothing_is_left_on_the_node_when_the_command_is_killed(lab: Seen) -> None:
+    with lab.capturing("a") as running:
+        left = [os.pidfd_open(each) for each in descendants(running.pid)]
+        assert left
+        running.kill()
+        for each in left:
+            assert select.select([each], [], [], PATIENCE)[0]
+            os.close(each)
+
+
+def test_a_pod_that_ends_ends_its_capture(lab: Seen, tmp_path: Path) -> None:
+    file = tmp_path / "c.pcapng"
+    with lab.capturing("c", "-w", str(file)) as running:
+        lab.kubectl("delete", "pod", "c", "--grace-period=0", "--force", "--wait=false")
+        _, said = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, said
+    assert "it ended because the NIC is gone" in said
+    pcapfile.read(file.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        (("nobody",), "is no pod or virtual machine"),
+        (("a", "--nic", "eth7"), "its NICs: "),
+        (("a", "--filter", "port http"), "which is not a number up to 65535"),
+        (("a", "--duration", "soon"), "must be a number, with one of these units"),
+        (("a", "-o", "json"), "needs --write FILE"),
+        (("a", "-w", "/nowhere/file"), "cannot be written"),
+    ],
+)
+def test_mistakes(lab: Seen, argv: tuple[str, ...], what: str) -> None:
+    done = lab.house.weft("capture", *argv, "--lab", LAB, check=False)
+    assert done.returncode == 1
+    assert what in done.stderr + done.stdout
