@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated
 
 import typer
@@ -54,6 +55,8 @@ def command(
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
         typer.echo(note, err=True)
+    # Pages say what cannot be followed; here it would only be repeated.
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.ERROR)
     asyncio.run(server.serve(settings, _announce))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,9 +113,12 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         return _refusal(console, error.status, error.reason)
     except (ConnectionResetError, OSError):
         raise
-    except Exception:
-        log.exception("this is a bug in weft: %s %s", request.method, request.path)
-        return _refusal(console, 500, "This is a bug in weft; the console's log has more.")
+    except Exception as error:
+        debugs = bool(os.environ.get("WEFT_DEBUG"))
+        what = f"this is a bug in weft: {type(error).__name__} at {request.method} {request.path}"
+        log.error(what, exc_info=debugs)
+        hint = "run weft console with WEFT_DEBUG=1 for a traceback, and report it"
+        return _refusal(console, 500, "This is a bug in weft.", hint)
 
 
 def _refusal(console: Console, status: int, what: str, hint: str = "") -> web.Response:

@@ -58,14 +58,22 @@ def _shown(page: Page, asked: Question, read: Reading) -> Shown:
     return Shown(page, asked, read, page.view(read, asked))
 
 
+async def _read(viewer: Viewer, page: Page, asked: Question) -> Reading:
+    async with viewer.following(page.reads, asked.namespace) as stores:
+        return reading(stores)
+
+
 async def _whole(
     request: web.Request, page: Page, asked: Question, outcome: Outcome | None = None
 ) -> web.Response:
     console = request.app[CONSOLE]
     async with viewing(request) as viewer:
-        name = await viewer.name()
-        async with viewer.following(page.reads, asked.namespace) as stores:
-            read = reading(stores)
+        naming = asyncio.create_task(viewer.name())
+        try:
+            read = await _read(viewer, page, asked)
+            name = await naming
+        finally:
+            naming.cancel()
     frame = Frame(
         form_token=_form_token(request),
         viewer=name,

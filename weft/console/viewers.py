@@ -18,7 +18,7 @@ import orjson
 from weft import errors
 from weft.console.page import Read
 from weft.console.stores import Store
-from weft.kube.client import ApiError, Client
+from weft.kube.client import ApiError, Client, Unauthorized, Unreachable
 
 LINGER = 30.0  # seconds that a watch goes on after its last page was left
 PATIENCE = 8.0  # seconds in which the first list should be there; the page is shown without it else
@@ -112,9 +112,11 @@ class Viewer:
             try:
                 answer = await self.client.request("POST", _SELF, **options)
                 self._name = str(answer["status"]["userInfo"]["username"])
+            except Unauthorized:
+                raise
             except (ApiError, KeyError, TypeError) as error:
-                if isinstance(error, ApiError) and error.status == 401:
-                    raise
+                if isinstance(error, Unreachable):
+                    return ""  # it may answer the next time
                 self._name = ""
         return self._name
 

@@ -1,0 +1,132 @@
+"""What a page shows of a kind while the API server gives, refuses and gives it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support import objects as made
+from tests.support.memory_api import MemoryApi
+from tests.support.patience import PATIENCE
+from weft.console.page import Read
+from weft.console.stores import Store, reading
+from weft.kube import errors, resources
+from weft.kube.resources import Resource
+
+DENIAL = 'User "x" cannot watch resource "networks" in API group "weft.internal"'
+
+
+class Refusing(MemoryApi):
+    """Ends watches, and refuses new ones with `refusal`, while it has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusal: errors.ApiError | None = None
+        self._ended = asyncio.Event()
+
+    def refuse(self, refusal: errors.ApiError | None) -> None:
+        self.refusal = refusal
+        self._ended.set()
+
+    async def list(self, res: Resource, namespace: str = "", **_: Any) -> Any:
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().list(res, namespace)
+
+    async def watch(self, *where: Any, **how: Any) -> AsyncIterator[Any]:  # type: ignore[override]
+        if self.refusal is not None:
+            raise self.refusal
+        self._ended.clear()
+        events = super().watch(*where, **how)
+        try:
+            while True:
+                one = asyncio.ensure_future(anext(events))
+                end = asyncio.ensure_future(self._ended.wait())
+                done, waiting = await asyncio.wait({one, end}, return_when="FIRST_COMPLETED")
+                for each in waiting:
+                    each.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
+                if one not in done:
+                    return
+                yield one.result()
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def followed() -> AsyncIterator[tuple[Refusing, Store, Callable[[Callable[[], bool]], Any]]]:
+    """A server with the network blue, a store that follows it, and a wait for a condition."""
+    api = Refusing()
+    api.put(resources.NETWORKS, made.named(resources.NETWORKS, "blue"))
+    store, changed = Store(api, Read(resources.NETWORKS)), asyncio.Event()
+    store.changed.add(changed)
+    task = asyncio.create_task(store.run())
+
+    async def until(holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                changed.clear()
+                await changed.wait()
+
+    try:
+        yield api, store, until
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def names(store: Store) -> list[str]:
+    return [one["metadata"]["name"] for one in store.objects()]
+
+
+async def test_nothing_is_shown_before_it_was_read_and_the_page_says_so() -> None:
+    read = reading([Store(MemoryApi(), Read(resources.NETWORKS))])
+    assert read.of(resources.NETWORKS) == ()
+    assert read.stale == {resources.NETWORKS: "has not been read yet"}
+
+
+async def test_what_may_not_be_listed_any_more_is_hidden_and_comes_back_whole() -> None:
+    async with followed() as (api, store, until):
+        await until(lambda: names(store) == ["blue"])
+        api.refuse(errors.Forbidden(403, "Forbidden", DENIAL))
+        await until(lambda: bool(store.denied))
+        assert names(store) == []
+        assert reading([store]).denied == {resources.NETWORKS: DENIAL}
+        api.put(resources.NETWORKS, made.named(resources.NETWORKS, "green"))
+        api.refuse(None)
+        await until(lambda: names(store) == ["blue", "green"])
+        assert not reading([store]).denied
+
+
+async def test_objects_stay_while_the_server_does_not_answer() -> None:
+    async with followed() as (api, store, until):
+        await until(lambda: names(store) == ["blue"])
+        api.refuse(errors.Unreachable(0, "Unreachable", "no answer"))
+        await until(lambda: bool(store.trouble))
+        assert names(store) == ["blue"]
+        assert reading([store]).stale == {resources.NETWORKS: "no answer"}
+        api.refuse(None)
+        await until(lambda: not store.trouble)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        errors.Unauthorized(401, "Unauthorized", "the token is unknown"),
+        errors.Forbidden(403, "Forbidden", DENIAL),
+        errors.NotFound(404, "NotFound", "no such kind"),
+    ],
+)
+async def test_a_refusal_settles_a_page(refusal: errors.ApiError) -> None:
+    async with followed() as (api, store, _):
+        api.refuse(refusal)
+        async with asyncio.timeout(PATIENCE):
+            await store.settled.wait()
+        assert names(store) == []
+        read = reading([store])
+        assert bool(read.denied) != bool(read.absent)
+        assert not read.stale
