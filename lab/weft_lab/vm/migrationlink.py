@@ -5,7 +5,7 @@ may read; each signs the other's nonce, so neither a pod nor a guest that reache
 further than a refusal; whoever calls from elsewhere than a node whose machine is expected does not
 get that far. Until then nothing that a caller sends is more than text, its failure ends
 its own connection alone, and it cannot keep a place that a node needs. Then the connection either
-carries lines of JSON between the handlers, or is handed to QEMU as it is, which encrypts
+carries signed lines of JSON between the handlers, or is handed to QEMU as it is, which encrypts
 (migrationtls.py).
 """
 
@@ -30,6 +30,7 @@ from weft import errors
 
 log = logging.getLogger(__name__)
 
+SOURCE, TARGET = "source", "target"  # the sides of a connection
 NONCE = 32  # bytes
 LONGEST_LINE = 4096  # bytes
 PATIENCE = 15.0  # seconds for a handshake
@@ -42,11 +43,43 @@ _USER_TIMEOUT_MS = 20_000  # until a peer that does not acknowledge is taken for
 Message = dict[str, Any]
 
 
+class Seal:
+    """Signs the lines of one connection, each by its side and number: none can be made by others,
+    sent again or left out."""
+
+    def __init__(self, key: bytes, side: str) -> None:
+        self._key, self._side = key, side
+        self._sent = self._received = 0
+
+    def closed(self, message: Message) -> Message:
+        text = orjson.dumps(message).decode()
+        self._sent += 1
+        return {"line": text, "proof": self._sign(self._side, self._sent, text)}
+
+    def opened(self, message: Message) -> Message:
+        """Raises Unavailable for a line that the other side has not sent now."""
+        text = message.get("line")
+        other = TARGET if self._side == SOURCE else SOURCE
+        self._received += 1
+        if not isinstance(text, str) or not _is_proved(
+            message, self._sign(other, self._received, text)
+        ):
+            raise errors.Unavailable("a line that the other node's handler has not sent")
+        return _object(text)
+
+    def _sign(self, side: str, number: int, text: str) -> str:
+        return _digest_of(self._key, side, str(number), text)
+
+
 class Line:
-    """A non-blocking socket that carries one JSON object a line, and then anything."""
+    """A non-blocking socket that carries one JSON object a line, and then anything.
+
+    With a `seal` each is signed, and one that is not is refused.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        self.seal: Seal | None = None
         connection.setblocking(False)
         if connection.family == socket.AF_INET:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -54,6 +87,7 @@ class Line:
 
     async def send(self, message: Message) -> None:
         """Raises Unavailable where the peer has gone."""
+        message = self.seal.closed(message) if self.seal is not None else message
         try:
             await asyncio.get_running_loop().sock_sendall(
                 self.connection, orjson.dumps(message) + b"\n"
@@ -76,13 +110,8 @@ class Line:
             if not chunk or len(self._pending) > LONGEST_LINE:
                 raise _lost()
         line, _, self._pending = self._pending.partition(b"\n")
-        try:
-            message = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise _lost() from error
-        if not isinstance(message, dict):
-            raise _lost()
-        return message
+        message = _object(line)
+        return self.seal.opened(message) if self.seal is not None else message
 
     @property
     def peer(self) -> str:
@@ -111,16 +140,17 @@ async def call(address: str, port: int, key: bytes, hello: Message) -> Line:
             await asyncio.get_running_loop().sock_connect(connection, (address, port))
             theirs = _digest(await line.receive(), "nonce")
             ours, text = secrets.token_hex(NONCE), orjson.dumps(hello).decode()
-            proof = _sign(key, "source", theirs, ours, text)
+            proof = _sign(key, SOURCE, theirs, ours, text)
             await line.send({"hello": text, "nonce": ours, "proof": proof})
             answer = await line.receive()
-        if not _is_proved(answer, _sign(key, "target", ours, theirs, text)):
+        if not _is_proved(answer, _sign(key, TARGET, ours, theirs, text)):
             raise errors.Unavailable(
                 "whoever listens does not have the lab's migration key", where=f"{address}:{port}"
             )
         if answer.get("refused"):
             raise errors.Unavailable(str(answer["refused"]), where=f"{address}:{port}")
         _keep(connection)
+        line.seal = Seal(_session(key, theirs, ours), SOURCE)
     except (OSError, TimeoutError) as error:
         line.close()
         raise errors.Unavailable(
@@ -185,10 +215,10 @@ class Listener:
         try:
             line = Line(connection)
             async with asyncio.timeout(PATIENCE):
-                hello, proof = await self._judge(line)
+                hello, proof, session = await self._judge(line)
             if (task := asyncio.current_task()) is not None:
                 self._strangers.pop(task, None)
-            hello["proof"] = proof
+            hello |= {"proof": proof, "session": session}
             _keep(connection)
             await self._serve(hello, line)
         except (errors.WeftError, OSError, TimeoutError):
@@ -200,17 +230,17 @@ class Listener:
             connection.close()
             raise
 
-    async def _judge(self, line: Line) -> tuple[Message, str]:
+    async def _judge(self, line: Line) -> tuple[Message, str, bytes]:
         ours = secrets.token_hex(NONCE)
         await line.send({"nonce": ours})
         signed = await line.receive()
         text, theirs = signed.get("hello"), _digest(signed, "nonce")
         if not isinstance(text, str) or not _is_proved(
-            signed, _sign(self._key, "source", ours, theirs, text)
+            signed, _sign(self._key, SOURCE, ours, theirs, text)
         ):
             raise errors.Unavailable("a caller does not have the lab's migration key")
-        hello = orjson.loads(text)
-        return dict(hello), _sign(self._key, "target", theirs, ours, text)
+        proof = _sign(self._key, TARGET, theirs, ours, text)
+        return _object(text), proof, _session(self._key, ours, theirs)
 
 
 def surplus(addresses: Sequence[str]) -> int | None:
@@ -234,12 +264,32 @@ async def welcome(line: Line, hello: Message, refused: str = "") -> None:
         if refused:
             after.callback(line.close)
         await line.send(answer)
+        line.seal = Seal(hello["session"], TARGET)
+
+
+def _object(text: str | bytes) -> Message:
+    """Raises Unavailable for anything but an object."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _lost() from error
+    if not isinstance(found, dict):
+        raise _lost()
+    return found
+
+
+def _session(key: bytes, target: str, source: str) -> bytes:
+    """The key of one connection, by the nonces of both sides."""
+    return bytes.fromhex(_digest_of(key, "lines", target, source))
 
 
 def _sign(key: bytes, side: str, nonce: str, own: str, hello: str) -> str:
     """Of `hello` as it is on the wire. `side` is in it, so that no answer serves as a question."""
-    signed = b"\0".join(part.encode() for part in (side, nonce, own, hello))
-    return hmac.new(key, signed, hashlib.sha256).hexdigest()
+    return _digest_of(key, side, nonce, own, hello)
+
+
+def _digest_of(key: bytes, *parts: str) -> str:
+    return hmac.new(key, b"\0".join(map(str.encode, parts)), hashlib.sha256).hexdigest()
 
 
 def _digest(message: Message, name: str) -> str:

@@ -52,6 +52,36 @@ async def test_both_have_the_key() -> None:
     assert await conversation(KEY, KEY) == [HELLO, {"do": "announce"}]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"do": "announce"},
+        {"line": '{"do":"announce"}', "proof": "0" * 64},
+        {"line": 1, "proof": "0" * 64},
+    ],
+)
+async def test_a_line_that_somebody_else_puts_in_is_refused(line: dict[str, object]) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        sender, receiver = migrationlink.Line(here), migrationlink.Line(there)
+        receiver.seal = migrationlink.Seal(KEY, migrationlink.TARGET)
+        await sender.send(line)
+        with pytest.raises(errors.Unavailable, match=r"not sent|proper proof"):
+            await receiver.receive()
+
+
+def test_a_line_is_taken_once_in_its_turn_and_from_the_other_side() -> None:
+    source, target, fresh = (
+        migrationlink.Seal(KEY, side)
+        for side in (migrationlink.SOURCE, migrationlink.TARGET, migrationlink.TARGET)
+    )
+    first, second = source.closed({"n": 1}), source.closed({"n": 2})
+    assert target.opened(first) == {"n": 1}
+    for seal, line in ((target, first), (fresh, second), (source, first)):
+        with pytest.raises(errors.Unavailable, match="not sent"):
+            seal.opened(line)
+
+
 async def test_a_caller_without_the_key_is_left() -> None:
     with pytest.raises(errors.Unavailable):
         await conversation(KEY, OTHER)
