@@ -14,6 +14,7 @@ import pytest
 
 from lab.tests.support import labs
 from lab.tests.support.labs import LabHouse
+from tests.support.patience import await_true
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
@@ -53,8 +54,8 @@ CONNECTED = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=T
 SLOW = "{bandwidthPerMigration: 2Mi}"  # the guest has more than that
 LIMIT_MEMORY = (
     "import resource, sys; pid = int(sys.argv[1]); room = int(sys.argv[2]);"
-    " before = resource.prlimit(pid, resource.RLIMIT_AS);"
-    " resource.prlimit(pid, resource.RLIMIT_AS, (room if room else before[1], before[1]))"
+    " before = resource.prlimit(pid, resource.RLIMIT_DATA);"
+    " resource.prlimit(pid, resource.RLIMIT_DATA, (room if room else before[1], before[1]))"
 )
 
 
@@ -246,7 +247,7 @@ def test_a_target_node_without_memory_leaves_the_guest_where_it_was(cluster: Clu
     """Its QEMU is not given the guest's memory."""
     source, before = cluster.node, cluster.count()
     other = {"node1": "node2", "node2": "node1"}[source]
-    cluster.limit_memory(other, 480 << 20)
+    cluster.limit_memory(other, 300 << 20)
     try:
         cluster.migrate("no-memory")
         cluster.phase("no-memory", "Failed")
@@ -258,7 +259,25 @@ def test_a_target_node_without_memory_leaves_the_guest_where_it_was(cluster: Clu
         *("pods", "-l", f"kubevirt.io/migrationJobUID={cluster.uid('no-memory')}"),
     )["items"]
     assert pod["status"]["phase"] == "Failed"
-    assert "ended with status 1" in cluster.kubectl("logs", pod["metadata"]["name"]), "by QEMU"
+    said = cluster.kubectl("logs", pod["metadata"]["name"])
+    assert "qemu-system-x86_64:" in said, "its QEMU says what it could not do"
+    assert "ended with status 1" in said
+    assert (cluster.node, len(cluster.running)) == (source, 1)
+    assert cluster.count() > before
+
+
+def test_a_target_that_fits_on_no_node_is_reported_and_can_be_cancelled(cluster: Cluster) -> None:
+    source, before = cluster.node, cluster.count()
+    other = {"node1": "node2", "node2": "node1"}[source]
+    cluster.kubectl("cordon", other)
+    try:
+        cluster.migrate("unschedulable")
+        reason = "--field-selector=reason=migrationTargetPodUnschedulable"
+        words = "default/mover] is currently unschedulable"
+        await_true(lambda: words in cluster.kubectl("get", "event", reason), words)
+        cluster.kubectl("delete", "vmim", "unschedulable", "--timeout=60s")
+    finally:
+        cluster.kubectl("uncordon", other)
     assert (cluster.node, len(cluster.running)) == (source, 1)
     assert cluster.count() > before
 

@@ -175,7 +175,7 @@ async def handled(tmp_path: Path, uid: str, kind: str = "console") -> AsyncItera
     machine = Machine(asyncio.Queue())
     folder = launcher.folder("default", "m", tmp_path / "vm")
     folder.mkdir(parents=True)
-    facts = {"uid": uid, "macs": [], "migration": "", "copied": []}
+    facts = {"uid": uid, "macs": {}, "migration": "", "copied": []}
     (folder / "vm.json").write_text(json.dumps(facts))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

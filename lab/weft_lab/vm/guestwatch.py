@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,14 +48,14 @@ LONGEST_FACTS = 1 << 16  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the launcher left for the handler: whose sockets these are, and the cards' MACs.
+    """What the launcher left for the handler: whose sockets these are, and the cards' MACs, by NIC.
 
     `migration`: the uid of the one that it waits for, or came by. `copied`: disks that are here
     alone.
     """
 
     uid: str
-    macs: tuple[str, ...]
+    macs: Mapping[str, str]
     migration: str = ""
     copied: tuple[migrationdisks.Copied, ...] = ()
 
@@ -67,8 +67,9 @@ def facts(folder: Path) -> Facts | None:
         copied = [
             migrationdisks.Copied(str(name), layered is True) for name, layered in stored["copied"]
         ]
-        return Facts(stored["uid"], tuple(stored["macs"]), str(stored["migration"]), tuple(copied))
-    except (OSError, ValueError, KeyError, TypeError):
+        macs = {str(name): str(mac) for name, mac in stored["macs"].items()}
+        return Facts(stored["uid"], macs, str(stored["migration"]), tuple(copied))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -91,14 +92,15 @@ class Guest:
         recorder: events.Recorder,
         vmi: Object,
         folder: Path,
-        macs: Sequence[str],
+        macs: Mapping[str, str],
     ) -> None:
         self._client, self._recorder = client, recorder
         self._vmi = vmi
         self._node = (vmi.get("status") or {}).get("nodeName")
         self._folder = folder
-        self._macs = macs
-        self._machine = machine.read(vmi)
+        read = machine.read(vmi)
+        self._machine = replace(read, nics=tuple(nic for nic in read.nics if nic.name in macs))
+        self._macs: Sequence[str] = [macs[nic.name] for nic in self._machine.nics]
         self._seen = Seen()
         self._pod_addresses: tuple[str, ...] = ()
         self._attached: Sequence[podstatus.NetworkStatus] = ()

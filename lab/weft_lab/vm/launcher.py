@@ -233,7 +233,7 @@ def _describe(
     facts = {
         "uid": vm.uid,
         "accelerator": chosen,
-        "macs": [card.mac for card in cards],
+        "macs": {nic.name: card.mac for nic, card in zip(vm.nics, cards, strict=True)},
         "migration": _incoming(),
         "copied": qemu.copied(drives),
     }

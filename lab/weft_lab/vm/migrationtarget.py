@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Target:
         self._credentials = ""
         self._session: qmpsession.Session | None = None
         self._control: migrationlink.Line | None = None
-        self._macs: tuple[str, ...] = ()
+        self._macs: Mapping[str, str] = {}
         self._speakers: list[tuple[socket.socket, tuple[bytes, ...]]] = []
         self._relays = relays
         self._exports: migrationdisks.Exports | None = None
@@ -234,12 +234,12 @@ class Target:
             await migrationstate.label(self._client, taken, {migration.NODE_NAME: self._node})
 
 
-def _announced(vm: machine.Machine, macs: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
+def _announced(vm: machine.Machine, macs: Mapping[str, str]) -> list[tuple[tuple[str, ...], str]]:
     """For each NIC on a network of weft's: the names that its pod interface may have, and a MAC."""
     return [
-        ((nic.pod_interface, f"net{nic.position}"), mac)
-        for nic, mac in zip(vm.nics, macs, strict=False)
-        if nic.binding == "bridge" and not nic.is_down
+        ((nic.pod_interface, f"net{nic.position}"), macs[nic.name])
+        for nic in vm.nics
+        if nic.binding == "bridge" and not nic.is_down and nic.name in macs
     ]
 
 
