@@ -53,6 +53,14 @@ def command(
     patience: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a probe waits for its reply.")
     ] = matrix.PATIENCE,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="On a cluster, too, send a ping or TCP SYN in A's name, from its port in the "
+            "switch of its node.",
+        ),
+    ] = False,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",
@@ -68,7 +76,7 @@ def command(
         asked = question.Question(source, target, connection, network, namespace, ipv6)
         cluster = clusters.choose(kubeconfig, context, lab)
         with views.working(form, "following the way"):
-            evidence = asyncio.run(_collected(cluster, asked, patience, system))
+            evidence = asyncio.run(_collected(cluster, asked, patience, system, probes=probe))
     except errors.WeftError as error:
         error.status = int(Outcome.UNKNOWN)
         raise
@@ -79,14 +87,21 @@ def command(
 
 
 async def _collected(
-    cluster: clusters.Cluster, asked: question.Question, patience: float, system: str
+    cluster: clusters.Cluster,
+    asked: question.Question,
+    patience: float,
+    system: str,
+    *,
+    probes: bool,
 ) -> Evidence:
     async with cluster.client() as api:
         found = await collect.read(api, question.namespaces(asked))
         evidence = question.answered(asked, found)
         if cluster.lab is None:
             options = ("--context", cluster.context) if cluster.context else ()
-            agents = agentpods.AgentPods(found.objects.pods, options, cluster.kubeconfig, system)
+            agents = agentpods.AgentPods(
+                *(found.objects.pods, options, cluster.kubeconfig, system), probes=probes
+            )
             return await collect.explored(evidence, found, agents, patience, ipv6=asked.ipv6)
         known = labs.needed("a lab", otherwise="set KUBECONFIG")
         if not known.is_running(cluster.lab):

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Collection, Iterable
 
 ETH_P_IPV6 = 0x86DD
+ETH_P_ALL = 0x0003
 _SO_ATTACH_FILTER = 26
 
 # (code, jump if true, jump if false, operand): classic BPF, as in linux/filter.h.
@@ -64,6 +65,24 @@ def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
     try:
         filter(sock, accept)
         sock.bind((device, ETH_P_IPV6))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def hearing(mac: str) -> socket.socket:
+    """A non-blocking packet socket that hears one sender on all devices of this thread's namespace.
+
+    The kernel compares the last four bytes of the MAC; a frame that came before the filter passes.
+    The caller closes it. Raises OSError.
+    """
+    tail = int(mac.replace(":", "")[4:], 16)
+    program = ((_LOAD_WORD, 0, 0, _SOURCE_TAIL), (_EQUAL, 0, 1, tail), _TAKE, _LEAVE)
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+    sock = socket.socket(socket.AF_PACKET, kind, socket.htons(ETH_P_ALL))
+    try:
+        filter(sock, program)
     except BaseException:
         sock.close()
         raise

@@ -1,7 +1,8 @@
 """Looks at nodes of a cluster for `weft explain`: runs `onnode` in their agents' pods, by kubectl.
 
 It needs kubectl, and the right to create `pods/exec` in weft's namespace, which administrators
-have. Packets are sent in labs only: nobody's pods run commands that their owners did not ask for.
+have. Nobody's pods run commands that their owners did not ask for: where it is asked for, a packet
+is sent in a pod's name by the switch of its node (`onnodeprobe`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from weft import errors
 from weft.host import process
 from weft.observe.checks import AGENT as DAEMONSET
 from weft.observe.checks import SYSTEM
+from weft.observe.explain import probeframes, zone
 from weft.observe.explain.evidence import Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.members import Object
+from weft.observe.reach import ProbeResult
 
 AGENT = "agent"  # the container, as deploy/chart names it
 _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
 _PYTHON = ("python3", "-I", "-m")
 _ONNODE = "weft.observe.explain.onnode"
+_PROBE = "weft.observe.explain.onnodeprobe"
 _PATIENCE = 60.0  # seconds
 _MOST = 16 << 20  # bytes of an answer
 _LONGEST = 300  # characters of an error
@@ -48,16 +52,26 @@ def agents(pods: Iterable[Object], namespace: str = SYSTEM) -> dict[str, str]:
 
 class AgentPods:
     """As `collect.Explorer` describes it. `options` choose the cluster for kubectl; `namespace` is
-    weft's."""
+    weft's. Packets are sent if `probes` says so."""
 
     def __init__(
-        self, pods: Sequence[Object], options: Sequence[str], kubeconfig: str, namespace: str
+        self,
+        pods: Sequence[Object],
+        options: Sequence[str],
+        kubeconfig: str,
+        namespace: str,
+        *,
+        probes: bool = False,
     ) -> None:
+        self._probes = probes
         self._pods, self._namespace = agents(pods, namespace), namespace
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        command = self.command(node, _ONNODE)
+        return await self._asked(node, _ONNODE, order)
+
+    async def _asked(self, node: str, module: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        command = self.command(node, module)
         found = await _output(node, command.argv, json.dumps(order).encode(), command.env)
         return answer(node, found)
 
@@ -75,8 +89,35 @@ class AgentPods:
         """Nothing beyond what guest agents report at their instances."""
         return {}
 
-    async def probe(self, evidence: Evidence, _: float) -> Probe | Unseen:
-        return Unseen("packets are sent in a lab only")
+    async def probe(self, evidence: Evidence, patience: float) -> Probe | Unseen:
+        if not self._probes:
+            return Unseen("no packet was sent; --probe sends one in the source's name")
+        source, target, network = evidence.source, evidence.target, evidence.network
+        if source.member is None or target.member is None:
+            return Unseen("packets are sent between pods and virtual machines only")
+        if isinstance(network, Unseen) or network.topology not in ("layer2", "localnet"):
+            return Unseen("packets are sent on networks of topology layer2 and localnet only")
+        macs = source.member.mac, target.member.mac
+        packet = zone.order([source.port, target.port], evidence.connection, macs)["packet"]
+        if packet is None:
+            return Unseen("the ends have no addresses of one family")
+        order = {"packet": packet, "patience": patience}
+        try:
+            found = await self._asked(source.node, _PROBE, order)
+        except errors.WeftError as error:
+            return Unseen(error.what)
+        return probed(found, f"sent in {source.name}'s name by the switch of {source.node}")
+
+
+def probed(found: Mapping[str, Any], by: str) -> Probe | Unseen:
+    """What a node says of the probe that it sent."""
+    if error := found.get("error"):
+        return Unseen(str(error)[:_LONGEST])
+    reply = str(found.get("reply") or "")
+    if not reply:
+        return Probe(ProbeResult.SILENT, by=by)
+    known = reply if reply in tuple(probeframes.Reply) else "something"
+    return Probe(ProbeResult.ANSWERED, by=f"{by}; {known} came back")
 
 
 def answer(node: str, output: bytes) -> Mapping[str, Any]:

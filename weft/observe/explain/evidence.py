@@ -210,13 +210,15 @@ class NodeFacts:
 class Probe:
     """What came of packets that were sent. `left`, `arrived`: whether the packet was seen at the
     source's pod, and at the target's; None if nobody looked. `full`: what came of a ping of `size`
-    bytes, the network's MTU, where a small ping was answered; None if it was not sent."""
+    bytes, the network's MTU, where a small ping was answered; None if it was not sent. `by`: who
+    sent it, if not the source itself."""
 
     result: ProbeResult
     left: bool | None = None
     arrived: bool | None = None
     full: ProbeResult | Unseen | None = None
     size: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

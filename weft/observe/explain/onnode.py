@@ -38,7 +38,7 @@ _DATAPATH = ["_uuid", "external_ids", "tunnel_key"]
 _BINDING = ["logical_port", "chassis", "requested_chassis", "datapath", "up"]
 
 # Where programs look for sockets of daemons, if nobody says otherwise.
-_FOLDERS = {"OVS_RUNDIR": daemons.OVS_RUN, "OVN_RUNDIR": daemons.OVN_RUN}
+FOLDERS = {"OVS_RUNDIR": daemons.OVS_RUN, "OVN_RUNDIR": daemons.OVN_RUN}
 
 Json = Any
 
@@ -120,7 +120,7 @@ async def _translated(ofport: int, packet: Mapping[str, Any]) -> Json:
 
 async def _ran(argv: Sequence[str]) -> Json:
     try:
-        done = await process.run(argv, env={**_FOLDERS, **os.environ}, timeout=PATIENCE)
+        done = await process.run(argv, env={**FOLDERS, **os.environ}, timeout=PATIENCE)
     except errors.WeftError as error:
         return {"error": error.what}
     return done.stdout.decode(errors="replace")[: zone.MOST]

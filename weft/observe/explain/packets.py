@@ -34,6 +34,7 @@ def judge(evidence: Evidence) -> Iterator[Step]:
 
 def _probe(probe: Probe, evidence: Evidence) -> Step:
     sent, target = connection_of(evidence), evidence.target.name
+    sent += f" ({probe.by})" if probe.by else ""
     if probe.result is ProbeResult.ANSWERED:
         return ok("probe", f"{sent}: {target} answered")
     if probe.result is ProbeResult.ARRIVED:
@@ -44,6 +45,8 @@ def _probe(probe: Probe, evidence: Evidence) -> Step:
         return note("probe", f"{sent}: no answer, though the packet arrived at {target}'s NIC")
     if probe.left is False:
         return note("probe", f"{sent}: no answer; the packet never left {evidence.source.name}")
+    if probe.arrived is None:
+        return note("probe", f"{sent}: no answer")
     return note("probe", f"{sent}: no answer, and nothing arrived at {target}'s NIC")
 
 
@@ -127,6 +130,8 @@ def _on_the_wire(evidence: Evidence) -> tuple[str, str] | None:
         return None
     seen = [evidence.nodes.get(end.node) for end in (source, target) if end.is_member]
     if source.node == target.node or not all(isinstance(each, NodeFacts) for each in seen):
+        return None
+    if getattr(evidence.probe, "arrived", None) is None:  # nobody looked whether it arrived
         return None
     carried = f"VLAN {network.vlan}" if network.vlan is not None else "untagged packets"
     there = f"on {target.node}" if target.is_member else f"at {target.name}"

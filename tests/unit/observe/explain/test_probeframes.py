@@ -1,0 +1,100 @@
+"""A probe's frame is what a pod's system would send, and only its own answer is one."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weft.observe.explain import probeframes
+from weft.observe.explain.probeframes import Reply
+from weft.ovn import ipv6
+
+MACS = ["0a:58:0a:09:00:01", "0a:58:0a:09:00:02"]
+PAIRS = {4: ["10.9.0.1", "10.9.0.2"], 6: ["fd09::1", "fd09::2"]}
+CASES = [(protocol, version) for protocol in ("TCP", "ICMP") for version in (4, 6)]
+NUMBER, SEQUENCE = 61234, 7
+
+
+def packet(protocol: str, version: int) -> dict[str, Any]:
+    port = 443 if protocol == "TCP" else 0
+    return {"addresses": PAIRS[version], "macs": MACS, "protocol": protocol, "port": port}
+
+
+def answered(frame: bytes, version: int, flags: int = 0x12) -> bytes:
+    """What the target makes of the frame: ends swapped; a SYN-ACK, or an echo reply."""
+    size = 4 if version == 4 else 16
+    at = 14 + (12 if version == 4 else 8)
+    header = frame[14:at] + frame[at + size : at + 2 * size] + frame[at : at + size]
+    body = bytearray(frame[at + 2 * size :])
+    if frame[14 + (9 if version == 4 else 6)] == 6:
+        body[0:4] = body[2:4] + body[0:2]
+        body[13] = flags
+    else:
+        body[0] = 0 if version == 4 else 129
+    return frame[6:12] + frame[:6] + frame[12:14] + header + bytes(body)
+
+
+@pytest.mark.parametrize(("protocol", "version"), CASES)
+def test_a_frame_has_lengths_and_checksums(protocol: str, version: int) -> None:
+    """A userspace switch, as any receiver, drops those that are wrong."""
+    frame = probeframes.request(packet(protocol, version), NUMBER, SEQUENCE)
+    assert frame[:12] == ipv6.octets(MACS[1]) + ipv6.octets(MACS[0])
+    rest = frame[14:]
+    if version == 4:
+        assert len(rest) == int.from_bytes(rest[2:4], "big")
+        assert ipv6.checksum(rest[:20]) == 0
+        body, ends, kind = rest[20:], rest[12:20], rest[9]
+        pseudo = ends + struct.pack("!BBH", 0, kind, len(body)) if protocol == "TCP" else b""
+    else:
+        body, ends, kind = rest[40:], rest[8:40], rest[6]
+        assert len(body) == int.from_bytes(rest[4:6], "big")
+        pseudo = ends + struct.pack("!I3xB", len(body), kind)
+    assert ipv6.checksum(pseudo + body) == 0
+
+
+@pytest.mark.parametrize(("protocol", "version"), CASES)
+def test_the_targets_answer_is_known_and_no_other(protocol: str, version: int) -> None:
+    asked = packet(protocol, version)
+    frame = probeframes.request(asked, NUMBER, SEQUENCE)
+    answer = answered(frame, version)
+    expected = Reply.OPEN if protocol == "TCP" else Reply.ECHO
+    assert probeframes.reply(answer, asked, NUMBER) is expected
+    assert probeframes.reply(frame, asked, NUMBER) is None, "the request itself"
+    assert probeframes.reply(answer, asked, NUMBER + 1) is None
+    foreign = {**asked, "addresses": [asked["addresses"][0], PAIRS[version][0]]}
+    assert probeframes.reply(answer, foreign, NUMBER) is None
+    other = packet("ICMP" if protocol == "TCP" else "TCP", version)
+    assert probeframes.reply(answer, other, NUMBER) is None
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_closed_port_refuses_and_an_open_one_is_reset(version: int) -> None:
+    asked = packet("TCP", version)
+    frame = probeframes.request(asked, NUMBER, SEQUENCE)
+    assert probeframes.reply(answered(frame, version, 0x14), asked, NUMBER) is Reply.CLOSED
+    assert probeframes.reply(answered(frame, version, 0x10), asked, NUMBER) is None
+    reset = probeframes.reset(asked, NUMBER, SEQUENCE)
+    start = 14 + (20 if version == 4 else 40)
+    assert reset[start : start + 4] == struct.pack("!HH", NUMBER, 443)
+    assert int.from_bytes(reset[start + 4 : start + 8], "big") == SEQUENCE + 1
+    assert reset[start + 13] == 0x04
+
+
+@given(st.binary(max_size=120), st.sampled_from(CASES))
+def test_whatever_comes_is_read(frame: bytes, case: tuple[str, int]) -> None:
+    assert probeframes.reply(frame, packet(*case), NUMBER) is None
+
+
+@given(st.integers(0, 200), st.sampled_from(CASES))
+def test_an_answer_that_is_cut_short_is_none(length: int, case: tuple[str, int]) -> None:
+    asked = packet(*case)
+    answer = answered(probeframes.request(asked, NUMBER, SEQUENCE), case[1])
+    probeframes.reply(answer[:length], asked, NUMBER)
+
+
+def test_nobody_answers_udp_of_itself() -> None:
+    assert not probeframes.can_send({"protocol": "UDP"})

@@ -1,0 +1,123 @@
+"""Makes the frame of a probe in a pod's name, and reads what comes back. Pure.
+
+A probe is one TCP SYN or one echo request, with the MACs and addresses of its two ends. A packet is
+what `zone.order` makes of a question.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Any
+
+from weft.ovn import ipv6
+
+_IPV4 = 0x0800
+_ICMP, _TCP, _ICMPV6 = 1, 6, ipv6.ICMPV6
+_HEADER = 14
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
+_ECHO = {4: (8, 0), 6: (128, 129)}  # request, reply
+_WINDOW, _TTL, _DO_NOT_FRAGMENT = 64240, 64, 0x4000
+_PAYLOAD = b"weft explain"
+
+
+class Reply(StrEnum):
+    """What came back."""
+
+    ECHO = "an echo reply"
+    OPEN = "SYN-ACK"
+    CLOSED = "RST"
+
+
+def can_send(packet: Mapping[str, Any]) -> bool:
+    """Whether there is a probe for the protocol: UDP is answered by nobody of itself."""
+    return packet["protocol"] in ("ICMP", "TCP")
+
+
+def request(packet: Mapping[str, Any], number: int, sequence: int = 0) -> bytes:
+    """The frame that asks; `number`: the source port, or the identifier of the echo request."""
+    version = ip_address(packet["addresses"][0]).version
+    if packet["protocol"] == "TCP":
+        return _tcp(packet, number, _SYN, sequence)
+    body = struct.pack("!BBHHH", _ECHO[version][0], 0, 0, number, 1) + _PAYLOAD
+    if version == 4:
+        return _frame(packet, _ICMP, _with_checksum(body, b"", 2))
+    return _frame(packet, _ICMPV6, _with_checksum(body, _pseudo(packet, _ICMPV6, body), 2))
+
+
+def reset(packet: Mapping[str, Any], number: int, sequence: int) -> bytes:
+    """The frame that ends a connection which a probe began."""
+    return _tcp(packet, number, _RST, sequence + 1)
+
+
+def reply(frame: bytes, packet: Mapping[str, Any], number: int) -> Reply | None:
+    """What a frame answers to the probe; None if it is none of its answers."""
+    source, target = map(ip_address, packet["addresses"])
+    found = _parsed(frame, source.version)
+    if found is None:
+        return None
+    addresses, protocol, body = found
+    if addresses != target.packed + source.packed:
+        return None
+    if packet["protocol"] == "TCP":
+        return _tcp_reply(body, packet["port"], number) if protocol == _TCP else None
+    is_icmp = protocol == (_ICMP if source.version == 4 else _ICMPV6) and len(body) >= 8
+    kinds = body[0] if body else -1, int.from_bytes(body[4:6], "big")
+    return Reply.ECHO if is_icmp and kinds == (_ECHO[source.version][1], number) else None
+
+
+def _tcp_reply(body: bytes, port: int, number: int) -> Reply | None:
+    if len(body) < 20 or struct.unpack("!HH", body[:4]) != (port, number):
+        return None
+    flags = body[13]
+    if flags & _RST:
+        return Reply.CLOSED
+    return Reply.OPEN if flags & (_SYN | _ACK) == _SYN | _ACK else None
+
+
+def _parsed(frame: bytes, version: int) -> tuple[bytes, int, bytes] | None:
+    """Addresses, protocol and what follows the IP header; extension headers are not followed."""
+    kind, rest = int.from_bytes(frame[12:14], "big"), frame[_HEADER:]
+    if version == 4:
+        if kind != _IPV4 or len(rest) < 20 or rest[0] >> 4 != 4:
+            return None
+        return rest[12:20], rest[9], rest[(rest[0] & 15) * 4 : int.from_bytes(rest[2:4], "big")]
+    if kind != ipv6.ETHERTYPE or len(rest) < 40 or rest[0] >> 4 != 6:
+        return None
+    return rest[8:40], rest[6], rest[40 : 40 + int.from_bytes(rest[4:6], "big")]
+
+
+def _tcp(packet: Mapping[str, Any], number: int, flags: int, sequence: int) -> bytes:
+    ports = struct.pack("!HHII", number, packet["port"], sequence & 0xFFFFFFFF, 0)
+    body = ports + struct.pack("!BBHHH", 5 << 4, flags, _WINDOW, 0, 0)
+    return _frame(packet, _TCP, _with_checksum(body, _pseudo(packet, _TCP, body), 16))
+
+
+def _pseudo(packet: Mapping[str, Any], protocol: int, body: bytes) -> bytes:
+    source, target = map(ip_address, packet["addresses"])
+    if source.version == 4:
+        return source.packed + target.packed + struct.pack("!BBH", 0, protocol, len(body))
+    return source.packed + target.packed + struct.pack("!I3xB", len(body), protocol)
+
+
+def _with_checksum(body: bytes, pseudo: bytes, at: int) -> bytes:
+    total = ipv6.checksum(pseudo + body)
+    return body[:at] + total.to_bytes(2, "big") + body[at + 2 :]
+
+
+def _frame(packet: Mapping[str, Any], protocol: int, body: bytes) -> bytes:
+    source, target = map(ip_address, packet["addresses"])
+    ethernet = b"".join(map(ipv6.octets, reversed(packet["macs"])))
+    if source.version == 6:
+        header = struct.pack("!IHBB", 6 << 28, len(body), protocol, _TTL)
+        kind, header = ipv6.ETHERTYPE, header + source.packed + target.packed
+    else:
+        first = struct.pack(
+            "!BBHHHBB", 0x45, 0, 20 + len(body), 0, _DO_NOT_FRAGMENT, _TTL, protocol
+        )
+        ends = source.packed + target.packed
+        total = ipv6.checksum(first + bytes(2) + ends)
+        kind, header = _IPV4, first + total.to_bytes(2, "big") + ends
+    return ethernet + kind.to_bytes(2, "big") + header + body
