@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from weft import errors
-from weft.host import dbfiles
-from weft.node import sockets
+from weft.host import dbfiles, sockets
 from weft.ovn import daemons
 
 log = logging.getLogger(__name__)

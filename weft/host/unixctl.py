@@ -21,29 +21,45 @@ async def call(path: Path | str, method: str, *arguments: str) -> str:
     return await _within_time(path, method, arguments, may_be_cut=False)
 
 
-async def beginning(path: Path | str, method: str, *arguments: str) -> str:
-    """As `call`, but of a reply beyond 1 MiB the whole lines of its first MiB."""
-    return await _within_time(path, method, arguments, may_be_cut=True)
+async def beginning(
+    path: Path | str,
+    method: str,
+    *arguments: str,
+    most: int = _LARGEST,
+    patience: float = PATIENCE,
+) -> str:
+    """As `call`, but of a reply beyond `most` bytes the whole lines of its beginning."""
+    return await _within_time(path, method, arguments, most, patience, may_be_cut=True)
 
 
 async def _within_time(
-    path: Path | str, method: str, arguments: tuple[str, ...], *, may_be_cut: bool
+    path: Path | str,
+    method: str,
+    arguments: tuple[str, ...],
+    most: int = _LARGEST,
+    patience: float = PATIENCE,
+    *,
+    may_be_cut: bool,
 ) -> str:
     try:
-        async with asyncio.timeout(PATIENCE):
-            return await _call(str(path), method, arguments, may_be_cut=may_be_cut)
+        async with asyncio.timeout(patience):
+            return await _call(str(path), method, arguments, most, may_be_cut=may_be_cut)
     except (OSError, TimeoutError) as error:
         raise errors.Unavailable(f"{method}: {error or 'no answer'}", where=str(path)) from None
 
 
-async def _call(path: str, method: str, arguments: tuple[str, ...], *, may_be_cut: bool) -> str:
+async def _call(
+    path: str, method: str, arguments: tuple[str, ...], most: int, *, may_be_cut: bool
+) -> str:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         request = {"id": 0, "method": method, "params": list(arguments)}
         writer.write(json.dumps(request).encode())
-        received = b""
-        while len(received) < _LARGEST and (data := await reader.read(1 << 16)):
+        received = bytearray()
+        while len(received) < most and (data := await reader.read(1 << 16)):
             received += data
+            if not data.rstrip().endswith(b"}"):
+                continue  # the end of a long answer is not parsed for each part of it
             try:
                 answer = json.loads(received)
             except ValueError:  # incomplete so far
@@ -51,11 +67,11 @@ async def _call(path: str, method: str, arguments: tuple[str, ...], *, may_be_cu
             if answer["error"] is not None:
                 raise Refused(f"{method}: {str(answer['error']).strip()}", where=path)
             return str(answer["result"])
-        if len(received) < _LARGEST:
+        if len(received) < most:
             raise ConnectionResetError("closed without an answer")
-        if may_be_cut and (lines := _lines(received)):
+        if may_be_cut and (lines := _lines(bytes(received))):
             return lines
-        raise OSError(f"the answer has more than {_LARGEST} bytes")
+        raise OSError(f"the answer has more than {most} bytes")
     finally:
         writer.close()
 

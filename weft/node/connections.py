@@ -16,12 +16,11 @@ from typing import Protocol
 from weft import errors, model, names
 from weft.api import connections
 from weft.api.pod import Pod
-from weft.host import unixctl
+from weft.host import sockets, unixctl
 from weft.kube import cache, resources
 from weft.kube.client import Client, NotFound
 from weft.migration import Connection, Migration, Move
 from weft.nic import port as nic
-from weft.node import sockets
 from weft.ovn import ports
 from weft.ovsdb.replica import Replica
 

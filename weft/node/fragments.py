@@ -11,10 +11,9 @@ import logging
 from pathlib import Path
 
 from weft import errors
-from weft.host import unixctl
+from weft.host import sockets, unixctl
 from weft.kube import queue
 from weft.nic import port
-from weft.node import sockets
 from weft.ovsdb.replica import Replica
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from weft import errors, model, names, rows
+from weft.host import sockets
 from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
 from weft.nic import port
-from weft.node import sockets
 from weft.openflow.session import Session
 from weft.ovn import flows, guard, ports
 from weft.ovn.guard import PortRole

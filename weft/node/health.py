@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 
 from weft import errors
-from weft.node import call, sockets
+from weft.host import sockets
+from weft.node import call
 from weft.node.dependencies import Dependencies
 
 _ANSWER_PATIENCE = 2.0

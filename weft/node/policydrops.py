@@ -12,9 +12,9 @@ import logging
 from collections.abc import Mapping
 
 from weft import errors
+from weft.host import sockets
 from weft.metrics import Figures, Metric
 from weft.nic import port
-from weft.node import sockets
 from weft.openflow.session import Session
 from weft.ovn import acl, flows, policydrops
 from weft.ovsdb import replica

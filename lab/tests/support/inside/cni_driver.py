@@ -19,9 +19,9 @@ from typing import Any
 from weft import names, rows
 from weft.app import agent, settings
 from weft.cni import install
-from weft.host import netlink, netns
+from weft.host import netlink, netns, sockets
 from weft.nic import port
-from weft.node import attach, call, links, repair, sockets
+from weft.node import attach, call, links, repair
 from weft.node.dependencies import Dependencies
 
 # How long a driver hopes for what is to come: as tests.support.patience.

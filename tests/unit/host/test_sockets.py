@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.node import sockets
+from weft.host import sockets
 
 
 @pytest.mark.parametrize(
