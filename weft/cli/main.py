@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Say whether one pod or VM reaches another, and if not, who stops it.",
     ),
     "capture": ("weft.cli.capture", "Capture the packets of one NIC of a pod or VM."),
+    "flows": ("weft.cli.flows", "List who talks with whom now, allowed and denied."),
     "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),
     "ip": ("weft.cli.ip", "List addresses and who holds them; reserve and release them."),
     "topology": ("weft.cli.topology", "Draw networks, OVN's switches, or nodes and tunnels."),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from weft.policy import netpolicy
 
 _LINE = re.compile(
-    r'^[^|]*\|\d+\|acl_log(?:\([^)]*\))?\|[A-Z]+\|name="(?P<name>[^"]*)", verdict=\w+, '
-    r"severity=\w+, direction=(?P<direction>to|from)-lport: (?P<flow>\S+)"
+    r'^[^|]*\|\d+\|acl_log(?:\([^)]*\))?\|[A-Z]+\|name="(?P<name>[^"]*)", '
+    r"verdict=(?P<verdict>\w+), severity=\w+, direction=(?P<direction>to|from)-lport: (?P<flow>\S+)"
 )
 _DIRECTIONS = {"to": netpolicy.Direction.INGRESS, "from": netpolicy.Direction.EGRESS}
 
@@ -22,7 +22,8 @@ _DIRECTIONS = {"to": netpolicy.Direction.INGRESS, "from": netpolicy.Direction.EG
 class Packet:
     """The fields that all connections from one end to one port of another have in common.
 
-    `name` is the ACL's. An address is empty, and `port` 0, if the packet has none.
+    `name` is the ACL's; `verdict` is "allow" or "drop". An address is empty, and `port` 0, if the
+    packet has none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Packet:
     source: str = ""
     target: str = ""
     port: int = 0
+    verdict: str = ""
 
 
 def parse(line: str) -> Packet | None:
@@ -52,4 +54,5 @@ def parse(line: str) -> Packet | None:
         source=fields_by_name.get("nw_src") or fields_by_name.get("ipv6_src", ""),
         target=fields_by_name.get("nw_dst") or fields_by_name.get("ipv6_dst", ""),
         port=int(port) if port.isdecimal() else 0,
+        verdict=found["verdict"],
     )

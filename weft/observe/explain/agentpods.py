@@ -72,7 +72,7 @@ class AgentPods:
 
     async def _asked(self, node: str, module: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         command = self.command(node, module)
-        found = await _output(node, command.argv, json.dumps(order).encode(), command.env)
+        found = await output(node, command.argv, json.dumps(order).encode(), command.env)
         return answer(node, found)
 
     def command(self, node: str, module: str) -> process.Command:
@@ -132,7 +132,7 @@ def answer(node: str, output: bytes) -> Mapping[str, Any]:
     return found
 
 
-async def _output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, str]) -> bytes:
+async def output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, str]) -> bytes:
     """What a program writes, within a budget: it comes from a node."""
     where = f"node {node}"
     async with process.start(argv, env=env, stdin=True) as running:
@@ -157,5 +157,5 @@ async def _output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str,
             raise errors.Unavailable(what, where=where) from None
     if status:
         shown = "".join(each if each.isprintable() else " " for each in complaint[-_LONGEST:])
-        raise errors.Unavailable(f"kubectl exec ended with status {status}: {shown}", where=where)
+        raise errors.Unavailable(f"{argv[0]} ended with status {status}: {shown}", where=where)
     return bytes(found)
