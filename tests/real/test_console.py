@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -312,3 +313,21 @@ async def test_a_socket_opens_for_own_pages_alone(
             assert await ws.receive_str() == "shop hello"
             await ws.send_str("end")
             assert (await ws.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+async def test_another_user_of_the_machine_does_not_enter_even_with_the_secret(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        link = browser.links[0]
+        for user, is_in in ((65534, False), (0, True)):
+            fetching = await asyncio.create_subprocess_exec(
+                "/usr/bin/python3", "-c", FETCH, link, stdout=-1, stderr=-1, user=user, cwd="/"
+            )
+            out, why = await fetching.communicate()
+            assert (b"You are let in" in out) is is_in, why
+        assert b"403" not in why

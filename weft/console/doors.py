@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from asyncio import BaseTransport
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakSet
 
 from aiohttp import web
 
 from weft import errors
-from weft.console import guard, rendering, sessions
+from weft.console import guard, peers, rendering, sessions
 from weft.console.page import NoSuchObject
 from weft.console.viewers import TooMuch, Viewers
 from weft.kube.client import Unauthorized
@@ -26,14 +28,17 @@ STREAMED = ("/live/", "/socket/")  # for the console's own pages alone
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What all handlers need. `links` is None where each viewer logs in."""
+    """What all handlers need. `links` is None where each viewer logs in.
+
+    `known`: connections of the console's own user, who is looked up once for each.
+    """
 
     site: guard.Site
     seal: sessions.Seal
     viewers: Viewers
     renderer: rendering.Renderer
     links: sessions.Links | None
-    server: str = ""
+    known: WeakSet[BaseTransport] = field(default_factory=WeakSet)
 
     @property
     def cookie(self) -> str:
@@ -65,6 +70,13 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what no page of this console has sent, and who has no session."""
     console = request.app[CONSOLE]
     own, path = console.site, request.path
+    if console.links is not None and request.transport not in console.known:
+        try:
+            peers.check(request.transport)
+        except (peers.Refused, OSError) as error:
+            return _refusal(console, 403, str(error), getattr(error, "hint", ""))
+        if request.transport is not None:
+            console.known.add(request.transport)
     if not guard.is_own_host(own, request.headers):
         return _refusal(console, 421, "This address does not lead to this console.")
     if request.method not in guard.SAFE or path.startswith(STREAMED):

@@ -26,4 +26,16 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
-WORDS: Mapping[str, Callable[..., Any]] = {"kinds": kinds, "counted": counted}
+def segments(kind: str, namespace: str, name: str) -> tuple[str, ...]:
+    """The path of the page about an object, for `link`; empty if no page is about its kind."""
+    match kind:
+        case "Network":
+            return "networks", name
+        case "VirtualMachine" | "VirtualMachineInstance":
+            return "machines", namespace, name
+        case "Node":
+            return ("nodes",)
+    return ()
+
+
+WORDS: Mapping[str, Callable[..., Any]] = {"kinds": kinds, "counted": counted, "segments": segments}
