@@ -271,6 +271,9 @@ class Supervisor:
         try:
             path = Path(layout.seen(here.name, control_socket))
             await unixctl.call(path, "tnl/neigh/set", *arguments)
+            # Its own routes are away for a moment whenever a link comes or goes (ADR 0113).
+            route = str(spec.UNDERLAY), daemons.UNDERLAY_BRIDGE
+            await unixctl.call(path, "ovs/route/add", *route)
         except errors.WeftError as error:  # the switch may be going; its next wiring does it anew
             print(f"{here.name}: {error}", file=sys.stderr)
 

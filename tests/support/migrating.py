@@ -185,6 +185,8 @@ def machine(cluster: Cluster, nad: str, number: int, *addresses: str) -> Machine
 async def followed(*zones: Kept) -> AsyncIterator[list[additionalchassis.AdditionalChassis]]:
     """The zones' additional chassis, kept as their agents do."""
     kept = [additionalchassis.AdditionalChassis(each.nb, each.sb) for each in zones]
+    for zone, each in zip(zones, kept, strict=True):
+        zone.writer.before = each.switch
     async with alongside(_all(kept)):
         yield kept
 

@@ -205,6 +205,9 @@ process = os.pidfd_open(int(sys.argv[1]))
 signal.pidfd_send_signal(process, signal.SIGTERM)
 sys.exit(not select.select([process], [], [], 60)[0])
 """
+_VETH = (
+    "from pyroute2 import IPRoute; IPRoute().link('add', ifname='far0', kind='veth', peer='far')"
+)
 NB, SB = "/run/ovn/ovnnb_db.sock", "/run/ovn/ovnsb_db.sock"
 OVS = "unix:/run/openvswitch/db.sock"
 _PIDFILES = {"ovs": "ovsdb-server", "nb": "nb", "sb": "sb"}
@@ -293,6 +296,22 @@ class Wire:
         zone.run(*ip, "link", "set", "dev", "lo", "up")
         zone.run(*ip, "addr", "add", f"{zone.address}/24", "dev", "br-phy", check=False)
         zone.run(*ip, "link", "set", "dev", "br-phy", "up")
+        # The switch's own routes are away for a moment whenever a link comes or goes (ADR 0113).
+        zone.run("ovs-appctl", "ovs/route/add", "192.0.2.0/24", "br-phy")
+
+    def host(self, *addresses: str) -> Space:
+        """A host on the underlay with these addresses, its interface `far`: it hears what zones
+        send to nodes that are not there."""
+        space = self.space.fork("--net")
+        ip = ("busybox", "ip")
+        self.space.run(sys.executable, "-c", _VETH)
+        self.space.run(*ip, "link", "set", "far", "netns", Zone._inner(space))
+        self.space.run("busybox", "brctl", "addif", "underlay", "far0")
+        self.space.run(*ip, "link", "set", "far0", "up")
+        space.run(*ip, "link", "set", "far", "up")
+        for address in addresses:
+            space.run(*ip, "addr", "add", f"{address}/24", "dev", "far")
+        return space
 
     def end(self) -> None:
         self.space.holder.kill()

@@ -143,6 +143,7 @@ class Agent:
         loop.settle()
         self.cni = server.Server(deps)
         self.is_started = True
+        self.writer.before = self.bindings.switch
         name, chassis = self.own.name, self.own.chassis
         log.info("node %s, chassis %s: %d pods known", name, chassis, len(self.informers.pods))
         await loop.together(

@@ -225,12 +225,12 @@ DERIVED = (
 )
 
 
-def owner(columns: rows.Columns) -> str:
+def owner(columns: Mapping[str, rows.DesiredValue]) -> str:
     """The OWNER of a row; "" for a foreign row."""
     return external_id(columns, names.OWNER)
 
 
-def external_id(columns: rows.Columns, key: str) -> str:
+def external_id(columns: Mapping[str, rows.DesiredValue], key: str) -> str:
     """One entry of `external_ids`; "" if it is absent."""
     external_ids = columns.get("external_ids")
     return str(external_ids.get(key, "")) if isinstance(external_ids, Mapping) else ""

@@ -5,9 +5,9 @@ other zones no ovn-controller would, so there the agent writes the second chassi
 Southbound binding. It removes it once the port is bound to that chassis: every packet would arrive
 twice. northd does not touch the column (ADR 0113).
 
-ovn-controller must not see the new binding with the second chassis still there. The database
-server itself waits for northd's transaction and has weft's follow at once, so that both come as one
-change.
+A port that is bound to a chassis, and has it as second chassis too, gets every packet twice. northd
+binds another zone's port without that column, so weft binds it first, by one change of both, before
+it writes the port's row: northd then finds nothing to change.
 
 Once the guest has announced itself, ovn-controller notes so in the binding, and nobody removes the
 note. With it, the port would not wait at the next migration to this node.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft import errors, names, rows
@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 BINDING = "Port_Binding"
 STRATEGY = "activation-strategy"
-BOUND = 1.0  # seconds that northd has for a change of a port's row
+REQUESTED = "requested-chassis"
+
+_Row = Mapping[str, rows.DesiredValue]  # as it is, or as it is to be
 
 
 class AdditionalChassis:
@@ -40,7 +42,6 @@ class AdditionalChassis:
         self._queue = queue.Queue[str]("additional chassis")
         self._followed: set[str] = set()  # ports whose bindings are looked at when any changes
         self._entering: set[str] = set()  # ports that wait from now on: an older note is stale
-        self._arrived: dict[str, str] = {}  # ports that are now bound to what was their second
         self._began = False
         nb.subscribe(ports.PORT, self._row_changed)
         sb.subscribe(BINDING, self._binding_changed)
@@ -71,8 +72,6 @@ class AdditionalChassis:
         (self._followed.add if any((*before, *after)) else self._followed.discard)(port)
         if after[1] and not before[1]:
             self._entering.add(port)
-        if new is not None and before[0] and not after[0] and _requested(new) == before[0]:
-            self._arrived[port] = before[0]
         self._queue.add(port)
 
     def _binding_changed(self, _: str, old: rows.Columns | None, new: rows.Columns | None) -> None:
@@ -96,8 +95,6 @@ class AdditionalChassis:
             for columns in self._sb.rows(BINDING).values():
                 self._queue.add(str(columns["logical_port"]))
             return
-        if arrived := self._arrived.pop(key, ""):
-            await self._hand_over(key, arrived)
         found = self._nb.get(ports.PORT, key)
         if found is None or not tables.owner(found[1]):
             self._entering.discard(key)
@@ -125,25 +122,38 @@ class AdditionalChassis:
                 self._followed.discard(key)
         self._entering.discard(key)
 
-    async def _hand_over(self, port: str, chassis: str) -> None:
-        """Makes a port's second chassis its only one together with northd's binding to it."""
+    async def switch(self, desired: Iterable[rows.Row]) -> None:
+        """Binds the ports among these rows whose machines have moved; call before they are written.
+
+        Where it fails, northd binds them, and what was their second chassis is removed after that.
+        """
+        known = self._sb.rows(BINDING).values()
+        moving = {str(each["logical_port"]) for each in known if each["additional_chassis"]}
+        for row in desired if moving else ():
+            if row.table == ports.PORT and row.key in moving:
+                with contextlib.suppress(errors.WeftError):
+                    await self._switch(row)
+
+    async def _switch(self, row: rows.Row) -> None:
+        """Binds a port as its row will have it, if that is where its machine went."""
+        before, chassis = self._nb.get(ports.PORT, row.key), _requested(row.columns)
+        arrived = _meant(before[1])[0] if before is not None else ""
         main = self._sb.get(interconnect.CHASSIS, chassis)
-        if main is None:
+        if not arrived or arrived != chassis or _meant(row.columns)[0] or main is None:
             return
-        where = [["logical_port", "==", port]]
-        wait = {
-            "op": "wait",
-            "timeout": int(1000 * BOUND),
-            "table": BINDING,
-            "where": where,
-            "columns": ["chassis"],
-            "until": "==",
-            "rows": [{"chassis": ["uuid", main[0]]}],
-        }
-        row = {"additional_chassis": ["set", []]}
-        update = {"op": "update", "table": BINDING, "where": where, "row": row}
-        with contextlib.suppress(errors.Conflict):  # not bound in time, or gone
-            await self._sb.transact([wait, update])
+        where = [["logical_port", "==", row.key]]
+        bound = {"chassis": ["uuid", main[0]], "additional_chassis": ["set", []]}
+        # Or ovn-controller, where the machine was, would take the port back.
+        bound["requested_chassis"] = bound["chassis"]
+        options = ["map", [[REQUESTED, _option(row.columns)]]]
+        mutations = [["options", "delete", ["set", [REQUESTED]]], ["options", "insert", options]]
+        of_binding = {"table": BINDING, "where": where}
+        await self._sb.transact(
+            [
+                {"op": "update", **of_binding, "row": bound},
+                {"op": "mutate", **of_binding, "mutations": mutations},
+            ]
+        )
 
     def _with_chassis(
         self, port: str, binding: Mapping[str, Any], requested: str, also_on: str
@@ -177,20 +187,23 @@ def _without_note(port: str, binding: Mapping[str, Any]) -> list[Any]:
     return [{"op": "mutate", "table": BINDING, "where": where, "mutations": [mutation]}]
 
 
-def _meant(columns: rows.Columns | None) -> tuple[str, bool]:
+def _meant(columns: _Row | None) -> tuple[str, bool]:
     """Returns the second chassis of a port's row, and whether the port waits for its guest."""
     if columns is None or not tables.owner(columns):
         return "", False
-    options = columns["options"]
+    options = columns.get("options")
     waits = isinstance(options, Mapping) and STRATEGY in options
     return tables.external_id(columns, names.ALSO_ON), waits
 
 
-def _requested(columns: rows.Columns) -> str:
+def _requested(columns: _Row) -> str:
     """Returns the chassis to which a port's row binds it."""
-    options = columns["options"]
-    chassis = options.get("requested-chassis", "") if isinstance(options, Mapping) else ""
-    return str(chassis).partition(",")[0]
+    return _option(columns).partition(",")[0]
+
+
+def _option(columns: _Row) -> str:
+    options = columns.get("options")
+    return str(options.get(REQUESTED, "")) if isinstance(options, Mapping) else ""
 
 
 def uuids(raw: Any) -> frozenset[str]:

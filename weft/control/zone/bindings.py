@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from weft import errors, names, rows
@@ -85,6 +85,10 @@ class Bindings:
         """Checks all bindings again; for when changes may have been missed."""
         self._queue.add("")
         self._additional.reset()
+
+    async def switch(self, desired: Iterable[rows.Row]) -> None:
+        """Call with Northbound rows before they are written: see `AdditionalChassis`."""
+        await self._additional.switch(desired)
 
     def wired(self, port: str) -> None:
         """Call when Open vSwitch has got an interface for this port."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from weft import errors, logid, model, names, rows
@@ -43,7 +43,8 @@ class Figures:
 class OvnWriter:
     """Keeps the databases of a zone as `zone` desires; `wake` it after each change of `zone`.
 
-    `own` is the zone's node; without it, chassis of the node's former names stay.
+    `own` is the zone's node; without it, chassis of the node's former names stay. `before`, if it
+    is set, gets the Northbound rows before they are written.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class OvnWriter:
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
         self._zone, self._nb, self._sb = zone, nb, sb
+        self.before: Callable[[Iterable[rows.Row]], Awaitable[None]] | None = None
         self._own = own
         self._on_written = on_written
         self._due = asyncio.Event()
@@ -160,6 +162,8 @@ class OvnWriter:
         nb = (*self._relied(), *verdict.corrections, *changes.nb)
         nb_gone = (*changes.nb_gone, *verdict.gone)
         self._reports = not is_all  # after a restart, each pod's rows would be an entry
+        if self.before is not None:
+            await self.before(nb)
         refused = [
             *await self._apply(self._sb, tuple(_units(changes.sb)), changes.sb_gone),
             *await self._apply(self._nb, tuple(_units(nb)), nb_gone),
