@@ -47,6 +47,25 @@ for port in range(1000, 1000 + int(sys.argv[2])):
 """
 
 
+HEAR = """
+import socket, sys
+hearing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+hearing.bind(("", int(sys.argv[1])))
+hearing.settimeout(float(sys.argv[2]))
+print("ready", flush=True)
+try:
+    print(hearing.recv(9))
+except TimeoutError:
+    pass
+"""
+SAY = """
+import socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.bind(("", int(sys.argv[1])))
+sender.sendto(b"x", (sys.argv[2], int(sys.argv[3])))
+"""
+
+
 @dataclass
 class Scene:
     """Machine vm, which a policy guards, runs on `a`; its other pod waits on `b`."""
@@ -57,6 +76,7 @@ class Scene:
     b: Kept
     vm: Machine
     guest: Guest
+    shut: netpolicy.Policy
 
     def stored(self, name: str, kept: Kept, text: str = "") -> None:
         """The pod as the API has it, with what is said of its machine's connections."""
@@ -114,7 +134,7 @@ async def build(cluster: Cluster) -> Scene:
     await cluster.update(lambda zone: zone.policies.set_policy(shut.key, shut))
     await a.synced()
     assert await asyncio.to_thread(guest.pings, "10.1.0.11")
-    return Scene(cluster, MemoryApi(), a, b, vm, guest)
+    return Scene(cluster, MemoryApi(), a, b, vm, guest, shut)
 
 
 async def test_a_guest_with_many_connections_keeps_nobody_from_its_own(cluster: Cluster) -> None:
@@ -214,8 +234,42 @@ async def test_it_ends_in_time_where_nobody_says_that_the_machine_came(
         await until(lambda: not scene.admitted(scene.b), 20)
 
 
-def carried(of: Machine, target: str) -> str:
+async def test_what_a_policy_forbids_meanwhile_does_not_go_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle connection, of which no packet told Open vSwitch that a policy forbids it now."""
+    monkeypatch.setattr(connections, "ADMITTED", 2 * PATIENCE)  # so that it is not over yet
+    scene = await build(cluster)
+    peer = scene.a.zone.guests["default.blue_default_peer"]
+    scene.stored("vm-1", scene.a, carried(scene.vm, "vm-2", "udp"))
+    await scene.vm.place("vm-2", scene.b, source="vm-1")
+    guest = await scene.vm.plug("vm-2")
+    async with scene.agent(scene.b):
+        await until(lambda: "40000" in scene.admitted(scene.b), 15)
+        await scene.vm.announce("vm-2")
+        await scene.vm.stop("vm-1")
+        await scene.vm.place("vm-2", scene.b, source="vm-1", active=True)
+        for zone in (scene.a, scene.b):
+            await synchronise(zone)
+        assert await asyncio.to_thread(arrives, peer, guest), "the control: it goes on"
+        no_egress = replace(scene.shut, directions=frozenset(netpolicy.Direction))
+        await cluster.update(lambda zone: zone.policies.set_policy(no_egress.key, no_egress))
+        await until(lambda: not scene.admitted(scene.b), 15)
+        await synchronise(scene.b)
+        assert not await asyncio.to_thread(arrives, peer, guest)
+
+
+def arrives(peer: Guest, guest: Guest) -> bool:
+    """Whether a datagram comes from the peer's port 80 to the guest's port 40000."""
+    hearing = guest.space.popen(sys.executable, "-c", HEAR, "40000", "2")
+    assert hearing.stdout is not None
+    assert hearing.stdout.readline() == "ready\n"
+    peer.run(sys.executable, "-c", SAY, "80", "10.1.0.20", "40000")
+    return bool(hearing.communicate()[0])
+
+
+def carried(of: Machine, target: str, protocol: str = "tcp") -> str:
     """What an agent writes of a connection from a machine's port 40000."""
     ends = of.allocation.addresses[0].ip, 40000, ip_address("10.1.0.11"), 80
-    known = {of.port: {Connection("tcp", True, *ends)}}
+    known = {of.port: {Connection(protocol, True, *ends)}}
     return connections_api.render(of.uid(target), known)

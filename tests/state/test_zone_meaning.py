@@ -24,8 +24,9 @@ from tests.support.allocated import allocated_pod
 from tests.support.northbound import Database, Replica
 from tests.support.policyworld import BARE, FLAT, ROUTED
 from weft import model, names, ranges
-from weft.control.zone import state, writer
+from weft.control.zone import admission, state, writer
 from weft.control.zone.objects import Namespace
+from weft.migration import Connection
 from weft.model import ObjectKey
 from weft.ovn import policy as ovn
 from weft.ovn import ports, sets, tables
@@ -301,6 +302,12 @@ class Cluster:
                     found = gates[pod.node].get((judged.direction, port), [])
                     passes = _passes(found, sent, self.sites[pod.node].database)
                     assert passes == judged.passes, f"{port}: {asked}, {judged}"
+                    if "bare" in one[3] + other[3]:
+                        continue  # who has no address of the network's has no known connections
+                    if begun := _begun(asked, judged.direction):
+                        known = self.sites[pod.node].zone.policies
+                        may = admission.may_begin(known, port, begun)
+                        assert may == judged.passes, f"{port}: {begun}, {judged}"
 
     def _endpoint(
         self, pod: policyworld.Pod, network: str, nic: policyworld.Nic, _: str
@@ -315,6 +322,18 @@ def _asked(one: End, other: End) -> Iterator[netpolicy.Connection]:
     for source, target in zip(one[2].addresses, other[2].addresses, strict=True):
         for asked in policysets.ASKED:
             yield replace(asked, source=source, target=target)
+
+
+def _begun(asked: netpolicy.Connection, direction: Direction) -> Connection | None:
+    """The same as the agent of one end has it, where a machine comes to."""
+    if asked.protocol not in (netpolicy.Protocol.TCP, netpolicy.Protocol.UDP):
+        return None
+    assert asked.source is not None
+    assert asked.target is not None
+    source, target = (asked.source, 40000), (asked.target, asked.port)
+    is_outgoing = direction is Direction.EGRESS
+    ends = (*source, *target) if is_outgoing else (*target, *source)
+    return Connection(asked.protocol.lower(), is_outgoing, *ends)
 
 
 _written = functools.cache(str)

@@ -49,7 +49,8 @@ class Zone(Protocol):
     def moves(self) -> Moves: ...
 
     def set_admitted(self, port: str, known: frozenset[Connection], /) -> bool:
-        """Sets the connections that a port here is to have; returns whether that is news."""
+        """Sets the connections that a port here is to have, as far as its policies would let them
+        begin now; returns whether that is news."""
 
 
 class Connections:
@@ -65,6 +66,7 @@ class Connections:
         self._seen: Mapping[str, model.Port] = {}  # ports that moved at the last look
         # Ports with a machine that comes or has come: since when it is here, None while it is not.
         self._arrived: dict[str, float | None] = {}
+        self._known: dict[str, frozenset[Connection]] = {}  # of these ports, as they were read last
         self._is_behind = False
         self._due = asyncio.Event()
 
@@ -169,10 +171,12 @@ class Connections:
             if since is None and key not in coming:
                 self._arrived[key] = now
             elif self._is_over(key):
-                if self._zone.set_admitted(key, frozenset()):
-                    self._wake()
+                self._known.pop(key, None)
+                self._set(key)
                 if key not in coming:
                     del self._arrived[key]
+            else:
+                self._set(key)  # policies may have changed
 
     def _is_over(self, key: str) -> bool:
         since = self._arrived.get(key)
@@ -191,7 +195,11 @@ class Connections:
             return
         text = await self._text(port.pod.namespace, migration)
         own = (each.ip for each in port.allocation.addresses)
-        if self._zone.set_admitted(key, connections.parse(text, port.pod.uid, key, own)):
+        self._known[key] = connections.parse(text, port.pod.uid, key, own)
+        self._set(key)
+
+    def _set(self, key: str) -> None:
+        if self._zone.set_admitted(key, self._known.get(key, frozenset())):
             self._wake()
 
     async def _is_here(self, key: str) -> bool:

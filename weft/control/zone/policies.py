@@ -62,9 +62,9 @@ class PolicyEnforcement:
         self._policies_of_selector: dict[
             tuple[str, netpolicy.PodSelector], set[ObjectKey]
         ] = {}  # -> policies
-        self._endpoints = SelectedPorts(pods)
+        self.endpoints = SelectedPorts(pods)
         self._groups = groups.Groups()
-        self._rows = policyrows.PolicyRows(Sets(self._endpoints, networks), networks)
+        self._rows = policyrows.PolicyRows(Sets(self.endpoints, networks), networks)
         # What may have changed.
         self._dirty_networks: set[str] = set()
         self._dirty_ports: set[str] = set()
@@ -91,10 +91,10 @@ class PolicyEnforcement:
             self._policies[key] = new
             return
         if new is not None:
-            self._endpoints.selection.add(new.selected_pods)
+            self.endpoints.selection.add(new.selected_pods)
         if old is not None:
             self._unbind(key, old)
-            self._endpoints.selection.remove(old.selected_pods)
+            self.endpoints.selection.remove(old.selected_pods)
             del self._policies[key]
         if new is not None:
             self._policies[key] = new
@@ -113,12 +113,12 @@ class PolicyEnforcement:
         if old == new:
             return
         if new is not None:
-            self._endpoints.selection.add(new.selected_pods)
+            self.endpoints.selection.add(new.selected_pods)
         if old is not None:
             self._touch(key, old.selected_pods, self._qos.networks(key), is_qos=True)
         self._qos.put(key, new)
         if old is not None:
-            self._endpoints.selection.remove(old.selected_pods)
+            self.endpoints.selection.remove(old.selected_pods)
         if new is not None:
             self._touch(key, new.selected_pods, self._qos.networks(key), is_qos=True)
 
@@ -139,7 +139,7 @@ class PolicyEnforcement:
         else:
             self._namespaces[name] = new
         labels = new.labels if new is not None else None
-        self._mark(self._endpoints.set_namespace(name, labels))
+        self._mark(self.endpoints.set_namespace(name, labels))
         self._move(self._qos.set_namespace(name, labels))
         if (old or _UNKNOWN).logging != (new or _UNKNOWN).logging:
             self._dirty |= {p for p in self._groups.owners() if p.namespace == name}
@@ -162,11 +162,11 @@ class PolicyEnforcement:
         """Takes in a pod that is new, changed, or gone (None)."""
         if (known := new or old) is not None:
             namespace = known.pod.ref.namespace
-            self._mark(self._endpoints.set_pod(key, namespace, old, new))
+            self._mark(self.endpoints.set_pod(key, namespace, old, new))
 
     def add_port(self, key: str, port: model.Port) -> None:
         """Adds a port of any node, by port key."""
-        self._endpoints.add(key, port)
+        self.endpoints.add(key, port)
         if self._is_own(key):
             self._qos.add_port(port.pod.namespace, port.network)
         self._mark((key,))
@@ -174,9 +174,9 @@ class PolicyEnforcement:
     def remove_port(self, key: str) -> None:
         """Removes a port."""
         self._mark((key,))
-        if self._is_own(key) and (port := self._endpoints.get(key)):
+        if self._is_own(key) and (port := self.endpoints.get(key)):
             self._qos.remove_port(port.pod.namespace, port.network)
-        self._endpoints.remove(key)
+        self.endpoints.remove(key)
 
     def touch_network(self, network: str) -> None:
         """The zone has got or lost the network, or it has changed."""
@@ -216,7 +216,7 @@ class PolicyEnforcement:
         self._settle()
         made, gone = self._rows.changes()
         left = self._groups.take_moved()
-        moved = {key: port.network for key in left if (port := self._endpoints.get(key))}
+        moved = {key: port.network for key in left if (port := self.endpoints.get(key))}
         members = {key: tuple(self._members(key, left.get(key, ()))) for key in {*ports, *moved}}
         return PolicyChanges(made, gone, moved, members)
 
@@ -251,9 +251,9 @@ class PolicyEnforcement:
     ) -> tuple[model.Port | None, list[netpolicy.Policy]]:
         """Returns the port with a MAC in an audit group, and the policies that audit it."""
         for key in self._groups.ports(group):
-            port = self._endpoints.get(key)
+            port = self.endpoints.get(key)
             if port is not None and port.allocation.mac == mac:
-                found = self._selecting(key, port)
+                found = self.selecting(key, port)
                 return port, [each for each in found if group.direction in each.directions]
         return None, []
 
@@ -283,19 +283,19 @@ class PolicyEnforcement:
             owner = groups.BoundPolicy(network, *key, is_qos)
             if self._groups.groups_of(owner):
                 self._dirty.add(owner)
-            for port in self._endpoints.chosen(network, selected):
+            for port in self.endpoints.chosen(network, selected):
                 if self._is_own(port):
                     self._regrouped.add(port)
 
     def _mark(self, ports: Iterable[str]) -> None:
         """Marks those of these ports that are or were in groups or sets, or may be now."""
         for key in ports:
-            is_chosen = self._is_own(key) and self._endpoints.selectors(key)
+            is_chosen = self._is_own(key) and self.endpoints.selectors(key)
             if is_chosen or self._groups.of(key) or self._rows.is_in_sets(key):
                 self._dirty_ports.add(key)
 
     def _is_own(self, key: str) -> bool:
-        port = self._endpoints.get(key)
+        port = self.endpoints.get(key)
         return port is not None and port.node == self._here.node
 
     def _is_alike(self, old: netpolicy.Policy, new: netpolicy.Policy) -> bool:
@@ -361,7 +361,7 @@ class PolicyEnforcement:
         return (made, sum(map(self._is_limited, ports))) if made is not None else None
 
     def _is_limited(self, key: str) -> bool:
-        port = self._endpoints.get(key)
+        port = self.endpoints.get(key)
         network = self._realised.get(port.network) if port is not None else None
         if port is None or network is None:
             return False
@@ -372,10 +372,10 @@ class PolicyEnforcement:
 
         A port is audited only in directions in which no enforced policy isolates it.
         """
-        port = self._endpoints.get(key)
+        port = self.endpoints.get(key)
         if port is None or port.node != self._here.node:
             return groups.NONE
-        selecting = self._selecting(key, port)
+        selecting = self.selecting(key, port)
         enforced = [each for each in selecting if each.mode is netpolicy.Mode.ENFORCE]
         isolated = {direction for each in enforced for direction in each.directions}
         found: set[policy.Group] = set()
@@ -385,15 +385,15 @@ class PolicyEnforcement:
             for direction in each.directions if is_enforced else each.directions - isolated:
                 found.add(policy.Group(kind, port.network, port.pod.namespace, direction))
                 if each.rules(direction):
-                    named = self._endpoints.named(key)
+                    named = self.endpoints.named(key)
                     found |= policy.groups_of(each, port.network, direction, named)
-        marking = self._qos.selecting(port.network, self._endpoints.selectors(key))
+        marking = self._qos.selecting(port.network, self.endpoints.selectors(key))
         found.update(networkqos.group(each, port.network) for each in marking)
         return frozenset(found)
 
-    def _selecting(self, key: str, port: model.Port) -> list[netpolicy.Policy]:
+    def selecting(self, key: str, port: model.Port) -> list[netpolicy.Policy]:
         return [
             self._policies[each]
-            for members in self._endpoints.selectors(key)
+            for members in self.endpoints.selectors(key)
             for each in self._policies_of_selector.get((port.network, members), ())
         ]

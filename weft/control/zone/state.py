@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from weft import model, names, rows
 from weft.control import index
 from weft.control.zone import dnsrecords, duplicates, moves, policies, portrows, topologies
+from weft.control.zone.admission import allowed
 from weft.control.zone.networks import DeclaredNetwork as DeclaredNetwork
 from weft.control.zone.networks import ZoneNetworks, concerned, nad_of
 from weft.control.zone.objects import AllocatedPod, Namespace
@@ -85,8 +86,7 @@ class Zone:
 
     def set_nad(self, nad: model.ObjectKey, declared: DeclaredNetwork | None) -> None:
         """Sets the network that a NAD declares; None: it is gone, or declares nothing usable."""
-        old = self.networks.get(nad)
-        if old == declared:
+        if (old := self.networks.get(nad)) == declared:
             return
         if old and declared and replace(old, marks=declared.marks) == declared:
             self._declare(nad, declared)
@@ -164,10 +164,10 @@ class Zone:
             self._dirty.ports |= {k: n for k, n in of_node.items() if self._has_remote_pods(n)}
 
     def set_admitted(self, port: str, known: frozenset[Connection]) -> bool:
-        """Sets the connections that go on with a machine's port; returns whether that is news."""
+        """Sets what goes on with a port, if policies allow; returns whether that is news."""
         if network := self._ports_of_node.get(self._here.node, {}).get(port):
             self._dirty.ports[port] = network
-        return self._here.admit(port, known)
+        return self._here.admit(port, allowed(self.policies, port, known))
 
     def touch(self, table: str, key: str, network: str, owner: str) -> None:
         """Puts a row of ours that somebody else changed into the next `changes`."""
