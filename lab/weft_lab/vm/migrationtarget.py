@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 LOOK_PAUSE = 0.1  # a launcher's folder is made inside a pod; there is no watch for it
 MEMORY = "memory"  # the name under which QEMU has the connection
+# Annotation of an instance. `guest`: only the guest itself is heard where it runs, as on KubeVirt.
+ANNOUNCE, BY_GUEST = "lab.weft/announce", "guest"
 
 
 class Target:
@@ -188,6 +190,8 @@ class Target:
 
     async def _prepare_announcement(self, vmi: Object) -> None:
         """Open what it is sent by: when the source stops, each millisecond counts."""
+        if (vmi["metadata"].get("annotations") or {}).get(ANNOUNCE) == BY_GUEST:
+            return
         interfaces = _announced(machine.read(vmi), self._macs)
         try:
             path = sandbox.namespace_of(self._folder)
