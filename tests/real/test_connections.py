@@ -250,12 +250,12 @@ async def test_what_a_policy_forbids_meanwhile_does_not_go_on(
         await scene.vm.stop("vm-1")
         await scene.vm.place("vm-2", scene.b, source="vm-1", active=True)
         for zone in (scene.a, scene.b):
-            await synchronise(zone)
+            await zone.synced()
         assert await asyncio.to_thread(arrives, peer, guest), "the control: it goes on"
         no_egress = replace(scene.shut, directions=frozenset(netpolicy.Direction))
         await cluster.update(lambda zone: zone.policies.set_policy(no_egress.key, no_egress))
         await until(lambda: not scene.admitted(scene.b), 15)
-        await synchronise(scene.b)
+        await scene.b.synced()
         assert not await asyncio.to_thread(arrives, peer, guest)
 
 

@@ -21,7 +21,6 @@ import pytest
 
 from tests.support import copies, pinger
 from tests.support.migrating import Machine, followed, machine
-from tests.support.policed import synchronise
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest, Space
 from weft import model, ranges
@@ -127,11 +126,11 @@ async def moved(scene: Scene, to: Kept) -> None:
     async with followed(a):
         await vm.place("vm-2", to, source="vm-1")
         await vm.copied(to)
-    await synchronise(a)
+    await a.synced()
     await asyncio.sleep(0.3)
     await vm.place("vm-2", to, source="vm-1", active=True)
     await vm.copied(None)
-    await synchronise(a)
+    await a.synced()
     await asyncio.sleep(0.3)
 
 
@@ -140,7 +139,7 @@ async def test_a_third_zone_sends_to_both_and_then_to_one(cluster: Cluster) -> N
     vm, a = scene.vm, scene.a
     one, two = scene.node("far1"), scene.node("far2")
     await vm.place("vm-1", one)
-    await synchronise(a)
+    await a.synced()
     async with scene.counted() as seen:
         await moved(scene, two)
     assert seen.of["far1"][20] == 1, "the control: it went there first"
@@ -174,7 +173,7 @@ async def test_the_target_sends_to_the_source_until_the_machine_has_come(cluster
     one = scene.node("far1")
     async with followed(a):
         await vm.place("vm-1", one)
-        await synchronise(a)
+        await a.synced()
         async with scene.counted("far1") as seen:
             await asyncio.sleep(0.3)
             await vm.place("vm-2", a, source="vm-1")

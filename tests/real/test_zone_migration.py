@@ -11,7 +11,6 @@ from ipaddress import ip_network
 import pytest
 
 from tests.support.migrating import Figures, Machine, followed, machine, pinging
-from tests.support.policed import synchronise
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
 from weft import model
@@ -120,7 +119,7 @@ async def test_a_policy_holds_at_each_moment_of_a_move(cluster: Cluster) -> None
     )
     await cluster.update(lambda zone: zone.policies.set_policy(policy.key, policy))
     for kept in cluster.kept:
-        await synchronise(kept)
+        await kept.synced()
     inside, outside = scene.peers.pop(scene.a.zone.name), scene.peers
     async with followed(scene.a, scene.b, scene.c):
         for address, source, target, to in (
