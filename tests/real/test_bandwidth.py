@@ -21,7 +21,6 @@ pytestmark = pytest.mark.real
 
 MEGABIT = 10**6
 RATE, OFFERED = 10 * MEGABIT, 25 * MEGABIT
-SKIP = 2.5  # seconds until the bucket of a second's traffic is empty
 LIMITED = pytest.approx(RATE, rel=0.05)
 UNLIMITED = pytest.approx(OFFERED, rel=0.1)
 
@@ -32,17 +31,18 @@ def limits(ingress: int = 0, egress: int = 0) -> model.NicOptions:
 
 
 def measured(sender: Guest, receiver: Guest, to: str, kind: str = "udp") -> float:
-    """The bits per second that arrive, once what may burst has passed."""
+    """The bits per second that pass, once what may burst has passed."""
     program = (sys.executable, "-I", throughput.__file__)
     seconds = 4.0 if kind == "udp" else 10.0
-    counting = receiver.space.popen(*program, "receive", kind, to, str(SKIP), str(seconds))
+    counting = receiver.space.popen(*program, "receive", kind, to, str(OFFERED), str(seconds))
     assert counting.stdout is not None
     assert counting.stdout.readline() == "ready\n"
-    command = (*program, "send", kind, to, str(OFFERED), str(SKIP + seconds + 1))
+    command = (*program, "send", kind, to, str(OFFERED), str(2 * PATIENCE))
     sending = sender.space.popen(*command, stdout=subprocess.DEVNULL)
-    found = counting.communicate(timeout=PATIENCE + SKIP + seconds)[0]
-    sending.wait(PATIENCE)
-    return float(found)
+    try:
+        return float(counting.communicate(timeout=PATIENCE + seconds)[0])
+    finally:
+        sending.communicate(timeout=PATIENCE)
 
 
 class Scene:
@@ -60,8 +60,7 @@ class Scene:
         return await asyncio.to_thread(measured, *ends, to, kind)
 
     async def settle(self) -> None:
-        for kept in (self.a, self.b):
-            await asyncio.to_thread(kept.zone.run, "ovn-nbctl", "--wait=hv", "sync")
+        await self.cluster.synced()
 
     async def limit(self, name: str, nic: model.NicOptions) -> None:
         await self.cluster.options(self.ports[name], nic)
@@ -142,6 +141,7 @@ async def test_a_limit_that_somebody_spoils_is_written_again(scene: Scene, spoil
         zone.run, "ovn-nbctl", "--bare", "--columns=_uuid", "list", qos.QOS
     )
     await asyncio.to_thread(zone.run, "ovn-nbctl", *SPOILT[spoil](found.strip()))
+    await scene.a.nb.transact([])  # it is seen, so that what is right after it was written again
     await scene.a.nb.wait_for(qos.QOS, key, is_right, timeout=PATIENCE)
     await scene.settle()
     rows = await asyncio.to_thread(
