@@ -91,11 +91,11 @@ def misspelt_keys(fields: Fields) -> list[str]:
     """Sentences about unknown keys that look like misspelt ones."""
     known = {key.lower(): key for key in (*netfields.USED, *netfields.IGNORED)}
     found = []
-    for key in fields.raw:
+    for key in (each for each in fields.raw if each.lower() not in known):
         # In short words two swapped letters make a low similarity ratio.
         near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
         near += [each for each in known if sorted(each) == sorted(key.lower())]
-        if key.lower() not in known and near:
+        if near:
             found.append(f"{fields.path}.{key} is ignored; did you mean {known[near[0]]}?")
     return found
 
