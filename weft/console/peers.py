@@ -22,10 +22,10 @@ Address = tuple[str, int]
 
 def owner(table: str, local: Address, remote: Address) -> int | None:
     """The uid of the socket from `local` to `remote` in the text of such a list; None if none."""
-    wanted = [_written(local), _written(remote)]
+    expected = [_written(local), _written(remote)]
     for line in table.splitlines()[1:]:
         columns = line.split()
-        if columns[1:3] == wanted:
+        if columns[1:3] == expected:
             return int(columns[_UID])
     return None
 
