@@ -224,8 +224,8 @@ class Controller:
             return
         if lifecycle.is_deleted(vmi):
             for each in pods:
-                if not lifecycle.is_deleted(each):
-                    await self._delete(resources.PODS, each)
+                if (grace := launcherpod.grace_to_end(vmi, each)) is not None:
+                    await self._delete(resources.PODS, each, grace)
             return
         pod = status.pod_of(vmi, pods)
         problems = validation.instance_findings(vmi)
@@ -318,10 +318,11 @@ class Controller:
         except NotFound:
             pass  # gone meanwhile
 
-    async def _delete(self, res: resources.Resource, obj: Object) -> None:
+    async def _delete(self, res: resources.Resource, obj: Object, grace: int | None = None) -> None:
         meta = obj["metadata"]
+        name, namespace, uid = meta["name"], meta["namespace"], meta["uid"]
         try:
-            await self._client.delete(res, meta["name"], meta["namespace"], uid=meta["uid"])
+            await self._client.delete(res, name, namespace, uid=uid, grace=grace)
         except (NotFound, Conflict):
             pass  # gone, or another object has the name now
 

@@ -89,6 +89,25 @@ def render_target(
     return pod
 
 
+def grace_to_end(vmi: Mapping[str, Any], pod: Mapping[str, Any]) -> int | None:
+    """The grace period to delete a pod with; None if it is being deleted, as soon as that.
+
+    A request to stop the machine may have made its period shorter since the launcher, which shuts
+    it down, was started: the pod ends it then.
+    """
+    meta, planned = pod["metadata"], int(pod["spec"]["terminationGracePeriodSeconds"])
+    seconds = _grace(vmi.get("spec") or {})
+    wanted = max(seconds, 1) if seconds + GRACE_MARGIN < planned else planned
+    if not meta.get("deletionTimestamp"):
+        return wanted
+    return wanted if wanted < meta.get("deletionGracePeriodSeconds", 0) else None
+
+
+def _grace(spec: Mapping[str, Any]) -> int:
+    seconds = spec.get("terminationGracePeriodSeconds")
+    return GRACE_DEFAULT if seconds is None else int(seconds)
+
+
 def render(vmi: Mapping[str, Any], python: str) -> Object:
     """The pod; `python` runs the launcher."""
     meta, spec = vmi["metadata"], vmi["spec"]
@@ -106,8 +125,6 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
     annotations |= {DOMAIN: meta["name"], "kubectl.kubernetes.io/default-container": "compute"}
     if chosen := networks(vmi):
         annotations[names.NETWORKS] = chosen
-    grace = spec.get("terminationGracePeriodSeconds")
-    grace = GRACE_DEFAULT if grace is None else int(grace)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -122,7 +139,7 @@ def render(vmi: Mapping[str, Any], python: str) -> Object:
             **{field: spec[field] for field in COPIED_FIELDS if spec.get(field)},
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": grace + GRACE_MARGIN,
+            "terminationGracePeriodSeconds": _grace(spec) + GRACE_MARGIN,
             "hostname": (spec.get("hostname") or meta["name"])[:63].replace(".", "-").rstrip("-"),
             "containers": [
                 {

@@ -8,7 +8,7 @@ import pytest
 from lab.tests.unit.vm import manifests
 from weft import errors
 from weft_lab.apiserver import machineverbs
-from weft_lab.vm import agentclient, lifecycle, machine, status
+from weft_lab.vm import agentclient, launcherpod, lifecycle, machine, status
 from weft_lab.vm.lifecycle import Step
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -126,6 +126,22 @@ def test_a_machine_that_reruns_on_failure_stays_stopped_and_no_failure_ends_it()
     stopped["status"]["startFailure"] = failed.failure
     later = NOW + timedelta(seconds=lifecycle.FIRST_PAUSE)
     assert lifecycle.decide(stopped, GONE, later).step is Step.CREATE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "deleting", "grace"),
+    [(None, None, 45), (30, None, 45), (0, None, 1), (5, None, 5), (0, 45, 1), (30, 45, None)],
+)
+def test_a_machine_that_is_to_end_sooner_takes_its_pod_along(
+    seconds: int | None, deleting: int | None, grace: int | None
+) -> None:
+    started, now = manifests.instance(), manifests.instance()
+    started["spec"]["terminationGracePeriodSeconds"] = 30
+    now["spec"]["terminationGracePeriodSeconds"] = seconds
+    pod = launcherpod.render(started, "python")
+    if deleting is not None:
+        pod["metadata"] |= {"deletionTimestamp": "now", "deletionGracePeriodSeconds": deleting}
+    assert launcherpod.grace_to_end(now, pod) == grace
 
 
 # Status
