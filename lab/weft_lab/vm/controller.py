@@ -26,6 +26,7 @@ from weft_lab.vm import (
     fields,
     launcherpod,
     lifecycle,
+    machine,
     migration,
     migrationcontroller,
     migrationmetrics,
@@ -202,6 +203,7 @@ class Controller:
             },
             "spec": template["spec"],
         }
+        vmi["spec"] = machine.told(vmi)
         try:
             await self._client.create(resources.VMIS, vmi)
         except AlreadyExists:

@@ -321,3 +321,28 @@ def test_the_states_of_an_interface(interface: int, state: str, rule: str) -> No
     path = f"spec.domain.devices.interfaces.{interface}.state"
     found = validation.instance_findings(manifests.bent(manifests.instance(), path, state))
     assert [rule in str(each) for each in found] == ([True] if rule else [])
+
+
+def test_a_screen_is_the_last_device_and_its_server_a_socket() -> None:
+    plain, shown = qemu.arguments(launch()), qemu.arguments(launch(has_screen=True))
+    assert option(plain, "-vnc") == []
+    assert option(shown, "-vnc") == ["unix:vnc.sock"]
+    before = values(plain, "-device")
+    assert values(shown, "-device") == [*before, {"driver": "VGA", "id": "video"}]
+    assert option(shown, "-append")[0].startswith("console=tty0 console=ttyS0 ")
+
+
+def test_an_instance_says_whether_it_has_a_screen() -> None:
+    def told(graphics: bool | None, image: str = "") -> Any:
+        vmi = manifests.instance()
+        vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: image}
+        if graphics is not None:
+            vmi["spec"]["domain"]["devices"]["autoattachGraphicsDevice"] = graphics
+        found = machine.told(vmi)["domain"]["devices"].get("autoattachGraphicsDevice")
+        assert machine.read(vmi).has_screen is (found is not False)
+        return found
+
+    assert told(None) is False, "the built-in guest"
+    assert told(True) is True
+    assert told(None, "/images/debian.qcow2") is None, "the default"
+    assert told(False, "/images/debian.qcow2") is False
