@@ -203,7 +203,7 @@ class Controller:
             },
             "spec": template["spec"],
         }
-        vmi["spec"] = machine.told(vmi)
+        vmi["spec"] = machine.completed(vmi)
         try:
             await self._client.create(resources.VMIS, vmi)
         except AlreadyExists:

@@ -97,10 +97,10 @@ def grace_to_end(vmi: Mapping[str, Any], pod: Mapping[str, Any]) -> int | None:
     """
     meta, planned = pod["metadata"], int(pod["spec"]["terminationGracePeriodSeconds"])
     seconds = _grace(vmi.get("spec") or {})
-    wanted = max(seconds, 1) if seconds + GRACE_MARGIN < planned else planned
+    requested = max(seconds, 1) if seconds + GRACE_MARGIN < planned else planned
     if not meta.get("deletionTimestamp"):
-        return wanted
-    return wanted if wanted < meta.get("deletionGracePeriodSeconds", 0) else None
+        return requested
+    return requested if requested < meta.get("deletionGracePeriodSeconds", 0) else None
 
 
 def _grace(spec: Mapping[str, Any]) -> int:

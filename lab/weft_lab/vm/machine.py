@@ -102,12 +102,12 @@ def model(vm: Machine, nic: Nic) -> str:
     return nic.model if vm.boot_disk else BUILT_IN_MODEL
 
 
-def told(vmi: Mapping[str, Any]) -> Mapping[str, Any]:
+def completed(vmi: Mapping[str, Any]) -> Mapping[str, Any]:
     """The spec, which says that there is no screen where the manifest leaves that open.
 
     Clients take silence for one.
     """
-    spec = vmi["spec"]
+    spec: Mapping[str, Any] = vmi["spec"]
     devices = spec["domain"].get("devices") or {}
     if devices.get("autoattachGraphicsDevice") is not None or read(vmi).has_screen:
         return spec

@@ -333,16 +333,16 @@ def test_a_screen_is_the_last_device_and_its_server_a_socket() -> None:
 
 
 def test_an_instance_says_whether_it_has_a_screen() -> None:
-    def told(graphics: bool | None, image: str = "") -> Any:
+    def shown(graphics: bool | None, image: str = "") -> Any:
         vmi = manifests.instance()
         vmi["metadata"]["annotations"] = {machine.DISK_ANNOTATION: image}
         if graphics is not None:
             vmi["spec"]["domain"]["devices"]["autoattachGraphicsDevice"] = graphics
-        found = machine.told(vmi)["domain"]["devices"].get("autoattachGraphicsDevice")
+        found = machine.completed(vmi)["domain"]["devices"].get("autoattachGraphicsDevice")
         assert machine.read(vmi).has_screen is (found is not False)
         return found
 
-    assert told(None) is False, "the built-in guest"
-    assert told(True) is True
-    assert told(None, "/images/debian.qcow2") is None, "the default"
-    assert told(False, "/images/debian.qcow2") is False
+    assert shown(None) is False, "the built-in guest"
+    assert shown(True) is True
+    assert shown(None, "/images/debian.qcow2") is None, "the default"
+    assert shown(False, "/images/debian.qcow2") is False
