@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from weft import errors, rows
-from weft.host import linkconfig, linkevents, netlink
+from weft.host import linkconfig, linkevents, netlink, sockets, unixctl
 from weft.kube import queue
 from weft.nic import port, switchsettings
 from weft.node import uplink
@@ -104,6 +104,20 @@ class SettingsReconciler:
             await asyncio.sleep(_PAUSE)
         if self._uplink is not None:
             self._bridge = await asyncio.to_thread(uplink.hand_over, self._uplink)
+            if self._bridge:
+                await self._keep_routes(self._uplink)
+
+    async def _keep_routes(self, device: linkconfig.Device) -> None:
+        """Gives the switch routes to its link that stay. It drops its copy of the kernel's routes
+        whenever a link of the node comes or goes, and what tunnels should carry until it has a new
+        one (ADR 0113)."""
+        try:
+            control = sockets.control(sockets.folder(self._ovs.address))
+            for subnet in uplink.links(device):
+                route = subnet, switchsettings.UNDERLAY_BRIDGE
+                await unixctl.call(control, "ovs/route/add", *route)
+        except errors.WeftError as error:
+            log.warning("the switch got no route that stays: %s", error)
 
     def _settings(self) -> switchsettings.Settings:
         kind = datapath(self._kind)
