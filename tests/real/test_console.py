@@ -20,7 +20,7 @@ from tests.support import apiserver, consoled
 from tests.support import objects as made
 from tests.support.patience import PATIENCE
 from weft.console import guard, libraries, pages, rendering, server
-from weft.console.page import Outcome, Page, Question
+from weft.console.page import Access, Outcome, Page, Question
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.kube.resources import Resource
@@ -221,10 +221,10 @@ async def _rename(api: Client, asked: Question, form: Mapping[str, str]) -> Outc
     return Outcome(f"{asked.namespace} is called {form['title']}")
 
 
-async def _count(api: Client, asked: Question) -> AsyncGenerator[object, None]:
+async def _count(access: Access, asked: Question) -> AsyncGenerator[object, None]:
     for number in range(int(asked.query["to"])):
         yield number
-    await api.get(resources.NAMESPACES, "no-such-namespace")
+    await access.client.get(resources.NAMESPACES, "no-such-namespace")
 
 
 async def _echo(api: Client, asked: Question, ws: web.WebSocketResponse) -> None:
@@ -331,3 +331,34 @@ async def test_another_user_of_the_machine_does_not_enter_even_with_the_secret(
             out, why = await fetching.communicate()
             assert (b"You are let in" in out) is is_in, why
         assert b"403" not in why
+
+
+async def test_a_policy_is_edited_after_its_effect_was_shown(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        await browser.enter()
+        policy = made.policy("web", app="b", networks="default/blue", ingress=[])
+        await of.api.create(resources.MULTINETWORKPOLICIES, policy)
+        await of.api.create(resources.NADS, made.nad("blue", "10.9.0.0/24"))
+        where = "/policies/default/web"
+        token = {"form_token": await browser.form_token(where)}
+        _, text, _ = await browser.get(where)
+        found = re.search(r"<textarea[^>]*>(.*?)</textarea>", text, re.DOTALL)
+        assert found
+        manifest = html.unescape(found[1])
+        assert "app: b" in manifest
+
+        edited = {**token, "manifest": manifest.replace("app: b", "app: c")}
+        status, text, _ = await browser.post(f"{where}/-/preview", edited)
+        assert (status, "What it would do" in text) == (200, True)
+        assert "podSelector" in text
+        stored = await of.api.get(resources.MULTINETWORKPOLICIES, "web", "default")
+        assert stored["spec"] == policy["spec"], "nothing is written by a preview"
+
+        assert (await browser.post(f"{where}/-/apply", edited))[0] == 200
+        stored = await of.api.get(resources.MULTINETWORKPOLICIES, "web", "default")
+        assert stored["spec"]["podSelector"] == {"matchLabels": {"app": "c"}}
+        status, text, _ = await browser.post(f"{where}/-/apply", edited)
+        assert (status, "the object has been modified" in text) == (422, True)
+        assert "app: c" in text, "what was typed is still there"
+        broken = {**token, "manifest": "kind: Pod\nmetadata: {name: web}"}
+        assert (await browser.post(f"{where}/-/apply", broken))[0] == 422

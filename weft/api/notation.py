@@ -10,6 +10,7 @@ import re
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 
 from weft import model
+from weft.policy import netpolicy
 
 _SUBNET = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 _INTERFACE = re.compile(r"[0-9a-fA-F:.]+(/[0-9]{1,3})?")
@@ -31,6 +32,20 @@ _UNUSABLE: tuple[tuple[model.Subnet, str], ...] = tuple(
         ("ff00::/8", "multicast addresses"),
     )
 )
+
+
+def connection(text: str) -> netpolicy.Connection:
+    """A connection as users write it: "tcp/80", "80" (TCP), or "" (ping)."""
+    if not text:
+        return netpolicy.Connection(None)
+    protocol, _, number = text.rpartition("/")
+    try:
+        known = netpolicy.Protocol(protocol.upper() or netpolicy.Protocol.TCP)
+    except ValueError:
+        known = None
+    if known is None or not number.isdecimal() or not 0 < int(number) < 65536:
+        raise ValueError("must be tcp, udp or sctp with a port from 1 to 65535, as in tcp/80")
+    return netpolicy.Connection(known, int(number))
 
 
 def overlap(one: model.Subnet, other: model.Subnet) -> bool:

@@ -208,15 +208,15 @@ def _description(each: Unmatched) -> str:
 
 def selector_text(members: PodSelector) -> str:
     """The selected pods, in the notation of kubectl's selectors."""
-    pods = f"pods with {_written(members.pods)}" if members.pods.requirements else "all pods"
+    pods = f"pods with {written(members.pods)}" if members.pods.requirements else "all pods"
     if members.namespace:
         return f"{pods} in namespace {members.namespace}"
     if members.namespaces.requirements:
-        return f"{pods} in namespaces with {_written(members.namespaces)}"
+        return f"{pods} in namespaces with {written(members.namespaces)}"
     return f"{pods} in all namespaces"
 
 
-def _written(selector: Selector) -> str:
+def written(selector: Selector) -> str:
     return ",".join(map(_requirement, selector.requirements))
 
 

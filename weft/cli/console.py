@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from weft.cli import clusters
+from weft import errors
+from weft.cli import clusters, labs, matrix
 from weft.console import libraries, server
+from weft.console.page import Nodes, Object
+from weft.observe.checks import SYSTEM
+from weft.observe.explain import agentpods
+from weft.observe.explain.collect import Explorer
+from weft.observe.reach import Matrix
+from weft.policy import netpolicy
 
 
 def command(
@@ -51,6 +61,7 @@ def command(
         names=tuple(names or ()),
         certificate=certificate,
         key=key,
+        nodes=_nodes(cluster) if cluster else None,
     )
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
@@ -58,6 +69,41 @@ def command(
     # Pages say what cannot be followed; here it would only be repeated.
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.ERROR)
     asyncio.run(server.serve(settings, _announce))
+
+
+def _nodes(cluster: clusters.Cluster) -> Nodes:
+    if cluster.lab is not None:
+        return _LabNodes(cluster.lab)
+    return _ClusterNodes(cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class _LabNodes:
+    lab: str
+
+    def explorer(self, _: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
+        return labs.needed("a lab").explorer(self.lab)
+
+    async def measure(
+        self, network: str, connection: netpolicy.Connection, *, ipv6: bool
+    ) -> Matrix:
+        known = labs.needed("a lab")
+        asked = (network, "default")
+        return await known.measure(self.lab, asked, connection, ipv6=ipv6, patience=matrix.PATIENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class _ClusterNodes:
+    cluster: clusters.Cluster
+
+    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
+        context = self.cluster.context
+        options = ("--context", context) if context else ()
+        return nullcontext(agentpods.AgentPods(pods, options, self.cluster.kubeconfig, SYSTEM))
+
+    async def measure(self, network: str, *_: object, **__: object) -> Matrix:
+        what = "packets are sent in a lab only: nobody's pods run what their owners did not ask for"
+        raise errors.Unavailable(what, where=f"network {network}")
 
 
 def _announce(address: str) -> None:

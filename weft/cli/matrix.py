@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from weft import errors
+from weft.api import notation
 from weft.cli import clusters, labs
 from weft.cli import output as views
 from weft.observe import members, objects, reach
@@ -75,18 +76,11 @@ def command(
 
 
 def question(port: str, command: str = "weft matrix") -> netpolicy.Connection:
-    """Parse --port: "tcp/80", "80" (TCP), or "" (ping). Raise InvalidInput for anything else."""
-    if not port:
-        return netpolicy.Connection(None)
-    protocol, _, number = port.rpartition("/")
+    """Parse --port. Raise InvalidInput."""
     try:
-        known = netpolicy.Protocol(protocol.upper() or netpolicy.Protocol.TCP)
-    except ValueError:
-        known = None
-    if known is None or not number.isdecimal() or not 0 < int(number) < 65536:
-        rule = "must be tcp, udp or sctp with a port from 1 to 65535, as in tcp/80"
-        raise errors.InvalidInput(command, "--port", port, rule)
-    return netpolicy.Connection(known, int(number))
+        return notation.connection(port)
+    except ValueError as error:
+        raise errors.InvalidInput(command, "--port", port, str(error)) from None
 
 
 def written(matrix: reach.Matrix) -> Iterator[Line]:

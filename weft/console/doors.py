@@ -14,7 +14,7 @@ from aiohttp import web
 
 from weft import errors
 from weft.console import guard, peers, rendering, sessions
-from weft.console.page import NoSuchObject
+from weft.console.page import Nodes, NoSuchObject
 from weft.console.viewers import TooMuch, Viewers
 from weft.kube.client import Unauthorized
 
@@ -28,7 +28,7 @@ STREAMED = ("/live/", "/socket/")  # for the console's own pages alone
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What all handlers need. `links` is None where each viewer logs in.
+    """What all handlers need. `links` is None where each viewer logs in, and `nodes` then, too.
 
     `known`: connections of the console's own user, who is looked up once for each.
     """
@@ -39,6 +39,7 @@ class Console:
     renderer: rendering.Renderer
     links: sessions.Links | None
     known: WeakSet[BaseTransport] = field(default_factory=WeakSet)
+    nodes: Nodes | None = None
 
     @property
     def cookie(self) -> str:

@@ -18,14 +18,18 @@ The doors check Host, Origin, session and form token before any of these runs.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from weft import errors
 from weft.kube.client import Client
 from weft.kube.resources import Resource
+from weft.observe.explain.collect import Explorer
+from weft.observe.reach import Matrix
+from weft.policy import netpolicy
 
 Object = Mapping[str, Any]
 
@@ -87,18 +91,41 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an action did, in one sentence. `to`: the path of the page to show next."""
+    """What an action did, in one sentence. `to`: the path of the page to show next. `result` is
+    shown by the page's template, as `result`."""
 
     sentence: str
     to: str = ""
     failed: bool = False
+    result: object = None
+
+
+class Nodes(Protocol):
+    """Looks at the cluster's nodes, beyond what the Kubernetes API has."""
+
+    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
+        """What looks at nodes; `pods` are those that the viewer may list."""
+
+    async def measure(
+        self, network: str, connection: netpolicy.Connection, *, ipv6: bool
+    ) -> Matrix:
+        """Who reaches whom, by packets. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a job may use: the API with the viewer's credentials, and nodes. `nodes` is None for
+    who may not look at them from here."""
+
+    client: Client
+    nodes: Nodes | None = None
 
 
 View = Callable[[Reading, Question], object]
 # Writes with the viewer's credentials alone; WeftErrors become a sentence on the page.
 Action = Callable[[Client, Question, Mapping[str, str]], Awaitable[Outcome]]
 # Yields what `pages/NAME.JOB.html` shows as `line`, until it ends; closed if the viewer leaves.
-Job = Callable[[Client, Question], AsyncGenerator[object, None]]
+Job = Callable[[Access, Question], AsyncGenerator[object, None]]
 # Talks to a browser until one side ends it: a serial console, a screen.
 Talk = Callable[[Client, Question, web.WebSocketResponse], Awaitable[None]]
 
@@ -113,7 +140,8 @@ class Page:
     `reads` are followed while somebody looks at the page. `actions`: forms, posted to PATH/-/NAME.
     `jobs`: slow work, streamed from /live/PATH/-/NAME. `sockets`: /socket/PATH/-/NAME.
     `scripts` and `styles`: below static/ or libraries/, such as "static/terminal.js"; scripts are
-    modules. `inline_styles`: a script makes style sheets, as xterm.js does.
+    modules. `inline_styles`: a script makes style sheets, as xterm.js does. `is_live`: what changes
+    is sent to the page while it is open, which then forgets what somebody has typed into it.
     """
 
     name: str
@@ -129,6 +157,7 @@ class Page:
     scripts: tuple[str, ...] = ()
     styles: tuple[str, ...] = ()
     inline_styles: bool = False
+    is_live: bool = True
 
     def titled(self, asked: Question) -> str:
         """The heading for what was asked."""

@@ -26,6 +26,7 @@ class Shown:
     asked: Question
     reading: Reading
     view: object
+    result: object = None  # of the action that was asked for before
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Renderer:
         """The page with all that stands around it."""
         is_live = not libraries.missing(libraries.LIVE)
         fragment = self.fragment(shown, frame.form_token)
-        stream = _stream_of(shown.page, shown.asked, fragment) if shown.page.reads else ""
+        streams = shown.page.reads and shown.page.is_live
+        stream = _stream_of(shown.page, shown.asked, fragment) if streams else ""
         around = {
             "frame": frame,
             "form_token": frame.form_token,
@@ -110,6 +112,7 @@ class Renderer:
             asked=asked,
             reading=shown.reading,
             view=shown.view,
+            result=shown.result,
             link=linker(asked.namespace),
             action=action,
             job=job,

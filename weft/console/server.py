@@ -16,6 +16,7 @@ from aiohttp import web
 
 from weft import errors
 from weft.console import doors, guard, libraries, rendering, serving, sessions
+from weft.console.page import Nodes
 from weft.console.viewers import Viewers
 from weft.kube import config
 from weft.kube.client import Client
@@ -31,7 +32,7 @@ class Settings:
     """`connect` makes a client for a viewer's token, or for the user of the console.
 
     `names`: further names by which browsers reach it. `certificate` and `key` are files in PEM
-    form.
+    form. `nodes` serves the user of the console alone, never who logs in.
     """
 
     connect: Callable[[str], Client]
@@ -41,6 +42,7 @@ class Settings:
     names: tuple[str, ...] = ()
     certificate: str = ""
     key: str = ""
+    nodes: Nodes | None = None
 
 
 def connector(kubeconfig: str | None, context: str = "") -> Callable[[str], Client]:
@@ -97,6 +99,7 @@ def application(
         viewers=Viewers(settings.connect),
         renderer=rendering.Renderer(),
         links=links,
+        nodes=None if settings.is_login else settings.nodes,
     )
     app.on_response_prepare.append(doors.set_headers)
     app.on_cleanup.append(_clean)

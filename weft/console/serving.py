@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, web
 from weft import errors
 from weft.console import doors, guard, pages, rendering
 from weft.console.doors import CONSOLE, Console, Handler
-from weft.console.page import Action, Job, Outcome, Page, Question, Reading, Talk
+from weft.console.page import Access, Action, Job, Outcome, Page, Question, Reading, Talk
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
@@ -54,8 +54,8 @@ def _form_token(request: web.Request) -> str:
     return guard.form_token(console.seal.key, doors.session_of(request).id)
 
 
-def _shown(page: Page, asked: Question, read: Reading) -> Shown:
-    return Shown(page, asked, read, page.view(read, asked))
+def _shown(page: Page, asked: Question, read: Reading, result: object = None) -> Shown:
+    return Shown(page, asked, read, page.view(read, asked), result)
 
 
 async def _read(viewer: Viewer, page: Page, asked: Question) -> Reading:
@@ -82,7 +82,10 @@ async def _whole(
         notice=outcome.sentence if outcome else "",
         failed=bool(outcome and outcome.failed),
     )
-    text = await asyncio.to_thread(lambda: console.renderer.whole(_shown(page, asked, read), frame))
+    result = outcome.result if outcome else None
+    text = await asyncio.to_thread(
+        lambda: console.renderer.whole(_shown(page, asked, read, result), frame)
+    )
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
     if page.inline_styles:
@@ -214,7 +217,8 @@ def work(page: Page, name: str, job: Job) -> Handler:
             with viewer.streaming():
                 response = await _stream(request)
                 try:
-                    async with aclosing(job(viewer.client, asked)) as lines:
+                    access = Access(viewer.client, console.nodes)
+                    async with aclosing(job(access, asked)) as lines:
                         async for line in lines:
                             html = render(f"pages/{page.name}.{name}.html", line=line)
                             await response.write(message("line", html))

@@ -37,3 +37,29 @@ document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();
 });
+
+// Shows what a job streams: at once, or when its button is pressed.
+function run(place, source, waiting) {
+  const line = document.createElement("p");
+  line.className = "muted";
+  line.textContent = waiting;
+  place.replaceChildren(line);
+  const stream = new EventSource(source);
+  stream.addEventListener("line", ({ data }) => {
+    line.remove();
+    // The server has escaped all that comes from the cluster.
+    place.insertAdjacentHTML("beforeend", data);
+  });
+  stream.addEventListener("end", () => { line.remove(); stream.close(); });
+  stream.addEventListener("error", () => {
+    line.textContent = "The connection has ended: load the page again.";
+    stream.close();
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const place of document.querySelectorAll("div[data-job]")) run(place, place.dataset.job, place.dataset.waiting);
+});
+document.addEventListener("click", ({ target }) => {
+  if (target.matches("button[data-job]")) run(target.nextElementSibling, target.dataset.job, target.dataset.waiting);
+});

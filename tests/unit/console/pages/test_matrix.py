@@ -1,0 +1,64 @@
+"""The matrix page: what policies make of a network's members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import consoled
+from tests.support import objects as made
+from tests.unit.observe.test_members import entry, nad, pod
+from weft.console.pages import matrix
+from weft.kube import resources
+
+
+def objects(*policies: Any) -> dict[Any, list[Any]]:
+    held = {number: {"default/blue": entry(number, f"10.9.0.{number}/24")} for number in (1, 2)}
+    pods = [pod(name, "blue", held[n], labels={"app": name}) for n, name in ((1, "a"), (2, "b"))]
+    return {
+        resources.NADS: [nad("blue", "blue")],
+        resources.NAMESPACES: [{"metadata": {"name": "default"}}],
+        resources.PODS: pods,
+        resources.MULTINETWORKPOLICIES: list(policies),
+    }
+
+
+def signs(shown: matrix.Shown) -> list[str]:
+    assert shown.grid is not None, shown.problem
+    return [cell.style for row in shown.grid.rows for cell in row]
+
+
+def test_the_only_network_is_chosen_and_without_policies_all_connect() -> None:
+    shown = matrix.view(consoled.read(objects()), consoled.asked())
+    assert shown.network == "blue"
+    assert signs(shown) == ["", "good", "good", ""]
+
+
+def test_a_policy_closes_a_cell_and_gives_the_reason() -> None:
+    closed = made.policy(app="b", ingress=[], networks="default/blue")
+    shown = matrix.view(consoled.read(objects(closed)), consoled.asked({"port": "tcp/80"}))
+    assert signs(shown) == ["", "silent", "good", ""]
+    assert shown.grid is not None
+    assert "no rule of" in shown.grid.rows[0][1].reason
+    assert "1 of 2 pairs may connect" in shown.grid.summary
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ({"network": "red"}, "is no network that you may see"),
+        ({"port": "tcp/0"}, "must be tcp, udp or sctp"),
+        ({"port": "<b>"}, "must be tcp, udp or sctp"),
+    ],
+)
+def test_a_query_that_cannot_be_answered(query: dict[str, str], problem: str) -> None:
+    shown = matrix.view(consoled.read(objects()), consoled.asked(query))
+    assert shown.grid is None
+    assert problem in shown.problem
+
+
+def test_several_networks_are_chosen_from() -> None:
+    two = {**objects(), resources.NADS: [nad("blue", "blue"), nad("red", "red")]}
+    shown = matrix.view(consoled.read(two), consoled.asked())
+    assert (shown.networks, shown.network, shown.grid) == (("blue", "red"), "", None)

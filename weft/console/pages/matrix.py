@@ -1,0 +1,167 @@
+"""Shows who reaches whom on a network: what policies allow, and in a lab what packets say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+
+from weft import errors
+from weft.api import notation
+from weft.console.page import Access, Page, Question, Read, Reading
+from weft.kube import resources
+from weft.observe import members, objects, outcomes, reach
+from weft.observe.outcomes import Difference, Outcome
+from weft.observe.reach import Matrix
+from weft.observe.render import matrix_text
+from weft.policy import netpolicy
+
+READS = (
+    Read(resources.NADS),
+    Read(resources.NAMESPACES),
+    Read(resources.PODS),
+    Read(resources.MULTINETWORKPOLICIES),
+    Read(resources.VMIS, is_aside=True),
+    Read(resources.REPLICASETS, is_aside=True),
+    Read(resources.JOBS, is_aside=True),
+    Read(resources.VMS, is_aside=True),
+)
+_MOST_REASONS = 8  # of a cell
+
+
+@dataclass(frozen=True, slots=True)
+class GridField:
+    """Pairs of a row and a column. `style`: good, silent, unknown, warn or bad; "" for a pod and
+    itself. `reason`: why it is so, a line for each reason."""
+
+    sign: str = ""
+    style: str = ""
+    text: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Sources are rows, targets columns, in one order. `legend` has the signs that appear."""
+
+    labels: tuple[str, ...]
+    rows: tuple[tuple[GridField, ...], ...]
+    legend: tuple[GridField, ...]
+    differences: tuple[Difference, ...]
+    summary: str
+    differs: bool
+    grouped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """`problem`: why the query cannot be answered; there is no grid then, nor without a network."""
+
+    networks: tuple[str, ...]
+    network: str
+    port: str
+    ipv6: bool
+    grid: Grid | None = None
+    problem: str = ""
+
+
+def view(reading: Reading, asked: Question) -> Shown:
+    """The matrix that policies make of the query: network, port (as in tcp/80), ipv6."""
+    found = gathered(reading)
+    known = members.networks(found)
+    networks = tuple(sorted(set(known.values())))
+    network = asked.query.get("network", "") or (networks[0] if len(networks) == 1 else "")
+    port, ipv6 = asked.query.get("port", "").strip(), bool(asked.query.get("ipv6"))
+    shown = Shown(networks, network, port, ipv6)
+    if not network:
+        return shown
+    try:
+        if network not in networks:
+            rule = "is no network that you may see"
+            raise errors.InvalidInput("address", "network", network, rule)
+        there, policies = members.on(network, found), members.in_force(found)
+        matrix = reach.expect(network, there, policies, known, connection(port), ipv6=ipv6)
+    except errors.InvalidInput as error:
+        return Shown(networks, network, port, ipv6, problem=error.in_full())
+    return Shown(networks, network, port, ipv6, grid(matrix))
+
+
+def gathered(reading: Reading) -> members.Objects:
+    """The objects that decide who reaches whom."""
+    aside = (each.kind for each in READS[5:])
+    return members.Objects(
+        nads=reading.of(resources.NADS),
+        namespaces=reading.of(resources.NAMESPACES),
+        pods=reading.of(resources.PODS),
+        policies=reading.of(resources.MULTINETWORKPOLICIES),
+        instances=reading.of(resources.VMIS),
+        controllers=tuple(one for kind in aside for one in reading.of(kind)),
+    )
+
+
+def connection(port: str) -> netpolicy.Connection:
+    """The connection of a query; raises InvalidInput."""
+    try:
+        return notation.connection(port)
+    except ValueError as error:
+        raise errors.InvalidInput("address", "port", port, str(error)) from None
+
+
+def grid(matrix: Matrix) -> Grid:
+    """The grid of a matrix."""
+    found = outcomes.grid(matrix)
+    numbers = range(len(found.rows))
+    return Grid(
+        labels=tuple(each.label for each in found.rows),
+        rows=tuple(
+            tuple(_field(found.places.get((row, column))) for column in numbers) for row in numbers
+        ),
+        legend=tuple(_signed(each) for each in found.outcomes),
+        differences=outcomes.differences(found)[: matrix_text.MAX_DIFFERENCES],
+        summary=matrix_text.summary(matrix),
+        differs=bool(matrix.differing),
+        grouped=found.grouped,
+    )
+
+
+def _signed(outcome: Outcome, reason: str = "") -> GridField:
+    sign, style = matrix_text.SIGNS[outcome], matrix_text.STYLES[outcome]
+    return GridField(sign, style, outcome.value, reason)
+
+
+def _field(entry: outcomes.GridEntry | None) -> GridField:
+    if entry is None:
+        return GridField()
+    reasons = list(dict.fromkeys(_reasons(entry)))
+    more = len(reasons) - _MOST_REASONS
+    lines = reasons[:_MOST_REASONS] + ([f"and {more} more reasons"] if more > 0 else [])
+    return _signed(entry.outcome, "\n".join(lines))
+
+
+def _reasons(entry: outcomes.GridEntry) -> Iterator[str]:
+    for each in entry.pairs:
+        yield outcomes.explained(each) if each.differs else each.reason
+
+
+async def measure(access: Access, asked: Question) -> AsyncGenerator[object, None]:
+    """The same grid with what packets say. Raises Unavailable where none are sent."""
+    network = asked.query.get("network", "")
+    if access.nodes is None:
+        what = "packets are sent for the user of a lab alone, not for who logs in"
+        raise errors.Unavailable(what, where=f"network {network}")
+    question, ipv6 = connection(asked.query.get("port", "")), bool(asked.query.get("ipv6"))
+    known = members.networks(await objects.read(access.client))
+    if network not in known.values():
+        raise errors.InvalidInput("address", "network", network, "is no network")
+    yield grid(await access.nodes.measure(network, question, ipv6=ipv6))
+
+
+PAGE = Page(
+    name="matrix",
+    path="/matrix",
+    title="Matrix",
+    heading="Who reaches whom",
+    reads=READS,
+    view=view,
+    jobs={"measure": measure},
+    is_live=False,
+)

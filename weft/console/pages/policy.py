@@ -1,0 +1,176 @@
+"""Edits a MultiNetworkPolicy: says what the edit would do, by the rules of `weft plan`, then
+applies it.
+
+The text is the object's own, as `kubectl edit` shows it, without what programs keep there for
+themselves. An edit of an object that somebody else has changed meanwhile is refused by its
+resourceVersion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from weft import errors, names
+from weft.api.machine import OBJECT_NAME
+from weft.app import manageroptions, settings
+from weft.console.page import NoSuchObject, Object, Outcome, Page, Question, Read, Reading
+from weft.decode import budget, yamltext
+from weft.kube import resources
+from weft.kube.client import Client
+from weft.plan import effects, manifests
+from weft.plan import reading as plans
+from weft.plan.effects import Plan
+
+NEW = "+"  # in the place of a name, which cannot be one
+_KIND = resources.MULTINETWORKPOLICIES
+_FIELD = "manifest"
+_HIDDEN = ("managedFields",)
+# Annotations that no user writes; they stay as they are.
+_KEPT = (names.ACCEPTED_POLICY, "kubectl.kubernetes.io/last-applied-configuration")
+_RULES = manageroptions.rules(settings.ClusterManager())
+_TEMPLATE = """\
+apiVersion: {version}
+kind: {kind}
+metadata:
+  name: allow-web
+  namespace: {namespace}
+  annotations:
+    k8s.v1.cni.cncf.io/policy-for: {namespace}/NETWORK
+spec:
+  podSelector:
+    matchLabels:
+      app: web
+  policyTypes: [Ingress]
+  ingress:
+  - from:
+    - podSelector:
+        matchLabels:
+          app: client
+    ports:
+    - protocol: TCP
+      port: 80
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """`manifest`: the object as YAML. `is_new`: there is none yet."""
+
+    namespace: str
+    name: str
+    manifest: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What somebody has typed, and what it would do, if that could be said."""
+
+    manifest: str
+    plan: Plan | None = None
+
+
+def view(reading: Reading, asked: Question) -> Editor:
+    """The policy of the path, or the beginning of a new one; raises NoSuchObject."""
+    namespace, name = asked.path["namespace"], asked.path["name"]
+    if not OBJECT_NAME.fullmatch(namespace):
+        raise errors.InvalidInput("address", "namespace", namespace, "is no object's name")
+    if name == NEW:
+        new = _TEMPLATE.format(version=_KIND.api_version, kind=_KIND.kind, namespace=namespace)
+        return Editor(namespace, "", new, is_new=True)
+    for each in reading.of(_KIND):
+        if each["metadata"]["name"] == name and each["metadata"]["namespace"] == namespace:
+            return Editor(namespace, name, _written(each), is_new=False)
+    why = reading.denied.get(_KIND) or reading.stale.get(_KIND) or "there is no such policy"
+    raise NoSuchObject(why, where=f"{_KIND.kind} {namespace}/{name}")
+
+
+def _written(obj: Object) -> str:
+    meta = {key: value for key, value in obj["metadata"].items() if key not in _HIDDEN}
+    notes = meta.get("annotations") or {}
+    meta["annotations"] = {key: value for key, value in notes.items() if key not in _KEPT}
+    named = {"apiVersion": obj.get("apiVersion", _KIND.api_version), "kind": _KIND.kind}
+    whole = {**named, "metadata": meta, "spec": obj.get("spec") or {}}
+    return str(yaml.safe_dump(whole, sort_keys=False, width=100))
+
+
+def parsed(manifest: str, asked: Question) -> Object:
+    """The policy in a text; raises InvalidInput, or WeftError for what is no policy of the path."""
+    subject = f"{_KIND.kind} {asked.path['namespace']}/{asked.path['name']}"
+    try:
+        document = yamltext.parse_one(manifest, budget.FILE)
+    except (budget.Exceeded, budget.Malformed) as error:
+        raise errors.InvalidInput(subject, _FIELD, None, str(error)) from None
+    (value,) = [one for _, one in manifests.single(subject, document.value)][:1] or [None]
+    obj = plans.named(subject, value, asked.path["namespace"])
+    meta: Mapping[str, Any] = obj["metadata"]
+    for field, found, expected in (
+        ("kind", obj["kind"], _KIND.kind),
+        ("metadata.namespace", meta["namespace"], asked.path["namespace"]),
+        ("metadata.name", meta["name"], asked.path["name"]),
+    ):
+        is_new_name = field == "metadata.name" and expected == NEW
+        if found != expected and not is_new_name:
+            raise errors.InvalidInput(subject, field, found, f"must be {expected} on this page")
+    return obj
+
+
+async def preview(client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+    """Say what the edit would do; nothing is written."""
+    manifest = form.get(_FIELD, "")
+    try:
+        obj = parsed(manifest, asked)
+        world = await plans.world(client, {_KIND.kind})
+        found = effects.plan(world, [obj], _RULES)
+    except errors.WeftError as error:
+        return Outcome(error.in_full(), failed=True, result=Edit(manifest))
+    return Outcome("Nothing is written yet.", result=Edit(manifest, found))
+
+
+async def apply(client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+    """Write the policy with the viewer's rights."""
+    manifest = form.get(_FIELD, "")
+    try:
+        obj = parsed(manifest, asked)
+        if asked.path["name"] == NEW:
+            made = await client.create(_KIND, obj)
+        else:
+            there = await client.get(_KIND, asked.path["name"], asked.path["namespace"])
+            made = await client.update(_KIND, _with_kept(obj, there))
+    except errors.WeftError as error:
+        return Outcome(error.in_full(), failed=True, result=Edit(manifest))
+    name = str(made["metadata"]["name"])
+    return Outcome(f"{name} is applied.", result=Edit(_written(made)))
+
+
+def _with_kept(obj: Object, there: Object) -> Object:
+    """The edited object with the annotations that the editor does not show."""
+    before = there["metadata"].get("annotations") or {}
+    kept = {key: before[key] for key in _KEPT if key in before}
+    meta: Mapping[str, Any] = obj["metadata"]
+    notes = {**(meta.get("annotations") or {}), **kept}
+    # Without a resourceVersion the edit would overwrite what others have changed.
+    version = meta.get("resourceVersion") or "0"
+    return {**obj, "metadata": {**meta, "annotations": notes, "resourceVersion": version}}
+
+
+async def delete(client: Client, asked: Question, _: Mapping[str, str]) -> Outcome:
+    """Delete the policy of the path."""
+    await client.delete(_KIND, asked.path["name"], asked.path["namespace"])
+    return Outcome("It is deleted.", to="/policies")
+
+
+PAGE = Page(
+    name="policy",
+    path="/policies/{namespace}/{name}",
+    heading="Policy {namespace}/{name}",
+    under="policies",
+    reads=(Read(_KIND),),
+    view=view,
+    actions={"preview": preview, "apply": apply, "delete": delete},
+    is_live=False,
+)
