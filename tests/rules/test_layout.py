@@ -1,7 +1,9 @@
-"""Where tests stand: a unit test beside its module's name, and who else tests a module without."""
+"""Where tests stand: a unit test beside its module's name, who else tests a module without, and no
+file of tests without any."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -45,3 +47,15 @@ def test_a_module_without_a_unit_test_says_what_tests_it() -> None:
     every = {module for package in MIRRORS.values() for module in modules(package)}
     own = {of for tests, package in MIRRORS.items() for of in mirrored(tests, package).values()}
     assert every - own == set(listed), f"write a unit test, or name what tests it in {ELSEWHERE}"
+
+
+def test_every_file_of_tests_has_one() -> None:
+    """A file that lost its tests fails nowhere else."""
+    files = [each for tests in ("tests", "lab/tests") for each in (ROOT / tests).rglob("test_*.py")]
+    empty = [str(each.relative_to(ROOT)) for each in files if not has_tests(each.read_text())]
+    assert files
+    assert not empty
+
+
+def has_tests(text: str) -> bool:
+    return re.search(r"^\s*(async )?def test_|^Test\w+ = ", text, re.MULTILINE) is not None
