@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.tests.conformance.cases.objects import MAPS, NADS, PODS, config, nad, pod
+from lab.tests.conformance.cases.objects import EVENTS, MAPS, NADS, PODS, config, nad, pod
 from lab.tests.conformance.exchange import MERGE, PARTIAL, TABLE, Ask, Case, Said
 
 
@@ -25,6 +25,12 @@ def _watch(query: str, path: str = MAPS) -> str:
 _INITIAL = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
 _BOOKMARKS = "&allowWatchBookmarks=true"
 _LABELLED = {"metadata": {"labels": {"app": "a"}}}
+_EVENT = {
+    "metadata": {"name": "old"},
+    "involvedObject": {"kind": "ConfigMap", "name": "a", "namespace": "{ns}"},
+    "reason": "Old",
+    "type": "Normal",
+}
 _UNLABELLED = {"metadata": {"labels": {"app": None}}}
 
 CASES = (
@@ -106,7 +112,10 @@ CASES = (
             Ask("GET", _since(0), lines=True),
             Ask("GET", _watch("&resourceVersion=x")),
             Ask("GET", _watch("&resourceVersion=-1")),
-            Ask("GET", _watch("&resourceVersion=1"), lines=True),
+            Ask("POST", EVENTS, _EVENT),
+            # Kubernetes caches no Events. Of what it caches it knows only the revisions since the
+            # server's first list, which come before or after its own first writes.
+            Ask("GET", _watch("&resourceVersion=1", EVENTS), lines=True),
             Ask("GET", f"{MAPS}?watch=1&timeoutSeconds=x"),
             Ask("GET", f"{MAPS}?watch=x&timeoutSeconds=1"),
             Ask("GET", f"{MAPS}?watch=false&timeoutSeconds=1"),
