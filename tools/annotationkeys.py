@@ -61,7 +61,8 @@ ALL = (
     ),
     Key(
         *(names.POD_NETWORKS, "Pod", MANAGER, "JSON: an object for each attachment"),
-        "its addresses, MAC and tunnel key; a node agent puts it back where it was removed",
+        "its addresses, MAC, tunnel key, and after how many losses it was `given`; a node agent "
+        "puts it back where it was removed",
     ),
     Key(
         *(names.POD_NETWORKS_SIGNATURE, "Pod", MANAGER, "JSON: `by`, `of`, `signature`, `serial`"),

@@ -18,10 +18,6 @@ from tests.cluster.room import Room, policy_for
 
 pytestmark = pytest.mark.cluster
 REACHES, STOPPED, UNKNOWN = 0, 1, 2
-VIEWER = (
-    *("pods", "events", "network-attachment-definitions", "multi-networkpolicies"),
-    *("virtualmachines", "networks"),
-)
 
 
 @dataclass(frozen=True)
