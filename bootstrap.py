@@ -93,31 +93,35 @@ def install_libraries(checkout: Path, npm: str | None) -> None:
     digest = hashlib.sha256(lock.read_bytes() + repr(SERVED).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
         return
-    with tempfile.TemporaryDirectory(dir=checkout) as scratch:
-        work, made = Path(scratch), Path(scratch) / "made"
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(checkout / WEB / name, work)
-        # Its cache is in the scratch folder: HOME may be empty, or somebody else's.
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        command += ["--no-update-notifier", f"--cache={work / 'cache'}"]
-        done = subprocess.run(
-            command, cwd=work, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    try:
+        with tempfile.TemporaryDirectory(dir=checkout) as scratch:
+            _fetch_libraries(checkout, npm, Path(scratch), digest)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = error.strerror if isinstance(error, OSError) else "npm cannot fetch them"
+        print(
+            f"warning: the console's libraries are not installed: {why}; its pages are not updated "
+            "while they are open; mend that, then run the same command again",
+            file=sys.stderr,
         )
-        if done.returncode:
-            print(
-                "warning: npm cannot fetch the console's libraries, so its pages are not updated "
-                "while they are open; run the same command again when it reaches its registry",
-                file=sys.stderr,
-            )
-            return
-        for source, place in SERVED.items():
-            found = work / "node_modules" / source
-            (made / place).parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if found.is_dir() else shutil.copy)(found, made / place)
-        (made / "installed").write_text(digest)
-        if target.exists():
-            target.rename(work / "former")
-        made.rename(target)
+
+
+def _fetch_libraries(checkout: Path, npm: str, scratch: Path, digest: str) -> None:
+    """Put them in their place, all at once. The scratch folder is on the same file system."""
+    target, made = checkout / LIBRARIES, scratch / "made"
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(checkout / WEB / name, scratch)
+    # Its cache is in the scratch folder: HOME may be empty, or somebody else's.
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    command += ["--no-update-notifier", f"--cache={scratch / 'cache'}"]
+    subprocess.run(command, cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    for source, place in SERVED.items():
+        found = scratch / "node_modules" / source
+        (made / place).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if found.is_dir() else shutil.copy)(found, made / place)
+    (made / "installed").write_text(digest)
+    if target.exists():
+        target.rename(scratch / "former")
+    made.rename(target)
 
 
 def find_pip(scratch: Path) -> list[str]:

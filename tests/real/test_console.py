@@ -6,6 +6,8 @@ import asyncio
 import html
 import os
 import re
+import signal
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -313,6 +315,37 @@ async def test_a_socket_opens_for_own_pages_alone(
             assert await ws.receive_str() == "shop hello"
             await ws.send_str("end")
             assert (await ws.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_the_command_prints_where_to_go_and_ends_when_it_is_interrupted(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as of:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "weft", "console", f"--kubeconfig={of.server.kubeconfig}"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                line = (await process.stdout.readline()).decode()
+            jar = aiohttp.CookieJar(unsafe=True)
+            async with aiohttp.ClientSession(cookie_jar=jar) as session:
+                async with session.get(line.split()[1]) as answer:
+                    assert answer.status == 200
+                async with session.get(
+                    line.split()[1].partition("/enter")[0] + "/networks"
+                ) as answer:
+                    assert "blue" in await answer.text()
+                process.send_signal(signal.SIGINT)
+                async with asyncio.timeout(PATIENCE):
+                    _, why = await process.communicate()
+            assert process.returncode == 0
+            assert b"Traceback" not in why
+        finally:
+            if process.returncode is None:
+                process.kill()
 
 
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"

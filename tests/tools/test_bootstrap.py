@@ -75,7 +75,7 @@ def test_a_failing_npm_is_a_warning_and_the_former_libraries_stay(
     (at / "web/package-lock.json").write_text("{ }")
     (tmp_path / "offline").touch()
     bootstrap.install_libraries(at, str(npm))
-    assert "warning: npm cannot fetch" in capsys.readouterr().err
+    assert "npm cannot fetch them" in capsys.readouterr().err
     assert (at / bootstrap.LIBRARIES / "installed").exists()
 
 
