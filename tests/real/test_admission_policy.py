@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import kubernetes
+from tests.support import kubernetes, objects
 from tests.support.kubernetes import (
     CRDS,
     EXTENSIONS,
@@ -26,7 +26,9 @@ from tests.support.kubernetes import (
     until,
 )
 from weft import names
+from weft.api import conditions
 from weft.app import webhook
+from weft.kube.resources import VMIS
 
 pytestmark = pytest.mark.real
 
@@ -34,6 +36,8 @@ MANAGER = "system:serviceaccount:weft-system:weft-cluster-manager"
 AGENT = "system:serviceaccount:weft-system:weft-node"
 PODS = "/api/v1/namespaces/default/pods"
 ENDPOINTS = "/apis/weft.internal/v1alpha1/namespaces/default/podendpoints"
+INSTANCES = "/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances"
+OF_KUBEVIRT = {"apiVersion": VMIS.api_version, "kind": VMIS.kind}
 POLICIES = "/apis/k8s.cni.cncf.io/v1beta1/namespaces/default/multi-networkpolicies"
 
 
@@ -379,3 +383,35 @@ def test_endpoints_are_written_by_the_manager_alone(api: Api, user: str) -> None
     orphaned = {"metadata": {"ownerReferences": None}}
     assert api("PATCH", f"{ENDPOINTS}/{name}", orphaned, user=collector, content=MERGE)[0] == 200
     assert api("DELETE", f"{ENDPOINTS}/{name}", user=collector)[0] == 200
+
+
+def test_the_manager_writes_its_condition_of_a_machine_and_no_more(api: Api) -> None:
+    ready = {"type": "Ready", "status": "True"}
+    own = {"type": conditions.MACHINE_CONFLICT, "status": "True", "reason": "R", "message": "m"}
+    made = objects.machine("db", {"lan": "blue"}, kind=VMIS)
+    made["metadata"]["labels"] = {"app": "db"}
+    assert api.make(INSTANCES, {**made, **OF_KUBEVIRT}) == 201
+    path = f"{INSTANCES}/db"
+    assert patched(api, f"{path}/status", {"status": {"conditions": [ready]}}, user="admin") == 200
+    status = {"conditions": [ready, own]}
+    assert patched(api, f"{path}/status", {"status": status}, user=MANAGER) == 200
+    forged = {"metadata": {"labels": {"app": "other"}}}
+    until(Refused(api), f"{path}?dryRun=All", "PATCH", forged, user=MANAGER, content=MERGE)
+    for way, change in (
+        ("", {"spec": {"hostname": "other"}}),
+        ("", {"metadata": {"labels": {"app": "other"}}}),
+        ("", {"metadata": {"annotations": {"own": "1"}}}),
+        ("", {"metadata": {"finalizers": ["own/one"]}}),
+        ("/status", {"status": {"phase": "Failed"}}),
+        ("/status", {"status": {"conditions": [own]}}),
+        ("/status", {"status": {"conditions": [{**ready, "status": "False"}, own]}}),
+        ("/status", {"status": {"conditions": [ready, {**own, "type": "Paused"}]}}),
+    ):
+        assert patched(api, path + way, change, user=MANAGER) == 403, change
+        assert patched(api, f"{path}{way}?dryRun=All", change, user="admin") == 200, "the control"
+    assert patched(api, f"{path}/status", {"status": {"conditions": [ready]}}, user=MANAGER) == 200
+
+
+def patched(api: Api, path: str, change: Object, user: str) -> int:
+    code, _ = api("PATCH", path, change, content=MERGE, user=user)
+    return code

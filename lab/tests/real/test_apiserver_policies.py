@@ -18,6 +18,7 @@ from tests.real.test_admission_policy import (  # the tests themselves
     test_endpoints_are_written_by_the_manager_alone,  # noqa: F401
     test_nobody_edits_them_by_any_way,  # noqa: F401
     test_nobody_makes_a_pod_with_wefts_annotations,  # noqa: F401
+    test_the_manager_writes_its_condition_of_a_machine_and_no_more,  # noqa: F401
 )
 from tests.support.kubernetes import CRDS, EXTENSIONS, Api, read_crd
 

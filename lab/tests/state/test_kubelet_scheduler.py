@@ -25,6 +25,14 @@ async def test_a_pod_that_somebody_else_binds_waits_for_no_node() -> None:
     working = scheduler.Scheduler(api, pods, nodes, events.Recorder(api, "test"))
     await working.reconcile(ONE)
     assert working._unplaced == {ONE}
+    (told,) = api.of(PODS, str(ONE))["status"]["conditions"]
+    expected = ("PodScheduled", "False", "Unschedulable")
+    assert (told["type"], told["status"], told["reason"]) == expected
+    assert told["message"] == "0/0 nodes are available: no nodes."
+    writes = len(api.writes)
+    await pods.wait_for(ONE, lambda one: "status" in one, 10)
+    await working.reconcile(ONE)
+    assert len(api.writes) == writes, "it is told once"
     bound = {"metadata": {}, "spec": {"nodeName": "node1"}}
     working._pod_changed(ONE, pods.get(ONE), bound)
     assert working._unplaced == set()

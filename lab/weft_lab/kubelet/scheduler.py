@@ -1,14 +1,16 @@
 """Chooses a node for each pod that has none.
 
 `choose` is pure; `Scheduler` binds. They heed node selectors, readiness, node and pod affinity
-(affinity.py), and the number of pods on a node. An Event says why a pod has no node.
+(affinity.py), and the number of pods on a node. An Event and a condition say why a pod has none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -23,6 +25,7 @@ from weft_lab.reasons import Reason
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
+SCHEDULED = "PodScheduled"
 
 
 class Unplaced(errors.NotReady):
@@ -174,6 +177,7 @@ class Scheduler:
         except Unplaced as error:
             self._unplaced.add(name)
             self._recorder.emit(pod, Reason.FAILED_SCHEDULING, error.what)
+            await self._report(pod, error.what)
             return  # a change of a node queues it again
         self._unplaced.discard(name)
         self._assumed[name] = node
@@ -187,6 +191,25 @@ class Scheduler:
             raise
         what = f"Successfully assigned {key(pod)} to {node}"
         self._recorder.emit(pod, Reason.SCHEDULED, what)
+
+    async def _report(self, pod: Object, message: str) -> None:
+        """The condition by which others see that a pod has no node, as kube-scheduler writes it."""
+        meta, listed = pod["metadata"], (pod.get("status") or {}).get("conditions") or ()
+        made: Object = {"type": SCHEDULED, "status": "False", "reason": "Unschedulable"}
+        made["message"] = message
+        before: Object = next((each for each in listed if each["type"] == SCHEDULED), {})
+        if all(before.get(name) == value for name, value in made.items()):
+            return
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        is_old = before.get("status") == "False"
+        made["lastTransitionTime"] = before.get("lastTransitionTime", now) if is_old else now
+        others = [each for each in listed if each["type"] != SCHEDULED]
+        body = {
+            "metadata": {"resourceVersion": meta["resourceVersion"]},
+            "status": {"conditions": [*others, made]},
+        }
+        with contextlib.suppress(client.NotFound, client.Conflict):  # its change queues it again
+            await self._api.patch(PODS, meta["name"], meta["namespace"], body, subresource="status")
 
     async def _bind(self, pod: Object, node: str) -> None:
         """Bind a pod by its subresource `binding`, as every scheduler does."""
