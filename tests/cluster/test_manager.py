@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from tests.cluster.room import Room
 from tests.support import objects
 from weft import names
 from weft.kube import resources
-from weft.kube.client import Client
+from weft.kube.client import Client, Object
+from weft.kube.errors import Unreachable
 
 pytestmark = pytest.mark.cluster
 PAUSE = 0.1  # seconds between two pods
@@ -106,27 +108,42 @@ async def arrive(room: Room, network: str, end: Callable[[], None]) -> Arrivals:
         assert ending is not None
         await ending
         async with asyncio.timeout(PATIENCE):
-            while seen.awaited:
+            while seen.awaited and not watching.done():
                 seen.news.clear()
                 await seen.news.wait()
+        if watching.done():
+            await watching  # why
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     return seen
 
 
 async def _watch(client: Client, namespace: str, version: str, seen: Arrivals) -> None:
-    """Notes which pods have their networks, until cancelled."""
-    async for change, pod in client.watch(resources.PODS, version, namespace):
-        told = pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS)
-        name = pod["metadata"]["name"]
-        if change == "DELETED":
-            seen.deleted.add(name)
-            seen.news.set()
-        if told and name not in seen.served:
-            seen.served[name] = time.monotonic()
-            [own] = json.loads(told).values()
-            seen.addresses[name] = own["ip_addresses"][0]
-            seen.news.set()
+    """Notes which pods have their networks, until cancelled.
+
+    A server ends a watch when it likes, a busy one that of a slow client: it goes on from there.
+    """
+    try:
+        while True:
+            with contextlib.suppress(Unreachable):
+                async for change, pod in client.watch(resources.PODS, version, namespace):
+                    version = pod["metadata"]["resourceVersion"]
+                    _note(change, pod, seen)
+    finally:
+        seen.news.set()
+
+
+def _note(change: str, pod: Object, seen: Arrivals) -> None:
+    told = pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS)
+    name = pod["metadata"]["name"]
+    if change == "DELETED":
+        seen.deleted.add(name)
+        seen.news.set()
+    if told and name not in seen.served:
+        seen.served[name] = time.monotonic()
+        [own] = json.loads(told).values()
+        seen.addresses[name] = own["ip_addresses"][0]
+        seen.news.set()
 
 
 @pytest.mark.parametrize("end", [ended, killed, frozen], ids=lambda end: end.__name__)
