@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 
 from weft import errors
-from weft.cli import clusters, labs, matrix
+from weft.cli import clusters, flows, labs, matrix
 from weft.console import libraries, server
-from weft.console.page import Nodes, Object
+from weft.console.page import Object
 from weft.observe.checks import SYSTEM
 from weft.observe.explain import agentpods
 from weft.observe.explain.collect import Explorer
+from weft.observe.flows.collect import Way
+from weft.observe.members import Objects
 from weft.observe.reach import Matrix
 from weft.policy import netpolicy
 
@@ -61,7 +63,7 @@ def command(
         names=tuple(names or ()),
         certificate=certificate,
         key=key,
-        nodes=_nodes(cluster) if cluster else None,
+        nodes=_Nodes(cluster) if cluster else None,
     )
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
@@ -71,39 +73,32 @@ def command(
     asyncio.run(server.serve(settings, _announce))
 
 
-def _nodes(cluster: clusters.Cluster) -> Nodes:
-    if cluster.lab is not None:
-        return _LabNodes(cluster.lab)
-    return _ClusterNodes(cluster)
-
-
 @dataclass(frozen=True, slots=True)
-class _LabNodes:
-    lab: str
+class _Nodes:
+    """Nodes of a lab, or of a cluster by kubectl."""
 
-    def explorer(self, _: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
-        return labs.needed("a lab").explorer(self.lab)
+    cluster: clusters.Cluster
+
+    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
+        if self.cluster.lab is not None:
+            return labs.needed("a lab").explorer(self.cluster.lab)
+        options = ("--context", self.cluster.context) if self.cluster.context else ()
+        return nullcontext(agentpods.AgentPods(pods, options, self.cluster.kubeconfig, SYSTEM))
+
+    def way(self, found: Objects) -> Way:
+        return flows.way(self.cluster, found, SYSTEM)
 
     async def measure(
         self, network: str, connection: netpolicy.Connection, *, ipv6: bool
     ) -> Matrix:
-        known = labs.needed("a lab")
-        asked = (network, "default")
-        return await known.measure(self.lab, asked, connection, ipv6=ipv6, patience=matrix.PATIENCE)
-
-
-@dataclass(frozen=True, slots=True)
-class _ClusterNodes:
-    cluster: clusters.Cluster
-
-    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
-        context = self.cluster.context
-        options = ("--context", context) if context else ()
-        return nullcontext(agentpods.AgentPods(pods, options, self.cluster.kubeconfig, SYSTEM))
-
-    async def measure(self, network: str, *_: object, **__: object) -> Matrix:
-        what = "packets are sent in a lab only: nobody's pods run what their owners did not ask for"
-        raise errors.Unavailable(what, where=f"network {network}")
+        if self.cluster.lab is None:
+            what = "packets are sent in a lab only: no pod runs what its owner did not ask for"
+            raise errors.Unavailable(what, where=f"network {network}")
+        known, asked = labs.needed("a lab"), (network, "default")
+        patience = matrix.PATIENCE
+        return await known.measure(
+            self.cluster.lab, asked, connection, ipv6=ipv6, patience=patience
+        )
 
 
 def _announce(address: str) -> None:

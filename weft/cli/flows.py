@@ -98,8 +98,8 @@ async def _main(
             found, notices = await collect.read(api, [subject.namespace] if subject else [])
             networkobjects.check(networks, members.networks(found).values(), COMMAND)
             asked = subjects.question(question, networks, subject, found)
-            way = _way(cluster, found, system)
-            return await collect.report(way, found, asked, time.time(), notices)
+            run = way(cluster, found, system)
+            return await collect.report(run, found, asked, time.time(), notices)
 
         if not every:
             with views.working(form, "looking at nodes"):
@@ -113,7 +113,7 @@ async def _main(
             await asyncio.sleep(max(every - (time.monotonic() - began), 0.1))
 
 
-def _way(cluster: clusters.Cluster, found: Objects, system: str) -> Way:
+def way(cluster: clusters.Cluster, found: Objects, system: str) -> Way:
     """How modules are run on nodes: in a lab directly, on a cluster in the agents' pods."""
     if cluster.lab is None:
         options = ("--context", cluster.context) if cluster.context else ()

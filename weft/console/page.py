@@ -28,6 +28,8 @@ from weft import errors
 from weft.kube.client import Client
 from weft.kube.resources import Resource
 from weft.observe.explain.collect import Explorer
+from weft.observe.flows.collect import Way
+from weft.observe.members import Objects
 from weft.observe.reach import Matrix
 from weft.policy import netpolicy
 
@@ -105,6 +107,9 @@ class Nodes(Protocol):
 
     def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
         """What looks at nodes; `pods` are those that the viewer may list."""
+
+    def way(self, found: Objects) -> Way:
+        """How modules of weft are run on nodes. Raises Unavailable."""
 
     async def measure(
         self, network: str, connection: netpolicy.Connection, *, ipv6: bool

@@ -16,6 +16,7 @@ MODULES = (
     "policy",
     "matrix",
     "explain",
+    "flows",
     "machines",
     "machine",
     "serial",

@@ -46,7 +46,8 @@ function run(place, source, waiting) {
   place.replaceChildren(line);
   const stream = new EventSource(source);
   stream.addEventListener("line", ({ data }) => {
-    line.remove();
+    if ("replaces" in place.dataset) place.replaceChildren();
+    else line.remove();
     // The server has escaped all that comes from the cluster.
     place.insertAdjacentHTML("beforeend", data);
   });
