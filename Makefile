@@ -5,7 +5,7 @@ RUN = $(VENV)/bin/python -m
 # Tests of real daemons wait more than they compute.
 JOBS ?= 3
 
-.PHONY: demo down test test-cluster test-api lint check fix fuzz bench bench-cluster bench-scale image clean prepare prepare-dev
+.PHONY: demo down test test-cluster test-conformance test-api lint check fix fuzz bench bench-cluster bench-scale image clean prepare prepare-dev
 
 demo: prepare            ## the three-VM demo, on this machine
 	@$(VENV)/bin/weft demo
@@ -24,6 +24,9 @@ CONFORMANCE = $(if $(KUBECONFIG)$(filter oldest,$(RELEASE)),,lab/tests/conforman
 test-cluster: prepare-dev ## on a stock Kubernetes, as root (RELEASE=oldest MULTUS=thin); or yours: KUBECONFIG=...
 	WEFT_CLUSTER_RELEASE=$(or $(RELEASE),newest) WEFT_CLUSTER_MULTUS=$(or $(MULTUS),thick) \
 		$(RUN) pytest -q -n 0 -m cluster tests/cluster $(CONFORMANCE)
+
+test-conformance: prepare-dev ## the lab's API server beside a real one; a part of test-cluster
+	$(RUN) pytest -q -n 0 -m cluster lab/tests/conformance
 
 test-api: prepare-dev    ## rights, admission and the webhook on a kube-apiserver alone (RELEASE=oldest)
 	programs="$$($(RUN) tests.cluster api-server --release $(or $(RELEASE),newest))" && \

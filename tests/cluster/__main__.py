@@ -36,7 +36,8 @@ def _arguments() -> argparse.Namespace:
     up.add_argument("--release", choices=sorted(goparts.RELEASES), default="newest")
     up.add_argument("--multus", choices=[each.value for each in spec.Multus], default="thick")
     verbs.add_parser("down", help="end it and remove all that it left")
-    verbs.add_parser("build", help="fetch and build what clusters are made of")
+    build = verbs.add_parser("build", help="fetch and build what clusters are made of")
+    build.add_argument("--release", choices=sorted(goparts.RELEASES), help="by default all")
     alone = verbs.add_parser("api-server", help="build kube-apiserver alone, and say where it is")
     alone.add_argument("--release", choices=sorted(goparts.RELEASES), default="newest")
     for name in TOOLS:
@@ -71,7 +72,7 @@ def _run(chosen: argparse.Namespace) -> int:
         life.down(chosen.name)
         return 0
     if chosen.verb == "build":
-        for release in goparts.RELEASES:
+        for release in (chosen.release,) if chosen.release else goparts.RELEASES:
             print(life.artifacts(spec.Cluster(release=release)))
         print(goparts.build(goparts.HELM))
         return 0
