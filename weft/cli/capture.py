@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import re
 import select
 import signal
 import sys
@@ -17,7 +16,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from weft import errors
-from weft.cli import clusters, labs
+from weft.cli import clusters, durations, labs
 from weft.cli import output as views
 from weft.host import process
 from weft.kube import resources
@@ -30,8 +29,6 @@ from weft.observe.explain import agentpods
 COMMAND = expression.COMMAND
 MODULE = "weft.observe.capture.onnode"
 STDOUT = "-"
-_UNITS = {"": 1, "k": 1000, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def command(
@@ -125,18 +122,8 @@ def _report(found: _Result, form: views.Output) -> None:
 
 
 def _limits(count: int, duration: str, size: str, snaplen: int) -> order.Limits:
-    seconds = measured("--duration", duration, _SECONDS)
-    return order.limits(count, seconds, int(measured("--size", size, _UNITS)), snaplen)
-
-
-def measured(option: str, text: str, units: dict[str, float] | dict[str, int]) -> float:
-    """A number with one of these units. Raise InvalidInput."""
-    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([A-Za-z]*)", text)
-    if found is None or found[2] not in units:
-        known = ", ".join(each for each in units if each)
-        rule = f"must be a number, with one of these units: {known}"
-        raise errors.InvalidInput(COMMAND, option, text, rule)
-    return float(found[1]) * units[found[2]]
+    seconds = durations.seconds(COMMAND, "--duration", duration)
+    return order.limits(count, seconds, durations.bytes(COMMAND, "--size", size), snaplen)
 
 
 def _check(write: str, form: views.Output) -> None:

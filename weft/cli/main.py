@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "weft.cli.explain",
         "Say whether one pod or VM reaches another, and if not, who stops it.",
     ),
+    "policy": ("weft.cli.policy", "Make policies of what was seen."),
     "capture": ("weft.cli.capture", "Capture the packets of one NIC of a pod or VM."),
     "flows": ("weft.cli.flows", "List who talks with whom now, allowed and denied."),
     "networks": ("weft.cli.networks", "List networks, their members and what is wrong with them."),

@@ -1,0 +1,155 @@
+"""Reads flows as connections between members of a network, as policies see them. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+
+from weft import model, names
+from weft.observe.flows.record import EndKind, FlowEnd, FlowRecord, Verdict
+from weft.observe.reach import Member
+from weft.policy import netpolicy
+
+_DHCP_PORTS = {67, 68, 546, 547}
+_SERVERS = (ip_network(f"{names.SERVER_ADDRESS}/32"), ip_network("255.255.255.255/32"))
+_ALL_DHCP = ip_network("ff02::1:2/128")
+_PROTOCOLS = {str(each): each for each in netpolicy.Protocol}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One connection that was allowed. An end without a member is an address alone.
+
+    `protocol` None: anything but TCP, UDP and SCTP, or the switch did not look at it (`what` says
+    so). `port` None: all ports of the protocol, since it is not known which.
+    """
+
+    source: Member | None
+    target: Member | None
+    addresses: tuple[model.Address | None, model.Address | None]
+    protocol: netpolicy.Protocol | None
+    port: int | None
+    what: str
+    record: FlowRecord
+
+    @property
+    def is_sayable(self) -> bool:
+        """Whether a rule with ports can admit it."""
+        return self.protocol is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`seen` connections; how many flows are left out, by the reason."""
+
+    seen: tuple[Seen, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+DENIED = "were denied"
+ELSEWHERE = "are of another network"
+DHCP = "are DHCP, which OVN answers at the port and policies do not stop"
+ITSELF = "go from a pod to itself"
+UNKNOWN = "have an end of which nothing is known, or a pod that is gone"
+OUTSIDE = "have no end that is on the network"
+
+
+def read(network: str, flows: Iterable[FlowRecord], members: Sequence[Member]) -> Reading:
+    """What flows say of a network."""
+    index = _Index(members)
+    seen, left_out = [], dict[str, int]()
+    for each in flows:
+        found = _seen(network, each, index)
+        if isinstance(found, str):
+            left_out[found] = left_out.get(found, 0) + 1
+        else:
+            seen.append(found)
+    return Reading(tuple(seen), left_out)
+
+
+class _Index:
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._pods: dict[tuple[str, str], list[Member]] = {}
+        self._machines: dict[tuple[str, str], list[Member]] = {}
+        for each in members:
+            end = each.endpoint
+            self._pods.setdefault((end.namespace, end.pod), []).append(each)
+            if each.machine:
+                self._machines.setdefault((end.namespace, each.machine), []).append(each)
+
+    def find(self, end: FlowEnd, address: model.Address | None) -> Member | None:
+        listed = self._pods.get((end.namespace, end.pod or end.name))
+        if end.kind is EndKind.MACHINE:
+            # A machine's pod may be another by now, after a restart or a migration.
+            listed = self._machines.get((end.namespace, end.name)) or listed
+        for each in listed or ():
+            if address in each.endpoint.addresses:
+                return each
+        return listed[0] if listed else None
+
+
+def _seen(network: str, record: FlowRecord, index: _Index) -> Seen | str:
+    if record.network != network:
+        return ELSEWHERE
+    if record.verdict is not Verdict.ALLOWED:
+        return DENIED
+    addresses = _address(record.source.address), _address(record.target.address)
+    if _is_dhcp(record, addresses[1]):
+        return DHCP
+    ends = []
+    for end, address in ((record.source, addresses[0]), (record.target, addresses[1])):
+        member = None if end.kind is EndKind.NONE else index.find(end, address)
+        if member is None and (end.kind is not EndKind.NONE or address is None):
+            return UNKNOWN
+        ends.append(member)
+    source, target = ends
+    if source is None and target is None:
+        return OUTSIDE
+    if source is not None and target is not None and source.pod == target.pod:
+        return ITSELF
+    protocol = _PROTOCOLS.get(record.protocol)
+    port = record.port if protocol is not None else None
+    if protocol is not None and port is not None and not 1 <= port <= 65535:
+        return UNKNOWN  # no rule can name port 0
+    what = record.protocol if record.protocol else ""
+    return Seen(source, target, addresses, protocol, port, what, record)
+
+
+def _address(text: str) -> model.Address | None:
+    with contextlib.suppress(ValueError):
+        if "%" not in text:
+            return ip_address(text)
+    return None
+
+
+def _is_dhcp(record: FlowRecord, target: model.Address | None) -> bool:
+    """Whether a guest asked OVN's own DHCP server, or everybody: not a server of the network."""
+    if record.protocol != "UDP" or record.port not in _DHCP_PORTS or target is None:
+        return False
+    return any(target in each for each in (*_SERVERS, _ALL_DHCP) if each.version == target.version)
+
+
+def connection(seen: Seen, port: int | None = None) -> netpolicy.Connection:
+    """The connection as the evaluator takes it; `port` where the flow knows none."""
+    number = seen.port if seen.port is not None else port or 0
+    return netpolicy.Connection(seen.protocol, number, *seen.addresses)
+
+
+def endpoints(seen: Seen, network: str) -> tuple[netpolicy.Endpoint, netpolicy.Endpoint]:
+    """Both ends as policies see them, with the addresses that were seen."""
+    source, target = (
+        _endpoint(member, address, network)
+        for member, address in zip((seen.source, seen.target), seen.addresses, strict=True)
+    )
+    return source, target
+
+
+def _endpoint(
+    member: Member | None, address: model.Address | None, network: str
+) -> netpolicy.Endpoint:
+    own = () if address is None else (address,)
+    if member is None:
+        return netpolicy.Endpoint("", "", {}, {}, network, own, {})
+    return replace(member.endpoint, addresses=(*own, *member.endpoint.addresses))
