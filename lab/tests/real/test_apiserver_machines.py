@@ -299,6 +299,28 @@ async def test_a_frame_that_is_too_long_ends_the_connection(http: Http, tmp_path
         assert await reader.read() == b""
 
 
+async def test_a_node_has_so_many_consoles_and_no_more(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = await with_node(http)
+    monkeypatch.setattr(guestconsoles, "MOST", 1)
+    async with handled(tmp_path, uid) as machine, connect(http) as first:
+        _, writer = await machine.served.get()
+        code, message = await refusal(http)
+        assert code == 500
+        assert "1 consoles are open already" in message
+        writer.write(b"still here")
+        assert await first.receive_bytes() == b"still here"
+
+
+async def test_another_instance_of_the_name_is_not_taken_for_it(http: Http, tmp_path: Path) -> None:
+    await with_node(http)
+    async with handled(tmp_path, "of-another"):
+        code, message = await refusal(http)
+        assert code == 500
+        assert "VirtualMachineInstance default/m: does not run here" in message
+
+
 async def refusal(http: Http, kind: str = "console") -> tuple[int, str]:
     """Code and message with which a connection is refused."""
     headers = {

@@ -74,6 +74,35 @@ def test_a_kubelet_that_does_not_read_stops_nothing_and_finds_the_newest(
         assert list(process.links) == [ours.fileno()]
 
 
+def test_who_attaches_and_does_not_read_stops_nothing_and_gets_its_file(
+    process: init.Init,
+) -> None:
+    ours, theirs = socket.socketpair()
+    source, feed = os.pipe()
+    with ours, theirs:
+        process.greet(ours)
+        process.consoles.add("c", {}, feed, -1)
+        stalls(process)
+        try:
+            for attempt in range(1000):
+                process.containers["c"] = {"attempt": attempt, "error": "e" * 1000}
+                process.report()
+            process.obey({"op": "attach", "name": "c"}, ours)
+            seen, files = b"", list[int]()
+            while b'"attached": true' not in seen or not files:
+                data, got, _, _ = socket.recv_fds(theirs, 1 << 16, 1)
+                seen, files = seen + data, files + got
+                process.flush(ours.fileno())
+        finally:
+            signal.alarm(0)
+        os.write(files[0], b"typed")
+        assert os.read(source, 16) == b"typed"
+        os.close(files[0])
+    process.consoles.end("c")
+    assert os.read(source, 16) == b"", "no copy is left open"
+    os.close(source)
+
+
 def test_a_command_that_has_ended_hears_of_no_state(process: init.Init) -> None:
     """Its reader may be held up by a client that has stopped reading."""
     ours, theirs = socket.socketpair()
