@@ -36,6 +36,7 @@ SERVED = {
     "@novnc/novnc/vendor": "@novnc/novnc/vendor",
     "@novnc/novnc/LICENSE.txt": "@novnc/novnc/LICENSE.txt",
     "@xterm/xterm/LICENSE": "@xterm/xterm/LICENSE",
+    "@xterm/addon-fit/LICENSE": "@xterm/addon-fit/LICENSE",
 }
 CHECKOUT = Path(__file__).absolute().parent
 DISTRIBUTIONS = (CHECKOUT, CHECKOUT / "lab")

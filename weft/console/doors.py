@@ -108,7 +108,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except Unauthorized as error:
         if console.links is None:
-            return _logged_out(console, str(error))
+            return _logged_out(console, "The API server does not know this token, or not any more.")
         return _refusal(console, 502, str(error), error.hint)
     except NoSuchObject as error:
         return _refusal(console, 404, str(error), error.hint)
