@@ -8,6 +8,7 @@ import functools
 import os
 import select
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -175,12 +176,12 @@ def _command(
 
 @contextlib.contextmanager
 def _sink(write: str) -> Iterator[BinaryIO]:
-    """Where packets go: a new file for its user alone, or standard output."""
+    """Where packets go: a file for its user alone, or standard output."""
     if write in ("", STDOUT):
         yield sys.stdout.buffer
         return
     try:
-        descriptor = os.open(write, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(write, os.O_WRONLY | os.O_CREAT, 0o600)
     except OSError as error:
         raise errors.Unavailable(f"cannot be written ({error.strerror})", where=write) from error
     with os.fdopen(descriptor, "wb") as file:
@@ -189,16 +190,23 @@ def _sink(write: str) -> Iterator[BinaryIO]:
 
 @dataclass
 class _Taker:
-    """Takes blocks as a file, or as lines. `begun`: what to say when the capture has begun."""
+    """Takes blocks as a file, or as lines. `begun`: what to say when the capture has begun.
+
+    A file that is there already keeps its contents until then.
+    """
 
     sink: BinaryIO
     is_lines: bool
     begun: str
+    _is_first: bool = True
 
     def take(self, blocks: Sequence[tuple[pcapng.Block | None, bytes]]) -> None:
-        if self.begun:
-            typer.echo(self.begun, err=True)
-            self.begun = ""
+        if self._is_first:
+            self._is_first = False
+            if self.sink is not sys.stdout.buffer and stat.S_ISREG(os.fstat(self.sink.fileno())[0]):
+                os.ftruncate(self.sink.fileno(), 0)
+            if self.begun:
+                typer.echo(self.begun, err=True)
         if self.is_lines:
             each = (lines.line(one) for one, _ in blocks if isinstance(one, pcapng.Packet))
             self.sink.write("".join(f"{one}\n" for one in each).encode())
@@ -266,7 +274,8 @@ def written(found: _Result) -> Iterator[str]:
         yield f"{outcome.packets} packets{file}"
         return
     seconds = max(end.end - end.start, 0) / 1e9
-    yield f"{outcome.packets} packets{file} in {seconds:.1f} s; it ended because {end.reason}"
+    reason = "".join(each for each in end.reason if each.isprintable())
+    yield f"{outcome.packets} packets{file} in {seconds:.1f} s; it ended because {reason}"
     yield f"{end.dropped} packets dropped by the kernel" + (
         ": narrow it with --filter or --snaplen" if end.dropped else ""
     )

@@ -59,7 +59,7 @@ class Nic:
     def title(self) -> str:
         """The NIC as a user tells it from the others: the guest's own name is a guest's text."""
         name = next(iter(self.others), "") or self.interface
-        return f"{name} ({self.network})"
+        return "".join(each for each in f"{name} ({self.network})" if each.isprintable())
 
 
 def target(text: str, namespace: str) -> Target:

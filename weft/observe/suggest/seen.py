@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
@@ -15,6 +16,7 @@ from weft.policy import netpolicy
 _DHCP_PORTS = {67, 68, 546, 547}
 _SERVERS = (ip_network(f"{names.SERVER_ADDRESS}/32"), ip_network("255.255.255.255/32"))
 _ALL_DHCP = ip_network("ff02::1:2/128")
+_PROTOCOL = re.compile(r"[A-Za-z0-9]{1,10}", re.ASCII)
 _PROTOCOLS = {str(each): each for each in netpolicy.Protocol}
 
 
@@ -113,8 +115,12 @@ def _seen(network: str, record: FlowRecord, index: _Index) -> Seen | str:
     port = record.port if protocol is not None else None
     if protocol is not None and port is not None and not 1 <= port <= 65535:
         return UNKNOWN  # no rule can name port 0
-    what = record.protocol if record.protocol else ""
-    return Seen(source, target, addresses, protocol, port, what, record)
+    return Seen(source, target, addresses, protocol, port, _what(record.protocol), record)
+
+
+def _what(protocol: str) -> str:
+    """The protocol as it is printed: a file of flows may hold any text."""
+    return protocol if not protocol or _PROTOCOL.fullmatch(protocol) else "another protocol"
 
 
 def _address(text: str) -> model.Address | None:

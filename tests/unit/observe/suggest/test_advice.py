@@ -172,6 +172,8 @@ def test_ping_is_reported_and_admitted_only_with_everything() -> None:
     assert not found.audit
     text = "\n".join(advice.notices(found))
     assert "1 flows of ICMP are not admitted: a MultiNetworkPolicy cannot say ICMP" in text
+    odd = advise(ALL, flow(WEB, DB), flow(WEB, DB, "\x1b[31m", None))
+    assert "1 flows of another protocol" in "\n".join(advice.notices(odd))
     whole = advise(ALL, *flows, question=Question("blue", everything=True))
     (rule,) = specs(whole)["db-on-blue"]["ingress"]
     assert "ports" not in rule
