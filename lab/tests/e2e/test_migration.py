@@ -275,8 +275,8 @@ def test_a_target_that_fits_on_no_node_is_reported_and_can_be_cancelled(cluster:
         reason = "--field-selector=reason=migrationTargetPodUnschedulable"
         words = "default/mover] is currently unschedulable"
         await_true(lambda: words in cluster.kubectl("get", "event", reason), words)
-        cluster.kubectl("delete", "vmim", "unschedulable", "--timeout=60s")
     finally:
+        cluster.kubectl("delete", "vmim", "unschedulable", "--timeout=60s")
         cluster.kubectl("uncordon", other)
     assert (cluster.node, len(cluster.running)) == (source, 1)
     assert cluster.count() > before
