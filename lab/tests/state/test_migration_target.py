@@ -13,8 +13,10 @@ import pytest
 from tests.support.memory_api import MemoryApi
 from tests.support.objects import nic, vmi
 from tests.support.patience import PATIENCE
+from weft.kube import cache, events
 from weft.kube.client import Object
-from weft.kube.resources import PODS, VMIMS, VMIS
+from weft.kube.resources import EVENTS, NODES, PODS, VMIMS, VMIS
+from weft_lab.kubelet import scheduler
 from weft_lab.vm import controller, launcherpod, lifecycle, migrationrecord
 
 MOVE = "default/move"
@@ -73,6 +75,42 @@ def world() -> MemoryApi:
     for kind, obj in ((VMIS, machine()), (PODS, source()), (VMIMS, move())):
         api.put(kind, obj)
     return api
+
+
+def node(name: str, **spec: Any) -> Object:
+    labels = {"kubernetes.io/hostname": name}
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": ready}
+
+
+@asynccontextmanager
+async def scheduled(api: MemoryApi) -> AsyncIterator[None]:
+    indexes = {"node": scheduler.node_of, "affinity": scheduler.concerned}
+    pods, nodes = cache.Cache(api, PODS, indexes=indexes), cache.Cache(api, NODES)
+    working = scheduler.Scheduler(api, pods, nodes, events.Recorder(api, "scheduler"))
+    running = [asyncio.create_task(each.run()) for each in (pods, nodes, working)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_a_target_that_fits_on_no_node_is_reported_in_kubevirts_words() -> None:
+    """Its machine runs on the only node that takes pods."""
+    api = world()
+    for each in (node("node1"), node("node2", unschedulable=True)):
+        api.put(NODES, each)
+    words = "Migration target pod for VMI [default/db] is currently unschedulable."
+
+    def is_reported() -> bool:
+        found = {(each["reason"], each["message"]) for each in api.all(EVENTS).values()}
+        return ("migrationTargetPodUnschedulable", words) in found
+
+    async with controlled(api), scheduled(api):
+        await until(api, is_reported)
+        assert api.of(VMIMS, MOVE)["status"]["phase"] == "Scheduling"
 
 
 @pytest.mark.parametrize("loses", ["", "after"])
