@@ -33,11 +33,11 @@ def as_written(value: object) -> str:
 class WeftError(Exception):
     """`what` is a sentence without its full stop; `where` names the object and field.
 
-    `status`: the exit status of a command that it ends.
+    `exit_status`: that of a command that it ends.
     """
 
     retry = False
-    status = 1
+    exit_status = 1
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)

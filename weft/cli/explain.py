@@ -78,7 +78,7 @@ def command(
         with views.working(form, "following the way"):
             evidence = asyncio.run(_collected(cluster, asked, patience, system, probes=probe))
     except errors.WeftError as error:
-        error.status = int(Outcome.UNKNOWN)
+        error.exit_status = int(Outcome.UNKNOWN)
         raise
     found = sentence.explain(evidence)
     views.emit(form, data(evidence, found), lambda: views.show(written(found)))

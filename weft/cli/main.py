@@ -158,7 +158,7 @@ def main() -> int:
         return 1
     except errors.WeftError as error:
         fail(error, as_json=as_json)
-        return error.status
+        return error.exit_status
     except Exception as error:
         if os.environ.get("WEFT_DEBUG"):
             traceback.print_exc()

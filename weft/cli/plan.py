@@ -80,7 +80,7 @@ def command(
                 world = asyncio.run(_world(cluster, given))
         found = effects.plan(world, given, rules, delete=delete)
     except errors.WeftError as error:
-        error.status = 2
+        error.exit_status = 2
         raise
     views.emit(form, data(found), lambda: views.show(written(found)))
     if found.loses:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.command import run
 from weft import errors
 from weft.cli import labs, main
+from weft.kube import errors as kube
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,19 @@ def test_wrong_arguments_are_reported_in_the_form_that_was_asked_for(
     assert "--patience" in capsys.readouterr().err
     assert run(monkeypatch, "matrix a --patience many --output json") == 2
     assert "--patience" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_what_the_api_server_refuses_ends_a_command_with_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The code of its answer is none of ours, and 404 would become 148."""
+
+    def refused(argv: object, as_json: bool) -> int:
+        raise kube.NotFound(404, "NotFound", "it is not there")
+
+    monkeypatch.setattr(main, "_run", refused)
+    assert run(monkeypatch, "matrix a") == 1
+    assert "it is not there" in capsys.readouterr().err
 
 
 def test_errors_become_one_sentence_and_a_hint(

@@ -354,5 +354,5 @@ def test_machines_in_files_count_as_running(run: Run) -> None:
 
 def test_a_file_without_networks_cannot_be_planned(run: Run) -> None:
     _, found = run(world(), made.pod("x"))
-    assert found["error"].status == 2
+    assert found["error"].exit_status == 2
     assert "has no object of these kinds" in str(found["error"])
