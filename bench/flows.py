@@ -69,7 +69,8 @@ class Switch:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * resource.getpagesize()
 
-    async def send(self, packets: Iterable[bytes], at_once: int = 500) -> None:
+    async def send(self, packets: Iterable[bytes], at_once: int = 64) -> None:
+        """A dummy device takes up to 100 packets before the switch has to forward them."""
         batch: list[str] = []
         for packet in packets:
             batch.append(packet.hex())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import objects, packets
+from tests.support.acl_log import acl_log
 from tests.support.flowed import nad
 from tests.support.policed import NAMESPACE, Policed
 from tests.support.realised import Cluster, Kept, network
@@ -192,6 +193,8 @@ async def test_replies_on_one_node_and_what_is_made_up(cluster: Cluster) -> None
 
     assert await blue.answers("b", "c")
     assert await blue.passes("c", "b", (UDP, 53)) == set()
+    with acl_log(blue.pods["b"].kept.zone) as log:
+        await asyncio.to_thread(log.until, "verdict=drop", "udp,", "tp_dst=53")
     assert await blue.passes("a", "c", (UDP, 7)) == {(UDP, 7)}
     forged = replace(blue.ends("a", "c"), source="10.1.0.99")
     heard = await blue.received("a", "c", packets.first(forged, TCP, b"<forged>", port=80))

@@ -26,6 +26,7 @@ from weft.observe.members import Objects
 
 COMMAND = "weft flows"
 EVERY = 2.0  # seconds
+OBJECTS_EVERY = 10.0  # seconds between two lists of pods and policies
 REMEMBERED = 10_000  # flows that --follow does not print again
 HEADS = ("NETWORK", "SOURCE", "DESTINATION", "PROTO/PORT", "VERDICT", "POLICY")
 UNDIRECTED = (
@@ -93,9 +94,14 @@ async def _main(
 ) -> None:
     networks, subject = about
     async with cluster.client() as api:
+        found, notices = Objects(), list[str]()
+        read_at = float("-inf")
 
         async def look() -> Report:
-            found, notices = await collect.read(api, [subject.namespace] if subject else [])
+            nonlocal found, notices, read_at
+            if time.monotonic() - read_at >= OBJECTS_EVERY:
+                found, notices = await collect.read(api, [subject.namespace] if subject else [])
+                read_at = time.monotonic()
             networkobjects.check(networks, members.networks(found).values(), COMMAND)
             asked = subjects.question(question, networks, subject, found)
             run = way(cluster, found, system)

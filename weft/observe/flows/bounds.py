@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from weft.observe.flows.sighting import MOST, Side, Sighting
 
-PORTS = 20  # of one target, asked by one source
-SOURCES = 50  # of one service
+PORTS = 50  # of one target, asked by one source
+SOURCES = 100  # of one service
 
 
 def bounded(found: Iterable[Sighting], most: int = MOST) -> tuple[tuple[Sighting, ...], int]:

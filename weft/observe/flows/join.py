@@ -116,7 +116,7 @@ def _of_pair(flows: Sequence[_Flow], back: Sequence[_Flow], judge: Judge) -> Ite
             # The same packets are tracked elsewhere, where more is known of them, or another
             # switch had to look at their protocol.
             is_known = is_tracked or (not flow.protocol and has_protocol)
-            if flow.passed and not is_known:
+            if flow.passed and not is_known and not _is_stopped(flow, (*flows, *back)):
                 records.append(_record(flow, flow.passed, Verdict.ALLOWED, Opinion()))
             if flow.dropped:
                 records.append(_denied(flow, flow.dropped, opinion))
@@ -141,6 +141,16 @@ def _of_pair(flows: Sequence[_Flow], back: Sequence[_Flow], judge: Judge) -> Ite
             )
             records.append(_denied(flow, flow.dropped, opinion))
     return records
+
+
+def _is_stopped(flow: _Flow, others: Sequence[_Flow]) -> bool:
+    """Whether packets that the source's node has passed on untracked are dropped at the target's:
+    then this one does not pass any."""
+    drops = [each for each in others if each.dropped]
+    if not any(each.covers(flow) or flow.covers(each) for each in drops):
+        return False
+    passing = {node for node, each in flow.seen if each.passes is not False}
+    return not {flow.source.end.node, flow.target.end.node} <= passing
 
 
 def _denied(flow: _Flow, seen: Sequence[Sighting], opinion: Opinion) -> FlowRecord:

@@ -37,7 +37,7 @@ from weft.ovsdb.session import Session
 
 PATIENCE = 20.0  # seconds for a database or the switch
 MOST_CONNECTIONS = 100_000  # entries of the tracker that a look reads
-MOST_FLOWS = 50_000  # flows of the datapath
+MOST_FLOWS = 20_000  # flows of the datapath
 MOST_BYTES = 32 << 20  # bytes of one dump
 FEW = 16  # ports whose connections are read one by one
 LOG_BYTES = 256 << 10  # bytes from the end of the log
@@ -56,11 +56,15 @@ class _Node:
         self._control = sockets.control(sockets.folder(str(order["ovs"])))
         self.at = time.time()
         self.known = zone.Ports()
+        self._datapath = ""
         self.tracked: frozenset[str] = frozenset()
         self.notices: list[str] = []
 
     async def look(self) -> Look:
         south, switch = await asyncio.gather(self._south(), self._switch())
+        # A host may have other bridges, with a datapath of another kind.
+        kind = next((str(row["datapath_type"]) for row in switch[0]), "") or "system"
+        self._datapath = f"{kind}@ovs-{kind}"
         self.known = zone.ports(south, switch)
         found = [*await self._connections(), *await self._flows(), *self._log()]
         chosen, left_off = bounds.bounded(filter(self._is_asked_for, found))
@@ -113,7 +117,7 @@ class _Node:
             self._order["ovs"],
             "Open_vSwitch",
             [
-                _select("Bridge", ["external_ids"], [["name", "==", BRIDGE]]),
+                _select("Bridge", ["external_ids", "datapath_type"], [["name", "==", BRIDGE]]),
                 _select("Interface", ["name", "external_ids"]),
             ],
         )
@@ -139,11 +143,11 @@ class _Node:
             dumps = []
             for number in here:
                 if total > MOST_CONNECTIONS:
-                    own = _total_of(await self._ask("dpctl/ct-stats-show", f"zone={number}"))
+                    own = _total_of(await self._ask("dpctl/ct-stats-show", of=f"zone={number}"))
                     if own > MOST_CONNECTIONS:
                         self._too_many(f"{here[number].pod} has {own} connections")
                         continue
-                dumps.append(await self._ask("dpctl/dump-conntrack", "-s", f"zone={number}"))
+                dumps.append(await self._ask("dpctl/dump-conntrack", "-s", of=f"zone={number}"))
                 self.tracked |= {here[number].name}
             return [each for dump in dumps for each in conntrack.sightings(dump, here, self.at)]
         if total > MOST_CONNECTIONS:
@@ -161,13 +165,15 @@ class _Node:
     async def _total(self) -> int:
         """How many connections the node tracks, those of others too."""
         try:
-            return int(await unixctl.call(self._control, "dpctl/ct-get-nconns"))
+            return int(await self._ask("dpctl/ct-get-nconns"))
         except (errors.WeftError, ValueError):
             pass  # of the kernel's tracker the kernel says it
         counted = _kernel_count()
         return counted or _total_of(await self._ask("dpctl/ct-stats-show"))
 
-    async def _ask(self, method: str, *arguments: str) -> str:
+    async def _ask(self, method: str, *options: str, of: str = "") -> str:
+        """What vswitchd says of the datapath, or of a part of it."""
+        arguments = (*options, self._datapath, *([of] if of else ()))
         return await unixctl.beginning(
             self._control, method, *arguments, most=MOST_BYTES, patience=PATIENCE
         )

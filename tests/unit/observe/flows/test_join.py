@@ -137,6 +137,15 @@ def test_what_is_tracked_on_one_node_is_not_listed_again_for_the_other() -> None
     assert lines(report(world(TO_B), seen)) == {"blue default/a > default/b TCP/80 allowed"}
 
 
+def test_what_leaves_untracked_and_is_dropped_at_the_target_is_denied_alone() -> None:
+    left = switched(A, B, passes=True, is_directed=False, protocol="ICMP")
+    drop = switched(A, B, passes=False, protocol="ICMP", direction="Ingress")
+    seen = {"node1": (left,), "node2": (drop,)}
+    assert lines(report(world(TO_B), seen)) == {"blue default/a > default/b ICMP denied"}
+    both = {"node1": (left,), "node2": (drop, left)}
+    assert len(report(world(TO_B), both).flows) == 2
+
+
 def test_an_address_that_is_not_the_ports_stays_an_address() -> None:
     spoofed = switched(Side("blue_a", "10.1.0.3"), B, passes=False, protocol="TCP")
     record = only(report(world(TO_B), {"node1": (spoofed,)}))
