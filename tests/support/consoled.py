@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from tests.support.patience import PATIENCE
-from weft.console import server
+from weft.console import server, viewers
 from weft.console.page import Object, Question, Reading
 from weft.kube.client import Client
 from weft.kube.resources import Resource
 
+viewers.PATIENCE = PATIENCE  # a loaded machine shows a page when it is read, and no sooner
 OWN = {"Sec-Fetch-Site": "same-origin"}
 NOW = "2026-02-01T00:00:00Z"
 
