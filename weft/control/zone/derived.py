@@ -238,8 +238,10 @@ class Derived:
 
 def _is_binding(seen: contents.ObservedChange, moving: Container[str]) -> bool:
     """Whether ovn-controller bound or released a port: no change of northd's. Of a binding that is
-    `moving` from chassis to chassis it also notes where the guest has announced itself."""
-    own = tables.BINDING | {"options"} if seen.uuid in moving else tables.BINDING
+    `moving` from chassis to chassis it also notes where the guest has announced itself, and weft
+    says where it is requested."""
+    noted = {"options", "requested_chassis"} if seen.uuid in moving else set()
+    own = tables.BINDING | noted
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= own
 
 
