@@ -198,7 +198,8 @@ def _unsayable(advice: Advice) -> Iterator[str]:
     elif advice.audit:
         yield "The policies are in audit mode: they drop nothing, and report what they would."
     counted = Counter(each.what for each in advice.unsayable if each.what)
-    for what, number in sorted(counted.items()):
+    for protocol, number in sorted(counted.items()):
+        what = f"IP protocol {protocol}" if protocol.isdigit() else protocol
         yield (
             f"{number} flows of {what} are not admitted: a MultiNetworkPolicy cannot say {what}."
             " --everything admits all between their ends."

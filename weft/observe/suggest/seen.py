@@ -15,6 +15,7 @@ from weft.policy import netpolicy
 
 _DHCP_PORTS = {67, 68, 546, 547}
 _SERVERS = (ip_network(f"{names.SERVER_ADDRESS}/32"), ip_network("255.255.255.255/32"))
+_BROADCAST = (ip_address("255.255.255.255"),)
 _ALL_DHCP = ip_network("ff02::1:2/128")
 _PROTOCOL = re.compile(r"[A-Za-z0-9]{1,10}", re.ASCII)
 _PROTOCOLS = {str(each): each for each in netpolicy.Protocol}
@@ -53,6 +54,7 @@ class Reading:
 DENIED = "were denied"
 ELSEWHERE = "are of another network"
 DHCP = "are DHCP, which OVN answers at the port and policies do not stop"
+GROUPCAST = "go to many (multicast, broadcast), and OVN tracks no connections of them"
 ITSELF = "go from a pod to itself"
 UNKNOWN = "have an end of which nothing is known, or a pod that is gone"
 OUTSIDE = "have no end that is on the network"
@@ -100,6 +102,9 @@ def _seen(network: str, record: FlowRecord, index: _Index) -> Seen | str:
     addresses = _address(record.source.address), _address(record.target.address)
     if _is_dhcp(record, addresses[1]):
         return DHCP
+    has_port = record.protocol in _PROTOCOLS and record.port is not None
+    if _is_for_many(addresses[1]) and not has_port:
+        return GROUPCAST
     ends = []
     for end, address in ((record.source, addresses[0]), (record.target, addresses[1])):
         member = None if end.kind is EndKind.NONE else index.find(end, address)
@@ -128,6 +133,10 @@ def _address(text: str) -> model.Address | None:
         if "%" not in text:
             return ip_address(text)
     return None
+
+
+def _is_for_many(target: model.Address | None) -> bool:
+    return target is not None and (target in _BROADCAST or target.is_multicast)
 
 
 def _is_dhcp(record: FlowRecord, target: model.Address | None) -> bool:

@@ -209,10 +209,13 @@ def test_what_is_left_out_is_counted() -> None:
         flow(gone, DB),
         flow(WEB, names.SERVER_ADDRESS, "UDP", 67),
         flow(WEB, "255.255.255.255", "UDP", 67),
+        flow(WEB, "ff02::16", "ICMP", None),
+        flow(WEB, "224.0.0.22", "", None),
         FlowRecord("red", end(WEB), end(DB), Verdict.ALLOWED),
     )
-    assert sorted(found.left_out.values()) == [1, 1, 1, 2]
+    assert sorted(found.left_out.values()) == [1, 1, 1, 2, 2]
     assert len(found.admitted) == 1
+    assert not found.audit
 
 
 def test_whom_to_guard() -> None:
