@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from lab.tests.support import labs as support
+from tests.support.patience import await_true
 
 pytestmark = pytest.mark.lab
 
@@ -18,7 +20,6 @@ def reached(matrix: dict[str, Any]) -> dict[str, set[str]]:
     names = {one["id"]: one["vm"] for one in matrix["members"]}
     found: dict[str, set[str]] = {name: set() for name in names.values()}
     for pair in matrix["pairs"]:
-        assert pair["measured"] is not None
         if pair["measured"]:
             found[names[pair["source"]]].add(names[pair["target"]])
     return found
@@ -37,5 +38,13 @@ def test_only_those_whom_the_policy_admits_are_heard(labs: support.LabHouse) -> 
     addresses = {one["name"]: one["nics"][0]["addresses"][0] for one in shown["machines"]}
     assert addresses == {name: f"10.200.0.{number}" for number, name in enumerate(VMS, 1)}
     for port in ("tcp/22", "udp/53"):
-        found = labs.json("matrix", "flatl2net", "--name", "policies", "--port", port)
-        assert reached(found) == guarded
+        await_true(partial(are_admitted, labs, port, guarded), f"{port}: {guarded}")
+
+
+def are_admitted(labs: support.LabHouse, port: str, admitted: dict[str, set[str]]) -> bool:
+    """Whether all of these are reached. A guest that has no turn answers late, and is asked again;
+    that anybody else is reached is wrong whenever it is seen."""
+    argv = ("matrix", "flatl2net", "--name", "policies", "--port", port)
+    found = reached(labs.json(*argv, check=False))
+    assert all(found[name] <= admitted[name] for name in VMS), found
+    return found == admitted
