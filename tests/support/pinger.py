@@ -7,6 +7,7 @@ clock)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -16,7 +17,9 @@ import sys
 import time
 
 LATE = 0.5  # seconds for the last answers, and for second ones
+BUFFER = 8 << 20  # bytes: a switch that had no turn passes many answers at once
 BUSY = 5.0  # seconds, while some are missing: on a busy machine an answer is late, not lost
+_SO_RCVBUFFORCE = 33
 
 
 def main(address: str, interval: float, busy: float = BUSY) -> None:
@@ -28,6 +31,8 @@ def main(address: str, interval: float, busy: float = BUSY) -> None:
     )
     sock = socket.socket(family, socket.SOCK_RAW, protocol)
     sock.setblocking(False)
+    with contextlib.suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
     own = os.getpid() & 0xFFFF
     request, answer = (128, 129) if is_v6 else (8, 0)
     sent: list[float] = []

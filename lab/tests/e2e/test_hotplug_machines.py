@@ -105,7 +105,7 @@ def lab(
 def test_a_nic_comes_loses_its_cable_and_goes(lab: Machines) -> None:
     lan, more = objects.nic("lan", "blue"), objects.nic("more", "red")
     before = lab.kubectl.json("vmi", "web")["metadata"]["uid"]
-    blue = lab.interfaces("web")["lan"]["ipAddress"]
+    blue = lab.pods.guest_address("web", "lan", "10.9.0.")
     lab.house.reach("default/peer", blue)
     with pinging(lab.house, "peer", blue) as pings:
         lab.edit("web", lan, more)

@@ -147,8 +147,7 @@ def mover(tmp_path_factory: pytest.TempPathFactory, toolchain: Any) -> Iterator[
 
 
 def address(mover: Mover) -> str:
-    listed = mover.vmi()["status"]["interfaces"]
-    return str(next(each["ipAddress"] for each in listed if each.get("name") == "lan"))
+    return mover.kubectl.guest_address("mover", "lan", "10.97.0.")
 
 
 def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(mover: Mover) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from lab.tests.support.labs import ROOT, LabHouse
-from tests.support import objects
-from tests.support.patience import PATIENCE
+from tests.support import objects, pinger
+from tests.support.patience import PATIENCE, await_true
 
 
 def pod(name: str, node: str, networks: object = "", **spec: Any) -> objects.Object:
@@ -84,6 +82,20 @@ class Kubectl:
         (entry,) = [one for one in self.status(name) if one["interface"] == interface]
         return str(entry["ips"][0])
 
+    def guest_address(self, machine: str, interface: str, prefix: str) -> str:
+        """The address that a virtual machine has on an interface of its instance, as soon as its
+        guest reports it: its link-local address comes before."""
+
+        def found() -> list[str]:
+            vmi = json.loads(self("get", "vmi", machine, "-o", "json"))
+            listed = (vmi.get("status") or {}).get("interfaces", ())
+            mine = [one for one in listed if one.get("name") == interface]
+            every = [address for one in mine for address in one.get("ipAddresses", ())]
+            return [each for each in every if each.startswith(prefix)]
+
+        await_true(found, f"{machine}: {interface}: {prefix}")
+        return found()[0]
+
 
 class Pings:
     """What a ping that ran has counted: how many were sent, which had no answer, and how many
@@ -96,37 +108,40 @@ class Pings:
 
 @contextlib.contextmanager
 def pinging(labs: LabHouse, name: str, address: str) -> Iterator[Pings]:
-    """A ping from a pod, 20 times a second, for as long as the scope lasts."""
+    """Pings from a pod, 20 times a second, for as long as the scope lasts. Paths are resolved
+    before: from then on none is lost. The pod's own ping would lose answers at its socket."""
+    labs.reach(f"default/{name}", address)
     counts = Pings()
-    argv = ("lab", "exec", "--name", labs.names[0], f"default/{name}", "--", "ping", "-i", "0.05")
+    there = ("lab", "exec", "--name", labs.names[0], *inside(labs, name))
+    program = (sys.executable, "-I", pinger.__file__, address, "0.05")
     running = subprocess.Popen(
-        [sys.executable, "-m", "weft.cli.main", *argv, address],
+        [sys.executable, "-m", "weft.cli.main", *there, *program],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that the interrupt meets the ping too
     )
     assert running.stdout is not None
-    seen = [_first(running.stdout)]  # paths are resolved; from here on none is lost
+    assert running.stdout.readline() == "started\n"
     try:
         yield counts
     finally:
-        os.killpg(running.pid, signal.SIGINT)
-        seen += [_answer(line) for line in running.stdout]
-        running.wait(PATIENCE)
-    arrived = [number for number in seen if number >= 0]
-    answered = set(arrived)
-    counts.doubled = len(arrived) - len(answered)
-    # The last ones may have been on their way when the ping was interrupted.
-    counts.sent = max(answered) + 1
-    counts.lost = tuple(sorted(set(range(min(answered), counts.sent)) - answered))
+        output, _ = running.communicate(timeout=PATIENCE)
+    answers = [times for _, _, times in json.loads(output)["pings"]]
+    counts.sent = len(answers)
+    counts.lost = tuple(number for number, times in enumerate(answers) if not times)
+    counts.doubled = sum(max(times - 1, 0) for times in answers)
 
 
-def _first(lines: Iterable[str]) -> int:
-    return next((number for number in map(_answer, lines) if number >= 0), -1)
-
-
-def _answer(line: str) -> int:
-    """Which request a line of ping's answers, -1 if it is another line."""
-    found = re.search(r"seq=(\d+)", line)
-    return int(found[1]) if found else -1
+def inside(labs: LabHouse, name: str) -> tuple[str, ...]:
+    """Arguments of `weft lab exec` for a command in a pod's network namespace with the node's
+    files: the pod has no Python."""
+    show = "for each in /run/weft/*/*/pod.json; do cat $each; echo; done"
+    services = labs.json("lab", "status", "--name", labs.names[0])["services"]
+    places = {each["name"].partition("/")[0] for each in services}
+    for node in sorted(each for each in places if each.startswith("node")):
+        shown = labs.run(node, "busybox", "sh", "-c", show, check=False).stdout
+        records = [json.loads(line) for line in shown.splitlines() if line]
+        for record in (each for each in records if each["pod"] == name):
+            return (node, "--", "nsenter", f"--net={record['netns']}")
+    raise AssertionError(f"no node has pod {name}")
