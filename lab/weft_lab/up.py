@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from weft import errors
-from weft_lab import plan, spec, state
+from weft.app import settings
+from weft_lab import layout, plan, spec, state
 from weft_lab.runtime import cache, databases, pythonpath, toolchain
 from weft_lab.vm import disks
 
@@ -287,6 +288,7 @@ def service_env(tools: toolchain.Toolchain) -> dict[str, str]:
         "OVN_RUNDIR": "/run/ovn",
         "OVS_DBDIR": "/run/openvswitch",
         "OVN_DBDIR": "/run/ovn",
+        settings.ACL_LOG.env: str(layout.ACL_LOG),
         "WEFT_CACHE": str(cache.folder()),
     }
 
