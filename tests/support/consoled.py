@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import aiohttp
 
 from tests.support.patience import PATIENCE
 from weft.console import server, viewers
-from weft.console.page import Object, Question, Reading
+from weft.console.page import Nodes, Object, Question, Reading
 from weft.kube.client import Client
 from weft.kube.resources import Resource
 
@@ -74,6 +75,16 @@ class Browser:
         assert found, text
         return found[1]
 
+    async def job(self, path: str) -> str:
+        """What the job of a page has streamed when it ends."""
+        _, text, _ = await self.get(path)
+        found = re.search(r'data-job="([^"]+)"', text)
+        assert found, text
+        status, text, _ = await self.get(html.unescape(found[1]), **OWN)
+        assert status == 200, text
+        assert text.endswith("event: end\ndata: \n\n"), text
+        return html.unescape(text)
+
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[Callable[[str], object]]:
         """A function that waits until a message of the stream has a text, and returns it."""
@@ -92,11 +103,15 @@ class Browser:
 
 @asynccontextmanager
 async def running(
-    connect: Callable[[str], Client], *, is_login: bool = False, names: tuple[str, ...] = ()
+    connect: Callable[[str], Client],
+    *,
+    is_login: bool = False,
+    names: tuple[str, ...] = (),
+    nodes: Nodes | None = None,
 ) -> AsyncIterator[Browser]:
     """A console, and a browser that has not entered yet."""
     ended, links = asyncio.Event(), list[str]()
-    settings = server.Settings(connect, is_login=is_login, names=names)
+    settings = server.Settings(connect, is_login=is_login, names=names, nodes=nodes)
     ready = asyncio.Event()
 
     def announce(link: str) -> None:

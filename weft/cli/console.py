@@ -15,12 +15,14 @@ from weft import errors
 from weft.cli import clusters, flows, labs, matrix
 from weft.console import libraries, server
 from weft.console.page import Object
+from weft.observe import reading
 from weft.observe.checks import SYSTEM
 from weft.observe.explain import agentpods
 from weft.observe.explain.collect import Explorer
 from weft.observe.flows.collect import Way
 from weft.observe.members import Objects
 from weft.observe.reach import Matrix
+from weft.observe.snapshot import Snapshot
 from weft.policy import netpolicy
 
 
@@ -63,7 +65,7 @@ def command(
         names=tuple(names or ()),
         certificate=certificate,
         key=key,
-        nodes=_Nodes(cluster) if cluster else None,
+        nodes=ClusterNodes(cluster) if cluster else None,
     )
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
@@ -74,7 +76,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Nodes:
+class ClusterNodes:
     """Nodes of a lab, or of a cluster by kubectl."""
 
     cluster: clusters.Cluster
@@ -87,6 +89,13 @@ class _Nodes:
 
     def way(self, found: Objects) -> Way:
         return flows.way(self.cluster, found, SYSTEM)
+
+    async def snapshots(self) -> tuple[Snapshot, ...]:
+        if self.cluster.lab is None:
+            what = "the databases of nodes are read in a lab only"
+            raise errors.Unavailable(what, hint="weft topology --physical on a node")
+        with labs.needed("a lab").databases(self.cluster.lab) as zones:
+            return await reading.read(zones)
 
     async def measure(
         self, network: str, connection: netpolicy.Connection, *, ipv6: bool

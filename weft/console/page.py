@@ -31,6 +31,7 @@ from weft.observe.explain.collect import Explorer
 from weft.observe.flows.collect import Way
 from weft.observe.members import Objects
 from weft.observe.reach import Matrix
+from weft.observe.snapshot import Snapshot
 from weft.policy import netpolicy
 
 Object = Mapping[str, Any]
@@ -110,6 +111,9 @@ class Nodes(Protocol):
 
     def way(self, found: Objects) -> Way:
         """How modules of weft are run on nodes. Raises Unavailable."""
+
+    async def snapshots(self) -> tuple[Snapshot, ...]:
+        """The rows of all zones. Raises Unavailable."""
 
     async def measure(
         self, network: str, connection: netpolicy.Connection, *, ipv6: bool

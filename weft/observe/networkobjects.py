@@ -28,7 +28,7 @@ def rows(objects: Iterable[Object], today: str) -> list[tuple[str, ...]]:
 def chosen(objects: Iterable[Object], networks: Collection[str], where: str) -> list[Object]:
     """Returns the objects of some networks, all if none is named; raises InvalidInput."""
     found = list(objects)
-    by_name = {_name(each): each for each in found}
+    by_name = {name_of(each): each for each in found}
     check(networks, by_name, where)
     return [by_name[name] for name in dict.fromkeys(networks)] if networks else found
 
@@ -79,7 +79,7 @@ def lasts(left: float | None) -> str:
     return f"{int(left)}d" if left >= 2 else f"{int(left * 24)}h"
 
 
-def _name(each: Object) -> str:
+def name_of(each: Object) -> str:
     return str((each.get("status") or {}).get("network") or each["metadata"]["name"])
 
 
@@ -102,7 +102,7 @@ def _row(status: Object, name: str, today: str) -> tuple[str, ...]:
 def troubles(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
     """Yields the name of a network, and what is wrong with it."""
     for each in objects:
-        status, name = each.get("status") or {}, _name(each)
+        status, name = each.get("status") or {}, name_of(each)
         known = [str(one.get("message")) for one in _false(status)]
         yield from ((name, message) for message in known)
         for edit in status.get("edits") or ():
@@ -123,14 +123,14 @@ def eligible(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
         status = each.get("status") or {}
         if found := status.get("eligibleNodes"):
             listed = ", ".join(sorted(map(str, found), key=natural_key))
-            yield _name(each), f"runs on {listed}, which lead to its physical network"
+            yield name_of(each), f"runs on {listed}, which lead to its physical network"
 
 
 def reasons(objects: Iterable[Object]) -> dict[str, tuple[str, ...]]:
     """Returns the reasons of the false conditions of each network that has some."""
     found = {}
     for each in objects:
-        status, name = each.get("status") or {}, _name(each)
+        status, name = each.get("status") or {}, name_of(each)
         if wrong := tuple(str(one.get("reason")) for one in _false(status)):
             found[name] = wrong
     return found

@@ -11,8 +11,11 @@ import pytest
 
 from lab.tests.support import labs
 from lab.tests.support.pods import Cluster, network_status
+from tests.support import consoled
 from tests.support.objects import nad, pod
 from tests.support.patience import PATIENCE
+from weft.cli import clusters, console
+from weft.console import server
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
@@ -124,3 +127,20 @@ def test_a_network_that_an_invalid_nad_declares_says_why_it_is_none(cluster: Clu
     cluster.kubectl("delete", "nad", "bad")
     cluster.kubectl("wait", "wnet/red", "--for=delete", f"--timeout={PATIENCE:g}s")
     assert "InvalidConfig" not in drawn(cluster)
+
+
+async def test_the_console_shows_what_objects_nodes_and_packets_say(cluster: Cluster) -> None:
+    nodes = console.ClusterNodes(clusters.choose("", "", "drawn"))
+    connect = server.connector(cluster.kubeconfig)
+    async with consoled.running(connect, nodes=nodes) as browser:
+        await browser.enter()
+        _, text, _ = await browser.get("/topology")
+        assert "<svg" in text
+        assert "on-node1" in text
+        assert '<a href="/networks/blue">' in text
+        below = await browser.job("/topology/physical")
+        assert "default/on-node2 on blue" in below
+        assert "geneve" in below
+        assert "2 of 2 pairs connect, as expected" in await browser.job("/matrix?network=blue")
+        told = await browser.job("/explain?a=on-node1&b=on-node2")
+        assert "default/on-node1 reaches default/on-node2 by ping on blue." in told

@@ -10,6 +10,8 @@ from weft.console.page import Page
 # One line for each page: the module in this package, which has a constant PAGE.
 MODULES = (
     "overview",
+    "topology",
+    "underlay",
     "networks",
     "network",
     "policies",

@@ -119,14 +119,10 @@ def _is_judged(reading: Reading, kind: resources.Resource) -> bool:
 
 def _of_networks(reading: Reading) -> Iterator[Problem]:
     objects = reading.of(resources.NETWORKS)
-    paths = {_label(one): str(one["metadata"]["name"]) for one in objects}
+    paths = {networkobjects.name_of(one): str(one["metadata"]["name"]) for one in objects}
     for name, trouble in networkobjects.troubles(objects):
         path = ("networks", paths[name]) if name in paths else ()
         yield Problem(Verdict.WARN, f"network {name}", trouble, path=path)
-
-
-def _label(network: Mapping[str, Any]) -> str:
-    return str((network.get("status") or {}).get("network") or network["metadata"]["name"])
 
 
 def _tiles(reading: Reading) -> Iterator[Tile]:

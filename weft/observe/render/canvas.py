@@ -48,6 +48,7 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
         card.hue,
         card.badge,
         card.faint,
+        href=card.href,
     )
 
 

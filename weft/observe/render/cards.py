@@ -37,7 +37,8 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card of labels; `title` is its tooltip, `badge` a short text in its corner."""
+    """A card of labels; `title` is its tooltip, `badge` a short text in its corner. `href`: as a
+    drawing's box."""
 
     id: str
     shape: Shape
@@ -46,6 +47,7 @@ class Card:
     hue: int | None = None
     badge: str = ""
     faint: bool = False
+    href: str = ""
 
     def lines(self) -> list[list[Label]]:
         """The labels by line."""

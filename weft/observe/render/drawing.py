@@ -64,7 +64,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle with texts. `title` is its tooltip; `faint`: known from other zones, or down."""
+    """A rectangle with texts. `title` is its tooltip; `faint`: known from other zones, or down.
+    `href` is where a click on it leads, "" for nowhere."""
 
     x: float
     y: float
@@ -77,6 +78,7 @@ class Box:
     badge: str = ""
     faint: bool = False
     tone: Tone | None = None
+    href: str = ""
 
     @property
     def right(self) -> float:

@@ -6,7 +6,8 @@ about equal height. The card of a member says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from weft.observe.overview import Group, Member, Overview, Section
 from weft.observe.render import cards, colours, lettering, overview_text
@@ -28,9 +29,23 @@ BETWEEN = " · "
 MAX_LISTED = 40  # members that a card's tooltip lists
 
 
-def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a click on a network or a workload leads; "" for nowhere."""
+
+    network: Callable[[str], str] = lambda _: ""
+    group: Callable[[Group], str] = lambda _: ""
+
+
+NO_LINKS = Links()
+
+
+def lay_out(overview: Overview, *, whole: bool = False, links: Links = NO_LINKS) -> Drawing:
     """The drawing of an overview; `whole` lists every member on its workload's card."""
-    stacks = [_cards(section, whole) for section in overview.sections]
+    stacks = [
+        [_card(section, group, whole=whole, href=links.group(group)) for group in section.groups]
+        for section in overview.sections
+    ]
     columns = min(COLUMNS, max((len(stack) for stack in stacks), default=1))
     width = columns * CARD + (columns - 1) * GAP
     texts = [
@@ -47,7 +62,7 @@ def lay_out(overview: Overview, *, whole: bool = False) -> Drawing:
     )
     for section, stack, facts in zip(overview.sections, stacks, bands, strict=True):
         y += SECTION_GAP
-        boxes.append(_band(section, facts, y, width))
+        boxes.append(_band(section, facts, y, width, links.network(section.network.name)))
         y = _stacked(stack, y + BAND + GAP, columns, boxes)
     for zone in overview.zones:
         if zone.trouble:
@@ -114,7 +129,7 @@ def _band_width(section: Section, facts: Sequence[str]) -> float:
     return 28 + name + 2 * cards.BETWEEN + lettering.width(BETWEEN.join(facts), "mono")
 
 
-def _band(section: Section, facts: Sequence[str], y: float, width: float) -> Box:
+def _band(section: Section, facts: Sequence[str], y: float, width: float, href: str) -> Box:
     name = section.network.name
     shown = lettering.fit(name, "name", MAX_LABEL)
     full = name if shown != name else ""
@@ -123,7 +138,8 @@ def _band(section: Section, facts: Sequence[str], y: float, width: float) -> Box
         Text(MARGIN + width - 14, y + 21.5, BETWEEN.join(facts), "mono", end=True),
     )
     title = "\n".join((f"network {name}", *facts))
-    return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=colours.of(name))
+    hue = colours.of(name)
+    return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=hue, href=href)
 
 
 def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) -> float:
@@ -137,11 +153,7 @@ def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) 
     return max(ends) - GAP if stack else top - GAP
 
 
-def _cards(section: Section, whole: bool) -> list[Card]:
-    return [_card(section, group, whole) for group in section.groups]
-
-
-def _card(section: Section, group: Group, whole: bool) -> Card:
+def _card(section: Section, group: Group, *, whole: bool, href: str) -> Card:
     alone = len(group.members) == 1
     primary = section.network.primary
     labels = [Label(group.name, "name"), Label(group.workload.namespace or "no pod", "muted")]
@@ -160,7 +172,7 @@ def _card(section: Section, group: Group, whole: bool) -> Card:
     faint = any(member.port.up is False for member in group.members)
     id = f"{section.network.name} {group.workload}"
     badge = group.counted
-    return Card(id, Shape.POD, tuple(labels), _title(group), None, badge, faint)
+    return Card(id, Shape.POD, tuple(labels), _title(group), None, badge, faint, href)
 
 
 def _others(networks: Sequence[str]) -> list[Label]:

@@ -127,6 +127,8 @@ def _colour(one: Box | Path | Dot | Text) -> str:
 
 def _box(box: Box) -> Iterator[str]:
     faint = " faint" if box.faint else ""
+    if box.href:
+        yield f'<a href="{escape(box.href)}">'
     yield f'<g class="box {box.shape}{_colour(box)}{faint}">'
     if box.title:
         yield f"<title>{_lines(box.title)}</title>"
@@ -141,7 +143,7 @@ def _box(box: Box) -> Iterator[str]:
         yield _sign(box)
     for text in box.texts:
         yield _text(text)
-    yield "</g>"
+    yield "</g></a>" if box.href else "</g>"
 
 
 def _badge(box: Box) -> Iterator[str]:

@@ -1,0 +1,40 @@
+"""Draws nodes, the tunnels between them, and what is on their switches: in a lab."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from markupsafe import Markup
+
+from weft import errors
+from weft.console.page import Access, Page, Question, Reading
+from weft.observe import tunnelhealth, underlay
+from weft.observe.render import physical, svg, tunnel_picture
+
+
+def view(_: Reading, asked: Question) -> None:
+    """Nothing: nodes alone know it."""
+
+
+async def look(access: Access, _: Question) -> AsyncGenerator[object, None]:
+    """The picture, as SVG."""
+    if access.nodes is None:
+        what = "nodes are looked at for who has started the console, not for who logs in"
+        raise errors.Unavailable(what)
+    below = underlay.build(await access.nodes.snapshots())
+    many = len(below.nodes) >= tunnelhealth.MANY
+    drawing = tunnel_picture.lay_out(below) if many else physical.lay_out(below)
+    yield Markup(svg.render(drawing))  # which escapes names and texts
+
+
+PAGE = Page(
+    name="underlay",
+    path="/topology/physical",
+    heading="Physical topology",
+    under="topology",
+    reads=(),
+    view=view,
+    jobs={"look": look},
+    scripts=("static/zoom.js",),
+    inline_styles=True,
+)
