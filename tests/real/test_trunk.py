@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
 
 from tests.support import frames
+from tests.support.patience import PATIENCE
 from tests.support.realised import Cluster, network
 from tests.support.zones import Guest
 from weft import model
@@ -25,33 +27,43 @@ def trunk(vlans: tuple[int, ...] | None) -> state.DeclaredNetwork:
     return replace(made, network=replace(made.network, spec=spec))
 
 
-def passed(sender: Guest, receiver: Guest, vlan: int | None, heard_as: bytes) -> bool:
+_marks = itertools.count(1)
+SILENCE = 3.0  # seconds in which nothing comes
+
+
+def passed(
+    sender: Guest, receiver: Guest, vlan: int | None, heard_as: bytes, within: float
+) -> bool:
     """Whether a frame with this tag (None: without one) arrives, as it should look there.
 
     An untagged frame, or one of a tag that always passes, cannot end the wait: so it is repeated.
     """
-    payload = b"by %d" % (vlan or 0)
+    payload = b"<%08d>" % next(_marks)
     frame = frames.udp(sender.mac, receiver.mac, POD, HOST, payload)
     sent = frames.tagged(frame, vlan) if vlan is not None else frame
     with frames.capture(receiver.space) as capture:
         for _ in range(3):
             frames.send(sender.space, sent)
         try:
-            heard = capture.until(frames.with_all(payload), timeout=3.0)
+            heard = capture.until(frames.with_all(payload), timeout=within)
         except AssertionError:
             return False
     assert heard[-1][12 : 12 + len(heard_as)] == heard_as
     return True
 
 
-async def both_ways(pod: Guest, hosts: dict[int, Guest]) -> dict[int, tuple[bool, bool]]:
-    """For each VLAN, whether it passes from the pod to its host and back."""
-    found = {}
+async def both_ways(
+    pod: Guest, hosts: dict[int, Guest], expected: dict[int, tuple[bool, bool]]
+) -> dict[int, tuple[bool, bool]]:
+    """For each VLAN, whether it passes from the pod to its host and back; all at the same time."""
+    tries = []
     for vlan, host in hosts.items():
-        out = await asyncio.to_thread(passed, pod, host, vlan or None, b"\x08\x00")
+        out, back = (PATIENCE if passes else SILENCE for passes in expected[vlan])
         tag = b"\x81\x00" + vlan.to_bytes(2, "big") if vlan else b"\x08\x00"
-        found[vlan] = out, await asyncio.to_thread(passed, host, pod, None, tag)
-    return found
+        tries.append(asyncio.to_thread(passed, pod, host, vlan or None, b"\x08\x00", out))
+        tries.append(asyncio.to_thread(passed, host, pod, None, tag, back))
+    found = await asyncio.gather(*tries)
+    return dict(zip(hosts, zip(found[::2], found[1::2], strict=True), strict=True))
 
 
 YES, NO = (True, True), (False, False)
@@ -76,4 +88,4 @@ async def test_the_vlans_of_a_trunk_pass_both_ways_and_no_others(cluster: Cluste
     ):
         await cluster.define("default/wan", trunk(vlans))
         await a.synced()
-        assert await both_ways(pod, hosts) == expected, vlans
+        assert await both_ways(pod, hosts, expected) == expected, vlans
