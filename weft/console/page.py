@@ -12,7 +12,7 @@ as the viewer left it has an id and `hx-preserve`. In templates:
                                       sse-swap="line" hx-swap="beforeend" sse-close="end"
     socket("serial")                  where a script of the page connects a WebSocket
 
-The doors check Host, Origin, session and form token before any of these runs.
+The middleware check Host, Origin, session and form token before any of these runs.
 """
 
 from __future__ import annotations

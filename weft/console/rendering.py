@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from weft.console import libraries, pages
 from weft.console.page import Page, Question, Reading
-from weft.console.words import WORDS
+from weft.console.templatefunctions import FUNCTIONS
 
 FOLDERS = [Path(__file__).parent]  # with templates/ and pages/
 
@@ -64,7 +64,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(WORDS)
+        self._templates.globals.update(FUNCTIONS)
 
     def fragment(self, shown: Shown, form_token: str) -> str:
         """The page alone, as a stream sends it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from weft import errors
-from weft.console import doors, guard, libraries, rendering, serving, sessions
+from weft.console import guard, libraries, middleware, rendering, serving, sessions
 from weft.console.page import Nodes
 from weft.console.viewers import Viewers
 from weft.kube import config
@@ -91,9 +91,10 @@ def application(
     if not settings.is_login:
         links = sessions.Links(lambda secret: announce(f"/enter?key={secret}"))
     app = web.Application(
-        middlewares=[doors.explained, doors.guarded], client_max_size=doors.LONGEST_FORM
+        middlewares=[middleware.explained, middleware.guarded],
+        client_max_size=middleware.LONGEST_FORM,
     )
-    app[doors.CONSOLE] = doors.Console(
+    app[middleware.CONSOLE] = middleware.Console(
         site=site,
         seal=sessions.Seal(is_login=settings.is_login),
         viewers=Viewers(settings.connect),
@@ -101,15 +102,15 @@ def application(
         links=links,
         nodes=None if settings.is_login else settings.nodes,
     )
-    app.on_response_prepare.append(doors.set_headers)
+    app.on_response_prepare.append(middleware.set_headers)
     app.on_cleanup.append(_clean)
-    app.add_routes(doors.routes(STATIC, libraries.FOLDER))
+    app.add_routes(middleware.routes(STATIC, libraries.FOLDER))
     app.add_routes(serving.routes())
     return app
 
 
 async def _clean(app: web.Application) -> None:
-    await app[doors.CONSOLE].viewers.close()
+    await app[middleware.CONSOLE].viewers.close()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

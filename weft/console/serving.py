@@ -14,8 +14,8 @@ from dataclasses import replace
 from aiohttp import WSCloseCode, web
 
 from weft import errors
-from weft.console import doors, guard, pages, rendering
-from weft.console.doors import CONSOLE, Console, Handler
+from weft.console import guard, middleware, pages, rendering
+from weft.console.middleware import CONSOLE, Console, Handler
 from weft.console.page import Access, Action, Job, Outcome, Page, Question, Reading, Talk
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
@@ -45,13 +45,13 @@ def asked_of(request: web.Request) -> Question:
 @asynccontextmanager
 async def viewing(request: web.Request) -> AsyncIterator[Viewer]:
     """The viewer who sent the request."""
-    async with request.app[CONSOLE].viewers.of(doors.session_of(request).token) as viewer:
+    async with request.app[CONSOLE].viewers.of(middleware.session_of(request).token) as viewer:
         yield viewer
 
 
 def _form_token(request: web.Request) -> str:
     console = request.app[CONSOLE]
-    return guard.form_token(console.seal.key, doors.session_of(request).id)
+    return guard.form_token(console.seal.key, middleware.session_of(request).id)
 
 
 def _shown(page: Page, asked: Question, read: Reading, result: object = None) -> Shown:
@@ -207,7 +207,7 @@ def work(page: Page, name: str, job: Job) -> Handler:
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        console, session = request.app[CONSOLE], doors.session_of(request)
+        console, session = request.app[CONSOLE], middleware.session_of(request)
         given = request.query.get("form_token", "")
         if not guard.is_form_token(console.seal.key, session.id, given):
             raise web.HTTPForbidden(reason="The form is old: load the page again.")
@@ -232,7 +232,7 @@ def work(page: Page, name: str, job: Job) -> Handler:
 
 
 def socket(talk: Talk) -> Handler:
-    """The handler of a WebSocket: the doors have checked Host, Origin and session."""
+    """The handler of a WebSocket: the middleware has checked Host, Origin and session."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         asked = asked_of(request)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from weft.console import news
-from weft.console.news import News
+from weft.console import eventlist
+from weft.console.eventlist import Event
 from weft.console.page import Page, Question, Read, Reading
 from weft.kube import resources
 
@@ -17,7 +17,7 @@ MOST = 300
 class Events:
     """`about`, `kind` and `warnings` are the filter, as it was asked for; `hidden`: older ones."""
 
-    listed: tuple[News, ...]
+    listed: tuple[Event, ...]
     hidden: int
     about: str
     kind: str
@@ -29,7 +29,7 @@ def view(reading: Reading, asked: Question) -> Events:
     """The Events that the query chooses: about (a part of a name), kind, type=Warning."""
     about, kind = asked.query.get("about", "").strip(), asked.query.get("kind", "")
     warnings = asked.query.get("type") == "Warning"
-    everything = news.latest(reading.of(resources.EVENTS))
+    everything = eventlist.latest(reading.of(resources.EVENTS))
     found = list(_chosen(everything, about, kind, warnings=warnings))
     kinds = sorted({one.kind for one in everything} | ({kind} if kind else set()))
     return Events(
@@ -42,7 +42,7 @@ def view(reading: Reading, asked: Question) -> Events:
     )
 
 
-def _chosen(listed: list[News], about: str, kind: str, *, warnings: bool) -> Iterator[News]:
+def _chosen(listed: list[Event], about: str, kind: str, *, warnings: bool) -> Iterator[Event]:
     for one in listed:
         if kind and one.kind != kind:
             continue

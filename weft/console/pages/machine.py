@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from weft import errors
 from weft.api.machine import OBJECT_NAME
-from weft.console import news
-from weft.console.news import News
+from weft.console import eventlist
+from weft.console.eventlist import Event
 from weft.console.page import Action, NoSuchObject, Outcome, Page, Question, Read, Reading
 from weft.console.pages import machines
 from weft.kube import resources
@@ -22,7 +22,7 @@ from weft.kube.client import Client
 from weft.model import ObjectKey
 from weft.observe.machines import Machine
 
-MOST_NEWS = 50
+MOST_EVENTS = 50
 GROUP = "subresources.kubevirt.io"
 VERSION = "v1"
 _DONE = {
@@ -39,7 +39,7 @@ class Shown:
 
     machine: Machine
     migrations: tuple[Migration, ...]
-    news: tuple[News, ...]
+    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def view(reading: Reading, asked: Question) -> Shown:
     """The machine of namespace and name in the path; raises NoSuchObject."""
     found = find(reading, asked)
     moves = tuple(_migrations(reading, found.key))
-    return Shown(found, moves, tuple(_news(reading, found)))
+    return Shown(found, moves, tuple(_events(reading, found)))
 
 
 def find(reading: Reading, asked: Question) -> Machine:
@@ -107,14 +107,14 @@ def _migrations(reading: Reading, key: ObjectKey) -> Iterator[Migration]:
         )
 
 
-def _news(reading: Reading, machine: Machine) -> Iterator[News]:
+def _events(reading: Reading, machine: Machine) -> Iterator[Event]:
     about = {
         (resources.VMS.kind, machine.key.namespace, machine.key.name),
         (resources.VMIS.kind, machine.key.namespace, machine.key.name),
         (resources.PODS.kind, machine.key.namespace, machine.pod),
     }
-    latest = news.latest(reading.of(resources.EVENTS))
-    yield from itertools.islice((one for one in latest if one.about in about), MOST_NEWS)
+    latest = eventlist.latest(reading.of(resources.EVENTS))
+    yield from itertools.islice((one for one in latest if one.about in about), MOST_EVENTS)
 
 
 async def _put(verb: str, client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:

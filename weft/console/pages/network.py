@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft.console import news
-from weft.console.news import News
+from weft.console import eventlist
+from weft.console.eventlist import Event
 from weft.console.page import NoSuchObject, Page, Question, Read, Reading
 from weft.console.pages.networks import Row, Use
 from weft.console.pages.networks import row as row_of
@@ -17,7 +17,7 @@ from weft.observe import members, networkobjects
 from weft.observe.reach import Member as Reached
 
 MOST_MEMBERS = 500
-MOST_NEWS = 50
+MOST_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Network:
     nodes: tuple[Node, ...]
     members: tuple[Member, ...]
     hidden: int
-    news: tuple[News, ...]
+    events: tuple[Event, ...]
 
 
 def view(reading: Reading, asked: Question) -> Network:
@@ -106,7 +106,7 @@ def view(reading: Reading, asked: Question) -> Network:
         nodes=tuple(_node(each) for each in status.get("nodes") or ()),
         members=tuple(everybody[:MOST_MEMBERS]),
         hidden=max(0, len(everybody) - MOST_MEMBERS),
-        news=tuple(_news(reading, found[0], everybody, status)),
+        events=tuple(_events(reading, found[0], everybody, status)),
     )
 
 
@@ -151,12 +151,12 @@ def _member(each: Reached) -> Member:
     )
 
 
-def _news(
+def _events(
     reading: Reading,
     network: Mapping[str, Any],
     everybody: list[Member],
     status: Mapping[str, Any],
-) -> Iterator[News]:
+) -> Iterator[Event]:
     """The latest Events about the network, its NADs and its members."""
     about = {("Network", "", str(network["metadata"]["name"]))}
     for nad in status.get("networkAttachmentDefinitions") or ():
@@ -166,8 +166,8 @@ def _news(
         about.add(("Pod", one.namespace, one.pod))
         if one.machine:
             about |= {(kind.kind, one.namespace, one.machine) for kind in _MACHINES}
-    latest = news.latest(reading.of(resources.EVENTS))
-    yield from itertools.islice((one for one in latest if one.about in about), MOST_NEWS)
+    latest = eventlist.latest(reading.of(resources.EVENTS))
+    yield from itertools.islice((one for one in latest if one.about in about), MOST_EVENTS)
 
 
 _MACHINES = (resources.VMS, resources.VMIS)

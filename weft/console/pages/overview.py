@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from weft import names
-from weft.console import news
-from weft.console.news import News
+from weft.console import eventlist
+from weft.console.eventlist import Event
 from weft.console.page import Page, Question, Read, Reading
 from weft.kube import resources
 from weft.observe import checks, networkobjects
@@ -18,7 +18,7 @@ from weft.observe.chassis import natural_key
 from weft.observe.checks import Finding, Verdict
 
 _DEFINED = (resources.NADS, resources.MULTINETWORKPOLICIES, resources.NETWORKS)
-MOST_NEWS = 10
+MOST_EVENTS = 10
 # The pages that show more of a finding.
 _PATHS = {
     **dict.fromkeys(("nodes", "agents", "tunnels", "OVN", "versions of weft"), ("nodes",)),
@@ -70,7 +70,7 @@ class Overview:
     tiles: tuple[Tile, ...]
     problems: tuple[Problem, ...]
     good: tuple[Finding, ...]
-    warnings: tuple[News, ...]
+    warnings: tuple[Event, ...]
 
 
 def view(reading: Reading, asked: Question) -> Overview:
@@ -86,8 +86,8 @@ def view(reading: Reading, asked: Question) -> Overview:
     ]
     problems.sort(key=lambda one: (one.verdict is not Verdict.FAIL, natural_key(one.what)))
     good = tuple(one for one in findings if one.verdict is Verdict.OK)
-    every = news.latest(reading.of(resources.EVENTS))
-    warnings = itertools.islice((one for one in every if one.is_warning), MOST_NEWS)
+    every = eventlist.latest(reading.of(resources.EVENTS))
+    warnings = itertools.islice((one for one in every if one.is_warning), MOST_EVENTS)
     return Overview(tuple(_tiles(reading)), tuple(problems), good, tuple(warnings))
 
 

@@ -44,7 +44,7 @@ def test_migrations_and_events_are_the_machines_own_the_latest_first() -> None:
     assert [each.name for each in found.migrations] == ["second", "first"]
     assert found.migrations[0].reason == "it was cancelled"
     assert (found.migrations[1].source, found.migrations[1].target) == ("node1", "node2")
-    assert {each.reason for each in found.news} == {"of-vm", "of-pod"}
+    assert {each.reason for each in found.events} == {"of-vm", "of-pod"}
 
 
 def test_a_machine_that_is_not_there() -> None:

@@ -51,7 +51,7 @@ def test_members_are_pods_with_an_allocation_there() -> None:
 
 def test_events_are_those_of_the_network_its_nads_and_members() -> None:
     found = network.view(consoled.read(objects()), consoled.asked(path=BLUE))
-    assert {one.reason for one in found.news} == {"own", "of-nad", "of-pod"}
+    assert {one.reason for one in found.events} == {"own", "of-nad", "of-pod"}
 
 
 def test_a_network_that_is_not_there() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support import objects as made
-from weft.console import news
+from weft.console import eventlist
 from weft.kube import resources
 
 
@@ -14,11 +14,11 @@ def test_the_latest_comes_first_by_whichever_time_it_has() -> None:
     newest = {**made.named(resources.EVENTS, "c"), "series": series, "type": "Warning"}
     about = {"kind": "Pod", "namespace": "shop", "name": "web"}
     new["involvedObject"] = about
-    found = news.latest([old, newest, new])
+    found = eventlist.latest([old, newest, new])
     assert [one.last[8:10] for one in found] == ["03", "02", "01"]
     assert (found[0].count, found[0].is_warning) == (7, True)
     assert found[1].about == ("Pod", "shop", "web")
 
 
 def test_an_event_without_anything_is_shown_too() -> None:
-    assert news.latest([made.named(resources.EVENTS, "a")])[0].last == ""
+    assert eventlist.latest([made.named(resources.EVENTS, "a")])[0].last == ""

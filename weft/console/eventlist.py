@@ -9,7 +9,7 @@ from weft.console.page import Object
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Event:
     """An Event. `last`: when it was seen last (RFC 3339); `count`: how often."""
 
     last: str
@@ -28,12 +28,12 @@ class News:
         return self.kind, self.namespace, self.name
 
 
-def latest(events: Iterable[Object]) -> list[News]:
+def latest(events: Iterable[Object]) -> list[Event]:
     """All Events, the latest first. Everybody who may create Events chooses their texts."""
-    return sorted((_news(each) for each in events), key=lambda one: one.last, reverse=True)
+    return sorted((_events(each) for each in events), key=lambda one: one.last, reverse=True)
 
 
-def _news(event: Object) -> News:
+def _events(event: Object) -> Event:
     about, series = event.get("involvedObject") or {}, event.get("series") or {}
     times = (
         series.get("lastObservedTime"),
@@ -43,7 +43,7 @@ def _news(event: Object) -> News:
     )
     counts = (each for each in (series.get("count"), event.get("count")) if isinstance(each, int))
     source = (event.get("source") or {}).get("component") or event.get("reportingComponent")
-    return News(
+    return Event(
         last=next((str(each) for each in times if each), ""),
         is_warning=event.get("type") == "Warning",
         kind=str(about.get("kind") or ""),

@@ -1,4 +1,4 @@
-"""Words that templates of several pages need: kinds, states of conditions, counts."""
+"""Functions that templates of several pages call: names of kinds, counts, paths of objects."""
 
 from __future__ import annotations
 
@@ -38,4 +38,8 @@ def segments(kind: str, namespace: str, name: str) -> tuple[str, ...]:
     return ()
 
 
-WORDS: Mapping[str, Callable[..., Any]] = {"kinds": kinds, "counted": counted, "segments": segments}
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "kinds": kinds,
+    "counted": counted,
+    "segments": segments,
+}
