@@ -240,8 +240,8 @@ def _is_binding(seen: contents.ObservedChange, moving: Container[str]) -> bool:
     """Whether ovn-controller bound or released a port: no change of northd's. Of a binding that is
     `moving` from chassis to chassis it also notes where the guest has announced itself, and weft
     says where it is requested."""
-    noted = {"options", "requested_chassis"} if seen.uuid in moving else set()
-    own = tables.BINDING | noted
+    switched = {"options", "requested_chassis"} if seen.uuid in moving else set()
+    own = tables.BINDING | switched
     return seen.kind == "modify" and bool(seen.columns) and seen.columns <= own
 
 
