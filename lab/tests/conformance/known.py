@@ -34,6 +34,7 @@ _MANAGER = "made in each namespace by the controller manager, which is not there
 _NOT_READY = "taken off by the controller manager, which no lab has"
 _MANAGER_ENDS = "the controller manager, which is not there, ends a namespace"
 _ACCEPTED = "a definition is accepted as it is made; Kubernetes does so by and by, with writes"
+_KUBEVIRT = "KubeVirt's aggregated API, which the lab's own server serves"
 _LATE = "the lab follows who owns a field from the first server-side apply on"
 _DIRECTIVE = "a faulty directive is the client's error: the lab answers 400, Kubernetes 500"
 _POINTER = "RFC 6901: a pointer begins with a slash; Kubernetes drops what stands before it"
@@ -62,6 +63,8 @@ DIFFERENCES = (
     Known("core-versions/1/body/resources/*", "types that no part of a lab uses", absent=True),
     Known("groups/0/body/groups/*", "types that no part of a lab uses", absent=True),
     Known("aggregated/?/body/items/*", "types that no part of a lab uses", absent=True),
+    Known("groups/0/body/groups/(subresources.kubevirt.io)", _KUBEVIRT),
+    Known("aggregated/1/body/items/(subresources.kubevirt.io)", _KUBEVIRT),
     Known(
         "group-apiextensions/1/body/resources/(customresourcedefinitions)/storageVersionHash",
         "the lab's own: a change of this hash tells clients of nothing that they use",
