@@ -6,25 +6,29 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from bench.stream import inside
+from lab.tests.support import lab_peers
 from lab.tests.support.lab_pods import Kubectl, pod
 from lab.tests.support.labs import LabHouse
-from tests.support import objects, pinger
+from tests.support import objects
+from weft.app import settings
 from weft_lab.demos import machines
 from weft_lab.demos.guestcommands import printed
 
 pytestmark = pytest.mark.lab
 LAB = "moving"
 NODES = ("node1", "node2", "node3")
+NICS = {"lan": "moving", "back": "beside"}
+PREFIXES = {"lan": "10.97.0.", "back": "10.95.0."}
+INTERVAL = 0.02  # seconds between two pings
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 PHASE = "--for=jsonpath={{.status.phase}}={}"
 MOST = (
@@ -69,23 +73,24 @@ class Mover:
         place = machines.Machine("default", "mover", str(self.vmi()["status"]["nodeName"]), ())
         return printed(asyncio.run(machines.run(self.pid, place, "sh", "-c", line)))
 
-    @contextmanager
-    def peer(self, node: str, *argv: str) -> Iterator[subprocess.Popen[str]]:
+    def peer(self, node: str, *argv: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """A program in the network namespace of a node's peer; it has begun."""
-        there = self.where[node]
-        weft = (sys.executable, "-m", "weft", "lab", there[0], "--name", LAB, *there[1:])
-        with subprocess.Popen(
-            [*weft, sys.executable, "-I", *argv],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "started\n"
-            try:
-                yield process
-            finally:
-                process.kill()
+        return lab_peers.program(LAB, self.where[node], *argv)
+
+    @contextmanager
+    def counted(self) -> Iterator[dict[str, lab_peers.Counted]]:
+        """Pings from all peers to each NIC while this is open."""
+        found: dict[str, lab_peers.Counted] = {}
+        with ExitStack() as stack:
+            by_nic = {
+                nic: stack.enter_context(
+                    lab_peers.counted(LAB, self.where, address(self, nic), INTERVAL)
+                )
+                for nic in NICS
+            }
+            yield found
+        for nic, seen in by_nic.items():
+            found |= {f"{node} {nic}": each for node, each in seen.items()}
 
     def settings(self, text: str) -> None:
         """The cluster's migration settings."""
@@ -125,18 +130,23 @@ class Mover:
 
 @pytest.fixture(scope="module")
 def mover(tmp_path_factory: pytest.TempPathFactory, toolchain: Any) -> Iterator[Mover]:
+    """Agents know the pods of other nodes by their PodEndpoints; in the lab of `test_migration`
+    they watch the pods themselves."""
     from lab.tests.support import labs as houses
 
-    state = tmp_path_factory.mktemp("state")
-    with houses.running(LAB, 3, state, toolchain) as (house, config):
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as stack:
+        environment.setenv(settings.POD_ENDPOINTS.env, "1")
+        lab = houses.running(LAB, 3, tmp_path_factory.mktemp("state"), toolchain)
+        house, config = stack.enter_context(lab)
         kubectl = Kubectl(house, config)
         status = house.json("lab", "status", "--name", LAB)
-        machine = objects.vmi("mover", objects.nic("lan", "moving"))
+        machine = objects.vmi("mover", *(objects.nic(*each) for each in NICS.items()))
         machine["metadata"]["labels"] = {"app": "mover"}
         kubectl.apply(
             objects.nad("moving", "10.97.0.0/24", mtu=1300),
+            objects.nad("beside", "10.95.0.0/24", mtu=1300),
             machine,
-            *(pod(f"peer-{node}", node, networks="moving") for node in NODES),
+            *(pod(f"peer-{node}", node, networks=",".join(NICS.values())) for node in NODES),
         )
         kubectl("wait", "vmi/mover", f"--for={CONNECTED}", "--timeout=180s")
         for node in NODES:
@@ -146,59 +156,34 @@ def mover(tmp_path_factory: pytest.TempPathFactory, toolchain: Any) -> Iterator[
         yield made
 
 
-def address(mover: Mover) -> str:
-    return mover.kubectl.guest_address("mover", "lan", "10.97.0.")
+def address(mover: Mover, nic: str = "lan") -> str:
+    return mover.kubectl.guest_address("mover", nic, PREFIXES[nic])
 
 
 def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(mover: Mover) -> None:
     """There and back, so that the second finds what the first has left."""
     for _ in range(2):
-        with (
-            mover.peer("node1", pinger.__file__, address(mover), "0.01") as one,
-            mover.peer("node2", pinger.__file__, address(mover), "0.01") as two,
-            mover.peer("node3", pinger.__file__, address(mover), "0.01") as three,
-        ):
-            source, target = mover.move()
+        with mover.counted() as seen:
+            where = mover.move()
             ended = time.monotonic()
             time.sleep(1.5)
-            for process in (one, two, three):
-                found = json.loads(process.communicate()[0])
-                pings = [(found["begin"] + sent, times) for sent, _, times in found["pings"]]
-                assert outage(pings) < MOST, (source, target)
-                late = [times for sent, times in pings if sent > ended + 1]
-                assert late
-                assert set(late) == {1}
+        for name, each in seen.items():
+            assert each.outage < MOST, (name, where, seen)
+            late = [times for sent, times in each.pings if sent > ended + 1]
+            assert late
+            assert set(late) == {1}, (name, where, seen)
 
 
 def test_a_migration_that_fails_loses_nothing(mover: Mover) -> None:
     mover.kubectl("create", "namespace", "kubevirt")
     mover.settings("{bandwidthPerMigration: 2Mi}")  # the guest has more than that
-    with (
-        mover.peer("node1", pinger.__file__, address(mover), "0.01") as one,
-        mover.peer("node2", pinger.__file__, address(mover), "0.01") as two,
-        mover.peer("node3", pinger.__file__, address(mover), "0.01") as three,
-    ):
-        where = mover.vmi()["status"]["nodeName"]
+    where = mover.vmi()["status"]["nodeName"]
+    with mover.counted() as seen:
         mover.fail()
-        ended = time.monotonic()
         time.sleep(1.5)
-        for process in (one, two, three):
-            found = json.loads(process.communicate()[0])
-            pings = [(found["begin"] + sent, times) for sent, _, times in found["pings"]]
-            assert outage(pings) < MOST
-            late = [times for sent, times in pings if sent > ended + 1]
-            assert late
-            assert set(late) == {1}
+    assert not any(each.twice or each.outage >= MOST for each in seen.values()), seen
     assert mover.vmi()["status"]["nodeName"] == where
     mover.settings("{}")
-
-
-def outage(pings: list[tuple[float, int]]) -> float:
-    """The longest time in which no ping was sent that was answered."""
-    longest, last = 0.0, pings[0][0]
-    for sent, times in pings:
-        last, longest = (sent, longest) if times else (last, max(longest, sent - last))
-    return longest
 
 
 def test_a_slow_download_goes_on_where_a_policy_admits_nobody(mover: Mover) -> None:
