@@ -144,7 +144,8 @@ class Page:
     """A page at `path`, such as "/networks/{name}"; `name` names its template.
 
     `title` stands in the navigation, unless it is empty; `under` is the page that the navigation
-    marks for a page without a title. `heading` may name a path variable: "Network {name}".
+    marks for a page without a title. `heading` may name a path variable, "Network {name}", or be a
+    function of what was asked.
 
     `reads` are followed while somebody looks at the page. `actions`: forms, posted to PATH/-/NAME.
     `jobs`: slow work, streamed from /live/PATH/-/NAME. `sockets`: /socket/PATH/-/NAME.
@@ -158,7 +159,7 @@ class Page:
     reads: tuple[Read, ...]
     view: View
     title: str = ""
-    heading: str = ""
+    heading: str | Callable[[Question], str] = ""
     under: str = ""
     actions: Mapping[str, Action] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
@@ -170,4 +171,6 @@ class Page:
 
     def titled(self, asked: Question) -> str:
         """The heading for what was asked."""
+        if callable(self.heading):
+            return self.heading(asked)
         return (self.heading or self.title).format(**asked.path)

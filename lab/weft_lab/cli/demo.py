@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from weft.cli import columns, matrix, output
+from weft.cli import columns, console, matrix, output
 from weft.host import files
 from weft.kube import client as kube
 from weft_lab import spec, state, target, up
@@ -66,6 +66,10 @@ COMMAND_CLASS = LabCommand
 def command(
     which: Annotated[Which, typer.Argument(help="Which demo to run.")] = Which.three_vms,
     name: Annotated[str, typer.Option("--name", help="Name of its lab.")] = spec.DEFAULT_NAME,
+    open_console: Annotated[
+        bool,
+        typer.Option("--console", help="Serve its console in the end, until you press Ctrl-C."),
+    ] = False,
     form: output.Option = output.Output.text,
 ) -> None:
     """Start a lab of three nodes, with machines or pods in it, and check their network.
@@ -88,13 +92,15 @@ def command(
     data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
 
     def say() -> None:
-        console = Console(width=output.width())
+        screen = Console(width=output.width())
         if shown.vms:
-            _say_machines(console, shown.vms)
-        shown.say(console)
+            _say_machines(screen, shown.vms)
+        shown.say(screen)
         _say_hints(lab, which)
 
     output.emit(form, data, say)
+    if open_console:
+        console.command(lab=lab["name"])
     if not shown.holds:
         raise typer.Exit(1)
 
@@ -282,6 +288,7 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
         "\nThe lab is yours; try:",
         f"  {export(lab['kubeconfig'])}; kubectl get vm,nad,pods -A",
         *hints[which],
+        f"  {weft} console{chosen}     # the same in your browser, at the address that it prints",
         "and when you are done:",
         f"  {weft} lab down{named}",
     ):

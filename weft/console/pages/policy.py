@@ -164,10 +164,16 @@ async def delete(client: Client, asked: Question, _: Mapping[str, str]) -> Outco
     return Outcome("It is deleted.", to="/policies")
 
 
+def _heading(asked: Question) -> str:
+    if asked.path["name"] == NEW:
+        return f"New policy in {asked.path['namespace']}"
+    return f"Policy {asked.path['namespace']}/{asked.path['name']}"
+
+
 PAGE = Page(
     name="policy",
     path="/policies/{namespace}/{name}",
-    heading="Policy {namespace}/{name}",
+    heading=_heading,
     under="policies",
     reads=(Read(_KIND),),
     view=view,
