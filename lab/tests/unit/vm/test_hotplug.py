@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.objects import nic
-from weft_lab.vm import hotplug, launcherpod
+from weft_lab.vm import hotplug, launcherpod, machine
 
 Object = dict[str, Any]
 LAN, RED = nic("lan", "blue"), nic("more", "red")
@@ -108,6 +108,16 @@ def test_the_pod_keeps_what_the_guest_still_has(sources: str, stays: bool) -> No
 )
 def test_what_needs_a_restart(template: Object, vmi: Object, fields: list[str]) -> None:
     assert hotplug.needs_restart(template, vmi) == fields
+
+
+def test_a_screen_that_nobody_asked_for_needs_no_restart() -> None:
+    template = spec(LAN)
+    started = instance(LAN)
+    started["spec"] = machine.completed(started)
+    assert started["spec"] != template
+    assert hotplug.needs_restart(template, started) == []
+    template["domain"]["devices"]["autoattachGraphicsDevice"] = True
+    assert hotplug.needs_restart(template, started) == ["spec.template.spec"]
 
 
 def test_a_nic_takes_its_mac_to_another_network() -> None:
