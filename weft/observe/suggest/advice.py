@@ -11,6 +11,7 @@ from typing import Any
 from weft import errors
 from weft.model import ObjectKey
 from weft.observe import members as networkmembers
+from weft.observe.flows.judge import Judge
 from weft.observe.flows.record import FlowRecord
 from weft.observe.members import Objects
 from weft.observe.reach import Member
@@ -71,7 +72,7 @@ def advise(question: Question, records: Sequence[FlowRecord], objects: Objects) 
     network = network_of(question, objects)
     listed = networkmembers.on(network, objects)
     by_member = groups.grouped(listed)
-    read = flows.read(network, records, listed)
+    read = flows.read(network, records, listed, Judge(objects))
     chosen = _groups(question, read.seen, listed, by_member)
     if not chosen:
         counts = "; ".join(f"{count} {why}" for why, count in sorted(read.left_out.items()))

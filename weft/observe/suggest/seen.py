@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 from weft import model, names
+from weft.observe.flows.judge import Judge
+from weft.observe.flows.places import Place
 from weft.observe.flows.record import EndKind, FlowEnd, FlowRecord, Verdict
 from weft.observe.reach import Member
 from weft.policy import netpolicy
@@ -52,6 +54,7 @@ class Reading:
 
 
 DENIED = "were denied"
+DENIED_NOW = "are denied by policies now"
 ELSEWHERE = "are of another network"
 DHCP = "are DHCP, which OVN answers at the port and policies do not stop"
 GROUPCAST = "go to many (multicast, broadcast), and OVN tracks no connections of them"
@@ -60,12 +63,17 @@ UNKNOWN = "have an end of which nothing is known, or a pod that is gone"
 OUTSIDE = "have no end that is on the network"
 
 
-def read(network: str, flows: Iterable[FlowRecord], members: Sequence[Member]) -> Reading:
-    """What flows say of a network."""
+def read(
+    network: str, flows: Iterable[FlowRecord], members: Sequence[Member], judge: Judge
+) -> Reading:
+    """What flows say of a network. A connection that is older than a policy lives on: `judge` says
+    what the policies in force deny."""
     index = _Index(members)
     seen, left_out = [], dict[str, int]()
     for each in flows:
         found = _seen(network, each, index)
+        if isinstance(found, Seen) and not _is_admitted(found, judge):
+            found = DENIED_NOW
         if isinstance(found, str):
             left_out[found] = left_out.get(found, 0) + 1
         else:
@@ -121,6 +129,16 @@ def _seen(network: str, record: FlowRecord, index: _Index) -> Seen | str:
     if protocol is not None and port is not None and not 1 <= port <= 65535:
         return UNKNOWN  # no rule can name port 0
     return Seen(source, target, addresses, protocol, port, _what(record.protocol), record)
+
+
+def _is_admitted(seen: Seen, judge: Judge) -> bool:
+    """Whether the policies in force admit it; of a flow without a port, whether all ports."""
+    source, target = (
+        Place(FlowEnd(address=str(address or "")), "", member.pod if member else "")
+        for member, address in zip((seen.source, seen.target), seen.addresses, strict=True)
+    )
+    opinion = judge.opinion(seen.record.network, source, target, seen.protocol or "", seen.port)
+    return opinion.allows
 
 
 def _what(protocol: str) -> str:

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import objects as made
 from weft import errors, names
 from weft.api import policy
 from weft.model import ObjectKey
@@ -51,9 +52,12 @@ def namespace(name: str, *, named: bool = True, **labels: str) -> Object:
     return {"metadata": {"name": name, "labels": {**own, **labels}}}
 
 
-def world(*pods: Object, namespaces: Sequence[Object] = ()) -> Objects:
+def world(
+    *pods: Object, namespaces: Sequence[Object] = (), policies: Sequence[Object] = ()
+) -> Objects:
     homes = namespaces or [namespace(each) for each in ("default", "shop")]
-    return Objects(nads=[nad(*each) for each in NADS.items()], namespaces=homes, pods=pods)
+    nads = [nad(*each) for each in NADS.items()]
+    return Objects(nads=nads, namespaces=homes, pods=pods, policies=policies)
 
 
 def end(what: Object | str) -> FlowEnd:
@@ -216,6 +220,36 @@ def test_what_is_left_out_is_counted() -> None:
     assert sorted(found.left_out.values()) == [1, 1, 1, 2, 2]
     assert len(found.admitted) == 1
     assert not found.audit
+
+
+SPEC: Any = {"app": "db", "ingress": [{"ports": [{"port": 80}]}], "policyTypes": ["Ingress"]}
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP", "ICMP", ""])
+def test_what_policies_deny_now_is_not_opened_again(protocol: str) -> None:
+    """A connection that is older than the policy lives on, and is seen as an allowed one."""
+    shut = world(WEB, DB, policies=[made.policy(**SPEC)])
+    older = flow(WEB, DB, protocol, 81 if protocol in ("TCP", "UDP", "SCTP") else None)
+    everything = Question("blue", everything=True)
+    for question in (BLUE, everything):
+        found = advise(shut, older, flow(WEB, DB, port=80), flow(DB, WEB), question=question)
+        (rule,) = specs(found)["db-on-blue"]["ingress"]
+        assert rule["ports"] == [{"protocol": "TCP", "port": 80}]
+        assert found.left_out == {"are denied by policies now": 1}
+    with pytest.raises(errors.NotReady, match="1 are denied by policies now"):
+        advise(shut, older)
+    trial = world(WEB, DB, policies=[made.policy(mode="audit", **SPEC)])
+    assert not advise(trial, older).left_out
+
+
+def test_addresses_that_policies_admit_now_are_kept() -> None:
+    block = [{"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]
+    near = made.policy("near", app="db", ingress=block, policyTypes=["Ingress"])
+    found = advise(
+        world(WEB, DB, policies=[near]),
+        *(flow(each, DB) for each in ("192.0.2.1", "198.51.100.1", WEB)),
+    )
+    assert [str(each.addresses[0]) for each in found.admitted] == ["192.0.2.1"]
 
 
 def test_whom_to_guard() -> None:
