@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -76,9 +77,7 @@ class Edit:
 
 def view(reading: Reading, asked: Question) -> Editor:
     """The policy of the path, or the beginning of a new one; raises NoSuchObject."""
-    namespace, name = asked.path["namespace"], asked.path["name"]
-    if not OBJECT_NAME.fullmatch(namespace):
-        raise errors.InvalidInput("address", "namespace", namespace, "is no object's name")
+    namespace, name = _named(asked)
     if name == NEW:
         new = _TEMPLATE.format(version=_KIND.api_version, kind=_KIND.kind, namespace=namespace)
         return Editor(namespace, "", new, is_new=True)
@@ -87,6 +86,17 @@ def view(reading: Reading, asked: Question) -> Editor:
             return Editor(namespace, name, _written(each), is_new=False)
     why = reading.denied.get(_KIND) or reading.stale.get(_KIND) or "there is no such policy"
     raise NoSuchObject(why, where=f"{_KIND.kind} {namespace}/{name}")
+
+
+def _named(asked: Question, *, may_be_new: bool = True) -> tuple[str, str]:
+    """Namespace and name of the path; raises InvalidInput, since they become parts of another
+    path."""
+    namespace, name = asked.path["namespace"], asked.path["name"]
+    for field, given in (("namespace", namespace), ("name", name)):
+        is_new = may_be_new and field == "name" and given == NEW
+        if not is_new and not OBJECT_NAME.fullmatch(given):
+            raise errors.InvalidInput("address", field, given, "is no object's name")
+    return namespace, name
 
 
 def _written(obj: Object) -> str:
@@ -100,18 +110,26 @@ def _written(obj: Object) -> str:
 
 def parsed(manifest: str, asked: Question) -> Object:
     """The policy in a text; raises InvalidInput, or WeftError for what is no policy of the path."""
-    subject = f"{_KIND.kind} {asked.path['namespace']}/{asked.path['name']}"
+    namespace, name = _named(asked)
+    subject = f"{_KIND.kind} {namespace}/{name}"
     try:
         document = yamltext.parse_one(manifest, budget.FILE)
     except (budget.Exceeded, budget.Malformed) as error:
         raise errors.InvalidInput(subject, _FIELD, None, str(error)) from None
-    (value,) = [one for _, one in manifests.single(subject, document.value)][:1] or [None]
-    obj = plans.named(subject, value, asked.path["namespace"])
+    values = [one for _, one in manifests.single(subject, document.value)]
+    if len(values) > 1:
+        rule = f"is a List of {len(values)} objects: this page takes one"
+        raise errors.InvalidInput(subject, _FIELD, None, rule)
+    obj = plans.named(subject, values[0] if values else None, namespace)
     meta: Mapping[str, Any] = obj["metadata"]
+    for each in ("annotations", "labels"):
+        if not isinstance(meta.get(each) or {}, Mapping):
+            rule = "must be a mapping of names to texts"
+            raise errors.InvalidInput(subject, f"metadata.{each}", meta[each], rule)
     for field, found, expected in (
         ("kind", obj["kind"], _KIND.kind),
-        ("metadata.namespace", meta["namespace"], asked.path["namespace"]),
-        ("metadata.name", meta["name"], asked.path["name"]),
+        ("metadata.namespace", meta["namespace"], namespace),
+        ("metadata.name", meta["name"], name),
     ):
         is_new_name = field == "metadata.name" and expected == NEW
         if found != expected and not is_new_name:
@@ -138,13 +156,25 @@ async def apply(client: Client, asked: Question, form: Mapping[str, str]) -> Out
         obj = parsed(manifest, asked)
         if asked.path["name"] == NEW:
             made = await client.create(_KIND, obj)
-        else:
-            there = await client.get(_KIND, asked.path["name"], asked.path["namespace"])
-            made = await client.update(_KIND, _with_kept(obj, there))
+            return Outcome("It is created.", to=_page_of(made, asked))
+        if not obj["metadata"].get("resourceVersion"):
+            # Without it the edit would overwrite what others have changed.
+            where = f"{_KIND.kind} {asked.path['namespace']}/{asked.path['name']}"
+            rule, hint = "is needed, to see whether others have changed it", "load the page again"
+            field = "metadata.resourceVersion"
+            raise errors.InvalidInput(where, field, None, rule, hint=hint)
+        there = await client.get(_KIND, asked.path["name"], asked.path["namespace"])
+        made = await client.update(_KIND, _with_kept(obj, there))
     except errors.WeftError as error:
         return Outcome(error.in_full(), failed=True, result=Edit(manifest))
     name = str(made["metadata"]["name"])
     return Outcome(f"{name} is applied.", result=Edit(_written(made)))
+
+
+def _page_of(made: Object, asked: Question) -> str:
+    segments = (made["metadata"]["namespace"], made["metadata"]["name"])
+    path = "/".join(["/policies", *(quote(str(each), safe="") for each in segments)])
+    return f"{path}?namespace={asked.namespace}" if asked.namespace else path
 
 
 def _with_kept(obj: Object, there: Object) -> Object:
@@ -153,14 +183,13 @@ def _with_kept(obj: Object, there: Object) -> Object:
     kept = {key: before[key] for key in _KEPT if key in before}
     meta: Mapping[str, Any] = obj["metadata"]
     notes = {**(meta.get("annotations") or {}), **kept}
-    # Without a resourceVersion the edit would overwrite what others have changed.
-    version = meta.get("resourceVersion") or "0"
-    return {**obj, "metadata": {**meta, "annotations": notes, "resourceVersion": version}}
+    return {**obj, "metadata": {**meta, "annotations": notes}}
 
 
 async def delete(client: Client, asked: Question, _: Mapping[str, str]) -> Outcome:
     """Delete the policy of the path."""
-    await client.delete(_KIND, asked.path["name"], asked.path["namespace"])
+    namespace, name = _named(asked, may_be_new=False)
+    await client.delete(_KIND, name, namespace)
     return Outcome("It is deleted.", to="/policies")
 
 

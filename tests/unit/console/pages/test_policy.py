@@ -7,6 +7,7 @@ import yaml
 
 from tests.support import consoled
 from tests.support import objects as made
+from tests.support.memory_api import MemoryApi
 from weft import errors, names
 from weft.console.page import NoSuchObject
 from weft.console.pages import policy
@@ -55,9 +56,53 @@ def test_a_policy_that_is_not_there() -> None:
         ("kind: Pod\nmetadata: {name: web}", "must be MultiNetworkPolicy"),
         ("kind: MultiNetworkPolicy\nmetadata: {name: other}", "must be web"),
         ("kind: MultiNetworkPolicy\nmetadata: {name: web, namespace: kube-system}", "default"),
+        ("kind: MultiNetworkPolicy\nmetadata: {name: web, annotations: [a]}", "must be a mapping"),
+        ("kind: MultiNetworkPolicy\nmetadata: {name: web, labels: 5}", "must be a mapping"),
+        ("kind: List\nitems: [{kind: Pod}, {kind: Pod}]", "List of 2 objects"),
         ("kind: [MultiNetworkPolicy]\nmetadata: {name: web}", "must be MultiNetworkPolicy"),
     ],
 )
 def test_another_text_is_refused(manifest: str, problem: str) -> None:
     with pytest.raises(errors.WeftError, match=problem):
         policy.parsed(manifest, consoled.asked(path=HERE))
+
+
+SPOILT = ("?x=1", "#", "..", "a/b", "", "A")
+
+
+@pytest.mark.parametrize("field", ["namespace", "name"])
+@pytest.mark.parametrize("name", SPOILT)
+async def test_no_path_of_a_request_is_made_of_what_is_no_name(field: str, name: str) -> None:
+    asked = consoled.asked(path={**HERE, field: name})
+    manifest = yaml.safe_dump(OBJECT)
+    api = MemoryApi()
+    for action in (policy.preview, policy.apply, policy.delete):
+        try:
+            outcome = await action(api, asked, {"manifest": manifest})
+        except errors.InvalidInput as error:
+            said = str(error)
+        else:
+            said = outcome.sentence
+            assert outcome.failed
+        assert "is no object's name" in said
+    with pytest.raises(errors.InvalidInput, match="is no object's name"):
+        policy.view(consoled.read({}), asked)
+
+
+async def test_what_is_not_there_yet_is_not_deleted() -> None:
+    with pytest.raises(errors.InvalidInput, match="is no object's name"):
+        await policy.delete(MemoryApi(), consoled.asked(path={**HERE, "name": policy.NEW}), {})
+
+
+async def test_a_new_policy_leads_to_its_page() -> None:
+    asked = consoled.asked(path={**HERE, "name": policy.NEW}, namespace="default")
+    outcome = await policy.apply(MemoryApi(), asked, {"manifest": yaml.safe_dump(OBJECT)})
+    assert outcome.to == "/policies/default/web?namespace=default"
+
+
+async def test_an_edit_says_which_version_it_changes() -> None:
+    asked, manifest = consoled.asked(path=HERE), yaml.safe_dump(OBJECT)
+    outcome = await policy.apply(MemoryApi(), asked, {"manifest": manifest})
+    assert outcome.failed
+    assert "resourceVersion" in outcome.sentence
+    assert "load the page again" in outcome.sentence
