@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from weft import errors
 from weft.model import ObjectKey
+
+_OTHER_PATH = frozenset("/?#%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,14 @@ class Resource:
         return tuple(replace(self, version=version, older=()) for version in versions)
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path of a collection or, with `name`, of an object or its subresource."""
+        """The URL path of a collection or, with `name`, of an object or its subresource.
+
+        Raises InvalidInput for what would make it another path: no object is called so.
+        """
+        for field, given in (("namespace", namespace), ("name", name)):
+            if given in (".", "..") or not _OTHER_PATH.isdisjoint(given):
+                rule = "is no object's name: it may not be . or .., nor have / ? # or %"
+                raise errors.InvalidInput(self.kind, field, given, rule)
         parts = ["/apis", self.group] if self.group else ["/api"]
         parts.append(self.version)
         if self.namespaced and namespace:

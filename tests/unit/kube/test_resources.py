@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from weft import errors
 from weft.kube import resources
 from weft.model import ObjectKey
 
@@ -11,6 +14,14 @@ def test_paths_of_the_core_group_and_of_others() -> None:
     assert resources.NADS.path("a") == (
         "/apis/k8s.cni.cncf.io/v1/namespaces/a/network-attachment-definitions"
     )
+
+
+@pytest.mark.parametrize("name", ["?x=1", "a#b", "..", ".", "a/b", "%2e%2e"])
+def test_a_name_does_not_lead_to_another_path(name: str) -> None:
+    with pytest.raises(errors.InvalidInput, match="no object's name"):
+        resources.PODS.path("a", name)
+    with pytest.raises(errors.InvalidInput, match="no object's name"):
+        resources.PODS.path(name)
 
 
 def test_a_key_is_namespace_and_name() -> None:
