@@ -76,7 +76,7 @@ class Condition:
 class Machine:
     """`status` is what `kubectl get vm` prints, or an instance's phase; `node` is "" while none
     runs it. `since`: when it was created (RFC 3339). `actions`: start, stop, restart, migrate, as
-    far as its state admits them; an instance without a VirtualMachine can only migrate."""
+    far as its state admits them; none without a VirtualMachine, which KubeVirt looks up."""
 
     key: ObjectKey
     status: str
@@ -173,9 +173,10 @@ def _conditions(found: Iterable[Mapping[str, Any]]) -> Iterator[Condition]:
 
 
 def _actions(vm: Object | None, phase: str) -> Iterator[str]:
+    if vm is None:
+        return
     is_there = phase not in ("", *_DONE)
-    if vm is not None:
-        yield from ("stop", "restart") if is_there else ("start",)
+    yield from ("stop", "restart") if is_there else ("start",)
     if phase == "Running":
         yield "migrate"
 

@@ -92,9 +92,9 @@ def test_a_stopped_machine_shows_what_is_declared() -> None:
     assert (found.nics[1].mac, found.nics[1].model, found.nics[1].state) == (MAC, "e1000", "Up")
 
 
-def test_an_instance_without_a_machine_is_listed_and_only_migrates() -> None:
+def test_an_instance_without_a_machine_is_listed_without_actions() -> None:
     found = only([], [instance(vm("lone"), report())], [])
-    assert (found.status, found.actions) == ("Running", ("migrate",))
+    assert (found.status, found.actions) == ("Running", ())
 
 
 @pytest.mark.parametrize(
