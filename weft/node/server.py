@@ -27,7 +27,7 @@ from weft.host import netns, uninterrupted
 from weft.metrics import Figures, Metric
 from weft.model import ObjectKey
 from weft.nic import result
-from weft.node import attach, call, gc, health, plugging, repair, routes
+from weft.node import arrivals, attach, call, gc, health, plugging, repair, routes
 from weft.node.dependencies import Dependencies
 from weft.node.keyedlock import KeyedLock
 
@@ -52,6 +52,7 @@ async def serve(server: Server) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(server.repairer.run(), name="interfaces")
             group.create_task(server.plugging.run(), name="plugging")
+            group.create_task(server.arrivals.run(), name="arrivals")
             group.create_task(
                 routes.RouteReconciler(deps, server.is_busy, server.repairer.vanished).run(),
                 name="routes",
@@ -100,6 +101,7 @@ class Server:
         self._turns = KeyedLock()
         self.repairer = repair.Repairer(deps, self._turns)
         self.plugging = plugging.Plugging(deps)
+        self.arrivals = arrivals.Arrivals(deps)
         self._adds: dict[asyncio.Task[Any], call.Call] = {}
         self._connections: set[asyncio.Task[Any]] = set()
         deps.pods.subscribe(self._pod_changed)

@@ -1,4 +1,4 @@
-"""Encodes and decodes weft's own flows in a switch as OpenFlow 1.5 messages.
+"""Encodes and decodes weft's own flows in a switch, and frames for it, as OpenFlow 1.5 messages.
 
 It encodes only the fields and actions that `guard` needs. ovn-controller itself requires OpenFlow
 1.5, so every `br-int` supports it.
@@ -33,6 +33,7 @@ class MessageType(IntEnum):
     ERROR = 1
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
+    PACKET_OUT = 13
     FLOW_MOD = 14
     MULTIPART_REQUEST = 18
     MULTIPART_REPLY = 19
@@ -177,6 +178,13 @@ def remove(table: int, cookie: int, xid: int) -> bytes:
     """A message that removes all flows with this cookie from a table."""
     every = _mod(3, table, 0, cookie, 0xFFFFFFFFFFFFFFFF)
     return message(MessageType.FLOW_MOD, xid, every + match({}))
+
+
+def packet_out(port: int, frame: bytes, xid: int) -> bytes:
+    """A message that has a frame looked up in table 0, as if it had come in by this port."""
+    done = _action(Resubmit(0))
+    head = struct.pack("!IH2x", _ANY, len(done))  # no buffer
+    return message(MessageType.PACKET_OUT, xid, head + match({Field.IN_PORT: port}) + done + frame)
 
 
 def _mod(command: int, table: int, priority: int, cookie: int, mask: int = 0) -> bytes:

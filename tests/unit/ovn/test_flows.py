@@ -44,6 +44,14 @@ def test_the_cookie_tells_one_flow_from_another_and_ours_from_others() -> None:
     assert not FlowUpdate(FlowEvent.ADDED, 250, 0x9535B238).is_ours
 
 
+def test_a_frame_is_put_into_a_port_as_openflow_has_it() -> None:
+    message = flows.packet_out(7, b"frame", 5)
+    assert flows.HEADER.unpack_from(message) == (6, 13, len(message), 5)
+    assert message[8:16].hex() == "ffffffff" + "0010" + "0000"
+    assert message[16:32].hex() == "0001000c" + "8000000400000007" + "00000000"
+    assert message[32:].hex() == "ffff0010" + "00002320" + "000efff8" + "00000000" + b"frame".hex()
+
+
 def test_updates_are_read_and_what_is_abbreviated_is_passed_over() -> None:
     full = struct.pack("!HHBBHHHIQ", 32, 2, 250, 0, 0, 0, 10, 0, 0x7766 << 48) + flows.match({})
     own = struct.pack("!HHI", 8, 4, 77)
