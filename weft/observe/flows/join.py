@@ -200,6 +200,7 @@ def _record(
         packets=_largest(own, "packets"),
         bytes=_largest(own, "bytes"),
         evidence=tuple(sorted({each.evidence for each in seen})),
+        more=more,
     )
 
 

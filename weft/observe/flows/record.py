@@ -16,7 +16,8 @@ grows: a reader ignores fields that it does not know.
                      "direction": "Ingress", "rule": 0}],
        "nodes": ["node1", "node2"],
        "first_seen": "2026-11-30T15:59:58.250Z", "last_seen": "2026-11-30T16:00:00.250Z",
-       "connections": 3, "packets": null, "bytes": null, "evidence": ["connection"]}],
+       "connections": 3, "packets": null, "bytes": null, "evidence": ["connection"],
+       "more": 0}],
      "left_off": 0,
      "notices": ["node node3: no pod of weft's agent that you may list runs there"]}
 """
@@ -111,7 +112,8 @@ class FlowRecord:
     `reason`: of a denied flow, what stopped it, if no policy did; of an allowed one, what is odd.
     `first_seen` and `last_seen` are RFC 3339 in UTC, "" if unknown: Open vSwitch keeps no times
     of connections. `connections`: how many are tracked now, None if that is not known. `packets`
-    and `bytes` are at least so many, None if nobody counts them.
+    and `bytes` are at least so many, None if nobody counts them. `more`: how many ports or sources
+    are summed up in it, 0 if it is of one.
     """
 
     network: str
@@ -130,6 +132,7 @@ class FlowRecord:
     packets: int | None = None
     bytes: int | None = None
     evidence: tuple[Evidence, ...] = ()
+    more: int = 0
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -215,6 +218,7 @@ def _record(found: Any, path: str, where: str) -> FlowRecord:
             packets=_number(found.get("packets")),
             bytes=_number(found.get("bytes")),
             evidence=tuple(map(Evidence, _list(found.get("evidence")))),
+            more=_number(found.get("more")) or 0,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         rule = f"is no flow as weft flows --output json prints it ({type(error).__name__}: {error})"

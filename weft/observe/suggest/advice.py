@@ -92,7 +92,7 @@ def advise(question: Question, records: Sequence[FlowRecord], objects: Objects) 
             hint="this is a bug in weft: report it with the flows",
         )
     unsayable = tuple(each for each in mine if not (each.is_sayable or question.everything))
-    audit = question.audit or any(not each.what for each in unsayable)
+    audit = question.audit or any(each.is_unlooked for each in unsayable)
     return Advice(
         made,
         tuple(manifest.manifest(each, audit=audit) for each in made),
@@ -168,6 +168,9 @@ def notices(advice: Advice) -> Iterator[str]:
     count = len(advice.suggestions)
     yield f"{count} {'policies' if count > 1 else 'policy'}; {manifest.seen(advice.admitted)}"
     yield from _unsayable(advice)
+    wide = [_pair(each) for each in advice.admitted if not each.is_sayable]
+    if wide:
+        yield f"--everything opens more than was seen between: {_some(wide)}."
     for why, number in sorted(advice.left_out.items()):
         yield f"Left out: {number} flows {why}."
     if advice.undirected:
@@ -178,18 +181,14 @@ def notices(advice: Advice) -> Iterator[str]:
     if scope.besides is None:
         yield "What they admit besides was not judged: there are too many pairs."
     elif scope.besides:
-        shown = [
-            f"{each.source} > {each.target} {each.protocol}"
-            + (f"/{each.port}" if each.port else "")
-            for each in scope.besides
-        ]
+        shown = list(map(str, scope.besides))
         yield f"Admitted, though not seen, because labels group pods: {_some(shown)}."
-    else:
+    elif not wide:
         yield "Of the services that were seen they admit nothing else."
 
 
 def _unsayable(advice: Advice) -> Iterator[str]:
-    unknown = sum(not each.what for each in advice.unsayable)
+    unknown = sum(each.is_unlooked for each in advice.unsayable)
     if unknown:
         yield (
             f"{unknown} flows have no port: where no policy guards an end, the switch looks at"
@@ -198,13 +197,31 @@ def _unsayable(advice: Advice) -> Iterator[str]:
         )
     elif advice.audit:
         yield "The policies are in audit mode: they drop nothing, and report what they would."
-    counted = Counter(each.what for each in advice.unsayable if each.what)
+    summed = [each for each in advice.unsayable if each.is_summed]
+    if summed:
+        shown = [f"{_pair(each)} ({each.record.more or 'many'} ports)" for each in summed]
+        yield (
+            f"Many ports were asked for, as by a scan: {_some(shown)}. They are not admitted,"
+            " but for those that have a rule: look at these rules."
+        )
+    counted = Counter(
+        each.what for each in advice.unsayable if not (each.is_unlooked or each.is_summed)
+    )
     for protocol, number in sorted(counted.items()):
         what = f"IP protocol {protocol}" if protocol.isdigit() else protocol
         yield (
             f"{number} flows of {what} are not admitted: a MultiNetworkPolicy cannot say {what}."
             " --everything admits all between their ends."
         )
+
+
+def _pair(each: Seen) -> str:
+    """Its ends and protocol; a file of flows may hold any name, so those of members alone."""
+    source, target = (
+        member.id if member is not None else str(address)
+        for member, address in zip((each.source, each.target), each.addresses, strict=True)
+    )
+    return f"{source} > {target} {each.what or 'IP'}"
 
 
 def _some(listed: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ _SOME_PORTS = (1, 30_000, 65_535)  # of a flow of which no port is known
 
 @dataclass(frozen=True, slots=True)
 class Besides:
-    """A pair that may connect, and was not seen to: labels group pods. `port` 0: any."""
+    """A pair that may connect, and was not seen to: labels group pods."""
 
     source: str
     target: str
@@ -32,8 +32,7 @@ class Besides:
     port: int
 
     def __str__(self) -> str:
-        service = f"{self.protocol}/{self.port}" if self.port else self.protocol
-        return f"{self.source} > {self.target} {service}"
+        return f"{self.source} > {self.target} {self.protocol}/{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ def missed(
 
     def admitted(each: Seen) -> bool:
         ends = flows.endpoints(each, network)
-        ports = _SOME_PORTS if each.port is None and each.is_sayable else (0,)
+        ports = _SOME_PORTS if each.protocol is not None and each.port is None else (0,)
         return all(
             evaluator.allowed(policies, networks, *ends, flows.connection(each, port))
             for port in ports
@@ -89,7 +88,9 @@ def scope(
     }
     known = {end.id for each in seen for end in (each.source, each.target) if end is not None}
     unseen = sorted(set().union(*isolated.values()) - known)
-    services = sorted({(str(each.protocol), each.port or 0) for each in seen if each.is_sayable})
+    services = sorted(
+        {(str(one.protocol), one.port) for one in seen if one.is_sayable and one.port is not None}
+    )
     if len(members) ** 2 * len(services) > MOST:
         return Scope(None, tuple(unseen))
     were = {
@@ -120,7 +121,5 @@ def _allowed(
     service: tuple[str, str, str, int],
 ) -> bool:
     addresses = reach.addresses(source, target) or (None, None)
-    connection = netpolicy.Connection(
-        netpolicy.Protocol(service[2]), service[3] or _SOME_PORTS[1], *addresses
-    )
+    connection = netpolicy.Connection(netpolicy.Protocol(service[2]), service[3], *addresses)
     return evaluator.allowed(policies, networks, source.endpoint, target.endpoint, connection)

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from weft import model, names
 from weft.observe.flows.judge import Judge
 from weft.observe.flows.places import Place
-from weft.observe.flows.record import EndKind, FlowEnd, FlowRecord, Verdict
+from weft.observe.flows.record import EndKind, Evidence, FlowEnd, FlowRecord, Verdict
 from weft.observe.reach import Member
 from weft.policy import netpolicy
 
@@ -28,7 +28,8 @@ class Seen:
     """One connection that was allowed. An end without a member is an address alone.
 
     `protocol` None: anything but TCP, UDP and SCTP, or the switch did not look at it (`what` says
-    so). `port` None: all ports of the protocol, since it is not known which.
+    so). `port` None: it is not known which, because the switch did not look at it, or because many
+    ports are summed up. It never stands for all of them: a guest that scans makes such flows.
     """
 
     source: Member | None
@@ -42,7 +43,18 @@ class Seen:
     @property
     def is_sayable(self) -> bool:
         """Whether a rule with ports can admit it."""
-        return self.protocol is not None
+        return self.protocol is not None and self.port is not None
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether it stands for connections to many ports; the tracker knows the port of each."""
+        tracked = Evidence.CONNECTION in self.record.evidence
+        return self.protocol is not None and self.port is None and bool(self.record.more or tracked)
+
+    @property
+    def is_unlooked(self) -> bool:
+        """Whether the switch looked at no port, since no policy guards an end."""
+        return not self.is_sayable and not self.is_summed and (not self.what or bool(self.protocol))
 
 
 @dataclass(frozen=True, slots=True)

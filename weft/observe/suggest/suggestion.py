@@ -21,7 +21,7 @@ from weft.policy.netpolicy import Direction
 NAMESPACE_NAME = "kubernetes.io/metadata.name"  # Kubernetes' own label on each namespace
 _TCP_UDP_SCTP = tuple(netpolicy.Protocol)
 
-# A set of ports: protocol, first and last; None for all of the protocol.
+# A set of ports: protocol, first and last; None for all of the protocol, if that is asked for.
 Ports = tuple[netpolicy.Protocol, tuple[int, int] | None]
 
 
@@ -181,7 +181,8 @@ def _pods(subject: Group, group: Group, member: Member) -> Peer:
 
 
 def _ports(listed: Iterable[Seen]) -> tuple[Ports, ...] | None:
-    """The fewest ranges that are exactly what was seen."""
+    """The fewest ranges that are exactly what was seen; all, where `everything` is asked for and no
+    port is known."""
     numbers: dict[netpolicy.Protocol, set[int]] = {}
     whole: set[netpolicy.Protocol] = set()
     for each in listed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -194,6 +195,37 @@ def test_flows_without_ports_make_policies_that_only_audit() -> None:
     assert advise(ALL, flow(WEB, DB), question=Question("blue", audit=True)).audit
 
 
+def test_a_scan_opens_no_more_than_the_ports_that_are_listed() -> None:
+    """What stands for many ports is no rule for all of them, and holds no policy in audit mode."""
+    scan = [flow(WEB, DB, port=each) for each in (22, 80)]
+    found = advise(ALL, *scan, flow(WEB, DB, port=None, more=65_000))
+    assert not found.audit
+    (rule,) = specs(found)["db-on-blue"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 22}, {"protocol": "TCP", "port": 80}]
+    text = "\n".join(advice.notices(found))
+    assert "default/web-5d4f7c9b6d-bcdfg > default/db-0 TCP (65000 ports)" in text
+    assert [each.record.more for each in found.unsayable] == [65_000]
+    older = advise(ALL, *scan, flow(WEB, DB, port=None))
+    assert "(many ports)" in "\n".join(advice.notices(older))
+    wide = advise(
+        ALL,
+        *scan,
+        scan[0],
+        flow(WEB, DB, port=None),
+        question=Question("blue", "", everything=True),
+    )
+    text = "\n".join(advice.notices(wide))
+    assert "--everything opens more than was seen between: default/web" in text
+    assert "they admit nothing else" not in text
+
+
+def test_a_protocol_whose_port_the_switch_did_not_look_at_makes_policies_audit() -> None:
+    found = advise(ALL, flow(WEB, DB, port=None, evidence=(Evidence.SWITCH,)))
+    assert found.audit
+    assert specs(found)["db-on-blue"]["ingress"] == []
+    assert "1 flows have no port" in "\n".join(advice.notices(found))
+
+
 def test_a_machine_is_known_by_its_name_whatever_its_pod_is_called() -> None:
     before = flow(VM, DB)
     moved = pod("virt-launcher-vm-y", "10.9.0.4", **MACHINE)
@@ -314,7 +346,13 @@ def worlds(draw: st.DrawFn) -> tuple[Objects, list[FlowRecord]]:
         st.sampled_from([80, 81, 443, 65535, None]),
     )
     flows = draw(
-        st.lists(st.builds(lambda a, b, what: flow(a, b, *what), ends, ends, service), max_size=10)
+        st.lists(
+            st.builds(
+                lambda a, b, what, more, seen: flow(a, b, *what, more=more, evidence=(seen,)),
+                *(ends, ends, service, st.sampled_from([0, 0, 9]), st.sampled_from([*Evidence])),
+            ),
+            max_size=10,
+        )
     )
     return world(*pods, namespaces=homes), flows
 
@@ -355,11 +393,29 @@ def test_all_that_was_seen_is_admitted_for_any_flows_and_labels(
         ]
         known = {str(one): one for one in netpolicy.Protocol}
         protocol = known.get(each.protocol)
-        if protocol is None and not question.everything:
+        if (protocol is None or each.port is None) and not question.everything:
             continue
         addresses = (ip_address(one.address) for one in (each.source, each.target))
         connection = netpolicy.Connection(protocol, each.port or 4711, *addresses)
         assert evaluator.allowed(policies, NADS, ends[0], ends[1], connection), found.text
+
+
+@given(worlds(), questions)
+def test_no_rule_is_without_ports_unless_everything_is_asked_for(
+    made: tuple[Objects, list[FlowRecord]], question: Question
+) -> None:
+    objects, flows = made
+    narrow = replace(question, everything=False)
+    try:
+        found = advise(objects, *flows, question=narrow)
+    except errors.NotReady:
+        return
+    asked = {each.port for each in flows}
+    for each in found.manifests:
+        for rule in (*each["spec"].get("ingress", ()), *each["spec"].get("egress", ())):
+            assert rule["ports"]
+            for one in rule["ports"]:
+                assert {*range(one["port"], one.get("endPort", one["port"]) + 1)} <= asked
 
 
 @given(worlds())
