@@ -101,6 +101,7 @@ def report(
     found: Objects,
     seen: Mapping[str, tuple[Sighting, ...]],
     question: Question | None = None,
+    partial: Mapping[str, frozenset[str]] | None = None,
 ) -> Report:
     """What is made of it, where node1 has a's ports, and node2 those of b and c."""
     here = {"node1": ("a",), "node2": ("b", "c")}
@@ -117,4 +118,4 @@ def report(
         )
         for node, sightings in seen.items()
     }
-    return made(looks, found, question or Question(), AT)
+    return made(looks, found, question or Question(), AT, partial or {})

@@ -16,7 +16,7 @@ from weft import errors
 from weft.cli import clusters, columns, labs
 from weft.cli import output as views
 from weft.host import process
-from weft.observe import members, networkobjects
+from weft.observe import members, networkobjects, objects
 from weft.observe.checks import SYSTEM
 from weft.observe.explain import agentpods
 from weft.observe.flows import chosen, collect, subjects
@@ -94,18 +94,19 @@ async def _main(
 ) -> None:
     networks, subject = about
     async with cluster.client() as api:
-        found, notices = Objects(), list[str]()
+        found, partial = Objects(), collect.WHOLE
         read_at = float("-inf")
 
         async def look() -> Report:
-            nonlocal found, notices, read_at
+            nonlocal found, partial, read_at
             if time.monotonic() - read_at >= OBJECTS_EVERY:
-                found, notices = await collect.read(api, [subject.namespace] if subject else [])
+                own = [subject.namespace] if subject else []
+                found, partial = await objects.read_allowed(api, own)
                 read_at = time.monotonic()
             networkobjects.check(networks, members.networks(found).values(), COMMAND)
             asked = subjects.question(question, networks, subject, found)
             run = way(cluster, found, system)
-            return await collect.report(run, found, asked, time.time(), notices)
+            return await collect.report(run, found, asked, time.time(), partial)
 
         if not every:
             with views.working(form, "looking at nodes"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from weft import errors
 from weft.console.page import Access, Page, Question, Read, Reading
 from weft.kube import resources
-from weft.observe import members, networkobjects
+from weft.observe import members, networkobjects, objects
 from weft.observe.flows import collect, subjects
 
 MOST = 200
@@ -61,11 +61,11 @@ async def look(access: Access, asked: Question) -> AsyncGenerator[object, None]:
     of = subject(asked.query.get("about", "").strip(), asked.namespace or "default")
     question = collect.Question(only_denied=bool(asked.query.get("dropped")), limit=MOST)
     while True:
-        found, notices = await collect.read(access.client, [of.namespace] if of else [])
+        found, partial = await objects.read_allowed(access.client, [of.namespace] if of else [])
         networkobjects.check(networks, members.networks(found).values(), _COMMAND)
         whole = subjects.question(question, networks, of, found)
         way = access.nodes.way(found)
-        yield await collect.report(way, found, whole, time.time(), notices)
+        yield await collect.report(way, found, whole, time.time(), partial)
         await asyncio.sleep(_EVERY)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from weft import errors, names
 from weft.api import podnetworks
 from weft.host import process
-from weft.kube.client import Client
-from weft.observe import members, objects
+from weft.observe import members
 from weft.observe.explain import agentpods
 from weft.observe.flows import chosen, join, sighting
 from weft.observe.flows.judge import Judge
@@ -27,6 +27,9 @@ _AT_ONCE = 8  # nodes that are asked at the same time
 
 # The command that runs a module on a node. Raises WeftError where there is no way to it.
 Way = Callable[[str, str], AbstractContextManager[process.Command]]
+# What was not read whole, as objects.read_allowed returns it.
+Partial = Mapping[str, frozenset[str]]
+WHOLE: Partial = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,6 @@ class Question:
     pods: tuple[str, ...] = ()
     only_denied: bool = False
     limit: int = chosen.LIMIT
-
-
-async def read(api: Client, namespaces: Sequence[str]) -> tuple[Objects, list[str]]:
-    """The objects that the user may list, and what is not known for lack of rights."""
-    found, partial = await objects.read_allowed(api, namespaces)
-    return found, [f"you may not list {kind} in all namespaces" for kind in sorted(partial)]
 
 
 def nodes(found: Objects, question: Question) -> list[str]:
@@ -75,9 +72,9 @@ def networks_of(found: Objects, pods: Collection[str]) -> tuple[str, ...]:
 
 
 async def report(
-    way: Way, found: Objects, question: Question, at: float, notices: Iterable[str] = ()
+    way: Way, found: Objects, question: Question, at: float, partial: Partial = WHOLE
 ) -> Report:
-    """One look at the nodes. `at`: the time, in seconds since the epoch."""
+    """One look at the nodes. `at`: the time, in seconds since the epoch. `partial`: see Judge."""
     order = {"networks": list(question.networks), "pods": list(question.pods)}
     asked = nodes(found, question)
     limit = asyncio.Semaphore(_AT_ONCE)
@@ -89,11 +86,11 @@ async def report(
     answers = dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
     looks = {node: each for node, each in answers.items() if isinstance(each, Look)}
     messages = [
-        *notices,
+        *(f"you may not list {kind} in all namespaces" for kind in sorted(partial)),
         *(f"node {n}: {each}" for n, each in answers.items() if isinstance(each, str)),
     ]
     messages += [f"node {node}: {text}" for node, each in looks.items() for text in each.notices]
-    return made(looks, found, question, at, messages)
+    return made(looks, found, question, at, partial, messages)
 
 
 def made(
@@ -101,19 +98,25 @@ def made(
     found: Objects,
     question: Question,
     at: float,
+    partial: Partial = WHOLE,
     notices: Sequence[str] = (),
 ) -> Report:
     """The report of what nodes answered. Pure."""
-    places, judge = Places(looks, found.pods), Judge(found)
-    records, undecided = join.join(looks, places, judge)
+    places, judge = Places(looks, found.pods), Judge(found, partial)
+    joined = join.join(looks, places, judge)
     messages = list(notices)
-    if undecided:
+    if joined.unjudged:
         messages.append(
-            f"{undecided} flows between addresses that weft has not given to anybody are not "
+            f"{joined.unjudged} flows that nobody has answered are not listed: policies that you "
+            "may not list decide whether they arrive"
+        )
+    if joined.strange:
+        messages.append(
+            f"{joined.strange} flows between addresses that weft has not given to anybody are not "
             "listed: it is not known whether they arrive"
         )
     listed, left_off = chosen.choose(
-        records,
+        joined.records,
         networks=question.networks,
         pods=question.pods,
         only_denied=question.only_denied,

@@ -61,23 +61,34 @@ class _Flow:
         return self.protocol in ("", other.protocol) and self.port in (None, other.port)
 
 
-def join(looks: Mapping[str, Look], places: Places, judge: Judge) -> tuple[list[FlowRecord], int]:
-    """The flows that these nodes have seen, in no order; and how many there are between addresses
-    that are not weft's of which nobody knows whether they arrive."""
-    flows = _grouped(looks, places)
-    undecided = [
-        each for each in flows if each.is_strange and not each.dropped and not each.arrives
-    ]
-    ids = set(map(id, undecided))
-    flows = [each for each in flows if id(each) not in ids]
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Flows, in no order. How many there are beside of which nobody knows whether they arrive:
+    `strange` between addresses that are not weft's, `unjudged` where policies may decide that were
+    not read."""
+
+    records: tuple[FlowRecord, ...]
+    strange: int = 0
+    unjudged: int = 0
+
+
+def join(looks: Mapping[str, Look], places: Places, judge: Judge) -> Joined:
+    """The flows that these nodes have seen."""
+    flows, strange = [], 0
+    for each in _grouped(looks, places):
+        if each.is_strange and not each.dropped and not each.arrives:
+            strange += 1
+        else:
+            flows.append(each)
+    unjudged: list[_Flow] = []
     by_pair: dict[_Pair, list[_Flow]] = {}
     for flow in flows:
         by_pair.setdefault(flow.pair, []).append(flow)
     made: list[FlowRecord] = []
     for pair, together in by_pair.items():
         back = by_pair.get((pair[0], pair[2], pair[1]), [])
-        made += _of_pair(together, back, judge)
-    return made, len(undecided)
+        made += _of_pair(together, back, judge, unjudged)
+    return Joined(tuple(made), strange, len(unjudged))
 
 
 def _grouped(looks: Mapping[str, Look], places: Places) -> list[_Flow]:
@@ -102,8 +113,13 @@ def _grouped(looks: Mapping[str, Look], places: Places) -> list[_Flow]:
     return list(found.values())
 
 
-def _of_pair(flows: Sequence[_Flow], back: Sequence[_Flow], judge: Judge) -> Iterable[FlowRecord]:
-    """The records of all flows from one end to another; `back`: of those in the other direction."""
+def _of_pair(
+    flows: Sequence[_Flow], back: Sequence[_Flow], judge: Judge, unjudged: list[_Flow]
+) -> Iterable[FlowRecord]:
+    """The records of all flows from one end to another; `back`: of those in the other direction.
+
+    Those that nobody can judge are added to `unjudged`.
+    """
     directed = [each for each in flows if each.is_directed]
     is_tracked = any(each.is_directed and each.passed for each in (*flows, *back))
     has_protocol = any(each.passed and each.protocol for each in flows if not each.is_directed)
@@ -128,7 +144,9 @@ def _of_pair(flows: Sequence[_Flow], back: Sequence[_Flow], judge: Judge) -> Ite
         elif flow.passed:
             stopping = [each for each in drops if each.covers(flow)]
             dropped = [*flow.dropped, *(one for each in stopping for one in each.dropped)]
-            if dropped or not opinion.allows:
+            if not dropped and not judge.is_whole(flow.source, flow.target):
+                unjudged.append(flow)
+            elif dropped or not opinion.allows:
                 denied.append(flow)
                 records.append(_denied(flow, [*flow.passed, *dropped], opinion))
             else:

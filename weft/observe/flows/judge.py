@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import members
 from weft.observe.flows.places import Place
@@ -36,15 +37,26 @@ class Opinion:
 
 
 class Judge:
-    """The policies of `objects`; `is_whole`: whether these are all that there are."""
+    """The policies of `objects`. `partial`: kinds of which not all were read, by plural, with the
+    namespaces that were; as objects.read_allowed returns it."""
 
-    def __init__(self, objects: Objects, *, is_whole: bool = True) -> None:
+    def __init__(
+        self, objects: Objects, partial: Mapping[str, frozenset[str]] | None = None
+    ) -> None:
         self._objects = objects
         self._policies = members.in_force(objects)
         self._networks: Mapping[ObjectKey, str] = members.networks(objects)
         self._endpoints: dict[str, dict[str, netpolicy.Endpoint]] = {}
         self._selecting: dict[tuple[str, str], tuple[netpolicy.Policy, ...]] = {}
-        self.is_whole = is_whole
+        self._readable = _readable(partial or {})
+
+    def is_whole(self, source: Place, target: Place) -> bool:
+        """Whether all that decides about a flow between these was read: a policy is of its pods'
+        namespace."""
+        if self._readable is None:
+            return True
+        pods = [each.pod for each in (source, target) if each.pod]
+        return all(each.partition("/")[0] in self._readable for each in pods)
 
     def opinion(
         self, network: str, source: Place, target: Place, protocol: str, port: int | None
@@ -97,6 +109,15 @@ class Judge:
                 each for each in self._policies if evaluator.selects(each, self._networks, endpoint)
             )
         return self._selecting[key]
+
+
+def _readable(partial: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
+    """The namespaces of which all that policies speak of was read; None: all."""
+    if resources.NADS.plural in partial:
+        return frozenset()  # a policy may name a NAD of any namespace
+    kinds = resources.MULTINETWORKPOLICIES, resources.PODS, resources.NAMESPACES
+    read = [partial[each.plural] for each in kinds if each.plural in partial]
+    return frozenset.intersection(*read) if read else None
 
 
 def in_direction(found: Iterable[FlowPolicy], direction: str) -> tuple[FlowPolicy, ...]:

@@ -188,6 +188,40 @@ def test_addresses_of_nobody_at_one_port_alone_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize(
+    ("partial", "is_listed"),
+    [
+        ({}, True),
+        ({"virtualmachineinstances": frozenset()}, True),
+        ({"multi-networkpolicies": frozenset({"default"})}, True),
+        ({"multi-networkpolicies": frozenset({"other"})}, False),
+        ({"multi-networkpolicies": frozenset()}, False),
+        ({"pods": frozenset({"other"})}, False),
+        ({"namespaces": frozenset()}, False),
+        ({"network-attachment-definitions": frozenset({"default"})}, False),
+    ],
+)
+def test_what_nobody_answered_is_not_judged_by_policies_that_are_not_all(
+    partial: dict[str, frozenset[str]], is_listed: bool
+) -> None:
+    """Who may not list them would read of a denied flow that it is allowed."""
+    unanswered = {"node1": (tracked(".1", ".2", "a", passes=None, port=81),)}
+    policies = () if partial.get("multi-networkpolicies") == frozenset() else (TO_B,)
+    found = report(world(*policies), unanswered, partial=partial)
+    if is_listed:
+        assert only(found).verdict is Verdict.DENIED
+    else:
+        assert not found.flows
+        (notice,) = (each for each in found.notices if "whether they arrive" in each)
+        assert notice.startswith("1 flows that nobody has answered are not listed")
+    drop = switched(Side("blue_a", "10.1.0.1"), B, passes=False, protocol="TCP")
+    seen = {**unanswered, "node2": (drop, tracked(".3", ".2", "b"))}
+    assert lines(report(world(*policies), seen, partial=partial)) == {
+        "blue default/a > default/b TCP/81 denied",
+        "blue default/c > default/b TCP/80 allowed",
+    }
+
+
+@pytest.mark.parametrize(
     ("question", "ports"),
     [
         (Question(pods=("default/c",)), {81}),
