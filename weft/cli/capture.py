@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import select
 import signal
 import stat
@@ -30,6 +31,8 @@ from weft.observe.explain import agentpods
 COMMAND = expression.COMMAND
 MODULE = "weft.observe.capture.onnode"
 STDOUT = "-"
+# Links to descriptors of this process, which the user's shell has opened.
+_SHELLS = re.compile(r"/dev/(stdout|stderr|fd/[0-9]+)|/proc/self/fd/[0-9]+", re.ASCII)
 
 
 def command(
@@ -176,16 +179,35 @@ def _command(
 
 @contextlib.contextmanager
 def _sink(write: str) -> Iterator[BinaryIO]:
-    """Where packets go: a file for its user alone, or standard output."""
+    """Where packets go: a file for its user alone, a pipe, or standard output."""
     if write in ("", STDOUT):
         yield sys.stdout.buffer
         return
     try:
-        descriptor = os.open(write, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = _opened(write)
     except OSError as error:
         raise errors.Unavailable(f"cannot be written ({error.strerror})", where=write) from error
     with os.fdopen(descriptor, "wb") as file:
         yield file
+
+
+def _opened(write: str) -> int:
+    """The file's descriptor. Raise Unavailable for a link and for another user's file, in which
+    packets would be read by others; OSError for what cannot be opened."""
+    if _SHELLS.fullmatch(write):
+        return os.open(write, os.O_WRONLY)
+    if os.path.islink(write):
+        hint = "name the file itself"
+        raise errors.Unavailable("is a link, which is not followed", where=write, hint=hint)
+    descriptor = os.open(write, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        if found.st_uid != os.geteuid():
+            os.close(descriptor)
+            what = "is another user's file, who could read the packets"
+            raise errors.Unavailable(what, where=write, hint="name a file of your own")
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 @dataclass

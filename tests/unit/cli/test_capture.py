@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,66 @@ def test_a_new_file_is_its_users_alone(tmp_path: Path) -> None:
         capture._sink(str(tmp_path / "no" / "file")),
     ):
         pass
+
+
+def test_an_older_file_becomes_its_users_alone(tmp_path: Path) -> None:
+    file = tmp_path / "old"
+    file.touch(mode=0o644)
+    file.chmod(0o644)
+    with capture._sink(str(file)) as sink:
+        sink.write(b"packets")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_bytes() == b"packets"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "other").chmod(0o644)
+    for target in ("other", "nothing"):
+        link = tmp_path / f"to-{target}"
+        link.symlink_to(tmp_path / target)
+        with (
+            pytest.raises(errors.Unavailable, match="is a link"),
+            capture._sink(str(link)),
+        ):
+            pass
+    assert (tmp_path / "other").read_text() == "kept"
+    assert (tmp_path / "other").stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_another_users_file_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "theirs"
+    file.write_text("kept")
+    file.chmod(0o666)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    with pytest.raises(errors.Unavailable, match="another user's file"), capture._sink(str(file)):
+        pass
+    assert file.read_text() == "kept"
+    assert file.stat().st_mode & 0o777 == 0o666
+
+
+def test_pipes_and_what_the_shell_has_opened_are_written(tmp_path: Path) -> None:
+    """As /dev/stdout and >(wireshark) are: links to descriptors of this process."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o644)
+    reading, writing = os.pipe()
+    from_fifo = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    for path, reader in ((f"/dev/fd/{writing}", reading), (str(fifo), from_fifo)):
+        with capture._sink(path) as sink:
+            capture._Taker(sink, False, "").take([(None, b"head")])
+        assert os.read(reader, 9) == b"head"
+    file = tmp_path / "redirected"
+    with file.open("wb") as opened:
+        file.chmod(0o640)
+        with capture._sink(f"/proc/self/fd/{opened.fileno()}") as sink:
+            sink.write(b"head")
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"head", 0o640)
+    code = "from weft.cli import capture\nwith capture._sink('/dev/stdout') as s: s.write(b'head')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    assert done.stdout == b"head"
+    for each in (reading, writing, from_fifo):
+        os.close(each)
 
 
 def test_packets_are_lines_without_a_file(tmp_path: Path) -> None:
