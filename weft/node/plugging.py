@@ -3,13 +3,15 @@
 The cluster manager allocates for a NIC that is added to a running pod. That the plugin is called is
 the work of another program, Multus' dynamic networks controller, and many clusters have none: then
 nothing happens, and nobody says so. Here it is known which calls came. What is due after PATIENCE,
-without any call about that interface since it was asked for, gets an Event. A call that failed is
-no silence: its caller tells.
+without any call about that interface since shortly before, gets an Event. A call that failed is no
+silence: its caller tells. Earlier calls, as for a sandbox that was made anew, are about something
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -41,13 +43,18 @@ class Nic(NamedTuple):
 
 
 class Plugging:
-    """Watches the pods of this node; one task of the agent. `called` hears of each call."""
+    """Watches the pods of this node; one task of the agent. `called` hears of each call.
 
-    def __init__(self, deps: Dependencies, patience: float = PATIENCE) -> None:
-        self._deps, self._patience = deps, patience
+    `patience` and `early` in seconds; a call counts that comes up to `early` before what it is for.
+    """
+
+    def __init__(
+        self, deps: Dependencies, patience: float = PATIENCE, early: float = PATIENCE
+    ) -> None:
+        self._deps, self._patience, self._early = deps, patience, early
         self.queue = queue.Queue[Nic]("NIC of Pod")
         self._due: dict[ObjectKey, dict[str, tuple[Due, float]]] = {}  # by interface, with the time
-        self._called: set[Nic] = set()  # what somebody works on
+        self._called: dict[Nic, float] = {}  # what somebody works on: when it was called last
         self._emitted: set[Nic] = set()
 
     async def run(self) -> None:
@@ -59,17 +66,17 @@ class Plugging:
         """Hears that somebody called the plugin for an interface of a pod."""
         known = self._deps.pods.get(pod)
         if known is not None and known.has_interfaces:  # a call may come before what it is for
-            self._called.add(Nic(pod, interface))
+            self._called[Nic(pod, interface)] = asyncio.get_running_loop().time()
 
     def _on_pod(self, key: ObjectKey, _: Pod | None, new: Pod | None) -> None:
         is_here = new is not None and new.node == self._deps.node
         now = due(new, self._deps) if new is not None and is_here else {}
         before = self._due.pop(key, {})
         if new is None:
-            self._called -= {nic for nic in self._called if nic.pod == key}
+            self._called = {nic: at for nic, at in self._called.items() if nic.pod != key}
         for interface, (what, _at) in before.items():
             if now.get(interface) is not what:
-                self._called.discard(Nic(key, interface))
+                self._called.pop(Nic(key, interface), None)
                 self._emitted.discard(Nic(key, interface))
         if not now:
             return
@@ -82,7 +89,9 @@ class Plugging:
     async def _emit(self, nic: Nic) -> None:
         what, at = self._due.get(nic.pod, {}).get(nic.interface, (None, 0.0))
         pod = self._deps.pods.get(nic.pod)
-        if what is None or pod is None or nic in self._called or nic in self._emitted:
+        if what is None or pod is None or nic in self._emitted:
+            return
+        if self._called.get(nic, -math.inf) >= at - self._patience - self._early:
             return
         left = at - asyncio.get_running_loop().time()
         if left > 0:  # it was given up, and asked for again

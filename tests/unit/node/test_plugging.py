@@ -67,10 +67,12 @@ class Node:
 
 
 @asynccontextmanager
-async def watching(patience: float = 0.0) -> AsyncIterator[tuple[Node, plugging.Plugging]]:
+async def watching(
+    patience: float = 0.0, early: float = plugging.PATIENCE
+) -> AsyncIterator[tuple[Node, plugging.Plugging]]:
     node = Node()
     deps: Any = node
-    found = plugging.Plugging(deps, patience)
+    found = plugging.Plugging(deps, patience, early)
     task = asyncio.create_task(found.run())
     await asyncio.sleep(0)  # it subscribes
     node.change("blue", "blue@net1")
@@ -132,6 +134,19 @@ async def test_who_is_called_is_at_work(early: bool) -> None:
         node.change("blue", "blue@net1", "red@net2")  # this time nobody comes
         await found.queue.idle()
         assert len(node.told) == 1
+
+
+@pytest.mark.parametrize("early", [0.0, plugging.PATIENCE], ids=["long ago", "the control: now"])
+async def test_a_call_long_before_a_nic_is_due_is_for_something_else(early: float) -> None:
+    """As when the pod's sandbox is made anew: its runtime calls for each interface."""
+    async with watching(early=early) as (node, found):
+        node.allocated.append("default/red")
+        node.made.append("default/red")
+        node.change("blue, red", "blue@net1", "red@net2")
+        found.called(KEY, "net2")
+        node.change("blue", "blue@net1", "red@net2")
+        await found.queue.idle()
+        assert len(node.told) == (0 if early else 1)
 
 
 @pytest.mark.parametrize(
