@@ -20,6 +20,7 @@ from weft.api import pod as api_pod
 from weft.api import podsignature, selection
 from weft.app import settings
 from weft.app.cluster import Manager
+from weft.control import decisions
 from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS
 
 NETWORKS = {"blue": "10.1.0.0/24", "red": "10.2.0.0/24"}
@@ -114,14 +115,14 @@ async def test_the_last_nic_goes_too_and_another_comes() -> None:
         report(api, "one")
         await settled(api, manager)
         assert allocations(api, "one") == {}
-        assert verified(api, "one").serial == 1, "it is signed that there is none"
+        assert verified(api, "one").serial == decisions.LOSS, "it is signed that there is none"
     async with managed(api) as manager:
         await settled(api, manager)
         assert messages(api, "one") == [], "nothing of it is lost"
         edit(api, "one", "red")
         await settled(api, manager)
         assert address(api, "one", "default/red") == "10.2.0.1/24"
-        assert verified(api, "one").serial == 1
+        assert verified(api, "one").serial == decisions.LOSS
 
 
 async def test_a_manager_that_comes_later_lets_go_what_was_unplugged_meanwhile() -> None:
@@ -402,7 +403,7 @@ async def test_a_loss_of_any_pod_counts_for_all_pods() -> None:
         api.put(PODS, world.pod("none", None))
         await settled(api, manager)
         assert verified(api, "two").allocations["default/red"].given == 1
-        assert verified(api, "one").serial == 1
+        assert verified(api, "one").serial == decisions.LOSS
         assert (
             names.POD_NETWORKS_SIGNATURE
             not in api.of(PODS, "default/none")["metadata"]["annotations"]

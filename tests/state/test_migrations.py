@@ -526,3 +526,8 @@ def test_what_was_signed_before_a_machine_moved_counts_no_more() -> None:
     agent.read(pod.ref, pods.read(there.of(PODS, f"default/{TARGET}")).proof)
     with pytest.raises(errors.InvalidInput):
         agent.read(pod.ref, pod.proof)
+    manager = begun(there)
+    put(manager, PODS, cluster_world.pod("later"))
+    assert entry(there, "later")
+    assert "given" not in entry(there, "later"), "nobody lost anything"
+    assert agent.losses == 0

@@ -7,8 +7,8 @@ that the cluster manager has signed, for this incarnation of this pod, are valid
 
 The signature (Ed25519) covers the parsed allocations, not their text. Entries of attachments that
 `of` does not list belong to other plugins and are not verified (ADR 0060). A `serial`, 0 if absent,
-grows when any pod loses an allocation: who knows a pod's later one believes no earlier one
-(ADR 0130).
+grows when any pod loses an allocation, by a million, and when the pod's machine moves, by one: who
+knows a pod's later one believes no earlier one (ADR 0130).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SignedAllocations:
     """The signed `allocations` by attachment key; `by` is the id of the key that signed.
 
     `text` and `signature` are the two annotations; `text` may have other plugins' entries too.
-    `serial` counts how often any pod had lost an allocation by then.
+    `serial` is greater than that of whatever was signed for the pod before, and no longer counts.
     """
 
     allocations: Mapping[str, model.Allocation] = field(default_factory=dict)

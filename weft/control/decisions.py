@@ -10,6 +10,8 @@ from weft import model
 from weft.api import podsignature
 from weft.api.podsignature import SignedAllocations, TrustedKeys
 
+LOSS = 1_000_000  # what one loss adds to a serial; what is below counts moves of the pod's machine
+
 
 class Decisions:
     """Verified allocations by pod uid. `trusted` are the public keys that verify signatures now.
@@ -53,4 +55,4 @@ class Decisions:
 
     def _count(self, decided: SignedAllocations) -> None:
         given = (each.given for each in decided.allocations.values())
-        self.losses = max(self.losses, decided.serial, *given)
+        self.losses = max(self.losses, decided.serial // LOSS, *given)

@@ -15,6 +15,7 @@ from weft.api.pod import Pod
 from weft.api.podsignature import SignedAllocations
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.networks import Networks
+from weft.control.decisions import LOSS
 
 
 class PodAnnotations:
@@ -102,7 +103,8 @@ class PodAnnotations:
         last = self._keys.decisions.last(pod.uid)
         was = {key: each.migration for key, each in last.allocations.items()}
         is_moved = any(was.get(key, each.migration) != each.migration for key, each in kept.items())
-        serial = self._keys.decisions.losses + bool(gone or is_moved)
+        losses = self._keys.decisions.losses
+        serial = max(last.serial + is_moved, (losses + bool(gone)) * LOSS)
         if not (kept or gone or last.by):
             return SignedAllocations(text=others)
         text = podnetworks.render(kept)
