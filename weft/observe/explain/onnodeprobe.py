@@ -88,7 +88,7 @@ async def _asked(
             await _send(ofport, probeframes.request(packet, number, sequence))
             try:
                 async with asyncio.timeout(patience / TRIES):
-                    reply = await _heard(sock, packet, number)
+                    reply = await _heard(sock, packet, number, sequence)
             except TimeoutError:
                 continue
             if reply is probeframes.Reply.OPEN:
@@ -97,11 +97,11 @@ async def _asked(
     return ""
 
 
-async def _heard(sock: Any, packet: Mapping[str, Any], number: int) -> str:
+async def _heard(sock: Any, packet: Mapping[str, Any], number: int, sequence: int) -> str:
     loop = asyncio.get_running_loop()
     for _ in range(_MOST_FRAMES):
         frame = await loop.sock_recv(sock, 65535)
-        if (found := probeframes.reply(frame, packet, number)) is not None:
+        if (found := probeframes.reply(frame, packet, number, sequence)) is not None:
             return found
     return ""
 

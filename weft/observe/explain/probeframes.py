@@ -21,6 +21,8 @@ _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _ECHO = {4: (8, 0), 6: (128, 129)}  # request, reply
 _WINDOW, _TTL, _DO_NOT_FRAGMENT = 64240, 64, 0x4000
 _PAYLOAD = b"weft explain"
+_MASK = 0xFFFFFFFF
+_FIRST = 1  # the sequence number of an echo request
 
 
 class Reply(StrEnum):
@@ -36,12 +38,16 @@ def can_send(packet: Mapping[str, Any]) -> bool:
     return packet["protocol"] in ("ICMP", "TCP")
 
 
-def request(packet: Mapping[str, Any], number: int, sequence: int = 0) -> bytes:
-    """The frame that asks; `number`: the source port, or the identifier of the echo request."""
+def request(packet: Mapping[str, Any], number: int, sequence: int) -> bytes:
+    """The frame that asks; `number`: the source port, or the identifier of the echo request.
+
+    `sequence`: 32 random bits, the SYN's sequence number or a part of the echo request's data: only
+    who has seen the request can answer it.
+    """
     version = ip_address(packet["addresses"][0]).version
     if packet["protocol"] == "TCP":
         return _tcp(packet, number, _SYN, sequence)
-    body = struct.pack("!BBHHH", _ECHO[version][0], 0, 0, number, 1) + _PAYLOAD
+    body = struct.pack("!BBHHH", _ECHO[version][0], 0, 0, number, _FIRST) + _data(sequence)
     if version == 4:
         return _frame(packet, _ICMP, _with_checksum(body, b"", 2))
     return _frame(packet, _ICMPV6, _with_checksum(body, _pseudo(packet, _ICMPV6, body), 2))
@@ -52,8 +58,8 @@ def reset(packet: Mapping[str, Any], number: int, sequence: int) -> bytes:
     return _tcp(packet, number, _RST, sequence + 1)
 
 
-def reply(frame: bytes, packet: Mapping[str, Any], number: int) -> Reply | None:
-    """What a frame answers to the probe; None if it is none of its answers."""
+def reply(frame: bytes, packet: Mapping[str, Any], number: int, sequence: int) -> Reply | None:
+    """What a frame answers to the probe that `request` made; None if it is none of its answers."""
     source, target = map(ip_address, packet["addresses"])
     found = _parsed(frame, source.version)
     if found is None:
@@ -62,19 +68,30 @@ def reply(frame: bytes, packet: Mapping[str, Any], number: int) -> Reply | None:
     if addresses != target.packed + source.packed:
         return None
     if packet["protocol"] == "TCP":
-        return _tcp_reply(body, packet["port"], number) if protocol == _TCP else None
-    is_icmp = protocol == (_ICMP if source.version == 4 else _ICMPV6) and len(body) >= 8
-    kinds = body[0] if body else -1, int.from_bytes(body[4:6], "big")
-    return Reply.ECHO if is_icmp and kinds == (_ECHO[source.version][1], number) else None
+        if protocol != _TCP:
+            return None
+        return _tcp_reply(body, (packet["port"], number), sequence + 1 & _MASK)
+    if protocol != (_ICMP if source.version == 4 else _ICMPV6) or len(body) < 8:
+        return None
+    kinds = (body[0], *struct.unpack("!HH", body[4:8]))
+    is_own = kinds == (_ECHO[source.version][1], number, _FIRST) and body[8:] == _data(sequence)
+    return Reply.ECHO if is_own else None
 
 
-def _tcp_reply(body: bytes, port: int, number: int) -> Reply | None:
-    if len(body) < 20 or struct.unpack("!HH", body[:4]) != (port, number):
+def _tcp_reply(body: bytes, ports: tuple[int, int], acknowledged: int) -> Reply | None:
+    """A SYN is acknowledged by who accepts it, and by who refuses it (RFC 9293, 3.5.2)."""
+    if len(body) < 20 or struct.unpack("!HH", body[:4]) != ports:
         return None
     flags = body[13]
+    if not flags & _ACK or int.from_bytes(body[8:12], "big") != acknowledged:
+        return None
     if flags & _RST:
         return Reply.CLOSED
-    return Reply.OPEN if flags & (_SYN | _ACK) == _SYN | _ACK else None
+    return Reply.OPEN if flags & _SYN else None
+
+
+def _data(sequence: int) -> bytes:
+    return _PAYLOAD + sequence.to_bytes(4, "big")
 
 
 def _parsed(frame: bytes, version: int) -> tuple[bytes, int, bytes] | None:
@@ -90,7 +107,7 @@ def _parsed(frame: bytes, version: int) -> tuple[bytes, int, bytes] | None:
 
 
 def _tcp(packet: Mapping[str, Any], number: int, flags: int, sequence: int) -> bytes:
-    ports = struct.pack("!HHII", number, packet["port"], sequence & 0xFFFFFFFF, 0)
+    ports = struct.pack("!HHII", number, packet["port"], sequence & _MASK, 0)
     body = ports + struct.pack("!BBHHH", 5 << 4, flags, _WINDOW, 0, 0)
     return _frame(packet, _TCP, _with_checksum(body, _pseudo(packet, _TCP, body), 16))
 

@@ -32,6 +32,8 @@ def answered(frame: bytes, version: int, flags: int = 0x12) -> bytes:
     body = bytearray(frame[at + 2 * size :])
     if frame[14 + (9 if version == 4 else 6)] == 6:
         body[0:4] = body[2:4] + body[0:2]
+        body[8:12] = (int.from_bytes(body[4:8], "big") + 1 & 0xFFFFFFFF).to_bytes(4, "big")
+        body[4:8] = bytes(4)
         body[13] = flags
     else:
         body[0] = 0 if version == 4 else 129
@@ -62,21 +64,21 @@ def test_the_targets_answer_is_known_and_no_other(protocol: str, version: int) -
     frame = probeframes.request(asked, NUMBER, SEQUENCE)
     answer = answered(frame, version)
     expected = Reply.OPEN if protocol == "TCP" else Reply.ECHO
-    assert probeframes.reply(answer, asked, NUMBER) is expected
-    assert probeframes.reply(frame, asked, NUMBER) is None, "the request itself"
-    assert probeframes.reply(answer, asked, NUMBER + 1) is None
+    assert probeframes.reply(answer, asked, NUMBER, SEQUENCE) is expected
+    assert probeframes.reply(frame, asked, NUMBER, SEQUENCE) is None, "the request itself"
+    assert probeframes.reply(answer, asked, NUMBER + 1, SEQUENCE) is None
     foreign = {**asked, "addresses": [asked["addresses"][0], PAIRS[version][0]]}
-    assert probeframes.reply(answer, foreign, NUMBER) is None
+    assert probeframes.reply(answer, foreign, NUMBER, SEQUENCE) is None
     other = packet("ICMP" if protocol == "TCP" else "TCP", version)
-    assert probeframes.reply(answer, other, NUMBER) is None
+    assert probeframes.reply(answer, other, NUMBER, SEQUENCE) is None
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_closed_port_refuses_and_an_open_one_is_reset(version: int) -> None:
     asked = packet("TCP", version)
     frame = probeframes.request(asked, NUMBER, SEQUENCE)
-    assert probeframes.reply(answered(frame, version, 0x14), asked, NUMBER) is Reply.CLOSED
-    assert probeframes.reply(answered(frame, version, 0x10), asked, NUMBER) is None
+    assert probeframes.reply(answered(frame, version, 0x14), asked, NUMBER, SEQUENCE) is Reply.CLOSED
+    assert probeframes.reply(answered(frame, version, 0x10), asked, NUMBER, SEQUENCE) is None
     reset = probeframes.reset(asked, NUMBER, SEQUENCE)
     start = 14 + (20 if version == 4 else 40)
     assert reset[start : start + 4] == struct.pack("!HH", NUMBER, 443)
@@ -84,16 +86,42 @@ def test_a_closed_port_refuses_and_an_open_one_is_reset(version: int) -> None:
     assert reset[start + 13] == 0x04
 
 
+@pytest.mark.parametrize("flags", [0x12, 0x14])
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_answer_to_another_syn_is_none(version: int, flags: int) -> None:
+    """Who did not see the SYN does not know what to acknowledge."""
+    asked = packet("TCP", version)
+    start = 14 + (20 if version == 4 else 40)
+    for sequence in (SEQUENCE, 0xFFFFFFFF):
+        frame = answered(probeframes.request(asked, NUMBER, sequence), version, flags)
+        assert probeframes.reply(frame, asked, NUMBER, sequence) is not None, "the control"
+        assert probeframes.reply(frame, asked, NUMBER, sequence ^ 1) is None
+        bare = bytearray(frame)
+        bare[start + 13] &= ~0x10
+        assert probeframes.reply(bytes(bare), asked, NUMBER, sequence) is None, "acknowledges none"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_answer_to_another_echo_request_is_none(version: int) -> None:
+    asked = packet("ICMP", version)
+    frame = answered(probeframes.request(asked, NUMBER, SEQUENCE), version)
+    assert probeframes.reply(frame, asked, NUMBER, SEQUENCE) is Reply.ECHO, "the control"
+    assert probeframes.reply(frame, asked, NUMBER, SEQUENCE + 1) is None
+    second = 14 + (20 if version == 4 else 40) + 7
+    other = frame[:second] + b"\2" + frame[second + 1 :]
+    assert probeframes.reply(other, asked, NUMBER, SEQUENCE) is None
+
+
 @given(st.binary(max_size=120), st.sampled_from(CASES))
 def test_whatever_comes_is_read(frame: bytes, case: tuple[str, int]) -> None:
-    assert probeframes.reply(frame, packet(*case), NUMBER) is None
+    assert probeframes.reply(frame, packet(*case), NUMBER, SEQUENCE) is None
 
 
 @given(st.integers(0, 200), st.sampled_from(CASES))
 def test_an_answer_that_is_cut_short_is_none(length: int, case: tuple[str, int]) -> None:
     asked = packet(*case)
     answer = answered(probeframes.request(asked, NUMBER, SEQUENCE), case[1])
-    probeframes.reply(answer[:length], asked, NUMBER)
+    probeframes.reply(answer[:length], asked, NUMBER, SEQUENCE)
 
 
 def test_nobody_answers_udp_of_itself() -> None:
