@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from weft_lab.vm import machine
 
 ANNOTATION = "lab.weft/nic-places"
@@ -83,7 +85,7 @@ def of_annotations(annotations: Mapping[str, Any], nics: tuple[machine.Nic, ...]
         return at_start(nics)
     if len(str(text)) > _LONGEST:
         raise ValueError(f"longer than {_LONGEST} characters")
-    return parse(json.loads(str(text)))
+    return parse(orjson.loads(str(text)))  # which bounds nesting
 
 
 def annotation(places: Places, nics: tuple[machine.Nic, ...]) -> str | None:

@@ -34,6 +34,12 @@ def test_places_that_are_others_are_written_and_read_again(buses: dict[str, str]
     assert nicplaces.of_annotations({nicplaces.ANNOTATION: text}, (LAN, MORE)) == places
 
 
+@pytest.mark.parametrize("text", ["[" * 8000, '{"buses":' * 800, "ports", "\ud800"])
+def test_an_annotation_that_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        nicplaces.of_annotations({nicplaces.ANNOTATION: text}, (LAN,))
+
+
 @pytest.mark.parametrize(
     "value",
     [
