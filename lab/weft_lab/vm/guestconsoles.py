@@ -28,7 +28,6 @@ MOST = 256  # connections at one time
 CHUNK = 1 << 15  # bytes
 ABSENT = "No graphics devices are present."
 IN_USE = "Active VNC connection. Request denied."  # KubeVirt's words, which its clients look for
-_LONGEST_REQUEST = 1 << 12  # bytes
 _REQUEST = 10.0  # seconds for a request to arrive
 _CONNECT = 5.0  # seconds for QEMU's socket
 
