@@ -147,6 +147,8 @@ async def test_the_stream_is_encrypted_by_a_key_of_the_migration(
             migrationtls.encrypted(pair.target, secret, migrationtls.SERVER),
         ):
             assert await pair.move() == "completed"
+        for each in (pair.source, pair.target):
+            assert await each.execute("query-fdsets") == [], "no descriptor is left in it"
         heard = b"".join(pair.passed)
         assert len(heard) > 10_000
         assert b"pc.ram" not in heard

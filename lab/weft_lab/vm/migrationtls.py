@@ -42,9 +42,10 @@ async def encrypted(
     name = f"tls-{endpoint}"
     user: dict[str, Any] = {"username": _USER} if endpoint == CLIENT else {}
     folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
+    passed: list[int] = []
     try:
         await _take_away(session, name)  # of a handler that was killed
-        number = await _pass_key(session, folder, secret)
+        number = await _pass_key(session, folder, secret, passed)
         await session.execute(
             "object-add",
             qom_type="tls-creds-psk",
@@ -58,10 +59,16 @@ async def encrypted(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         await _take_away(session, name)
+        for each in passed:
+            with contextlib.suppress(errors.Unavailable):  # QEMU has ended
+                await session.execute("remove-fd", fdset_id=each)
 
 
-async def _pass_key(session: qmpsession.Session, folder: Path, secret: bytes) -> int:
-    """The number of QEMU's own descriptor of a folder with the key."""
+async def _pass_key(
+    session: qmpsession.Session, folder: Path, secret: bytes, passed: list[int]
+) -> int:
+    """The number of QEMU's own descriptor of a folder with the key; its set is added to `passed`,
+    for QEMU keeps it until it is removed."""
     open_to_qemu = folder / "key"  # QEMU is another user; the folder around it is ours alone
     open_to_qemu.mkdir(mode=0o755)
     file = open_to_qemu / "keys.psk"
@@ -73,7 +80,11 @@ async def _pass_key(session: qmpsession.Session, folder: Path, secret: bytes) ->
         added = await session.execute("add-fd", passing=descriptor)
     finally:
         os.close(descriptor)
-    number = added.get("fd") if isinstance(added, dict) else None
+    number, held = (
+        (added.get("fd"), added.get("fdset-id")) if isinstance(added, dict) else (None, None)
+    )
+    if type(held) is int:
+        passed.append(held)
     if type(number) is not int:
         raise errors.Unavailable("QEMU takes no folder for the key of the migration")
     return number
