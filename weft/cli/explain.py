@@ -13,7 +13,7 @@ from weft import errors
 from weft.cli import clusters, labs, matrix
 from weft.cli import output as views
 from weft.observe.checks import SYSTEM
-from weft.observe.explain import agentpods, collect, question, sentence
+from weft.observe.explain import agentpods, collect, probeframes, question, sentence
 from weft.observe.explain.evidence import Evidence
 from weft.observe.explain.sentence import Explanation, Outcome
 from weft.observe.explain.step import Verdict
@@ -26,6 +26,14 @@ STYLES = {
     Verdict.FAULT: "bad",
     Verdict.UNSEEN: "unknown",
 }
+Patience = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        max=probeframes.LONGEST_WAIT,
+        help="Seconds that a probe waits for its reply, at most 30.",
+    ),
+]
 
 
 def command(
@@ -50,9 +58,7 @@ def command(
         str,
         typer.Option("--weft-namespace", metavar="NAME", help="Namespace in which weft runs."),
     ] = SYSTEM,
-    patience: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a probe waits for its reply.")
-    ] = matrix.PATIENCE,
+    patience: Patience = matrix.PATIENCE,
     probe: Annotated[
         bool,
         typer.Option(

@@ -28,7 +28,7 @@ _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "cont
 _PYTHON = ("python3", "-I", "-m")
 _ONNODE = "weft.observe.explain.onnode"
 _PROBE = "weft.observe.explain.onnodeprobe"
-_PATIENCE = 60.0  # seconds
+PATIENCE = 60.0  # seconds for kubectl, beside what a probe waits
 _MOST = 16 << 20  # bytes of an answer
 _LONGEST = 300  # characters of an error
 
@@ -68,11 +68,13 @@ class AgentPods:
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._asked(node, _ONNODE, order)
+        command, data = self.command(node, _ONNODE), json.dumps(order).encode()
+        return answer(node, await output(node, command.argv, data, command.env))
 
-    async def _asked(self, node: str, module: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        command = self.command(node, module)
-        found = await output(node, command.argv, json.dumps(order).encode(), command.env)
+    async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        command, line = self.command(node, _PROBE), json.dumps(order).encode() + b"\n"
+        seconds = PATIENCE + order["patience"]
+        found = await output(node, command.argv, line, command.env, seconds, holds=True)
         return answer(node, found)
 
     def command(self, node: str, module: str) -> process.Command:
@@ -101,9 +103,9 @@ class AgentPods:
         packet = zone.order([source.port, target.port], evidence.connection, macs)["packet"]
         if packet is None:
             return Unseen("the ends have no addresses of one family")
-        order = {"packet": packet, "patience": patience}
+        order = {"packet": packet, "patience": min(patience, probeframes.LONGEST_WAIT)}
         try:
-            found = await self._asked(source.node, _PROBE, order)
+            found = await self._probed(source.node, order)
         except errors.WeftError as error:
             return Unseen(error.what)
         return probed(found, f"sent in {source.name}'s name by the switch of {source.node}")
@@ -132,8 +134,20 @@ def answer(node: str, output: bytes) -> Mapping[str, Any]:
     return found
 
 
-async def output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, str]) -> bytes:
-    """What a program writes, within a budget: it comes from a node."""
+async def output(
+    node: str,
+    argv: Sequence[str],
+    data: bytes,
+    env: Mapping[str, str],
+    patience: float = PATIENCE,
+    *,
+    holds: bool = False,
+) -> bytes:
+    """What a program writes, within a budget: it comes from a node.
+
+    With `holds` the program's standard input ends only with this, so that it can see that nobody
+    waits any more. Raises Unavailable.
+    """
     where = f"node {node}"
     async with process.start(argv, env=env, stdin=True) as running:
         assert running.stdin is not None
@@ -141,11 +155,12 @@ async def output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, 
         assert running.stderr is not None
         found = bytearray()
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(patience):
                 with contextlib.suppress(ConnectionError):
                     running.stdin.write(data)
                     await running.stdin.drain()
-                running.stdin.close()
+                if not holds:
+                    running.stdin.close()
                 while len(found) <= _MOST and (part := await running.stdout.read(1 << 16)):
                     found += part
                 if len(found) > _MOST:
@@ -153,7 +168,7 @@ async def output(node: str, argv: Sequence[str], data: bytes, env: Mapping[str, 
                 complaint = (await running.stderr.read(1 << 16)).decode(errors="replace").strip()
                 status = await running.wait()
         except TimeoutError:
-            what = f"the agent's pod gave no answer within {_PATIENCE:g} s"
+            what = f"the agent's pod gave no answer within {patience:g} s"
             raise errors.Unavailable(what, where=where) from None
     if status:
         shown = "".join(each if each.isprintable() else " " for each in complaint[-_LONGEST:])

@@ -1,16 +1,17 @@
 """Sends one packet in the name of a pod, from the pod's port in its node's switch.
 
-    python -m weft.observe.explain.onnodeprobe < ORDER
+    python -m weft.observe.explain.onnodeprobe
 
 It runs in the agent's pod on the source's node. The packet enters br-int as if the pod had sent it
 (`ovs-ofctl packet-out`), passes all that a packet of the pod passes, and the target answers.
 Nothing runs in a pod: the answer is heard by a packet socket in the source's network namespace. The
 source's system did not ask, and refuses the answer by itself; a connection is reset here, too.
 
-Order and answer are one JSON object each, on standard input and output:
+Order and answer are one JSON object each, a line on standard input and output. Who asked has gone
+when either of these ends before the answer: then the program ends, too.
 
     packet     as `zone.order` makes it
-    patience   seconds to wait for the answer
+    patience   seconds to wait for the answer, at most 30
     reply      what came back, "" for nothing
     error      why nothing was sent
 """
@@ -18,6 +19,7 @@ Order and answer are one JSON object each, on standard input and output:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -36,6 +38,7 @@ TRIES = 2  # packets get lost
 # Ports that Linux and its guests give to no connection of their own (ip_local_port_range).
 _FIRST_PORT, _LAST_PORT = 61000, 65535
 _MOST_FRAMES = 100_000
+_LONGEST_ORDER = 1 << 16  # bytes
 _SELECTED = {
     "op": "select",
     "table": "Interface",
@@ -52,7 +55,8 @@ async def probe(order: Mapping[str, Any]) -> dict[str, str]:
     try:
         ofport, namespace = await _port(str(order["ovs"]), packet["source"])
         number = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT + 1)
-        reply = await _asked(packet, ofport, namespace, number, float(order["patience"]))
+        patience = min(float(order["patience"]), probeframes.LONGEST_WAIT)
+        reply = await _asked(packet, ofport, namespace, number, patience)
     except errors.WeftError as error:
         return {"error": error.what}
     except OSError as error:
@@ -112,9 +116,26 @@ async def _send(ofport: int, frame: bytes) -> None:
     await process.run(argv, env={**onnode.FOLDERS, **os.environ}, timeout=onnode.PATIENCE)
 
 
+async def _serve() -> None:
+    """Answer the order on standard input, unless who asked goes before."""
+    loop = asyncio.get_running_loop()
+    reader, gone = asyncio.StreamReader(_LONGEST_ORDER), asyncio.Event()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = json.loads(await reader.readline())
+    with contextlib.suppress(PermissionError):  # a file does not go
+        loop.add_reader(sys.stdout.fileno(), gone.set)  # a pipe whose reader has closed it
+    probing = loop.create_task(probe({"ovs": daemons.OVS, **order}))
+    ends = [loop.create_task(gone.wait()), loop.create_task(reader.read(1))]
+    await asyncio.wait([probing, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for each in (probing, *ends):
+        each.cancel()
+    await asyncio.wait([probing, *ends])
+    if not probing.cancelled():
+        print(json.dumps(probing.result()))
+
+
 def main() -> None:
-    order = json.loads(sys.stdin.read())
-    print(json.dumps(asyncio.run(probe({"ovs": daemons.OVS, **order}))))
+    asyncio.run(_serve())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 
 from weft.ovn import ipv6
 
+LONGEST_WAIT = 30.0  # seconds that a probe waits for its reply, at most
 _IPV4 = 0x0800
 _ICMP, _TCP, _ICMPV6 = 1, 6, ipv6.ICMPV6
 _HEADER = 14

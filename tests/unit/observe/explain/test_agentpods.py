@@ -1,5 +1,6 @@
 """Which pods are asked in the name of a node: weft's agents alone, not who is labelled so."""
 
+import os
 from typing import Any
 
 import pytest
@@ -65,3 +66,10 @@ def test_an_agent_that_ends_gives_way_to_the_one_that_follows() -> None:
 def test_an_answer_that_cannot_be_read_is_no_answer(output: bytes) -> None:
     with pytest.raises(errors.Unavailable):
         agentpods.answer("node1", output)
+
+
+async def test_the_input_of_who_holds_it_ends_with_the_time_given() -> None:
+    argv = ("sh", "-c", 'read -r line; echo "$line"; cat')
+    assert await agentpods.output("node1", argv, b"asked\n", os.environ) == b"asked\n"
+    with pytest.raises(errors.Unavailable, match=r"no answer within 0\.5 s"):
+        await agentpods.output("node1", argv, b"asked\n", os.environ, 0.5, holds=True)

@@ -77,7 +77,9 @@ def test_the_targets_answer_is_known_and_no_other(protocol: str, version: int) -
 def test_a_closed_port_refuses_and_an_open_one_is_reset(version: int) -> None:
     asked = packet("TCP", version)
     frame = probeframes.request(asked, NUMBER, SEQUENCE)
-    assert probeframes.reply(answered(frame, version, 0x14), asked, NUMBER, SEQUENCE) is Reply.CLOSED
+    assert (
+        probeframes.reply(answered(frame, version, 0x14), asked, NUMBER, SEQUENCE) is Reply.CLOSED
+    )
     assert probeframes.reply(answered(frame, version, 0x10), asked, NUMBER, SEQUENCE) is None
     reset = probeframes.reset(asked, NUMBER, SEQUENCE)
     start = 14 + (20 if version == 4 else 40)
