@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,3 +225,22 @@ async def test_a_disk_above_a_shared_base_is_copied_without_the_base(
     expected = bytearray(b"b" * SIZE)
     expected[1 << 20 : (1 << 20) + (1 << 16)] = b"G" * (1 << 16)
     assert whole.read_bytes() == expected
+
+
+async def test_disks_that_cannot_be_served_leave_nothing(
+    toolchain: toolchains.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    async with ends(toolchain, tmp_path) as pair:
+        secret = migrationtls.key(LAB, MOVE)
+        async with migrationtls.encrypted(pair.target, secret, migrationtls.SERVER) as serves:
+            before = sorted(folder.iterdir())
+            with pytest.raises(errors.Unavailable, match="none"):
+                await migrationdisks.export(pair.target, ["none"], serves)
+            assert sorted(folder.iterdir()) == before
+            exports = await migrationdisks.export(pair.target, [], serves)
+            assert exports.path.exists(), "no server is left that is in its way"
+            await exports.end(pair.target)
+            assert sorted(folder.iterdir()) == before

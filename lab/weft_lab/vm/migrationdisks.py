@@ -61,10 +61,12 @@ class Exports:
                 line.close()
 
     async def end(self, session: qmpsession.Session) -> None:
-        """The guest has its disks here: QEMU lets go of them only without their exports."""
-        with contextlib.suppress(errors.Unavailable):
-            await session.execute("nbd-server-stop")
-        shutil.rmtree(self.path.parent, ignore_errors=True)
+        """Nothing is left: QEMU lets go of its disks only without their exports."""
+        try:
+            with contextlib.suppress(errors.Unavailable):  # it has ended, or serves none
+                await session.execute("nbd-server-stop")
+        finally:
+            shutil.rmtree(self.path.parent, ignore_errors=True)
 
 
 class Relays:
@@ -106,8 +108,18 @@ async def export(session: qmpsession.Session, names: object, credentials: str) -
     """Serve these drives of the target's QEMU, by TLS alone. Raises Unavailable."""
     if not isinstance(names, list) or len(names) > MAX_DISKS:
         raise errors.Unavailable("the source names no disks")
-    folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
-    path = folder / "nbd.sock"
+    exports = Exports(Path(tempfile.mkdtemp(prefix="weft-migration-")) / "nbd.sock")
+    try:
+        await _serve(session, exports.path, names, credentials)
+    except BaseException:
+        await exports.end(session)
+        raise
+    return exports
+
+
+async def _serve(
+    session: qmpsession.Session, path: Path, names: list[object], credentials: str
+) -> None:
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listening:
         listening.bind(str(path))
         listening.listen(MAX_DISKS)
@@ -127,7 +139,6 @@ async def export(session: qmpsession.Session, names: object, credentials: str) -
             name=str(name),
             writable=True,
         )
-    return Exports(path)
 
 
 @dataclass(frozen=True, slots=True)

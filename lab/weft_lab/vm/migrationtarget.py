@@ -88,8 +88,12 @@ class Target:
                 encrypted = migrationtls.encrypted(session, self._secret, migrationtls.SERVER)
                 async with encrypted as self._credentials:
                     await self._prepare_announcement(vmi)
-                    await self._publish(vmi)
-                    await self._await_guest(session)
+                    try:
+                        await self._publish(vmi)
+                        await self._await_guest(session)
+                    finally:
+                        if self._exports is not None:
+                            await self._exports.end(session)
         finally:
             self._session = None
             self._relays.end(self)
@@ -100,8 +104,6 @@ class Target:
         while (event := await session.events.get()) is not None:
             if event["event"] == "RESUME":
                 await self._resumed()
-                if self._exports is not None:
-                    await self._exports.end(session)
                 return
 
     async def _wait_for_launcher(self, vmi: Object) -> None:
@@ -181,6 +183,8 @@ class Target:
                 if message.get("do") == "announce":
                     self._announce()
                 elif message.get("do") == "disks" and self._session is not None:
+                    if self._exports is not None:
+                        raise errors.Unavailable("the disks are served already")
                     self._exports = await migrationdisks.export(
                         self._session, message.get("names"), self._credentials
                     )
