@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,12 @@ from lab.tests.support.lab_pods import Kubectl, pod
 from lab.tests.support.labs import ROOT, LabHouse
 from tests.support import frames, pcapfile
 from tests.support.objects import nad, nic, vmi
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, await_true
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 LAB = "seen"
+ALL_PAIRS = {(one, other) for one in ("a", "b", "vm") for other in ("a", "b", "vm") if one != other}
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 
 
@@ -35,6 +38,22 @@ class Seen:
         if name != "vm":
             return self.kubectl.address(name, "net1")
         return self.kubectl.guest_address("vm", "blue", "10.9.0.")
+
+    def reached(self, port: str) -> set[tuple[str, str]]:
+        """The pairs of a, b and vm of which packets to a TCP port are answered, or refused."""
+        found = json.loads(
+            self.house.weft(
+                *("matrix", "blue", "--port", f"tcp/{port}", "--lab", LAB, "-o", "json"),
+                check=False,
+            ).stdout
+        )
+        names = {one["id"]: one["vm"] or one["pod"] for one in found["members"]}
+        measured = {
+            (names[one["source"]], names[one["target"]])
+            for one in found["pairs"]
+            if one["measured"]
+        }
+        return measured & ALL_PAIRS  # c may be gone
 
     @contextmanager
     def capturing(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
@@ -56,6 +75,12 @@ class Seen:
             process.communicate(timeout=PATIENCE)
 
 
+def labelled(name: str, node: str) -> dict[str, Any]:
+    made = pod(name, node, "blue")
+    made["metadata"]["labels"] = {"app": name}
+    return made
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Iterator[Seen]:
     """Pods a and c on the first node, b and the machine vm on the second, all on blue."""
@@ -65,9 +90,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain) -> Itera
         made.kubectl.apply(vmi("vm", nic("blue", "blue"), node="node2"))
         made.kubectl.run_pods(
             nad("blue", "10.9.0.0/24"),
-            pod("a", "node1", "blue"),
-            pod("b", "node2", "blue"),
-            pod("c", "node1", "blue"),
+            labelled("a", "node1"),
+            labelled("b", "node2"),
+            labelled("c", "node1"),
         )
         made.kubectl("wait", "vmi/vm", f"--for={CONNECTED}", "--timeout=120s")
         yield made
@@ -156,3 +181,41 @@ def test_mistakes(lab: Seen, argv: tuple[str, ...], what: str) -> None:
     done = lab.house.weft("capture", *argv, "--lab", LAB, check=False)
     assert done.returncode == 1
     assert what in done.stderr + done.stdout
+
+
+def flow(source: str, target: str, port: int) -> dict[str, Any]:
+    """A flow as weft flows prints it."""
+    ends = [
+        {"kind": "VirtualMachine" if each == "vm" else "Pod", "namespace": "default", "name": each}
+        for each in (source, target)
+    ]
+    return {
+        "network": "blue",
+        "source": ends[0],
+        "target": ends[1],
+        "protocol": "TCP",
+        "port": port,
+        "verdict": "allowed",
+        "connections": 1,
+    }
+
+
+def test_a_suggested_policy_admits_what_was_seen_and_denies_the_rest(
+    lab: Seen, tmp_path: Path
+) -> None:
+    """Packets show it, of all pairs of a, b and vm, by the port that was seen and by another."""
+    file = tmp_path / "flows.json"
+    file.write_text(json.dumps({"flows": [flow("a", "b", 8080), flow("vm", "b", 8080)]}))
+    argv = ("policy", "suggest", "--network", "blue", "--from-flows", str(file), "--lab", LAB)
+    done = lab.house.weft(*argv)
+    assert "2 flows" in done.stderr
+    plan = lab.house.weft("plan", "-f", "-", "--lab", LAB, check=False, stdin=done.stdout)
+    assert "These lose reach" in plan.stdout, plan.stderr
+    assert lab.reached("8080") == ALL_PAIRS
+    lab.kubectl("apply", "-f", "-", stdin=done.stdout)
+    try:
+        await_true(lambda: lab.reached("8080") == {("a", "b"), ("vm", "b")}, "only what was seen")
+        assert lab.reached("8081") == set()
+    finally:
+        lab.kubectl("delete", "-f", "-", stdin=done.stdout)
+    await_true(lambda: lab.reached("8080") == ALL_PAIRS, "all is open again")
