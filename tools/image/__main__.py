@@ -25,6 +25,7 @@ import bootstrap
 import weft
 from tools.image import debian, oci, sbom, tree, wheels
 from weft import errors
+from weft.host import files
 from weft_lab.runtime import cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,8 +54,13 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     options.output.parent.mkdir(parents=True, exist_ok=True)
     packed = oci.archive(image)
-    options.output.write_bytes(packed)
-    options.output.with_suffix(".spdx.json").write_bytes(listed)
+    # The image comes last and whole: who ends this finds none, and not a part of one.
+    for path, content in (
+        (options.output.with_suffix(".spdx.json"), listed),
+        (options.output, packed),
+    ):
+        files.replace(path, content)
+        path.chmod(0o644)
     for each in image.layers:
         print(f"{each.unpacked / 1e6:7.1f} MB  {len(each.blob) / 1e6:6.1f} MB packed  {each.what}")
     total = sum(each.unpacked for each in image.layers)
