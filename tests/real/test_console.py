@@ -217,9 +217,9 @@ async def test_a_browser_that_has_the_page_is_sent_what_differs(
             assert "green" in str(await until("event: page"))
 
 
-async def _rename(api: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+async def _rename(access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
     body = {"metadata": {"annotations": {"title": form["title"]}}}
-    await api.patch(resources.NAMESPACES, asked.namespace, "", body)
+    await access.client.patch(resources.NAMESPACES, asked.namespace, "", body)
     return Outcome(f"{asked.namespace} is called {form['title']}")
 
 

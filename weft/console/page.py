@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from weft import errors
+from weft.console.computing import Computing
 from weft.kube.client import Client
 from weft.kube.resources import Resource
 from weft.observe.explain.collect import Explorer
@@ -123,16 +124,20 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a job may use: the API with the viewer's credentials, and nodes. `nodes` is None for
-    who may not look at them from here."""
+    """What a job or an action may use: the API with the viewer's credentials, and nodes.
+
+    `nodes` is None for who may not look at them from here, and for actions. `computing`: the
+    viewer's turn for what takes long.
+    """
 
     client: Client
     nodes: Nodes | None = None
+    computing: Computing = field(default_factory=Computing)
 
 
 View = Callable[[Reading, Question], object]
 # Writes with the viewer's credentials alone; WeftErrors become a sentence on the page.
-Action = Callable[[Client, Question, Mapping[str, str]], Awaitable[Outcome]]
+Action = Callable[[Access, Question, Mapping[str, str]], Awaitable[Outcome]]
 # Yields what `pages/NAME.JOB.html` shows as `line`, until it ends; closed if the viewer leaves.
 Job = Callable[[Access, Question], AsyncGenerator[object, None]]
 # Talks to a browser until one side ends it: a serial console, a screen.

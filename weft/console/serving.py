@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, web
 
 from weft import errors
 from weft.console import guard, middleware, pages, rendering
+from weft.console.computing import Computing
 from weft.console.middleware import CONSOLE, Console, Handler
 from weft.console.page import Access, Action, Job, Outcome, Page, Question, Reading, Talk
 from weft.console.rendering import Frame, Shown
@@ -74,18 +75,18 @@ async def _whole(
             name = await naming
         finally:
             naming.cancel()
-    frame = Frame(
-        form_token=_form_token(request),
-        viewer=name,
-        server=viewer.client.server,
-        is_login=console.links is None,
-        notice=outcome.sentence if outcome else "",
-        failed=bool(outcome and outcome.failed),
-    )
-    result = outcome.result if outcome else None
-    text = await asyncio.to_thread(
-        lambda: console.renderer.whole(_shown(page, asked, read, result), frame)
-    )
+        frame = Frame(
+            form_token=_form_token(request),
+            viewer=name,
+            server=viewer.client.server,
+            is_login=console.links is None,
+            notice=outcome.sentence if outcome else "",
+            failed=bool(outcome and outcome.failed),
+        )
+        result = outcome.result if outcome else None
+        text = await viewer.computing.run(
+            lambda: console.renderer.whole(_shown(page, asked, read, result), frame)
+        )
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
     if page.inline_styles:
@@ -112,7 +113,8 @@ def act(page: Page, action: Action) -> Handler:
         form.pop("form_token", None)
         async with viewing(request) as viewer:
             try:
-                outcome = await action(viewer.client, asked, form)
+                access = Access(viewer.client, computing=viewer.computing)
+                outcome = await action(access, asked, form)
             except errors.WeftError as error:
                 outcome = Outcome(error.in_full(), failed=True)
         if outcome.to:
@@ -153,7 +155,7 @@ def follow(page: Page) -> Handler:
                         seen = request.query.get("seen", "")
                         console = request.app[CONSOLE]
                         show = functools.partial(_fragment, console, page, asked, token)
-                        await _update(response, show, stores, seen)
+                        await _update(response, viewer.computing, show, stores, seen)
                 return response
 
     return handle
@@ -161,6 +163,7 @@ def follow(page: Page) -> Handler:
 
 async def _update(
     response: web.StreamResponse,
+    computing: Computing,
     show: Callable[[Reading], str],
     stores: Sequence[Store],
     seen: str,
@@ -173,7 +176,7 @@ async def _update(
         while True:
             changed.clear()
             began = time.monotonic()
-            html = await asyncio.to_thread(show, reading(stores))  # others are not kept waiting
+            html = await computing.run(show, reading(stores))
             took, size = time.monotonic() - began, 0
             if rendering.digest(html) != seen:
                 content = message("page", html)
@@ -216,12 +219,17 @@ def work(page: Page, name: str, job: Job) -> Handler:
         async with viewing(request) as viewer:
             with viewer.streaming():
                 response = await _stream(request)
+                access = Access(viewer.client, console.nodes, viewer.computing)
+                template = f"pages/{page.name}.{name}.html"
                 try:
-                    access = Access(viewer.client, console.nodes)
-                    async with aclosing(job(access, asked)) as lines:
+                    async with asyncio.timeout(_LIFETIME), aclosing(job(access, asked)) as lines:
                         async for line in lines:
-                            html = render(f"pages/{page.name}.{name}.html", line=line)
+                            html = await viewer.computing.run(render, template, line=line)
                             await response.write(message("line", html))
+                except TimeoutError:
+                    what = f"It ends after {_LIFETIME / 60:.0f} minutes."
+                    html = render("templates/gone.html", what=what, hint="load the page again")
+                    await response.write(message("line", html))
                 except errors.WeftError as error:
                     html = render("templates/gone.html", what=str(error), hint=error.hint)
                     await response.write(message("line", html))

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from weft import errors
+from weft.console.computing import Computing
 from weft.console.page import Read
 from weft.console.stores import Store
 from weft.kube.client import ApiError, Client, Unauthorized, Unreachable
@@ -43,7 +44,7 @@ class Viewer:
     """A client with one viewer's credentials, and what is followed with it."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        self.client, self.computing = client, Computing()
         self.users = self.streams = 0
         self.ending: asyncio.TimerHandle | None = None
         self._followed: dict[tuple[Read, str], _Followed] = {}

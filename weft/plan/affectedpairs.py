@@ -9,11 +9,14 @@ from weft.observe.reachchanges import PairChange, Rules
 _MAX_NAMED = 5  # pairs
 
 
-def find(before: Objects, after: Objects) -> tuple[list[PairChange], list[str]]:
+def find(
+    before: Objects, after: Objects, most_pairs: int | None = None
+) -> tuple[list[PairChange], list[str]]:
     """The pairs that gain and lose reach, and what could not be judged.
 
     A network counts if a policy guards it in one version alone or in another wording: the policy
-    may differ, or which network a NAD that it names declares.
+    may differ, or which network a NAD that it names declares. Networks that would take the pairs
+    above `most_pairs` are among what could not be judged.
     """
     old, new = (Rules(members.in_force(each), members.networks(each)) for each in (before, after))
     guarded = [
@@ -22,8 +25,16 @@ def find(before: Objects, after: Objects) -> tuple[list[PairChange], list[str]]:
     ]
     pairs: list[PairChange] = []
     unjudged = []
+    judged = 0
     for network in sorted({network for _, network in guarded[0] ^ guarded[1]}):
-        found = reachchanges.changes(network, members.on(network, after), old, new)
+        there = members.on(network, after)
+        judged += len(there) ** 2
+        if most_pairs is not None and judged > most_pairs:
+            what = "pairs are too many to judge here: weft plan -f FILE judges them"
+            unjudged.append(f"network {network}: its {len(there)} members' {what}")
+            judged -= len(there) ** 2
+            continue
+        found = reachchanges.changes(network, there, old, new)
         pairs += found.pairs
         if found.unjudged:
             listed = ", ".join(found.unjudged[:_MAX_NAMED])

@@ -74,9 +74,17 @@ class Plan:
 
 
 def plan(
-    before: World, given: Sequence[Object], rules: nads.Rules, *, delete: bool = False
+    before: World,
+    given: Sequence[Object],
+    rules: nads.Rules,
+    *,
+    delete: bool = False,
+    most_pairs: int | None = None,
 ) -> Plan:
-    """What happens if `given` are applied to `before`, or deleted from it."""
+    """What happens if `given` are applied to `before`, or deleted from it.
+
+    Networks with more than `most_pairs` pairs altogether are not judged.
+    """
     effects = []
     spaces = [each for each in given if each["kind"] == resources.NAMESPACES.kind]
     world = before if delete else worlds.with_namespaces(before, spaces)
@@ -86,7 +94,7 @@ def plan(
             continue
         effect, world = _one(world, each, rules, delete=delete)
         effects += effect
-    pairs, unjudged = affectedpairs.find(before.objects, world.objects)
+    pairs, unjudged = affectedpairs.find(before.objects, world.objects, most_pairs)
     networks = affectednetworks.touched(before, world)
     return Plan(
         tuple(effects),

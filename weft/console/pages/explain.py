@@ -78,7 +78,7 @@ async def explain(access: Access, asked: Question) -> AsyncGenerator[object, Non
 
 async def _explained(access: Access, of: question.Question) -> Explanation:
     found = await collect.read(access.client, question.namespaces(of))
-    evidence = question.answered(of, found)
+    evidence = await access.computing.run(question.answered, of, found)
     if access.nodes is not None:
         async with access.nodes.explorer(found.objects.pods) as explorer:
             evidence = await collect.explored(evidence, found, explorer, _PATIENCE, ipv6=of.ipv6)

@@ -15,6 +15,7 @@ from weft.observe.flows import collect, subjects
 
 MOST = 200
 _EVERY = 3.0  # seconds between two looks: nodes do not tell of new flows themselves
+_OBJECTS_EVERY = 10.0  # seconds between two lists of pods and policies
 _COMMAND = "address"
 
 
@@ -60,8 +61,13 @@ async def look(access: Access, asked: Question) -> AsyncGenerator[object, None]:
     networks = (network,) if network else ()
     of = subject(asked.query.get("about", "").strip(), asked.namespace or "default")
     question = collect.Question(only_denied=bool(asked.query.get("dropped")), limit=MOST)
+    own = [of.namespace] if of else []
+    found, partial = await objects.read_allowed(access.client, own)
+    read_at = time.monotonic()
     while True:
-        found, partial = await objects.read_allowed(access.client, [of.namespace] if of else [])
+        if time.monotonic() - read_at >= _OBJECTS_EVERY:
+            found, partial = await objects.read_allowed(access.client, own)
+            read_at = time.monotonic()
         networkobjects.check(networks, members.networks(found).values(), _COMMAND)
         whole = subjects.question(question, networks, of, found)
         way = access.nodes.way(found)

@@ -15,10 +15,9 @@ from weft import errors
 from weft.api.machine import OBJECT_NAME
 from weft.console import eventlist
 from weft.console.eventlist import Event
-from weft.console.page import Action, NoSuchObject, Outcome, Page, Question, Read, Reading
+from weft.console.page import Access, Action, NoSuchObject, Outcome, Page, Question, Read, Reading
 from weft.console.pages import machines
 from weft.kube import resources
-from weft.kube.client import Client
 from weft.model import ObjectKey
 from weft.observe.machines import Machine
 
@@ -117,10 +116,10 @@ def _events(reading: Reading, machine: Machine) -> Iterator[Event]:
     yield from itertools.islice((one for one in latest if one.about in about), MOST_EVENTS)
 
 
-async def _put(verb: str, client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+async def _put(verb: str, access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
     key = key_of(asked)
     path = subresource(resources.VMS.plural, key, verb)
-    await client.command("PUT", path, where=f"VirtualMachine {key}")
+    await access.client.command("PUT", path, where=f"VirtualMachine {key}")
     return Outcome(_DONE[verb])
 
 

@@ -25,6 +25,7 @@ READS = (
     Read(resources.JOBS, is_aside=True),
     Read(resources.VMS, is_aside=True),
 )
+MOST_MEMBERS = 150
 _MOST_REASONS = 8  # of a cell
 
 
@@ -79,10 +80,21 @@ def view(reading: Reading, asked: Question) -> Shown:
             rule = "is no network that you may see"
             raise errors.InvalidInput("address", "network", network, rule)
         there, policies = members.on(network, found), members.in_force(found)
+        _bound(network, len(there), asked.namespace)
         matrix = reach.expect(network, there, policies, known, connection(port), ipv6=ipv6)
     except errors.InvalidInput as error:
         return Shown(networks, network, port, ipv6, problem=error.in_full())
     return Shown(networks, network, port, ipv6, grid(matrix))
+
+
+def _bound(network: str, count: int, namespace: str = "") -> None:
+    """Raise InvalidInput for more members than the page can show: pairs are their square."""
+    if count > MOST_MEMBERS:
+        rule = f"has {count} members, and a page shows the pairs of {MOST_MEMBERS}"
+        hint = f"weft matrix {network}, in a terminal"
+        if not namespace:
+            hint = f"choose a namespace at the top; or run {hint}"
+        raise errors.InvalidInput("address", "network", network, rule, hint=hint)
 
 
 def gathered(reading: Reading) -> members.Objects:
@@ -149,10 +161,13 @@ async def measure(access: Access, asked: Question) -> AsyncGenerator[object, Non
         what = "packets are sent for the user of a lab alone, not for who logs in"
         raise errors.Unavailable(what, where=f"network {network}")
     question, ipv6 = connection(asked.query.get("port", "")), bool(asked.query.get("ipv6"))
-    known = members.networks(await objects.read(access.client))
+    found = await objects.read(access.client)
+    known = members.networks(found)
     if network not in known.values():
         raise errors.InvalidInput("address", "network", network, "is no network")
-    yield grid(await access.nodes.measure(network, question, ipv6=ipv6))
+    _bound(network, len(await access.computing.run(members.on, network, found)), "-")
+    matrix = await access.nodes.measure(network, question, ipv6=ipv6)
+    yield await access.computing.run(grid, matrix)
 
 
 PAGE = Page(

@@ -8,6 +8,7 @@ resourceVersion.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +19,14 @@ import yaml
 from weft import errors, names
 from weft.api.machine import OBJECT_NAME
 from weft.app import manageroptions, settings
-from weft.console.page import NoSuchObject, Object, Outcome, Page, Question, Read, Reading
+from weft.console.page import Access, NoSuchObject, Object, Outcome, Page, Question, Read, Reading
 from weft.decode import budget, yamltext
 from weft.kube import resources
-from weft.kube.client import Client
 from weft.plan import effects, manifests
 from weft.plan import reading as plans
 from weft.plan.effects import Plan
 
+MOST_PAIRS = 150 * 150  # that a preview judges: some seconds
 NEW = "+"  # in the place of a name, which cannot be one
 _KIND = resources.MULTINETWORKPOLICIES
 _FIELD = "manifest"
@@ -137,25 +138,26 @@ def parsed(manifest: str, asked: Question) -> Object:
     return obj
 
 
-async def preview(client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+async def preview(access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
     """Say what the edit would do; nothing is written."""
     manifest = form.get(_FIELD, "")
     try:
         obj = parsed(manifest, asked)
-        world = await plans.world(client, {_KIND.kind})
-        found = effects.plan(world, [obj], _RULES)
+        world = await plans.world(access.client, {_KIND.kind})
+        judge = functools.partial(effects.plan, most_pairs=MOST_PAIRS)
+        found = await access.computing.run(judge, world, [obj], _RULES)
     except errors.WeftError as error:
         return Outcome(error.in_full(), failed=True, result=Edit(manifest))
     return Outcome("Nothing is written yet.", result=Edit(manifest, found))
 
 
-async def apply(client: Client, asked: Question, form: Mapping[str, str]) -> Outcome:
+async def apply(access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
     """Write the policy with the viewer's rights."""
     manifest = form.get(_FIELD, "")
     try:
         obj = parsed(manifest, asked)
         if asked.path["name"] == NEW:
-            made = await client.create(_KIND, obj)
+            made = await access.client.create(_KIND, obj)
             return Outcome("It is created.", to=_page_of(made, asked))
         if not obj["metadata"].get("resourceVersion"):
             # Without it the edit would overwrite what others have changed.
@@ -163,8 +165,8 @@ async def apply(client: Client, asked: Question, form: Mapping[str, str]) -> Out
             rule, hint = "is needed, to see whether others have changed it", "load the page again"
             field = "metadata.resourceVersion"
             raise errors.InvalidInput(where, field, None, rule, hint=hint)
-        there = await client.get(_KIND, asked.path["name"], asked.path["namespace"])
-        made = await client.update(_KIND, _with_kept(obj, there))
+        there = await access.client.get(_KIND, asked.path["name"], asked.path["namespace"])
+        made = await access.client.update(_KIND, _with_kept(obj, there))
     except errors.WeftError as error:
         return Outcome(error.in_full(), failed=True, result=Edit(manifest))
     name = str(made["metadata"]["name"])
@@ -186,10 +188,10 @@ def _with_kept(obj: Object, there: Object) -> Object:
     return {**obj, "metadata": {**meta, "annotations": notes}}
 
 
-async def delete(client: Client, asked: Question, _: Mapping[str, str]) -> Outcome:
+async def delete(access: Access, asked: Question, _: Mapping[str, str]) -> Outcome:
     """Delete the policy of the path."""
     namespace, name = _named(asked, may_be_new=False)
-    await client.delete(_KIND, name, namespace)
+    await access.client.delete(_KIND, name, namespace)
     return Outcome("It is deleted.", to="/policies")
 
 

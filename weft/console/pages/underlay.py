@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from markupsafe import Markup
 
@@ -10,6 +10,7 @@ from weft import errors
 from weft.console.page import Access, Page, Question, Reading
 from weft.observe import tunnelhealth, underlay
 from weft.observe.render import physical, svg, tunnel_picture
+from weft.observe.snapshot import Snapshot
 
 
 def view(_: Reading, asked: Question) -> None:
@@ -21,10 +22,15 @@ async def look(access: Access, _: Question) -> AsyncGenerator[object, None]:
     if access.nodes is None:
         what = "nodes are looked at for who has started the console, not for who logs in"
         raise errors.Unavailable(what)
-    below = underlay.build(await access.nodes.snapshots())
+    snapshots = await access.nodes.snapshots()
+    yield await access.computing.run(_drawn, snapshots)
+
+
+def _drawn(snapshots: Sequence[Snapshot]) -> Markup:
+    below = underlay.build(snapshots)
     many = len(below.nodes) >= tunnelhealth.MANY
     drawing = tunnel_picture.lay_out(below) if many else physical.lay_out(below)
-    yield Markup(svg.render(drawing))  # which escapes names and texts
+    return Markup(svg.render(drawing))  # which escapes names and texts
 
 
 PAGE = Page(

@@ -11,6 +11,7 @@ from tests.support import objects as made
 from tests.unit.observe.test_members import entry, nad, pod
 from weft.console.pages import matrix
 from weft.kube import resources
+from weft.observe import reach
 
 
 def objects(*policies: Any) -> dict[Any, list[Any]]:
@@ -62,3 +63,13 @@ def test_several_networks_are_chosen_from() -> None:
     two = {**objects(), resources.NADS: [nad("blue", "blue"), nad("red", "red")]}
     shown = matrix.view(consoled.read(two), consoled.asked())
     assert (shown.networks, shown.network, shown.grid) == (("blue", "red"), "", None)
+
+
+def test_more_members_than_a_page_holds_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "MOST_MEMBERS", 1)
+    monkeypatch.setattr(reach, "expect", None)  # is not called
+    shown = matrix.view(consoled.read(objects()), consoled.asked())
+    assert shown.grid is None
+    assert "has 2 members" in shown.problem
+    assert "choose a namespace" in shown.problem
+    assert "weft matrix blue" in shown.problem

@@ -8,8 +8,9 @@ import yaml
 from tests.support import consoled
 from tests.support import objects as made
 from tests.support.memory_api import MemoryApi
+from tests.unit.observe.test_members import entry, nad, pod
 from weft import errors, names
-from weft.console.page import NoSuchObject
+from weft.console.page import Access, NoSuchObject
 from weft.console.pages import policy
 from weft.kube import resources
 
@@ -78,7 +79,7 @@ async def test_no_path_of_a_request_is_made_of_what_is_no_name(field: str, name:
     api = MemoryApi()
     for action in (policy.preview, policy.apply, policy.delete):
         try:
-            outcome = await action(api, asked, {"manifest": manifest})
+            outcome = await action(Access(api), asked, {"manifest": manifest})
         except errors.InvalidInput as error:
             said = str(error)
         else:
@@ -91,18 +92,43 @@ async def test_no_path_of_a_request_is_made_of_what_is_no_name(field: str, name:
 
 async def test_what_is_not_there_yet_is_not_deleted() -> None:
     with pytest.raises(errors.InvalidInput, match="is no object's name"):
-        await policy.delete(MemoryApi(), consoled.asked(path={**HERE, "name": policy.NEW}), {})
+        await policy.delete(
+            Access(MemoryApi()), consoled.asked(path={**HERE, "name": policy.NEW}), {}
+        )
 
 
 async def test_a_new_policy_leads_to_its_page() -> None:
     asked = consoled.asked(path={**HERE, "name": policy.NEW}, namespace="default")
-    outcome = await policy.apply(MemoryApi(), asked, {"manifest": yaml.safe_dump(OBJECT)})
+    outcome = await policy.apply(Access(MemoryApi()), asked, {"manifest": yaml.safe_dump(OBJECT)})
     assert outcome.to == "/policies/default/web?namespace=default"
 
 
 async def test_an_edit_says_which_version_it_changes() -> None:
     asked, manifest = consoled.asked(path=HERE), yaml.safe_dump(OBJECT)
-    outcome = await policy.apply(MemoryApi(), asked, {"manifest": manifest})
+    outcome = await policy.apply(Access(MemoryApi()), asked, {"manifest": manifest})
     assert outcome.failed
     assert "resourceVersion" in outcome.sentence
     assert "load the page again" in outcome.sentence
+
+
+async def test_a_network_with_many_members_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = MemoryApi()
+    api.put(resources.NADS, nad("blue", "blue"))
+    api.put(resources.NAMESPACES, {"metadata": {"name": "default"}})
+    for number, name in enumerate(("a", "b"), 1):
+        held = {"default/blue": entry(number, f"10.9.0.{number}/24")}
+        api.put(resources.PODS, pod(name, "blue", held, labels={"app": "web"}))
+    asked = consoled.asked(path={**HERE, "name": policy.NEW})
+    form = {"manifest": yaml.safe_dump(OBJECT)}
+    outcome = await policy.preview(Access(api), asked, form)
+    assert isinstance(outcome.result, policy.Edit), outcome.sentence
+    assert outcome.result.plan is not None
+    assert len({(one.source, one.target) for one in outcome.result.plan.lost}) == 2
+    monkeypatch.setattr(policy, "MOST_PAIRS", 3)
+    outcome = await policy.preview(Access(api), asked, form)
+    assert isinstance(outcome.result, policy.Edit)
+    assert outcome.result.plan is not None
+    assert not outcome.result.plan.pairs
+    (unjudged,) = outcome.result.plan.unjudged
+    assert "network blue: its 2 members' pairs are too many" in unjudged
+    assert "weft plan" in unjudged
