@@ -184,6 +184,8 @@ async def test_each_viewer_sees_what_its_token_may_list(tmp_path: Path) -> None:
         status, _, headers = await browser.post("/logout", {"form_token": token})
         assert status == 303
         assert (await browser.get("/networks"))[0] == 303
+        kept = {"Cookie": cookie.partition(";")[0]}
+        assert (await browser.get("/networks", **kept))[0] == 303, "a copy of the cookie"
 
         await browser.post("/login", {"token": of.server.token})
         _, text, _ = await browser.get("/networks")
@@ -300,6 +302,17 @@ async def test_a_job_streams_lines_and_its_error(
         assert "<li>2</li>" in text
         assert "no-such-namespace" in text
         assert text.endswith("event: end\ndata: \n\n")
+
+
+async def test_jobs_start_by_themselves_where_no_other_site_has_led(tmp_path: Path) -> None:
+    async with world(tmp_path) as of, of.console() as browser:
+        await browser.enter()
+        for path in ("/flows?network=", "/explain?a=web&b=db", "/topology/physical"):
+            for fetched, starts in (("none", True), ("same-origin", True), ("same-site", False)):
+                how = {"Sec-Fetch-Site": fetched, "Sec-Fetch-Mode": "navigate"}
+                _, text, _ = await browser.get(path, **how)
+                assert bool(re.search(r"<div [^>]*data-job=", text)) is starts, (path, fetched)
+                assert bool(re.search(r"<button [^>]*data-job=", text)) is not starts
 
 
 async def test_a_socket_opens_for_own_pages_alone(

@@ -81,6 +81,12 @@ def is_led_from_elsewhere(headers: Mapping[str, str]) -> bool:
     return fetched not in ("same-origin", "none") and not is_link
 
 
+def is_led_by_own(headers: Mapping[str, str]) -> bool:
+    """Whether this console's page or the viewer asked for a page: another site's link to it, or
+    that of another port of the host, starts no job."""
+    return headers.get("Sec-Fetch-Site") in ("same-origin", "none")
+
+
 def form_token(key: bytes, session: str) -> str:
     """What each form of a session carries, and no other site can know."""
     return hmac.new(key, b"form " + session.encode(), hashlib.sha256).hexdigest()

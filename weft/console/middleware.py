@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from asyncio import BaseTransport
@@ -21,6 +22,7 @@ from weft.kube.client import Unauthorized
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+LOGINS_AT_ONCE = 4  # each asks the API server about a token
 LONGEST_FORM = 256 << 10  # bytes of a form: an edited manifest at most
 OPEN = ("/static/", "/libraries/", "/enter", "/login")  # without a session
 STREAMED = ("/live/", "/socket/")  # for the console's own pages alone
@@ -40,6 +42,7 @@ class Console:
     links: sessions.Links | None
     known: WeakSet[BaseTransport] = field(default_factory=WeakSet)
     nodes: Nodes | None = None
+    logins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOGINS_AT_ONCE))
 
     @property
     def cookie(self) -> str:
@@ -207,13 +210,15 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     if len(token) > sessions.LONGEST_TOKEN:
         what = f"The token has more than {sessions.LONGEST_TOKEN} characters: no cookie holds it."
         return _logged_out(console, what)
-    await console.viewers.check(token)
+    async with console.logins:
+        await console.viewers.check(token)
     return _let_in(console, token)
 
 
 async def log_out(request: web.Request) -> web.StreamResponse:
-    """Take the cookie back."""
+    """Take the cookie back, and end what the session has open."""
     console = request.app[CONSOLE]
+    console.seal.log_out(session_of(request))
     answer = web.Response(status=303, headers={"Location": "/login"})
     answer.del_cookie(console.cookie, path="/")
     return answer

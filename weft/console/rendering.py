@@ -20,13 +20,15 @@ FOLDERS = [Path(__file__).parent]  # with templates/ and pages/
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page for one viewer: what was asked and read, and what the page makes of it."""
+    """A page for one viewer: what was asked and read, and what the page makes of it. `starts`: jobs
+    may start by themselves, without a button."""
 
     page: Page
     asked: Question
     reading: Reading
     view: object
     result: object = None  # of the action that was asked for before
+    starts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Renderer:
             reading=shown.reading,
             view=shown.view,
             result=shown.result,
+            starts=shown.starts,
             link=linker(asked.namespace),
             action=action,
             job=job,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import re
 import time
@@ -14,7 +13,7 @@ from dataclasses import replace
 from aiohttp import WSCloseCode, web
 
 from weft import errors
-from weft.console import guard, middleware, pages, rendering
+from weft.console import guard, middleware, pages, rendering, sessions
 from weft.console.computing import Computing
 from weft.console.middleware import CONSOLE, Console, Handler
 from weft.console.page import Access, Action, Job, Outcome, Page, Question, Reading, Talk
@@ -55,8 +54,10 @@ def _form_token(request: web.Request) -> str:
     return guard.form_token(console.seal.key, middleware.session_of(request).id)
 
 
-def _shown(page: Page, asked: Question, read: Reading, result: object = None) -> Shown:
-    return Shown(page, asked, read, page.view(read, asked), result)
+def _shown(
+    page: Page, asked: Question, read: Reading, result: object = None, *, starts: bool = False
+) -> Shown:
+    return Shown(page, asked, read, page.view(read, asked), result, starts)
 
 
 async def _read(viewer: Viewer, page: Page, asked: Question) -> Reading:
@@ -84,8 +85,9 @@ async def _whole(
             failed=bool(outcome and outcome.failed),
         )
         result = outcome.result if outcome else None
+        starts = guard.is_led_by_own(request.headers)
         text = await viewer.computing.run(
-            lambda: console.renderer.whole(_shown(page, asked, read, result), frame)
+            lambda: console.renderer.whole(_shown(page, asked, read, result, starts=starts), frame)
         )
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
@@ -150,12 +152,11 @@ def follow(page: Page) -> Handler:
         ):
             with viewer.streaming():
                 response = await _stream(request)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LIFETIME):
-                        seen = request.query.get("seen", "")
-                        console = request.app[CONSOLE]
-                        show = functools.partial(_fragment, console, page, asked, token)
-                        await _update(response, viewer.computing, show, stores, seen)
+                console, session = request.app[CONSOLE], middleware.session_of(request)
+                async with console.seal.lasting(session, _LIFETIME):
+                    seen = request.query.get("seen", "")
+                    show = functools.partial(_fragment, console, page, asked, token)
+                    await _update(response, viewer.computing, show, stores, seen)
                 return response
 
     return handle
@@ -222,14 +223,17 @@ def work(page: Page, name: str, job: Job) -> Handler:
                 access = Access(viewer.client, console.nodes, viewer.computing)
                 template = f"pages/{page.name}.{name}.html"
                 try:
-                    async with asyncio.timeout(_LIFETIME), aclosing(job(access, asked)) as lines:
+                    async with (
+                        console.seal.lasting(session, _LIFETIME) as limit,
+                        aclosing(job(access, asked)) as lines,
+                    ):
                         async for line in lines:
                             html = await viewer.computing.run(render, template, line=line)
                             await response.write(message("line", html))
-                except TimeoutError:
-                    what = f"It ends after {_LIFETIME / 60:.0f} minutes."
-                    html = render("templates/gone.html", what=what, hint="load the page again")
-                    await response.write(message("line", html))
+                    if limit.expired():
+                        what = f"It ends after {_LIFETIME / 60:.0f} minutes, and with the session."
+                        html = render("templates/gone.html", what=what, hint="load the page again")
+                        await response.write(message("line", html))
                 except errors.WeftError as error:
                     html = render("templates/gone.html", what=str(error), hint=error.hint)
                     await response.write(message("line", html))
@@ -248,8 +252,10 @@ def socket(talk: Talk) -> Handler:
             with viewer.streaming():
                 ws = web.WebSocketResponse(max_msg_size=_LONGEST, heartbeat=30.0, compress=False)
                 await ws.prepare(request)
+                console, session = request.app[CONSOLE], middleware.session_of(request)
                 try:
-                    await talk(viewer.client, asked, ws)
+                    async with console.seal.lasting(session, sessions.LIFETIME):
+                        await talk(viewer.client, asked, ws)
                 except errors.WeftError as error:
                     why = str(error).encode()[:120].decode(errors="ignore")  # a close has 123
                     await ws.close(code=WSCloseCode.INTERNAL_ERROR, message=why.encode())

@@ -69,3 +69,18 @@ def test_the_policy_lets_no_inline_script_run() -> None:
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("fetched", "starts"),
+    [
+        ("same-origin", True),
+        ("none", True),
+        ("same-site", False),
+        ("cross-site", False),
+        ("", False),
+    ],
+)
+def test_jobs_start_where_no_other_site_has_led(fetched: str, starts: bool) -> None:
+    headers = {"Sec-Fetch-Site": fetched} if fetched else {}
+    assert guard.is_led_by_own(headers) is starts

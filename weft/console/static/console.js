@@ -38,13 +38,15 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 });
 
-// Shows what a job streams: at once, or when its button is pressed.
+// Shows what a job streams: at once, or when its button is pressed. One that goes on and on, each
+// line in the place of the one before, stops while nobody sees it.
 function run(place, source, waiting) {
   const line = document.createElement("p");
   line.className = "muted";
   line.textContent = waiting;
   place.replaceChildren(line);
-  const stream = new EventSource(source);
+  const goesOn = "replaces" in place.dataset && typeof openWhileSeen === "function";
+  const stream = goesOn ? openWhileSeen(source) : new EventSource(source);
   stream.addEventListener("line", ({ data }) => {
     if ("replaces" in place.dataset) place.replaceChildren();
     else line.remove();
@@ -54,6 +56,7 @@ function run(place, source, waiting) {
   stream.addEventListener("end", () => { line.remove(); stream.close(); });
   stream.addEventListener("error", () => {
     line.textContent = "The connection has ended: load the page again.";
+    place.append(line);
     stream.close();
   });
 }
