@@ -78,7 +78,7 @@ def _port(
         mac=member.mac,
         addresses=tuple(str(each) for each in endpoint.addresses),
         owner=PortPod(endpoint.namespace, endpoint.pod, member.machine),
-        up=None if member.running else False,
+        up=None,  # nodes alone know it
         mtu=mtu,
         isolated=tuple(sorted(directions, reverse=True)),
         policies=tuple(str(each.key) for each in selecting),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support import objects as made
 from tests.unit.observe.test_members import entry, nad, pod
 from weft.observe import declaredgraph, overview
@@ -41,6 +43,14 @@ def test_policies_are_at_the_ports_that_they_select() -> None:
 
 def test_it_folds_into_an_overview_without_faults() -> None:
     folded = overview.fold(declaredgraph.build(objects(), []))
+    assert folded.size == 1
+    assert not folded.sections[0].faulty
+
+
+def test_a_pod_that_does_not_run_yet_is_no_fault() -> None:
+    found = objects()
+    pending = [{**each, "status": {"phase": "Pending"}} for each in found.pods]
+    folded = overview.fold(declaredgraph.build(replace(found, pods=pending), []))
     assert folded.size == 1
     assert not folded.sections[0].faulty
 
