@@ -144,8 +144,8 @@ async def test_the_stream_is_encrypted_by_a_key_of_the_migration(
     async with ends(toolchain, tmp_path / "again") as pair:
         secret = migrationtls.key(LAB, MOVE)
         async with (
-            migrationtls.encrypted(pair.source, secret, migrationtls.CLIENT),
-            migrationtls.encrypted(pair.target, secret, migrationtls.SERVER),
+            migrationtls.encrypted(pair.source, secret, migrationtls.CLIENT, tmp_path),
+            migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, tmp_path),
         ):
             assert await pair.move() == "completed"
         for each in (pair.source, pair.target):
@@ -163,11 +163,11 @@ async def test_a_guest_that_comes_plain_or_by_another_key_is_refused(
     async with ends(toolchain, tmp_path) as pair:
         server = migrationtls.key(LAB, MOVE)
         async with contextlib.AsyncExitStack() as around:
-            expecting = migrationtls.encrypted(pair.target, server, migrationtls.SERVER)
+            expecting = migrationtls.encrypted(pair.target, server, migrationtls.SERVER, tmp_path)
             await around.enter_async_context(expecting)
             if calls is not None:
                 client = migrationtls.key(calls, MOVE)
-                sending = migrationtls.encrypted(pair.source, client, migrationtls.CLIENT)
+                sending = migrationtls.encrypted(pair.source, client, migrationtls.CLIENT, tmp_path)
                 await around.enter_async_context(sending)
             with contextlib.suppress(errors.Unavailable):  # its QEMU ends with the refusal
                 assert await pair.move() == "failed"
@@ -189,8 +189,8 @@ async def test_a_disk_above_a_shared_base_is_copied_without_the_base(
         copies = migrationdisks.Copies([migrationdisks.Copied("drive0", layered=True)], MOVE)
         secret = migrationtls.key(LAB, MOVE)
         async with (
-            migrationtls.encrypted(pair.source, secret, migrationtls.CLIENT) as calls,
-            migrationtls.encrypted(pair.target, secret, migrationtls.SERVER) as serves,
+            migrationtls.encrypted(pair.source, secret, migrationtls.CLIENT, tmp_path) as calls,
+            migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, tmp_path) as serves,
             pair.wired() as (here, there),
         ):
             exports = await migrationdisks.export(pair.target, ["drive0"], serves)
@@ -227,6 +227,15 @@ async def test_a_disk_above_a_shared_base_is_copied_without_the_base(
     assert whole.read_bytes() == expected
 
 
+def test_a_handler_that_starts_removes_the_keys_of_one_that_was_killed(tmp_path: Path) -> None:
+    keys = migrationtls.folder(tmp_path / "vm")
+    for _ in range(2):
+        migrationtls.emptied(keys)
+        assert [*keys.iterdir()] == []
+        assert keys.stat().st_mode & 0o777 == 0o700
+        (keys / "left").mkdir()
+
+
 async def test_disks_that_cannot_be_served_leave_nothing(
     toolchain: toolchains.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +244,9 @@ async def test_disks_that_cannot_be_served_leave_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     async with ends(toolchain, tmp_path) as pair:
         secret = migrationtls.key(LAB, MOVE)
-        async with migrationtls.encrypted(pair.target, secret, migrationtls.SERVER) as serves:
+        async with migrationtls.encrypted(
+            pair.target, secret, migrationtls.SERVER, tmp_path
+        ) as serves:
             before = sorted(folder.iterdir())
             with pytest.raises(errors.Unavailable, match="none"):
                 await migrationdisks.export(pair.target, ["none"], serves)

@@ -61,8 +61,10 @@ class Migrations:
         self._targets: dict[str, migrationtarget.Target] = {}
         self._callers: dict[str, frozenset[str]] = {}  # addresses of the source's node, likewise
         self._relays = migrationdisks.Relays()
+        self._keys = migrationtls.folder(run_folder)
 
     async def run(self) -> None:
+        migrationtls.emptied(self._keys)
         key = await self._key()
         listener = migrationlink.Listener(self._address, key, self._serve, self._admits)
         async with asyncio.TaskGroup() as group:
@@ -150,7 +152,7 @@ class Migrations:
             self._node,
             self._folder(task.name),
             self._reader(task),
-            key,
+            (key, self._keys),
         )
         self._sources[task.migration] = source
         try:
@@ -166,7 +168,7 @@ class Migrations:
             self._folder(task.name),
             self._reader(task),
             (self._address, port),
-            migrationtls.key(key, task.migration),
+            (migrationtls.key(key, task.migration), self._keys),
             self._relays,
         )
         self._callers[task.migration] = await self._addresses(task)

@@ -57,10 +57,10 @@ class Source:
         node: str,
         folder: Path,
         vmi_of: Callable[[], Object | None],
-        key: bytes,
+        secrets: tuple[bytes, Path],
     ) -> None:
         self._client, self._recorder, self._node = client, recorder, node
-        self._folder, self._vmi_of, self._key = folder, vmi_of, key
+        self._folder, self._vmi_of, (self._key, self._keys) = folder, vmi_of, secrets
         self.news = asyncio.Event()  # the instance has changed
         self._control: migrationlink.Line | None = None
         self._copies = migrationdisks.Copies((), "")
@@ -175,7 +175,7 @@ class Source:
         bandwidth = int(settings.get("bandwidthPerMigration") or 0)
         await session.execute("migrate-set-parameters", max_bandwidth=bandwidth or 1 << 50)
         secret = migrationtls.key(self._key, str(self._state()["migrationUid"]))
-        encrypted = migrationtls.encrypted(session, secret, migrationtls.CLIENT)
+        encrypted = migrationtls.encrypted(session, secret, migrationtls.CLIENT, self._keys)
         credentials = await self._encryption.enter_async_context(encrypted)
         if self._copies.every:
             await self._copy(session, credentials)

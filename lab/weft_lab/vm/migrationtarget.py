@@ -55,12 +55,12 @@ class Target:
         folder: Path,
         vmi_of: Callable[[], Object | None],
         where: tuple[str, int],
-        secret: bytes,
+        secrets: tuple[bytes, Path],
         relays: migrationdisks.Relays,
     ) -> None:
         self._client, self._recorder, self._node = client, recorder, node
         self._folder, self._vmi_of = folder, vmi_of
-        self._where, self._secret = where, secret
+        self._where, (self._secret, self._keys) = where, secrets
         self._credentials = ""
         self._session: qmpsession.Session | None = None
         self._control: migrationlink.Line | None = None
@@ -85,7 +85,9 @@ class Target:
                 if (await session.ask("query-status")).get("status") == "running":
                     await self._take_over()
                     return
-                encrypted = migrationtls.encrypted(session, self._secret, migrationtls.SERVER)
+                encrypted = migrationtls.encrypted(
+                    session, self._secret, migrationtls.SERVER, self._keys
+                )
                 async with encrypted as self._credentials:
                     await self._prepare_announcement(vmi)
                     try:

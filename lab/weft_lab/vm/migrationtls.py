@@ -30,22 +30,34 @@ def key(lab: bytes, migration: str) -> bytes:
     return hmac.new(lab, b"migration stream\0" + migration.encode(), hashlib.sha256).digest()
 
 
+def folder(run_folder: Path) -> Path:
+    """Where a handler has the keys of migrations under way: not in its machines' folders, which
+    pods see."""
+    return run_folder.parent / "migration-keys"
+
+
+def emptied(keys: Path) -> None:
+    """Make the folder, for this user alone; keys of a handler that was killed are removed."""
+    shutil.rmtree(keys, ignore_errors=True)
+    keys.mkdir(mode=0o700, parents=True)
+
+
 @contextlib.asynccontextmanager
 async def encrypted(
-    session: qmpsession.Session, secret: bytes, endpoint: str
+    session: qmpsession.Session, secret: bytes, endpoint: str, keys: Path
 ) -> AsyncIterator[str]:
     """QEMU sends (CLIENT) or receives (SERVER) by TLS alone while the scope lasts.
 
-    Yields the name by which commands use the credentials. Raises Unavailable with QEMU's words,
-    also for a QEMU that has no TLS.
+    Yields the name by which commands use the credentials; `keys` is what `emptied` made. Raises
+    Unavailable with QEMU's words, also for a QEMU that has no TLS.
     """
     name = f"tls-{endpoint}"
     user: dict[str, Any] = {"username": _USER} if endpoint == CLIENT else {}
-    folder = Path(tempfile.mkdtemp(prefix="weft-migration-"))
+    own = Path(tempfile.mkdtemp(dir=keys))
     passed: list[int] = []
     try:
         await _take_away(session, name)  # of a handler that was killed
-        number = await _pass_key(session, folder, secret, passed)
+        number = await _pass_key(session, own, secret, passed)
         await session.execute(
             "object-add",
             qom_type="tls-creds-psk",
@@ -57,7 +69,7 @@ async def encrypted(
         await session.execute("migrate-set-parameters", tls_creds=name)
         yield name
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
         await _take_away(session, name)
         for each in passed:
             with contextlib.suppress(errors.Unavailable):  # QEMU has ended
@@ -65,11 +77,11 @@ async def encrypted(
 
 
 async def _pass_key(
-    session: qmpsession.Session, folder: Path, secret: bytes, passed: list[int]
+    session: qmpsession.Session, own: Path, secret: bytes, passed: list[int]
 ) -> int:
     """The number of QEMU's own descriptor of a folder with the key; its set is added to `passed`,
     for QEMU keeps it until it is removed."""
-    open_to_qemu = folder / "key"  # QEMU is another user; the folder around it is ours alone
+    open_to_qemu = own / "key"  # QEMU is another user; the folder around it is ours alone
     open_to_qemu.mkdir(mode=0o755)
     file = open_to_qemu / "keys.psk"
     file.write_text(f"{_USER}:{secret.hex()}\n")
