@@ -306,7 +306,7 @@ class Cluster:
                         continue  # who has no address of the network's has no known connections
                     if begun := _begun(asked, judged.direction):
                         known = self.sites[pod.node].zone.policies
-                        may = admission.may_begin(known, port, begun)
+                        may = bool(admission.allowed(known, port, [begun]))
                         assert may == judged.passes, f"{port}: {begun}, {judged}"
 
     def _endpoint(

@@ -100,6 +100,8 @@ class Connections:
         self._expire(coming)
         for key, port in coming.items():
             await self._tried(self._admit(key, port), port.pod)
+            if not self._is_over(key):
+                self._set(key)
         for pod, of_pod in leaving.items():
             await self._tried(self._publish(pod, of_pod), pod)
         for pod in self._carried.keys() - leaving.keys():
@@ -175,7 +177,7 @@ class Connections:
                 self._set(key)
                 if key not in coming:
                     del self._arrived[key]
-            else:
+            elif key not in coming:  # those are next
                 self._set(key)  # policies may have changed
 
     def _is_over(self, key: str) -> bool:
@@ -196,7 +198,6 @@ class Connections:
         text = await self._text(port.pod.namespace, migration)
         own = (each.ip for each in port.allocation.addresses)
         self._known[key] = connections.parse(text, port.pod.uid, key, own)
-        self._set(key)
 
     def _set(self, key: str) -> None:
         if self._zone.set_admitted(key, self._known.get(key, frozenset())):

@@ -41,6 +41,10 @@ class SelectedPorts:
         for pod in self.selection.pods(members):
             yield from self._of_pod.get(pod, {}).get(network, ())
 
+    def on(self, network: str) -> Iterator[tuple[str, model.Port]]:
+        """Yields all ports on a network, with their keys; it looks at those of all networks."""
+        return ((key, port) for key, port in self._ports.items() if port.network == network)
+
     # `set_pod` and `set_namespace` return the ports that policies may select differently now.
 
     def set_pod(
