@@ -136,6 +136,8 @@ async def _watch(client: Client, namespace: str, version: str, seen: Arrivals) -
 def _note(change: str, pod: Object, seen: Arrivals) -> None:
     told = pod["metadata"].get("annotations", {}).get(names.POD_NETWORKS)
     name = pod["metadata"]["name"]
+    if name not in seen.made:
+        return  # of the test before, deleted meanwhile
     if change == "DELETED":
         seen.deleted.add(name)
         seen.news.set()
