@@ -234,7 +234,7 @@ def test_a_policy_is_written_in_the_editor(visit: Visit) -> None:
     expect(lost.locator("tbody tr").filter(has_text="default/a").first).to_contain_text("b")
     assert "closed" not in visit.kubectl("get", "multi-networkpolicies", "-o", "name")
     page.get_by_role("button", name="Apply").click()
-    expect(page.locator(".notice.ok")).to_be_visible()
+    expect(page.get_by_role("heading", name="Policy default/closed")).to_be_visible()
     assert "closed" in visit.kubectl("get", "multi-networkpolicies", "-o", "name")
 
     page = visit.open("/matrix?network=blue")
