@@ -59,6 +59,16 @@ class Scene:
         ends = self.guests[sender], self.guests[receiver]
         return await asyncio.to_thread(measured, *ends, to, kind)
 
+    async def limited(self, sender: str, receiver: str, family: int = 0) -> float:
+        """The rate under a limit: the highest of three, since a busy machine lets senders wait. One
+        above the limit is the result at once."""
+        found = 0.0
+        for _ in range(3):
+            found = max(found, await self.rate(sender, receiver, family=family))
+            if found >= 0.95 * RATE:
+                break
+        return found
+
     async def settle(self) -> None:
         await self.cluster.synced()
 
@@ -89,9 +99,9 @@ async def test_what_a_pod_sends_is_limited(scene: Scene, receiver: str) -> None:
     """To a pod of its own node and to one of another; without a limit all arrives."""
     assert await scene.rate("one", receiver) == UNLIMITED
     await scene.limit("one", limits(egress=RATE))
-    assert await scene.rate("one", receiver) == LIMITED
+    assert await scene.limited("one", receiver) == LIMITED
     assert await scene.rate(receiver, "one") == UNLIMITED
-    assert await scene.rate("one", receiver, family=1) == LIMITED
+    assert await scene.limited("one", receiver, family=1) == LIMITED
     await scene.limit("one", model.NicOptions())
     assert await scene.rate("one", receiver) == UNLIMITED
 
@@ -99,9 +109,9 @@ async def test_what_a_pod_sends_is_limited(scene: Scene, receiver: str) -> None:
 @pytest.mark.parametrize("sender", ["two", "three"])
 async def test_what_a_pod_receives_is_limited(scene: Scene, sender: str) -> None:
     await scene.limit("one", limits(ingress=RATE))
-    assert await scene.rate(sender, "one") == LIMITED
+    assert await scene.limited(sender, "one") == LIMITED
     assert await scene.rate("one", sender) == UNLIMITED
-    assert await scene.rate(sender, "one", family=1) == LIMITED
+    assert await scene.limited(sender, "one", family=1) == LIMITED
 
 
 async def test_tcp_gets_what_is_allowed_and_no_more(scene: Scene) -> None:
