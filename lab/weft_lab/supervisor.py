@@ -23,7 +23,18 @@ from typing import Any
 
 from weft import errors
 from weft.host import dbfiles, files
-from weft_lab import control, identities, layout, nodelinks, plan, services, spec, state, switches
+from weft_lab import (
+    control,
+    identities,
+    layout,
+    nodelinks,
+    plan,
+    services,
+    spec,
+    state,
+    switches,
+    tunnelpeers,
+)
 from weft_lab.apiserver import tokens
 from weft_lab.runtime import (
     daemons,
@@ -31,7 +42,6 @@ from weft_lab.runtime import (
     inotify,
     namespaces,
     ovssettings,
-    unixctl,
 )
 from weft_lab.runtime.processes import Processes
 from weft_lab.service import API_DESCRIPTORS, READY_DESCRIPTOR, Service
@@ -259,23 +269,8 @@ class Supervisor:
         members = {one.name: one for one in self._lab.members}
         for other in others:
             for here, there in ((node, other), (other, node)):
-                self._group.create_task(self._introduce(members[here], members[there]))
-
-    async def _introduce(self, here: spec.Node, there: spec.Node) -> None:
-        """Tell a node's switch the MAC of its peer: else it drops a tunnel's first packet."""
-        switch = self._services.running.get(here.name + daemons.SWITCH)
-        if switch is None:  # the node was taken away
-            return
-        control_socket = layout.OVS_RUN / f"ovs-vswitchd.{switch.pid}.ctl"
-        arguments = (daemons.UNDERLAY_BRIDGE, str(there.underlay), there.underlay_mac)
-        try:
-            path = Path(layout.seen(here.name, control_socket))
-            await unixctl.call(path, "tnl/neigh/set", *arguments)
-            # Its own routes are away for a moment whenever a link comes or goes (ADR 0113).
-            route = str(spec.UNDERLAY), daemons.UNDERLAY_BRIDGE
-            await unixctl.call(path, "ovs/route/add", *route)
-        except errors.WeftError as error:  # the switch may be going; its next wiring does it anew
-            print(f"{here.name}: {error}", file=sys.stderr)
+                introduction = tunnelpeers.introduce(self._services, members[here], members[there])
+                self._group.create_task(introduction)
 
     def _changed(self, one: Running) -> None:
         if one.service.name.endswith(daemons.SWITCH) and not one.is_up:

@@ -74,23 +74,23 @@ async def moved(scene: Scene, source: str, target: str, to: Kept) -> None:
         await vm.plug(target)
         await vm.copied(to)
         await asyncio.sleep(0.3)
-    assert not any(each.lost for each in waiting.values()), waiting
+    assert not any(each.is_cut for each in waiting.values()), waiting
     del waiting[to.zone.name]  # before the gate is there, this guest answers too: it is not paused
     assert not any(each.twice for each in waiting.values()), waiting
     async with scene.counted() as opened:
         await vm.announce(target)
         await vm.stop(source)
         await asyncio.sleep(0.3)
-    assert not any(each.lost for each in opened.values()), opened
+    assert not any(each.is_cut for each in opened.values()), opened
     async with scene.counted() as flipped:
         await vm.place(target, to, source=source, active=True)
         await vm.copied(None)
         await vm.gone(source)
         await asyncio.sleep(0.3)
-    assert not any(each.lost or each.twice for each in flipped.values()), flipped
+    assert not any(each.is_cut or each.twice for each in flipped.values()), flipped
     async with scene.counted() as after:
         await asyncio.sleep(0.3)
-    assert not any(each.lost or each.twice for each in after.values()), after
+    assert not any(each.is_cut or each.twice for each in after.values()), after
 
 
 async def test_a_machine_moves_there_and_back_and_on(cluster: Cluster) -> None:
@@ -102,7 +102,7 @@ async def test_a_machine_moves_there_and_back_and_on(cluster: Cluster) -> None:
         await moved(scene, "vm-3", "vm-4", scene.c)
         async with scene.counted("fd00:1::20") as last:
             await asyncio.sleep(0.3)
-        assert not any(each.lost or each.twice for each in last.values()), last
+        assert not any(each.is_cut or each.twice for each in last.values()), last
 
 
 async def test_a_policy_holds_at_each_moment_of_a_move(cluster: Cluster) -> None:
@@ -137,7 +137,7 @@ async def test_a_policy_holds_at_each_moment_of_a_move(cluster: Cluster) -> None
                 await vm.copied(None)
                 await vm.gone(source)
                 await asyncio.sleep(0.3)
-            assert not passed.lost, passed
+            assert not passed.is_cut, passed
             for name in outside:
                 assert len(shut[name]) == shut[name].lost, shut
 
@@ -159,7 +159,7 @@ async def test_a_migration_that_is_given_up_loses_nothing(cluster: Cluster) -> N
                 await vm.gone(target)
                 await vm.copied(None)
                 await asyncio.sleep(0.3)
-            assert not any(each.lost for each in figures.values()), figures
+            assert not any(each.is_cut for each in figures.values()), figures
             del figures[scene.b.zone.name]  # see `moved`
             assert not any(each.twice for each in figures.values()), figures
         await moved(scene, "vm-1", "vm-4", scene.b)

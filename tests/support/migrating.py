@@ -27,6 +27,10 @@ from weft.migration import Migration
 from weft.model import ObjectKey
 from weft.ovn import ports
 
+# Seconds without an answer that are nobody's fault: a switch in userspace drops packets when it had
+# no turn for long (ADR 0113). What a wrong row loses, it loses until the next one is written.
+STALL = 0.15
+
 
 def rarp(mac: str) -> bytes:
     """The announcement that QEMU sends for a guest that it resumes (qemu/net/announce.c)."""
@@ -49,6 +53,16 @@ class Figures(list[Ping]):
     @property
     def lost(self) -> int:
         return sum(not each.times for each in self)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether pings in a row had no answer for longer than a busy machine explains."""
+        first: float | None = None
+        for each in self:
+            first = None if each.times else each.sent if first is None else first
+            if first is not None and each.sent - first > STALL:
+                return True
+        return False
 
     @property
     def twice(self) -> int:
