@@ -11,6 +11,7 @@ import pytest
 from lab.tests.support import labs as support
 from lab.tests.support.lab_pods import Kubectl, pinging, pod
 from tests.support.objects import nad
+from tests.support.patience import await_true
 from weft_lab import spec
 
 pytestmark = pytest.mark.lab
@@ -18,6 +19,10 @@ pytestmark = pytest.mark.lab
 
 def rows(labs: support.LabHouse, node: str, tool: str, table: str, column: str) -> str:
     return labs.run(node, tool, "--bare", f"--columns={column}", "list", table).stdout
+
+
+def routes(labs: support.LabHouse, node: str) -> str:
+    return labs.run(node, "ovs-appctl", "ovs/route/show").stdout
 
 
 def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) -> None:
@@ -51,6 +56,9 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
         for interface in ("eth0", "net1", "net2"):
             for one, other in (("p1", "p2"), ("p2", "p3")):
                 labs.reach(f"default/{one}", kubectl.address(other, interface))
+        for node in ("node1", "node2", "node3", "node4"):
+            kept = f"User: {spec.UNDERLAY}"
+            await_true(lambda n=node, kept=kept: kept in routes(labs, n), f"{node}: {kept}")
 
         labs.weft("lab", "up", "--name", "life", "--nodes", "3")
 
