@@ -56,15 +56,16 @@ def icmpv6_or_udp(
     return (*program, _LEAVE)
 
 
-def open(device: str, accept: Iterable[Instruction]) -> socket.socket:
+def open(device: str, accept: Iterable[Instruction], kind: int = ETH_P_IPV6) -> socket.socket:
     """A non-blocking packet socket on a device of this thread's namespace; raises OSError.
 
-    It is bound to the device after the filter is attached, so no other frame gets in before.
+    It is bound to the device after the filter is attached, so no other frame gets in before. With
+    `kind` ETH_P_ALL it also receives what this system sends through the device.
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     try:
         filter(sock, accept)
-        sock.bind((device, ETH_P_IPV6))
+        sock.bind((device, kind))
     except BaseException:
         sock.close()
         raise

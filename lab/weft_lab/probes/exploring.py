@@ -15,6 +15,7 @@ from typing import Any
 
 from weft import errors, model
 from weft.observe import guestaddresses
+from weft.observe.explain import asking
 from weft.observe.explain.evidence import End, EndKind, Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.reach import Matrix, Member, PairResult, ProbeResult
 from weft.policy import netpolicy
@@ -35,9 +36,23 @@ class LabExplorer:
         self._turn = asyncio.Lock()  # the supervisor's answers come in the order of the questions
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._answered(node, "weft.observe.explain.onnode", order)
+
+    def may_ask(self, role: str, evidence: Evidence) -> bool:
+        """Pods are looked into; of guests whose agent does not say it, nobody else knows it."""
+        end = evidence.source if role == asking.SOURCE else evidence.target
+        known = isinstance(evidence.used.get(role), UsedAddresses)
+        return end.kind is EndKind.MACHINE and not known
+
+    async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._answered(node, "weft.observe.explain.onnodeask", order)
+
+    async def _answered(
+        self, node: str, module: str, order: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         async with self._turn:
             place = await asyncio.to_thread(target.find, self._peer, node)
-        argv = (sys.executable, "-m", "weft.observe.explain.onnode")
+        argv = (sys.executable, "-m", module)
         data = json.dumps(order).encode()
         done = await asyncio.to_thread(target.captured, place, argv, data)
         if done["exit"]:

@@ -84,15 +84,19 @@ def device(asked: Order, found: list[Json]) -> Device:
     raise errors.Unavailable(what, hint="capture at the other end of the connection")
 
 
+def present(where: Device) -> str:
+    """What the device is called in this thread's namespace, which is its own."""
+    known = {each for _, each in socket.if_nameindex()}
+    behind = names.machine_nic(where.name)
+    return behind if where.namespace and behind in known else where.name
+
+
 @contextlib.contextmanager
 def opened(where: Device, accept: tuple[program.Instruction, ...]) -> Iterator[packetring.Ring]:
     """The ring of a device, in its namespace. Raises Unavailable."""
     inside = netns.entered(where.namespace) if where.namespace else contextlib.nullcontext()
     with inside:
-        name = where.name
-        known = {each for _, each in socket.if_nameindex()}
-        if where.namespace and names.machine_nic(name) in known:
-            name = names.machine_nic(name)
+        name = present(where)
         try:
             ring = packetring.Ring(name, accept)
         except OSError as error:

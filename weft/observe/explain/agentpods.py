@@ -27,6 +27,7 @@ AGENT = "agent"  # the container, as deploy/chart names it
 _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
 _PYTHON = ("python3", "-I", "-m")
 _ONNODE = "weft.observe.explain.onnode"
+_ASK = "weft.observe.explain.onnodeask"
 _PROBE = "weft.observe.explain.onnodeprobe"
 PATIENCE = 60.0  # seconds for kubectl, beside what a probe waits
 _MOST = 16 << 20  # bytes of an answer
@@ -68,8 +69,20 @@ class AgentPods:
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        command, data = self.command(node, _ONNODE), json.dumps(order).encode()
-        return answer(node, await output(node, command.argv, data, command.env))
+        return await self._answered(node, _ONNODE, order)
+
+    def may_ask(self, role: str, evidence: Evidence) -> bool:
+        """Of guests whose agent does not say it, and of pods, nobody else knows it."""
+        return self._probes and not isinstance(evidence.used.get(role), UsedAddresses)
+
+    async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._answered(node, _ASK, order, 2 * order["patience"])
+
+    async def _answered(
+        self, node: str, module: str, order: Mapping[str, Any], more: float = 0.0
+    ) -> Mapping[str, Any]:
+        command, data = self.command(node, module), json.dumps(order).encode()
+        return answer(node, await output(node, command.argv, data, command.env, PATIENCE + more))
 
     async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         command, line = self.command(node, _PROBE), json.dumps(order).encode() + b"\n"

@@ -11,8 +11,9 @@ from weft import errors
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.observe import objects
-from weft.observe.explain import ends, question, zone
+from weft.observe.explain import asking, ends, question, zone
 from weft.observe.explain.evidence import (
+    Asked,
     DropCount,
     Evidence,
     NetworkFacts,
@@ -32,6 +33,12 @@ class Explorer(Protocol):
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         """What `onnode` answers there. Raises WeftError."""
+
+    def may_ask(self, role: str, evidence: Evidence) -> bool:
+        """Whether an end may be asked at its port for its address, and need be."""
+
+    async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What `onnodeask` answers there. Raises WeftError."""
 
     async def used(self, evidence: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
         """The addresses on the interfaces of the ends, by role."""
@@ -92,11 +99,34 @@ async def explored(
         node: each if isinstance(each, Unseen) else zone.facts(each, ports)
         for node, each in answers.items()
     }
+    asked_ends = await _asked(evidence, explorer, patience)
     probe = await explorer.probe(evidence, patience)
-    evidence = replace(evidence, nodes=facts, probe=probe)
+    evidence = replace(evidence, nodes=facts, asked=asked_ends, probe=probe)
     if isinstance(probe, Unseen) or probe.result is not ProbeResult.SILENT:
         return evidence
     return replace(evidence, drops=await _drops(explorer, answers, facts))
+
+
+async def _asked(
+    evidence: Evidence, explorer: Explorer, patience: float
+) -> dict[str, Asked | Unseen]:
+    """What the ends do that are asked for their addresses, both at once."""
+    orders = {
+        role: order
+        for role in (asking.SOURCE, asking.TARGET)
+        if explorer.may_ask(role, evidence)
+        and (order := asking.order(role, evidence, patience)) is not None
+    }
+    nodes = {asking.SOURCE: evidence.source.node, asking.TARGET: evidence.target.node}
+
+    async def one(role: str) -> Asked | Unseen:
+        try:
+            answer = await explorer.ask(nodes[role], orders[role])
+        except errors.WeftError as error:
+            return Unseen(error.what)
+        return asking.read(answer, orders[role])
+
+    return dict(zip(orders, await asyncio.gather(*map(one, orders)), strict=True))
 
 
 def _macs(evidence: Evidence) -> tuple[str, str] | None:

@@ -222,8 +222,26 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a guest or pod does when the switch asks it at its own port for an address.
+
+    `answered`: the MACs that say they have it. `senders`: other addresses from which it sent
+    meanwhile, with the MAC. `by_dhcp`: whether it asked for an address. `echoed`: the MAC to which
+    it answered a ping from the other end, "" for no answer; None if none was sent. `sought`: whose
+    MAC it asked for then.
+    """
+
+    address: model.Address
+    answered: tuple[str, ...] = ()
+    senders: tuple[tuple[str, model.Address], ...] = ()
+    by_dhcp: bool = False
+    echoed: str | None = None
+    sought: tuple[model.Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was collected. `used` by "source" and "target"; `nodes` by name."""
+    """All that was collected. `used` and `asked` by "source" and "target"; `nodes` by name."""
 
     source: End
     target: End
@@ -233,6 +251,7 @@ class Evidence:
     policies: tuple[PolicyFinding, ...] = ()
     states: Mapping[str, NodeState | Unseen] = field(default_factory=dict)
     used: Mapping[str, UsedAddresses | Unseen] = field(default_factory=dict)
+    asked: Mapping[str, Asked | Unseen] = field(default_factory=dict)
     nodes: Mapping[str, NodeFacts | Unseen] = field(default_factory=dict)
     encaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     probe: Probe | Unseen = Unseen("nothing was sent")

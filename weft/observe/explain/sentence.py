@@ -41,6 +41,9 @@ def explain(evidence: Evidence) -> Explanation:
     result = probe.result if isinstance(probe, Probe) else ProbeResult.UNKNOWN
     faults = [step for step in walked if step.verdict is Verdict.FAULT]
     if result in packets.REACHED:
+        own = next((step for step in faults if step.name == "source address"), None)
+        if own is not None and isinstance(probe, Probe) and probe.by:  # it sent nothing itself
+            return _stopped(evidence, walked, own.name, own.seen, own.remedy)
         return _reached(evidence, walked, faults)
     if faults:
         first = faults[0]

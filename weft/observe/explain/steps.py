@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_interface
 
 from weft import model
-from weft.observe.explain import packets, wiring
+from weft.observe.explain import asking, packets, wiring
 from weft.observe.explain.evidence import (
     End,
     EndKind,
@@ -134,7 +134,7 @@ def _addresses(evidence: Evidence) -> Iterator[Step]:
         name = f"{role} address"
         used = evidence.used.get(role, Unseen("nobody asked the guest"))
         if isinstance(used, Unseen):
-            yield unseen(name, used.reason)
+            yield from asking.judge(role, evidence, used.reason)
         else:
             yield _used(name, end, other, used, evidence)
 

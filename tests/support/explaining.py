@@ -1,0 +1,122 @@
+"""`weft explain` over real zones: the programs of its way run in each, as `kubectl exec` would."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support import objects
+from tests.support.flowed import nad
+from tests.support.realised import Cluster, Kept, network
+from tests.support.zones import Guest
+from weft import names
+from weft.api import podnetworks
+from weft.host import process
+from weft.observe.explain import agentpods, collect, ends, question, sentence
+from weft.observe.explain.question import Question
+from weft.observe.explain.sentence import Explanation
+from weft.observe.members import Objects
+from weft.policy import netpolicy
+
+PATIENCE = 3.0  # seconds for each reply
+PING = netpolicy.Connection(None)
+
+
+class InZones(agentpods.AgentPods):
+    """Agents' pods whose programs run in the zones of a test."""
+
+    def __init__(self, zones: dict[str, Kept]) -> None:
+        super().__init__([], (), "", "weft-system", probes=True)
+        self._zones = zones
+
+    def command(self, node: str, module: str) -> process.Command:
+        space = self._zones[node].zone.space
+        return process.Command(tuple(space.inside(sys.executable, "-m", module)), space.env)
+
+
+@dataclass
+class Explained:
+    """A network named blue, its pods, and what is declared of them."""
+
+    cluster: Cluster
+    guests: dict[str, Guest] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    policies: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    async def build(cls, cluster: Cluster, zones: int = 1, mtu: int = 1300) -> Explained:
+        for _ in range(zones):
+            await cluster.zone()
+        await cluster.define(
+            "default/blue", network("blue", 1, "10.1.0.0/24", "fd01::/64", mtu=mtu)
+        )
+        return cls(cluster)
+
+    async def add(self, name: str, number: int, zone: int = 0) -> Guest:
+        """A pod with addresses of both families that it has taken."""
+        kept, key = self.cluster.kept[zone], "default/blue"
+        given = f"10.1.0.{number}/24", f"fd01::{number}/64"
+        port = await self.cluster.pod(name, kept, key, number, *given)
+        guest = await self.cluster.guest(kept, port)
+        await asyncio.to_thread(_own, kept, guest, name, key)
+        for each in given:
+            guest.take(each)
+        made = objects.pod(name, "blue", node=kept.zone.name)
+        text = podnetworks.render({key: port.allocation})
+        made["metadata"]["annotations"][names.POD_NETWORKS] = text
+        self.pods.append({**made, "status": {"phase": "Running"}})
+        self.guests[name] = guest
+        return guest
+
+    async def ask(
+        self,
+        source: str,
+        target: str,
+        connection: netpolicy.Connection = PING,
+        *,
+        ipv6: bool = False,
+        patience: float = PATIENCE,
+    ) -> Explanation:
+        """With packets, as `--probe` sends them."""
+        zones = {each.zone.name: each for each in self.cluster.kept}
+        found = ends.Found(self.objects(), [_node(each) for each in self.cluster.kept])
+        evidence = question.answered(Question(source, target, connection, ipv6=ipv6), found)
+        seen = await collect.explored(evidence, found, InZones(zones), patience, ipv6=ipv6)
+        return sentence.explain(seen)
+
+    def objects(self) -> Objects:
+        return Objects(
+            nads=[nad("blue")],
+            namespaces=[objects.namespace("default")],
+            pods=self.pods,
+            policies=self.policies,
+        )
+
+
+def _node(kept: Kept) -> dict[str, Any]:
+    made = objects.node(kept.zone.name, {names.NODE_CHASSIS_ID: kept.zone.chassis})
+    return {**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+def _own(kept: Kept, guest: Guest, name: str, key: str) -> None:
+    """What weft's agent writes of a pod's port."""
+    device = next(
+        f"g{number}" for number, each in enumerate(kept.zone.guests.values()) if each is guest
+    )
+    own = {
+        names.OWNER: names.pod_owner("default", name),
+        names.ATTACHMENT: key,
+        names.SANDBOX: f"sandbox-{name}",
+        names.POD_INTERFACE: "eth0",
+        names.NETNS: f"/proc/{kept.zone._inner(guest.space)}/ns/net",
+    }
+    pairs = [f'external_ids:"{name}"="{value}"' for name, value in own.items()]
+    kept.zone.run("ovs-vsctl", "set", "Interface", device, *pairs)
+
+
+def step(found: Explanation, name: str) -> str:
+    """The verdict of a step, and what was seen."""
+    (one,) = (each for each in found.steps if each.name == name)
+    return f"{one.verdict}: {one.seen}"

@@ -1,0 +1,206 @@
+"""Asks a guest or pod at its own port which address it uses.
+
+    python -m weft.observe.explain.onnodeask < ORDER
+
+It runs on the node of the port: in a lab's node, or in the agent's pod. The switch hands the port
+one question, who has the address (ARP or Neighbour Discovery), and a packet socket on the port's
+device hears what comes back, and what else the guest says of itself. If it has the address, it is
+asked once more, by a ping as from the other end: to whom it answers says which subnet it believes
+to be on. No packet of this passes OVN on its way to the guest.
+
+Order and answer are one JSON object each, on standard input and output; `asking` writes the one and
+reads the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+from weft import errors, model
+from weft.host import netns, process, rawsocket
+from weft.observe.capture import expression, program
+from weft.observe.capture import onnode as capturing
+from weft.observe.capture.order import Order
+from weft.observe.explain import asking, neighbourframes, onnode, probeframes
+from weft.observe.explain.neighbourframes import Kind
+from weft.ovn import daemons
+from weft.ovsdb.session import Session
+
+TRIES = 2  # packets get lost
+_LONGEST = 256  # bytes of a frame that are looked at
+_MOST_FRAMES = 10_000
+_SELECTED = {
+    "op": "select",
+    "table": "Interface",
+    "where": [],
+    "columns": ["name", "type", "ofport", "external_ids", "error"],
+}
+
+
+@dataclass
+class _Heard:
+    """What the guest said. `senders`: addresses from which it sent, each with its MAC."""
+
+    answered: dict[str, None] = field(default_factory=dict)
+    senders: dict[tuple[str, str], None] = field(default_factory=dict)
+    sought: dict[str, None] = field(default_factory=dict)
+    by_dhcp: bool = False
+    echoed: str | None = None
+
+    def take(self, said: neighbourframes.Saying, address: model.Address) -> None:
+        self.by_dhcp |= said.kind is Kind.DHCP
+        if said.kind is Kind.HOLDS and said.address == address:
+            self.answered[said.mac] = None
+        elif said.sender is not None:
+            self.senders[said.mac, str(said.sender)] = None
+        if said.kind is Kind.SEEKS and said.address != said.sender:
+            self.sought[str(said.address)] = None
+
+    def rendered(self) -> dict[str, Any]:
+        return {
+            "answered": list(self.answered)[: asking.MOST],
+            "senders": [list(each) for each in self.senders][: asking.MOST],
+            "sought": list(self.sought)[: asking.MOST],
+            "by_dhcp": self.by_dhcp,
+            "echoed": self.echoed,
+        }
+
+
+class _Port:
+    """A port of the switch: what is handed to it, and a socket that hears its guest."""
+
+    def __init__(self, number: int, sock: socket.socket, *, is_pods_end: bool) -> None:
+        self._number, self._sock, self._is_pods_end = number, sock, is_pods_end
+
+    async def hand(self, frame: bytes) -> None:
+        text = f"in_port=CONTROLLER,packet={frame.hex()},actions=output:{self._number}"
+        argv = ("ovs-ofctl", "packet-out", onnode.BRIDGE, text)
+        await process.run(argv, env={**onnode.FOLDERS, **os.environ}, timeout=onnode.PATIENCE)
+
+    async def said(self) -> bytes:
+        """The next frame that the guest sends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            frame, where = await loop.sock_recvfrom(self._sock, _LONGEST)
+            # Of the pod's end the guest's frames go out, of the node's end they come in.
+            if (where[2] == socket.PACKET_OUTGOING) is self._is_pods_end:
+                return frame
+
+
+async def ask(order: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to an order."""
+    try:
+        number, where = await _device(order)
+        accept = program.compile(expression.parse(neighbourframes.FILTER), _LONGEST)
+        sock = await _opened(where, accept)
+        with sock:
+            port = _Port(number, sock, is_pods_end=bool(where.namespace))
+            return (await _asked(port, order)).rendered()
+    except errors.WeftError as error:
+        return {"error": error.what}
+    except OSError as error:
+        return {"error": f"the port's device cannot be heard: {error.strerror}"}
+
+
+async def _device(order: Mapping[str, Any]) -> tuple[int, capturing.Device]:
+    """The OpenFlow port and the device of a logical port. Raises Unavailable."""
+    session = await Session.connect(str(order["ovs"]))
+    try:
+        async with asyncio.timeout(onnode.PATIENCE):
+            (found,) = await session.transact("Open_vSwitch", [_SELECTED])
+    except TimeoutError:
+        raise errors.Unavailable("Open vSwitch does not answer", where=order["ovs"]) from None
+    finally:
+        await session.close()
+    asked = Order(order["port"], order["pod"], "")
+    rows = [row for row in found["rows"] if _is_of(row, asked.port)]
+    device = capturing.device(asked, rows)
+    for row in rows:
+        is_it = row["name"] == device.name or bool(device.namespace)
+        if is_it and type(row["ofport"]) is int and row["ofport"] > 0:
+            return row["ofport"], device
+    raise errors.Unavailable("its switch has no port of the pod", where=asked.port)
+
+
+def _is_of(row: Mapping[str, Any], port: str) -> bool:
+    return dict(row["external_ids"][1]).get("iface-id") == port
+
+
+async def _opened(
+    where: capturing.Device, accept: tuple[program.Instruction, ...]
+) -> socket.socket:
+    def opened() -> socket.socket:
+        return rawsocket.open(capturing.present(where), accept, rawsocket.ETH_P_ALL)
+
+    if where.namespace:
+        return await netns.run_inside(where.namespace, opened)
+    return opened()
+
+
+async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
+    heard, address = _Heard(), ip_address(order["address"])
+    patience = min(float(order["patience"]), probeframes.LONGEST_WAIT)
+    mac = "02:" + secrets.token_bytes(5).hex(":")  # nobody's, and no group's
+
+    def is_answered(frame: bytes) -> bool:
+        said = neighbourframes.read(frame)
+        if said is not None:
+            heard.take(said, address)
+        return order["mac"] in heard.answered
+
+    if not await _tried(port, neighbourframes.question(address, mac), is_answered, patience):
+        return heard
+    if not order.get("peer"):
+        return heard
+    heard.sought.clear()
+    heard.echoed = ""
+    number, sequence = secrets.randbits(16), secrets.randbits(32)
+    packet = {
+        "protocol": "ICMP",
+        "addresses": [order["peer"]["address"], str(address)],
+        "macs": [order["peer"]["mac"], order["mac"]],
+    }
+
+    def is_echoed(frame: bytes) -> bool:
+        if probeframes.reply(frame, packet, number, sequence) is not None:
+            heard.echoed = frame[:6].hex(":")
+            return True
+        said = neighbourframes.read(frame)
+        if said is not None:
+            heard.take(said, address)
+        return False
+
+    await _tried(port, probeframes.request(packet, number, sequence), is_echoed, patience)
+    return heard
+
+
+async def _tried(port: _Port, frame: bytes, is_it: Any, patience: float) -> bool:
+    """Hand over a frame until one that comes back is the one looked for."""
+    for _ in range(TRIES):
+        await port.hand(frame)
+        try:
+            async with asyncio.timeout(patience / TRIES):
+                for _ in range(_MOST_FRAMES):
+                    if is_it(await port.said()):
+                        return True
+        except TimeoutError:
+            continue
+    return False
+
+
+def main() -> None:
+    order = json.loads(sys.stdin.read())
+    print(json.dumps(asyncio.run(ask({"ovs": daemons.OVS, **order}))))
+
+
+if __name__ == "__main__":
+    main()
