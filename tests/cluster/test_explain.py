@@ -109,6 +109,7 @@ def test_without_a_probe_everything_but_the_answer_is_seen(pods: Room) -> None:
         ((), "an echo reply"),
         (("--port=tcp/81",), "RST"),
         (("--port=tcp/80", "--ipv6"), "SYN-ACK"),
+        (("--port=udp/81",), "ICMP's port unreachable"),
     ],
 )
 def test_a_probe_that_is_answered_proves_it(pods: Room, asked: tuple[str, ...], came: str) -> None:
@@ -118,6 +119,8 @@ def test_a_probe_that_is_answered_proves_it(pods: Room, asked: tuple[str, ...], 
     seen = found.steps["probe"]["seen"]
     assert f"in {pods.namespace}/client's name by the switch of" in seen
     assert f"{came} came back" in seen
+    for each in ("MTU", "source address", "target address"):
+        assert found.steps[each]["verdict"] == "ok", found.steps
 
 
 @pytest.mark.parametrize("more", [(), ("--probe",)], ids=["declared", "probed"])

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support import objects
-from tests.support.flowed import nad
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
 from weft import names
@@ -41,6 +40,7 @@ class Explained:
     """A network named blue, its pods, and what is declared of them."""
 
     cluster: Cluster
+    nad: dict[str, Any]
     guests: dict[str, Guest] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
     policies: list[dict[str, Any]] = field(default_factory=list)
@@ -49,10 +49,11 @@ class Explained:
     async def build(cls, cluster: Cluster, zones: int = 1, mtu: int = 1300) -> Explained:
         for _ in range(zones):
             await cluster.zone()
-        await cluster.define(
-            "default/blue", network("blue", 1, "10.1.0.0/24", "fd01::/64", mtu=mtu)
-        )
-        return cls(cluster)
+        subnets = "10.1.0.0/24", "fd01::/64"
+        await cluster.define("default/blue", network("blue", 1, *subnets, mtu=mtu))
+        nad = objects.nad("blue", ",".join(subnets), mtu=mtu)
+        nad["metadata"]["annotations"] = {names.NETWORK_NAME: "blue"}
+        return cls(cluster, nad)
 
     async def add(self, name: str, number: int, zone: int = 0) -> Guest:
         """A pod with addresses of both families that it has taken."""
@@ -88,7 +89,7 @@ class Explained:
 
     def objects(self) -> Objects:
         return Objects(
-            nads=[nad("blue")],
+            nads=[self.nad],
             namespaces=[objects.namespace("default")],
             pods=self.pods,
             policies=self.policies,

@@ -63,8 +63,8 @@ def command(
         bool,
         typer.Option(
             "--probe",
-            help="On a cluster, too, send a ping or TCP SYN in A's name, from its port in the "
-            "switch of its node.",
+            help="On a cluster, too, send packets: a ping, TCP SYN or datagram in A's name, from "
+            "its port in the switch of its node; and ask both at their ports for their addresses.",
         ),
     ] = False,
     kubeconfig: clusters.Kubeconfig = "",

@@ -15,7 +15,7 @@ from typing import Any
 
 from weft import errors, model
 from weft.observe import guestaddresses
-from weft.observe.explain import asking
+from weft.observe.explain import agentpods, asking
 from weft.observe.explain.evidence import End, EndKind, Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.reach import Matrix, Member, PairResult, ProbeResult
 from weft.policy import netpolicy
@@ -165,7 +165,7 @@ class LabExplorer:
             return None
         ping = replace(evidence.connection, protocol=None, port=0)
         if ping != evidence.connection and await once(ping) is not ProbeResult.ANSWERED:
-            return Unseen("ping has no answer, so no large packet could be tried")
+            return Unseen(agentpods.NO_PING)
         full: ProbeResult = await once(ping, mtu)
         return full
 

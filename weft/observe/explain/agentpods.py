@@ -32,6 +32,7 @@ _PROBE = "weft.observe.explain.onnodeprobe"
 PATIENCE = 60.0  # seconds for kubectl, beside what a probe waits
 _MOST = 16 << 20  # bytes of an answer
 _LONGEST = 300  # characters of an error
+NO_PING = "ping has no answer, so no large packet could be tried"
 
 
 def agents(pods: Iterable[Object], namespace: str = SYSTEM) -> dict[str, str]:
@@ -86,7 +87,7 @@ class AgentPods:
 
     async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         command, line = self.command(node, _PROBE), json.dumps(order).encode() + b"\n"
-        seconds = PATIENCE + order["patience"]
+        seconds = PATIENCE + 3 * order["patience"]  # it, a small ping, and one as large as the MTU
         found = await output(node, command.argv, line, command.env, seconds, holds=True)
         return answer(node, found)
 
@@ -116,23 +117,33 @@ class AgentPods:
         packet = zone.order([source.port, target.port], evidence.connection, macs)["packet"]
         if packet is None:
             return Unseen("the ends have no addresses of one family")
-        order = {"packet": packet, "patience": min(patience, probeframes.LONGEST_WAIT)}
+        order = {
+            "packet": packet,
+            "patience": min(patience, probeframes.LONGEST_WAIT),
+            "size": network.mtu,
+        }
         try:
             found = await self._probed(source.node, order)
         except errors.WeftError as error:
             return Unseen(error.what)
-        return probed(found, f"sent in {source.name}'s name by the switch of {source.node}")
+        by = f"sent in {source.name}'s name by the switch of {source.node}"
+        return probed(found, by, network.mtu)
 
 
-def probed(found: Mapping[str, Any], by: str) -> Probe | Unseen:
-    """What a node says of the probe that it sent."""
+def probed(found: Mapping[str, Any], by: str, size: int = 0) -> Probe | Unseen:
+    """What a node says of the probe that it sent, and of a ping of `size` bytes after it."""
     if error := found.get("error"):
         return Unseen(str(error)[:_LONGEST])
     reply = str(found.get("reply") or "")
     if not reply:
         return Probe(ProbeResult.SILENT, by=by)
     known = reply if reply in tuple(probeframes.Reply) else "something"
-    return Probe(ProbeResult.ANSWERED, by=f"{by}; {known} came back")
+    full: ProbeResult | Unseen | None = None
+    if size:
+        full = Unseen(NO_PING)
+        if "full" in found:
+            full = ProbeResult.ANSWERED if found["full"] else ProbeResult.SILENT
+    return Probe(ProbeResult.ANSWERED, full=full, size=size, by=f"{by}; {known} came back")
 
 
 def answer(node: str, output: bytes) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Sends one packet in the name of a pod, from the pod's port in its node's switch.
+"""Sends a packet in the name of a pod, from the pod's port in its node's switch.
 
     python -m weft.observe.explain.onnodeprobe
 
@@ -11,8 +11,10 @@ Order and answer are one JSON object each, a line on standard input and output. 
 when either of these ends before the answer: then the program ends, too.
 
     packet     as `zone.order` makes it
-    patience   seconds to wait for the answer, at most 30
+    patience   seconds to wait for each answer, at most 30
+    size       bytes of a ping that is sent, too, if the packet is answered; 0 for none
     reply      what came back, "" for nothing
+    full       what came back of that ping; no such key if a small one had no answer
     error      why nothing was sent
 """
 
@@ -25,6 +27,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from weft import errors
@@ -51,17 +54,20 @@ async def probe(order: Mapping[str, Any]) -> dict[str, str]:
     """The answer to an order."""
     packet = order["packet"]
     if not probeframes.can_send(packet):
-        return {"error": f"nobody answers {packet['protocol']} of itself"}
+        return {"error": f"there is no probe for {packet['protocol']}"}
     try:
         ofport, namespace = await _port(str(order["ovs"]), packet["source"])
-        number = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT + 1)
-        patience = min(float(order["patience"]), probeframes.LONGEST_WAIT)
-        reply = await _asked(packet, ofport, namespace, number, patience)
+        asking = _Asking(ofport, namespace, min(float(order["patience"]), probeframes.LONGEST_WAIT))
+        found = {"reply": await asking.ask(packet)}
+        if found["reply"] and (size := int(order.get("size", 0))):
+            ping = {**packet, "protocol": "ICMP", "port": 0}
+            if found["reply"] == probeframes.Reply.ECHO or await asking.ask(ping):
+                found["full"] = await asking.ask({**ping, "size": size})
     except errors.WeftError as error:
         return {"error": error.what}
     except OSError as error:
         return {"error": f"no answer could be heard in the pod's network namespace: {error}"}
-    return {"reply": reply}
+    return found
 
 
 async def _port(ovs: str, name: str) -> tuple[int, str]:
@@ -82,23 +88,31 @@ async def _port(ovs: str, name: str) -> tuple[int, str]:
     raise errors.Unavailable("its switch has no port of the pod", where=name)
 
 
-async def _asked(
-    packet: Mapping[str, Any], ofport: int, namespace: str, number: int, patience: float
-) -> str:
-    sequence = secrets.randbits(32)
-    sock = await netns.run_inside(namespace, rawsocket.hearing, packet["macs"][1])
-    with sock:
-        for _ in range(TRIES):
-            await _send(ofport, probeframes.request(packet, number, sequence))
-            try:
-                async with asyncio.timeout(patience / TRIES):
-                    reply = await _heard(sock, packet, number, sequence)
-            except TimeoutError:
-                continue
-            if reply is probeframes.Reply.OPEN:
-                await _send(ofport, probeframes.reset(packet, number, sequence))
-            return reply
-    return ""
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What asks in a pod's name: its OpenFlow port and its network namespace."""
+
+    ofport: int
+    namespace: str
+    patience: float
+
+    async def ask(self, packet: Mapping[str, Any]) -> str:
+        """What came back of a packet; "" for nothing."""
+        number = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT + 1)
+        sequence = secrets.randbits(32)
+        sock = await netns.run_inside(self.namespace, rawsocket.hearing, packet["macs"][1])
+        with sock:
+            for _ in range(TRIES):
+                await _send(self.ofport, probeframes.request(packet, number, sequence))
+                try:
+                    async with asyncio.timeout(self.patience / TRIES):
+                        reply = await _heard(sock, packet, number, sequence)
+                except TimeoutError:
+                    continue
+                if reply is probeframes.Reply.OPEN:
+                    await _send(self.ofport, probeframes.reset(packet, number, sequence))
+                return reply
+        return ""
 
 
 async def _heard(sock: Any, packet: Mapping[str, Any], number: int, sequence: int) -> str:

@@ -15,7 +15,9 @@ from weft.observe.explain.evidence import (
 )
 from weft.observe.explain.step import Step, connection_of, fault, note, ok, unseen
 from weft.observe.reach import ProbeResult
+from weft.policy import netpolicy
 
+UNHEARD = "nothing came back, which says nothing: a program that takes datagrams need not answer"
 REACHED = (ProbeResult.ANSWERED, ProbeResult.ARRIVED)
 
 
@@ -45,9 +47,17 @@ def _probe(probe: Probe, evidence: Evidence) -> Step:
         return note("probe", f"{sent}: no answer, though the packet arrived at {target}'s NIC")
     if probe.left is False:
         return note("probe", f"{sent}: no answer; the packet never left {evidence.source.name}")
+    if tells_nothing(probe, evidence):
+        return unseen("probe", f"{sent}: {UNHEARD}")
     if probe.arrived is None:
         return note("probe", f"{sent}: no answer")
     return note("probe", f"{sent}: no answer, and nothing arrived at {target}'s NIC")
+
+
+def tells_nothing(probe: Probe, evidence: Evidence) -> bool:
+    """Whether silence says nothing: datagrams that arrive need no answer, and nobody looked."""
+    is_udp = evidence.connection.protocol is netpolicy.Protocol.UDP
+    return is_udp and probe.result is ProbeResult.SILENT and probe.arrived is None
 
 
 def _full(probe: Probe, evidence: Evidence) -> Step:

@@ -48,7 +48,8 @@ def explain(evidence: Evidence) -> Explanation:
     if faults:
         first = faults[0]
         return _stopped(evidence, walked, first.name, first.seen, first.remedy)
-    if result is ProbeResult.SILENT:
+    is_mute = isinstance(probe, Probe) and packets.tells_nothing(probe, evidence)
+    if result is ProbeResult.SILENT and not is_mute:
         seen, remedy = packets.unanswered(evidence)
         return _stopped(evidence, walked, "probe", seen, remedy + _unknown(walked))
     named = _named(evidence)

@@ -7,6 +7,8 @@ import pytest
 
 from weft import errors
 from weft.observe.explain import agentpods
+from weft.observe.explain.evidence import Probe, Unseen
+from weft.observe.reach import ProbeResult
 
 LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
 
@@ -73,3 +75,28 @@ async def test_the_input_of_who_holds_it_ends_with_the_time_given() -> None:
     assert await agentpods.output("node1", argv, b"asked\n", os.environ) == b"asked\n"
     with pytest.raises(errors.Unavailable, match=r"no answer within 0\.5 s"):
         await agentpods.output("node1", argv, b"asked\n", os.environ, 0.5, holds=True)
+
+
+BY = "sent in default/a's name by the switch of node1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"error": "no"}, Unseen("no")),
+        ({"reply": ""}, Probe(ProbeResult.SILENT, by=BY)),
+        ({"reply": "RST"}, Unseen(agentpods.NO_PING)),
+        ({"reply": "RST", "full": ""}, ProbeResult.SILENT),
+        ({"reply": "an echo reply", "full": "an echo reply"}, ProbeResult.ANSWERED),
+    ],
+    ids=str,
+)
+def test_what_came_of_a_probe_and_of_one_as_large_as_the_mtu(
+    answer: dict[str, str], expected: Any
+) -> None:
+    found = agentpods.probed(answer, BY, 1300)
+    if isinstance(found, Probe) and found.result is ProbeResult.ANSWERED:
+        assert (found.full, found.size) == (expected, 1300)
+        assert found.by == f"{BY}; {answer['reply']} came back"
+    else:
+        assert found == expected

@@ -15,22 +15,26 @@ from weft.ovn import ipv6
 
 MACS = ["0a:58:0a:09:00:01", "0a:58:0a:09:00:02"]
 PAIRS = {4: ["10.9.0.1", "10.9.0.2"], 6: ["fd09::1", "fd09::2"]}
-CASES = [(protocol, version) for protocol in ("TCP", "ICMP") for version in (4, 6)]
+CASES = [(protocol, version) for protocol in ("TCP", "UDP", "ICMP") for version in (4, 6)]
+EXPECTED = {"TCP": Reply.OPEN, "UDP": Reply.DATAGRAM, "ICMP": Reply.ECHO}
 NUMBER, SEQUENCE = 61234, 7
 
 
 def packet(protocol: str, version: int) -> dict[str, Any]:
-    port = 443 if protocol == "TCP" else 0
+    port = 0 if protocol == "ICMP" else 443
     return {"addresses": PAIRS[version], "macs": MACS, "protocol": protocol, "port": port}
 
 
 def answered(frame: bytes, version: int, flags: int = 0x12) -> bytes:
-    """What the target makes of the frame: ends swapped; a SYN-ACK, or an echo reply."""
+    """What the target makes of the frame: ends swapped; a SYN-ACK, a datagram or an echo reply."""
     size = 4 if version == 4 else 16
     at = 14 + (12 if version == 4 else 8)
     header = frame[14:at] + frame[at + size : at + 2 * size] + frame[at : at + size]
     body = bytearray(frame[at + 2 * size :])
-    if frame[14 + (9 if version == 4 else 6)] == 6:
+    number = frame[14 + (9 if version == 4 else 6)]
+    if number == 17:
+        body[0:4] = body[2:4] + body[0:2]
+    elif number == 6:
         body[0:4] = body[2:4] + body[0:2]
         body[8:12] = (int.from_bytes(body[4:8], "big") + 1 & 0xFFFFFFFF).to_bytes(4, "big")
         body[4:8] = bytes(4)
@@ -50,7 +54,7 @@ def test_a_frame_has_lengths_and_checksums(protocol: str, version: int) -> None:
         assert len(rest) == int.from_bytes(rest[2:4], "big")
         assert ipv6.checksum(rest[:20]) == 0
         body, ends, kind = rest[20:], rest[12:20], rest[9]
-        pseudo = ends + struct.pack("!BBH", 0, kind, len(body)) if protocol == "TCP" else b""
+        pseudo = ends + struct.pack("!BBH", 0, kind, len(body)) if protocol != "ICMP" else b""
     else:
         body, ends, kind = rest[40:], rest[8:40], rest[6]
         assert len(body) == int.from_bytes(rest[4:6], "big")
@@ -63,8 +67,7 @@ def test_the_targets_answer_is_known_and_no_other(protocol: str, version: int) -
     asked = packet(protocol, version)
     frame = probeframes.request(asked, NUMBER, SEQUENCE)
     answer = answered(frame, version)
-    expected = Reply.OPEN if protocol == "TCP" else Reply.ECHO
-    assert probeframes.reply(answer, asked, NUMBER, SEQUENCE) is expected
+    assert probeframes.reply(answer, asked, NUMBER, SEQUENCE) is EXPECTED[protocol]
     assert probeframes.reply(frame, asked, NUMBER, SEQUENCE) is None, "the request itself"
     assert probeframes.reply(answer, asked, NUMBER + 1, SEQUENCE) is None
     foreign = {**asked, "addresses": [asked["addresses"][0], PAIRS[version][0]]}
@@ -126,5 +129,46 @@ def test_an_answer_that_is_cut_short_is_none(length: int, case: tuple[str, int])
     probeframes.reply(answer[:length], asked, NUMBER, SEQUENCE)
 
 
-def test_nobody_answers_udp_of_itself() -> None:
-    assert not probeframes.can_send({"protocol": "UDP"})
+def refused(frame: bytes, version: int) -> bytes:
+    """What a system says to a datagram for a port at which nobody listens, and quotes of it."""
+    kind, code = (3, 3) if version == 4 else (1, 4)
+    quoted = frame[14:]
+    body = struct.pack("!BBHI", kind, code, 0, 0) + quoted
+    size = 4 if version == 4 else 16
+    at = 12 if version == 4 else 8
+    ends = quoted[at + size : at + 2 * size] + quoted[at : at + size]
+    if version == 4:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0)
+    else:
+        head = struct.pack("!IHBB", 6 << 28, len(body), 58, 64)
+    return frame[6:12] + frame[:6] + frame[12:14] + head + ends + body
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_closed_port_refuses_the_datagram_that_it_quotes(version: int) -> None:
+    asked = packet("UDP", version)
+    frame = probeframes.request(asked, NUMBER, SEQUENCE)
+    answer = refused(frame, version)
+    assert probeframes.reply(answer, asked, NUMBER, SEQUENCE) is Reply.NO_PORT
+    other = refused(probeframes.request(asked, NUMBER, SEQUENCE + 1), version)
+    assert probeframes.reply(other, asked, NUMBER, SEQUENCE) is None, "another's checksum"
+    start = 14 + (20 if version == 4 else 40)
+    prohibited = answer[: start + 1] + b"\x0d" + answer[start + 2 :]
+    assert probeframes.reply(prohibited, asked, NUMBER, SEQUENCE) is None
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("size", [1300, 1301])
+def test_a_ping_is_as_large_as_it_is_to_be_and_so_is_its_answer(version: int, size: int) -> None:
+    asked = {**packet("ICMP", version), "size": size}
+    frame = probeframes.request(asked, NUMBER, SEQUENCE)
+    assert len(frame) == 14 + size
+    if version == 4:
+        assert frame[20] & 0x40, "it must not be fragmented"
+    answer = answered(frame, version)
+    assert probeframes.reply(answer, asked, NUMBER, SEQUENCE) is Reply.ECHO
+    assert probeframes.reply(answer, packet("ICMP", version), NUMBER, SEQUENCE) is None
+
+
+def test_there_is_no_probe_for_other_protocols() -> None:
+    assert not probeframes.can_send({"protocol": "SCTP"})

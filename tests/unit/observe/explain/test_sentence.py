@@ -421,3 +421,20 @@ def test_a_fault_that_is_declared_needs_no_probe() -> None:
         nodes={},
     )
     assert sentence.explain(blind).outcome is Outcome.STOPPED
+
+
+def test_a_datagram_without_an_answer_proves_nothing() -> None:
+    udp = netpolicy.Connection(netpolicy.Protocol.UDP, 53)
+    by = "sent in default/a's name by the switch of node1"
+    silent = Probe(ProbeResult.SILENT, by=by)
+    found = sentence.explain(evidence(udp, probe=silent))
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.sentence == (
+        "Nothing that was seen stops UDP port 53 from default/a to default/b on blue, but that it "
+        f"does was not seen (not seen: probe (UDP port 53 ({by}): nothing came back, which says "
+        "nothing: a program that takes datagrams need not answer))."
+    )
+    looked = sentence.explain(evidence(udp, probe=replace(silent, arrived=False, by="")))
+    assert looked.outcome is Outcome.STOPPED
+    dropped = {"node2": (DropCount("table=0, priority=50000,udp", 2, is_foreign=True),)}
+    assert sentence.explain(evidence(udp, probe=silent, drops=dropped)).outcome is Outcome.STOPPED
