@@ -73,13 +73,16 @@ class Scene:
         await self.cluster.update(lambda zone: zone.policies.set_policy(made.key, made))
 
     async def look(self, **asked: Any) -> Report:
-        found = Objects(
+        found = self.objects()
+        return await collect.report(self.way, found, Question(**asked), 1_796_000_000.0)
+
+    def objects(self) -> Objects:
+        return Objects(
             nads=[nad("blue"), nad("red")],
             namespaces=[objects.namespace(NAMESPACE)],
             pods=self.pods,
             policies=self.policies,
         )
-        return await collect.report(self.way, found, Question(**asked), 1_796_000_000.0)
 
     @contextlib.contextmanager
     def way(self, node: str, module: str) -> Iterator[process.Command]:
