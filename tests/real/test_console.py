@@ -408,3 +408,11 @@ async def test_a_policy_is_edited_after_its_effect_was_shown(tmp_path: Path) -> 
         assert "app: c" in text, "what was typed is still there"
         broken = {**token, "manifest": "kind: Pod\nmetadata: {name: web}"}
         assert (await browser.post(f"{where}/-/apply", broken))[0] == 422
+
+        assert (await browser.post(f"{where}/-/delete", token))[0] == 303
+        _, text, _ = await browser.get("/events")
+        assert "is deleted" not in text, "it is not this page's"
+        _, text, _ = await browser.get("/policies")
+        assert '<p class="notice ok" role="status">default/web is deleted.</p>' in text
+        _, text, _ = await browser.get("/policies")
+        assert "is deleted" not in text, "it is said once"

@@ -50,6 +50,11 @@ class Console:
         port = min(self.site.hosts, key=len, default="").rpartition(":")[2]
         return f"weft-console-{port}" if port.isdigit() else "weft-console"
 
+    @property
+    def notice_cookie(self) -> str:
+        """That of what an action did, for the page that is shown next."""
+        return f"{self.cookie}-notice"
+
 
 CONSOLE = web.AppKey("console", Console)
 SESSION = web.RequestKey("session", sessions.Session)

@@ -11,6 +11,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import WSCloseCode, web
+from yarl import URL
 
 from weft import errors
 from weft.console import guard, middleware, pages, rendering, sessions
@@ -68,7 +69,9 @@ async def _read(viewer: Viewer, page: Page, asked: Question) -> Reading:
 async def _whole(
     request: web.Request, page: Page, asked: Question, outcome: Outcome | None = None
 ) -> web.Response:
-    console = request.app[CONSOLE]
+    console, session = request.app[CONSOLE], middleware.session_of(request)
+    cookie = "" if outcome else request.cookies.get(console.notice_cookie, "")
+    done = console.seal.noted(session, request.path, cookie) if cookie else ""
     async with viewing(request) as viewer:
         naming = asyncio.create_task(viewer.name())
         try:
@@ -81,7 +84,7 @@ async def _whole(
             viewer=name,
             server=viewer.client.server,
             is_login=console.links is None,
-            notice=outcome.sentence if outcome else "",
+            notice=outcome.sentence if outcome else done,
             failed=bool(outcome and outcome.failed),
         )
         result = outcome.result if outcome else None
@@ -91,6 +94,8 @@ async def _whole(
         )
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
+    if cookie:
+        answer.del_cookie(console.notice_cookie, path=request.rel_url.raw_path)
     if page.inline_styles:
         policy = guard.HEADERS["Content-Security-Policy"] + guard.INLINE_STYLES
         answer.headers["Content-Security-Policy"] = policy
@@ -120,12 +125,28 @@ def act(page: Page, action: Action) -> Handler:
             except errors.WeftError as error:
                 outcome = Outcome(error.in_full(), failed=True)
         if outcome.to:
-            assert outcome.to.startswith("/"), outcome.to
-            assert not outcome.to.startswith("//"), outcome.to
-            return web.Response(status=303, headers={"Location": outcome.to})
+            return _led_on(request, outcome)
         return await _whole(request, page, asked, outcome)
 
     return handle
+
+
+def _led_on(request: web.Request, outcome: Outcome) -> web.Response:
+    """To the page that an action has led to; a cookie tells that page what was done."""
+    assert outcome.to.startswith("/"), outcome.to
+    assert not outcome.to.startswith("//"), outcome.to
+    console, session = request.app[CONSOLE], middleware.session_of(request)
+    answer = web.Response(status=303, headers={"Location": outcome.to})
+    to = URL(outcome.to, encoded=True)
+    answer.set_cookie(
+        *(console.notice_cookie, console.seal.note(session, to.path, outcome.sentence)),
+        path=to.raw_path,
+        httponly=True,
+        samesite="Strict",
+        secure=console.site.scheme == "https",
+        max_age=sessions.NOTICE_LIFETIME,
+    )
+    return answer
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:

@@ -22,6 +22,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 LIFETIME = 12 * 3600  # seconds
 MOST_LOGGED_OUT = 10_000  # sessions; then the first is forgotten
+NOTICE_LIFETIME = 60  # seconds between an action and the page that says what it did
 LONGEST_TOKEN = 2800  # bytes; browsers keep cookies of at most 4096, and sealing adds a third
 
 
@@ -54,15 +55,32 @@ class Seal:
 
     def open(self, cookie: str) -> Session | None:
         """The session of a cookie; None if it is forged, older than LIFETIME, of another way in,
-        or logged out."""
+        logged out, or a notice."""
         try:
             found = json.loads(self._fernet.decrypt(cookie.encode(), ttl=LIFETIME))
         except (InvalidToken, ValueError):
+            return None
+        if "token" not in found:
             return None
         if bool(found["token"]) != self._is_login or found["id"] in self._logged_out:
             return None
         ends = self._fernet.extract_timestamp(cookie.encode()) + LIFETIME
         return Session(found["id"], found["token"], ends)
+
+    def note(self, session: Session, path: str, sentence: str) -> str:
+        """A cookie that tells the session's next look at a page what an action did."""
+        content = {"note": sentence, "path": path, "id": session.id}
+        return self._fernet.encrypt(json.dumps(content).encode()).decode()
+
+    def noted(self, session: Session, path: str, cookie: str) -> str:
+        """The sentence of such a cookie; "" if it is forged, old, or for another page or session.
+        Other ports of the host set cookies, too."""
+        try:
+            found = json.loads(self._fernet.decrypt(cookie.encode(), ttl=NOTICE_LIFETIME))
+        except (InvalidToken, ValueError):
+            return ""
+        is_its = (found.get("id"), found.get("path")) == (session.id, path)
+        return str(found.get("note", "")) if is_its else ""
 
     def log_out(self, session: Session) -> None:
         """Refuse the session's cookie from now on, and end what it has open."""

@@ -36,6 +36,21 @@ def test_a_cookie_without_a_token_opens_no_console_with_login() -> None:
     assert seal.open(seal.close("")) is None
 
 
+def test_a_notice_is_for_one_page_of_one_session() -> None:
+    seal = sessions.Seal(is_login=False)
+    one, two = seal.open(seal.close()), seal.open(seal.close())
+    assert one is not None
+    assert two is not None
+    cookie = seal.note(one, "/policies", "It is deleted.")
+    assert seal.noted(one, "/policies", cookie) == "It is deleted."
+    assert seal.noted(two, "/policies", cookie) == ""
+    assert seal.noted(one, "/events", cookie) == ""
+    assert seal.noted(one, "/policies", sessions.Seal(is_login=False).close()) == ""
+    assert seal.noted(one, "/policies", "It is deleted.") == ""
+    assert seal.noted(one, "/policies", seal.close()) == "", "a session says nothing"
+    assert seal.open(cookie) is None, "a notice lets nobody in"
+
+
 def test_two_sessions_of_one_token_have_forms_of_their_own() -> None:
     seal = sessions.Seal(is_login=True)
     one, two = seal.open(seal.close("a")), seal.open(seal.close("a"))

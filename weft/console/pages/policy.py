@@ -158,7 +158,8 @@ async def apply(access: Access, asked: Question, form: Mapping[str, str]) -> Out
         obj = parsed(manifest, asked)
         if asked.path["name"] == NEW:
             made = await access.client.create(_KIND, obj)
-            return Outcome("It is created.", to=_page_of(made, asked))
+            name = str(made["metadata"]["name"])
+            return Outcome(f"{name} is created.", to=_page_of(made, asked))
         if not obj["metadata"].get("resourceVersion"):
             # Without it the edit would overwrite what others have changed.
             where = f"{_KIND.kind} {asked.path['namespace']}/{asked.path['name']}"
@@ -192,7 +193,8 @@ async def delete(access: Access, asked: Question, _: Mapping[str, str]) -> Outco
     """Delete the policy of the path."""
     namespace, name = _named(asked, may_be_new=False)
     await access.client.delete(_KIND, name, namespace)
-    return Outcome("It is deleted.", to="/policies")
+    to = f"/policies?namespace={asked.namespace}" if asked.namespace else "/policies"
+    return Outcome(f"{namespace}/{name} is deleted.", to=to)
 
 
 def _heading(asked: Question) -> str:
