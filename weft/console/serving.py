@@ -22,6 +22,7 @@ from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
 from weft.kube import events
+from weft.kube.client import Unreachable
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _OWN = ("namespace", "form_token", "seen")  # in a query; the rest is the page's
@@ -279,7 +280,10 @@ def socket(talk: Talk) -> Handler:
                         await talk(viewer.client, asked, ws)
                 except errors.WeftError as error:
                     why = str(error).encode()[:120].decode(errors="ignore")  # a close has 123
-                    await ws.close(code=WSCloseCode.INTERNAL_ERROR, message=why.encode())
+                    # The page connects again by itself after this one alone.
+                    is_cut = isinstance(error, Unreachable)
+                    code = WSCloseCode.SERVICE_RESTART if is_cut else WSCloseCode.INTERNAL_ERROR
+                    await ws.close(code=code, message=why.encode())
                 finally:
                     await ws.close()
                 return ws

@@ -15,10 +15,15 @@ from weft import errors
 from weft.console.page import Question
 from weft.console.pages import machine
 from weft.kube import resources
-from weft.kube.client import ApiError, Client
+from weft.kube.client import ApiError, Client, NotFound, Unreachable
+from weft.model import ObjectKey
 
 PROTOCOL = "plain.kubevirt.io"
 LONGEST = 1 << 20  # bytes of a message from the API server
+PATIENCE, _PAUSE = 5.0, 0.5  # seconds until a machine that has ended is known as such
+_OVER = ("Succeeded", "Failed")
+_STOPPED = "the machine has stopped"
+_TAKEN = "the other side has ended it: the machine has moved, or somebody else has opened it"
 _DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
 _RIGHT = f"get {resources.VMIS.plural}/{{}} of {machine.GROUP}"
 # What KubeVirt's refusals mean; the answer to a WebSocket that is refused has no words.
@@ -34,13 +39,18 @@ class Refused(errors.WeftError):
     """The API server does not open the console."""
 
 
+class Ended(errors.WeftError):
+    """The machine's side has ended the console."""
+
+
 async def serial(client: Client, asked: Question, browser: web.WebSocketResponse) -> None:
-    """Join the serial console; raises Refused."""
+    """Join the serial console until it ends; raises Refused, Ended, and Unreachable for a way
+    that was cut."""
     await _join(client, asked, browser, "console")
 
 
 async def screen(client: Client, asked: Question, browser: web.WebSocketResponse) -> None:
-    """Join the screen, by the protocol RFB (RFC 6143); raises Refused."""
+    """Join the screen, by the protocol RFB (RFC 6143); raises as `serial` does."""
     await _join(client, asked, browser, "vnc")
 
 
@@ -51,9 +61,35 @@ async def _join(client: Client, asked: Question, browser: web.WebSocketResponse,
     try:
         async with client.websocket(path, protocol=PROTOCOL, longest=LONGEST, where=where) as guest:
             await _exchange(browser, guest)
+        if not browser.closed:
+            raise Ended(await _ending(client, key), where=where)
+    except Unreachable:
+        raise
     except ApiError as error:
         text = _REFUSALS.get(error.status, error.what).format(verb)
         raise Refused(text, where=where) from error
+
+
+async def _ending(client: Client, key: ObjectKey) -> str:
+    """Why the machine's side has ended. Its phase comes later than the end; how the WebSocket was
+    closed says nothing: KubeVirt drops it. Raises Unreachable."""
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + PATIENCE
+    while True:
+        try:
+            found = await client.get(resources.VMIS, key.name, key.namespace)
+        except NotFound:
+            return _STOPPED
+        except Unreachable:
+            raise
+        except ApiError:
+            return _TAKEN
+        is_over = (found.get("status") or {}).get("phase") in _OVER
+        if is_over or found["metadata"].get("deletionTimestamp"):
+            return _STOPPED
+        if loop.time() > limit:
+            return _TAKEN
+        await asyncio.sleep(_PAUSE)
 
 
 async def _exchange(browser: web.WebSocketResponse, guest: ClientWebSocketResponse) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from weft.console.page import Page, Reading
 from weft.kube.resources import Resource
 
 _SPACED = {
@@ -38,8 +39,23 @@ def segments(kind: str, namespace: str, name: str) -> tuple[str, ...]:
     return ()
 
 
+def listed(words: Sequence[str]) -> str:
+    """Such as "a, b and c"."""
+    return " and ".join(each for each in (", ".join(words[:-1]), *words[-1:]) if each)
+
+
+def stale(page: Page, reading: Reading) -> Iterator[tuple[str, str]]:
+    """Why what a page shows may be out of date, each reason once, after the kinds that it is of."""
+    by_reason: dict[str, list[str]] = {}
+    for read in page.reads:
+        if not read.is_aside and read.kind in reading.stale and reading.knows(read.kind):
+            by_reason.setdefault(reading.stale[read.kind], []).append(kinds(read.kind))
+    return ((listed(each), reason) for reason, each in by_reason.items())
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "kinds": kinds,
     "counted": counted,
     "segments": segments,
+    "stale": stale,
 }

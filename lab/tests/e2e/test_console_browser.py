@@ -193,7 +193,7 @@ def test_a_machine_is_stopped_after_a_question(visit: Visit) -> None:
 def test_a_guest_is_typed_to(visit: Visit) -> None:
     page = visit.open("/machines/default/one/serial")
     shown = page.locator(".xterm-rows")
-    expect(page.locator("#terminal + .notice")).to_be_hidden()
+    expect(page.locator("#state")).to_be_hidden()
     page.keyboard.press("Enter")
     expect(shown).to_contain_text("#")
     page.keyboard.type("echo $((41 + 1))-answer")

@@ -13,7 +13,7 @@ from lab.tests.real import test_apiserver_machines as machines
 from lab.tests.support.apihttp import Http
 from tests.support import consoled
 from tests.support.consoled import Browser
-from weft.console import server
+from weft.console import server, sockets
 
 pytestmark = pytest.mark.real
 http = machines.http
@@ -51,8 +51,14 @@ def socket(browser: Browser, device: str, **headers: str) -> Any:
 
 @pytest.mark.parametrize(("device", "kind"), [("serial", "console"), ("screen", "vnc")])
 async def test_a_device_is_joined_to_the_browser(
-    http: Http, browser: Browser, tmp_path: Path, device: str, kind: str
+    http: Http,
+    browser: Browser,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    kind: str,
 ) -> None:
+    monkeypatch.setattr(sockets, "PATIENCE", 0.0)
     uid = await machines.with_node(http)
     async with machines.handled(tmp_path, uid, kind) as machine:
         async with socket(browser, device) as joined:
@@ -62,11 +68,18 @@ async def test_a_device_is_joined_to_the_browser(
             await joined.send_bytes(b"root\n")
             assert await reader.readexactly(5) == b"root\n"
             writer.close()  # the machine has ended
-            assert (await joined.receive()).type is aiohttp.WSMsgType.CLOSE
+            end = await joined.receive()
+            assert end.type is aiohttp.WSMsgType.CLOSE
+            assert "somebody else has opened it" in str(end.extra), "it runs"
         async with socket(browser, device) as joined:
             reader, _ = await machine.served.get()
             await joined.close()
             assert await reader.read() == b"", "the device is free when the browser leaves"
+        async with socket(browser, device) as joined:
+            _, writer = await machine.served.get()
+            await http("DELETE", f"{machines.KUBEVIRT}/virtualmachineinstances/m")
+            writer.close()
+            assert "the machine has stopped" in str((await joined.receive()).extra)
 
 
 async def test_a_device_that_cannot_be_joined_says_why(http: Http, browser: Browser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weft.console import templatefunctions
+from weft.console.page import Page, Read, Reading
 from weft.kube import resources
 
 
@@ -17,6 +18,17 @@ def test_counts() -> None:
     assert templatefunctions.counted(1, "node") == "1 node"
     assert templatefunctions.counted(0, "node") == "0 nodes"
     assert templatefunctions.counted(2, "policy", "policies") == "2 policies"
+
+
+def test_a_reason_is_given_once_for_all_kinds() -> None:
+    reads = (resources.NODES, resources.NETWORKS, resources.NADS)
+    page = Page("any", "/any", tuple(map(Read, reads)), view=lambda reading, asked: None)
+    lost = dict.fromkeys(reads[:2], "no answer")
+    reading = Reading(stale={**lost, resources.NADS: "too slow"})
+    assert list(templatefunctions.stale(page, reading)) == [
+        ("Nodes and Networks", "no answer"),
+        ("NetworkAttachmentDefinitions", "too slow"),
+    ]
 
 
 def test_the_page_about_an_object() -> None:

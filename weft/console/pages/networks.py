@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from weft.console.page import Page, Question, Read, Reading
 from weft.kube import resources
+from weft.names import DEFAULT_NETWORK
 from weft.observe import networkobjects
 from weft.observe.chassis import natural_key
 
@@ -30,15 +31,18 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A network. `use` is None without subnets; `wrong` are reasons of conditions that fail."""
+    """A network. `use` is None without subnets; `wrong` are reasons of conditions that fail.
+
+    `members` and `nodes` are None for the default network, of which nobody counts them.
+    """
 
     name: str
     label: str
     topology: str
     subnets: tuple[str, ...]
     owner: str
-    members: int
-    nodes: int
+    members: int | None
+    nodes: int | None
     use: Use | None
     wrong: tuple[str, ...]
 
@@ -64,14 +68,15 @@ def row(network: networkobjects.Object, today: str) -> Row:
         lasts = networkobjects.lasts(networkobjects.days_left(status, today))
         use = Use(used, size, lasts)
     label = str(status.get("network") or name)
+    is_counted = label != DEFAULT_NETWORK
     return Row(
         name=name,
         label=label,
         topology=str(status.get("topology") or "-"),
         subnets=subnets,
         owner=str(status.get("owner") or "-"),
-        members=int(status.get("members", 0)),
-        nodes=int(status.get("servingNodes", 0)),
+        members=int(status.get("members", 0)) if is_counted else None,
+        nodes=int(status.get("servingNodes", 0)) if is_counted else None,
         use=use,
         wrong=networkobjects.reasons([network]).get(label, ()) if status else ("unknown",),
     )

@@ -138,14 +138,24 @@ def _tiles(reading: Reading) -> Iterator[Tile]:
         wrong = networkobjects.reasons(networks)
         well = len(networks) - len(wrong)
         yield Tile("Networks", len(networks), well, "networks", Verdict.WARN)
+    expected = [one for one in reading.of(resources.VMS) if not _is_halted(one)]
+    if expected and _is_judged(reading, resources.VMS):
+        ready = sum(_holds(one, "Ready") for one in expected)
+        yield Tile("Virtual machines", len(expected), ready, "machines", Verdict.WARN)
 
 
-def _holds(node: Mapping[str, Any], condition: str) -> bool:
-    return _status(node, condition) == "True"
+def _is_halted(machine: Mapping[str, Any]) -> bool:
+    """Whether it is to be off."""
+    spec = machine.get("spec") or {}
+    return spec.get("runStrategy") == "Halted" or spec.get("running") is False
 
 
-def _status(node: Mapping[str, Any], condition: str) -> str:
-    conditions = (node.get("status") or {}).get("conditions") or ()
+def _holds(obj: Mapping[str, Any], condition: str) -> bool:
+    return _status(obj, condition) == "True"
+
+
+def _status(obj: Mapping[str, Any], condition: str) -> str:
+    conditions = (obj.get("status") or {}).get("conditions") or ()
     found = (str(one.get("status")) for one in conditions if one.get("type") == condition)
     return next(found, "")
 
@@ -158,6 +168,7 @@ PAGE = Page(
         Read(resources.NODES),
         Read(resources.NETWORKS),
         Read(resources.NADS),
+        Read(resources.VMS, is_aside=True),
         Read(resources.MULTINETWORKPOLICIES, is_aside=True),
         Read(resources.EVENTS, is_aside=True),
         Read(resources.LEASES, f"metadata.name={checks.LEASE}", is_aside=True),

@@ -1,5 +1,5 @@
-// Writes times as ages ("5 min ago") and keeps them true, says when the page is not updated any
-// more, and asks before a form that says so is sent.
+// Writes times as ages ("5 min ago") and keeps them true, names each cell's column for narrow
+// screens, says when the page is not updated any more, and asks before a form that says so is sent.
 "use strict";
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -21,6 +21,22 @@ function refresh() {
   }
 }
 
+// On a narrow screen each row is a card, where the column's name stands before each cell.
+function nameColumns() {
+  for (const table of document.querySelectorAll("table:not(.matrix)")) {
+    const columns = [...table.querySelectorAll("thead th")].map((each) => each.textContent);
+    for (const row of table.tBodies[0]?.rows ?? []) {
+      [...row.cells].forEach((cell, at) => { cell.dataset.column = columns[at] ?? ""; });
+    }
+    table.classList.add("named");
+  }
+}
+
+function complete() {
+  refresh();
+  nameColumns();
+}
+
 function showCutOff(isCutOff) {
   const notice = document.getElementById("cut-off");
   if (notice) notice.hidden = !isCutOff;
@@ -28,9 +44,11 @@ function showCutOff(isCutOff) {
 
 document.addEventListener("htmx:sseError", () => showCutOff(true));
 document.addEventListener("htmx:sseOpen", () => showCutOff(false));
-document.addEventListener("DOMContentLoaded", refresh);
-document.addEventListener("htmx:afterSwap", refresh);
-document.addEventListener("htmx:sseMessage", refresh);
+document.addEventListener("DOMContentLoaded", complete);
+document.addEventListener("htmx:afterSwap", complete);
+document.addEventListener("htmx:sseMessage", complete);
+document.addEventListener("DOMContentLoaded", () =>
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }));
 setInterval(refresh, 10000);
 
 document.addEventListener("submit", (event) => {
@@ -52,13 +70,19 @@ function run(place, source, waiting) {
     else line.remove();
     // The server has escaped all that comes from the cluster.
     place.insertAdjacentHTML("beforeend", data);
+    complete();
+    place.dispatchEvent(new Event("drawn", { bubbles: true }));
   });
   stream.addEventListener("end", () => { line.remove(); stream.close(); });
-  stream.addEventListener("error", () => {
-    line.textContent = "The connection has ended: load the page again.";
+  const cut = () => {
+    // What is looked at again and again goes on when the connection is back.
+    const isAgain = goesOn && stream.readyState !== EventSource.CLOSED;
+    line.textContent = isAgain ? "The connection was cut. Connecting again ..." : "The connection has ended: load the page again.";
     place.append(line);
-    stream.close();
-  });
+    if (!isAgain) stream.close();
+  };
+  if (goesOn) stream.onerror = cut;
+  else stream.addEventListener("error", cut);
 }
 
 document.addEventListener("DOMContentLoaded", () => {

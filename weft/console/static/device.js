@@ -1,24 +1,41 @@
-// What a terminal and a screen have in common: the socket, and a line about its state.
+// What a terminal and a screen have in common: the socket, which is opened again when it was cut, and
+// a line about its state.
+const FIRST = 500, LONGEST = 10000; // milliseconds between two attempts
+// The browser's side saw no farewell (1006), or the console ends or has lost the guest's side.
+const CUT = new Set([1001, 1006, 1012]);
 
-// Writes a line below the device; an empty one is hidden.
-export function report(place, text) {
-  let line = place.nextElementSibling;
-  if (!line?.classList.contains("notice")) {
-    line = document.createElement("p");
-    line.className = "notice";
-    line.setAttribute("role", "status");
-    place.after(line);
-  }
-  line.textContent = text;
-  line.hidden = !text;
+const state = document.getElementById("state");
+
+// Writes the line above the device; an empty one is hidden. `again`: what its button does.
+export function report(text, again) {
+  state.textContent = text;
+  state.hidden = !text;
+  if (!again) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Connect again";
+  button.addEventListener("click", again);
+  state.append(button);
 }
 
-// The WebSocket to the device that the place names; its end is reported with its reason.
-export function joined(place) {
+// Gives each new WebSocket to the device that the place names to `use`.
+export function keepJoined(place, use) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const socket = new WebSocket(`${scheme}//${location.host}${place.dataset.socket}`);
-  report(place, "Connecting ...");
-  socket.addEventListener("close", ({ reason }) =>
-    report(place, `${reason || "The connection has ended"}. Load the page again to connect.`));
-  return socket;
+  let pause = FIRST;
+  function join() {
+    const socket = new WebSocket(`${scheme}//${location.host}${place.dataset.socket}`);
+    socket.addEventListener("open", () => { pause = FIRST; });
+    socket.addEventListener("close", ({ code, reason }) => {
+      if (CUT.has(code)) {
+        report("The connection was cut. Connecting again ...");
+        setTimeout(join, pause);
+        pause = Math.min(2 * pause, LONGEST);
+      } else {
+        report(`${reason || "The connection has ended"}.`, () => { report("Connecting ..."); join(); });
+      }
+    });
+    use(socket);
+  }
+  report("Connecting ...");
+  join();
 }

@@ -1,5 +1,5 @@
 // Joins a terminal on the page to a machine's serial console.
-import { joined, report } from "./device.js";
+import { keepJoined, report } from "./device.js";
 import "/libraries/@xterm/xterm/xterm.js";
 import "/libraries/@xterm/addon-fit/addon-fit.js";
 
@@ -11,9 +11,12 @@ terminal.open(place);
 fit.fit();
 new ResizeObserver(() => fit.fit()).observe(place);
 
-const socket = joined(place);
+let socket;
 const bytes = new TextEncoder();
-socket.binaryType = "arraybuffer";
-socket.addEventListener("open", () => { report(place, ""); terminal.focus(); });
-socket.addEventListener("message", ({ data }) => terminal.write(new Uint8Array(data)));
 terminal.onData((text) => socket.readyState === WebSocket.OPEN && socket.send(bytes.encode(text)));
+keepJoined(place, (joined) => {
+  socket = joined;
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("open", () => { report(""); terminal.focus(); });
+  socket.addEventListener("message", ({ data }) => terminal.write(new Uint8Array(data)));
+});

@@ -51,9 +51,11 @@ DARK = {
 def render(drawing: Drawing) -> str:
     """The SVG document."""
     width, height = _n(drawing.width), _n(drawing.height)
+    # What is within an image is nothing to a screen reader: links are.
+    role = "group" if any(box.href for box in drawing.boxes) else "img"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" role="img" aria-labelledby="title summary">',
+        f'width="{width}" height="{height}" role="{role}" aria-labelledby="title summary">',
         f'<title id="title">{_safe(drawing.title)}</title>',
         f'<desc id="summary">{_safe(drawing.summary)}</desc>',
         f"<style>{_sheet(_hues(drawing))}</style>",

@@ -27,17 +27,25 @@ def network(name: str, *reasons: str) -> dict[str, Any]:
     return {**made.named(resources.NETWORKS, name), "status": status}
 
 
+def machine(name: str, ready: str, strategy: str = "Always") -> dict[str, Any]:
+    spec = {"runStrategy": strategy}
+    status = {"conditions": [{"type": "Ready", "status": ready}]}
+    return {**made.named(resources.VMS, name), "spec": spec, "status": status}
+
+
 def test_what_fails_comes_first_with_a_way_to_the_object() -> None:
     tunnels = {names.TUNNELS_CONDITION: "False"}
     objects = {
         resources.NODES: [node("node1", Ready="True", **tunnels), node("node2", Ready="False")],
         resources.NETWORKS: [network("blue", "NodesNotReady"), network("green")],
+        resources.VMS: [machine("a", "True"), machine("b", "False"), machine("c", "", "Halted")],
     }
     found = overview.view(consoled.read(objects), consoled.asked())
     assert [(one.name, one.well, one.total) for one in found.tiles] == [
         ("Nodes", 1, 2),
         ("Nodes with all tunnels", 0, 1),
         ("Networks", 1, 2),
+        ("Virtual machines", 1, 2),
     ]
     fails = [one.what for one in found.problems if one.verdict is Verdict.FAIL]
     assert fails == ["cluster manager", "tunnels"]
