@@ -1,4 +1,5 @@
-"""`weft explain` at an API server, asked by a tenant who has rights in a namespace of his own."""
+"""`weft explain`, `matrix` and `plan` at an API server, asked by a tenant who has rights in a
+namespace of his own."""
 
 from __future__ import annotations
 
@@ -44,8 +45,11 @@ class Tenant:
         await self.api.patch(ROLES, "reads", SHOP, {"rules": [rule]})
 
     async def explains(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        return await self.asks("explain", *arguments)
+
+    async def asks(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """The exit status of a command, and its document or error."""
-        command = (sys.executable, "-m", "weft", "explain", *arguments, "--output=json")
+        command = (sys.executable, "-m", "weft", *arguments, "--output=json")
         process = await asyncio.create_subprocess_exec(
             *command, f"--kubeconfig={self.kubeconfig}", stdout=-1, stderr=-1
         )
@@ -117,3 +121,42 @@ async def test_a_tenant_sees_as_much_as_he_may_read_and_no_guess(tmp_path: Path)
         status, found = await asked.explains("a", "b")
         assert status == 2
         assert "you may not list the pods of namespace default" in found["error"]
+
+
+async def test_a_tenant_plans_and_draws_what_he_may_read_and_is_told_the_rest(
+    tmp_path: Path,
+) -> None:
+    denies = made.policy("guard", namespace=SHOP, app="b", ingress=[])
+    file = tmp_path / "guard.json"
+    file.write_text(json.dumps({**denies, "kind": "MultiNetworkPolicy"}))
+    plan = ("plan", "-f", str(file))
+    async with tenant(tmp_path) as asked:
+        status, found = await asked.asks(*plan)
+        assert status == 2
+        assert "cannot list" in found["error"], found
+
+        await asked.may_read(*OWN, POLICIES, "virtualmachineinstances", "ipamclaims")
+        status, found = await asked.asks(*plan)
+        assert status == 1, found
+        assert {(one["source"], one["target"]) for one in found["lost"]} == {("shop/a", "shop/b")}
+        told = "pods of other namespaces than shop: you may not list them"
+        assert told in found["unjudged"]
+
+        status, before = await asked.asks("matrix", "shop/blue")
+        assert status == 0, before
+        expected = {(one["source"], one["target"]): one["expected"] for one in before["pairs"]}
+        assert expected == {("shop/a", "shop/b"): True, ("shop/b", "shop/a"): True}
+        assert told in before["left_out"]
+        await asked.api.create(resources.MULTINETWORKPOLICIES, denies)
+        _, after = await asked.asks("matrix", "blue", "-n", SHOP)
+        expected = {(one["source"], one["target"]): one["expected"] for one in after["pairs"]}
+        assert expected == {("shop/a", "shop/b"): False, ("shop/b", "shop/a"): True}
+
+        # What he may not read of his own namespace is told, too.
+        await asked.may_read("pods", "network-attachment-definitions", POLICIES)
+        _, found = await asked.asks("matrix", "blue", "-n", SHOP)
+        assert "the labels of namespace shop: it is taken to have none" in found["left_out"]
+        assert "ipamclaims of any namespace: you may not list them" in found["left_out"]
+        status, found = await asked.asks("matrix", "blue")
+        assert status == 1
+        assert "cannot list" in found["error"]

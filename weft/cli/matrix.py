@@ -12,6 +12,7 @@ from weft import errors
 from weft.api import notation
 from weft.cli import clusters, labs
 from weft.cli import output as views
+from weft.kube import resources
 from weft.observe import members, objects, reach
 from weft.observe.render import matrix_picture, matrix_text, svg
 from weft.observe.render.grid_text import Line, Span
@@ -64,9 +65,14 @@ def command(
     cluster = clusters.choose(kubeconfig, context, lab, name)
     quiet = target.form in views.DATA
     with views.working(views.Output.json if quiet else views.Output.text, "trying every pair"):
-        matrix = asyncio.run(_matrix(cluster, (network, namespace), connection, ipv6, patience))
+        matrix, left_out = asyncio.run(
+            _matrix(cluster, (network, namespace), connection, ipv6, patience)
+        )
+    for each in left_out if not quiet else ():
+        typer.echo(f"Left out: {each}", err=True)
     if target.form in views.DATA:
-        views.deliver(views.document(data(matrix), target.form), target)
+        whole = {**data(matrix), "left_out": list(left_out)}
+        views.deliver(views.document(whole, target.form), target)
     elif target.form == views.SVG:
         views.deliver(svg.render(matrix_picture.lay_out(matrix)), target)
     else:
@@ -138,12 +144,25 @@ async def _matrix(
     connection: netpolicy.Connection,
     ipv6: bool,
     patience: float,
-) -> reach.Matrix:
-    if cluster.lab is None:
-        async with cluster.client() as api:
-            return _expected(await objects.read(api), network, connection, ipv6)
-    found = labs.needed("a lab", otherwise="set KUBECONFIG")
-    return await found.measure(cluster.lab, network, connection, ipv6=ipv6, patience=patience)
+) -> tuple[reach.Matrix, tuple[str, ...]]:
+    """The matrix, and what it lacks because the user may not list it."""
+    if cluster.lab is not None:
+        found = labs.needed("a lab", otherwise="set KUBECONFIG")
+        measured = await found.measure(
+            cluster.lab, network, connection, ipv6=ipv6, patience=patience
+        )
+        return measured, ()
+    home = network[0].rpartition("/")[0]
+    namespaces = tuple(dict.fromkeys(each for each in (home, network[1]) if each))
+    async with cluster.client() as api:
+        read, partial = await objects.read_allowed(api, namespaces)
+        seen = partial.get(resources.PODS.plural)
+        if seen == frozenset():
+            await objects.listed(api, resources.PODS)  # it raises what the server says
+    there = tuple(each for each in namespaces if seen is None or each in seen)
+    whole = objects.stand_in(read, partial, there)
+    left_out = objects.left_out(partial, there)
+    return _expected(whole, network, connection, ipv6), left_out
 
 
 def _expected(

@@ -77,7 +77,7 @@ def command(
         else:
             cluster = clusters.choose(kubeconfig, context, lab)
             with views.working(form, "reading the cluster"):
-                world = asyncio.run(_world(cluster, given))
+                world = asyncio.run(_world(cluster, given, namespace))
         found = effects.plan(world, given, rules, delete=delete)
     except errors.WeftError as error:
         error.exit_status = 2
@@ -108,9 +108,11 @@ def _files(paths: Sequence[str]) -> list[str]:
     return found
 
 
-async def _world(cluster: clusters.Cluster, given: Sequence[Object]) -> World:
+async def _world(cluster: clusters.Cluster, given: Sequence[Object], namespace: str) -> World:
+    named = [str(each["metadata"].get("namespace") or "") for each in given]
+    own = tuple(dict.fromkeys(each for each in named if each)) or (namespace,)
     async with cluster.client() as api:
-        return await reading.world(api, {each["kind"] for each in given})
+        return await reading.world(api, {each["kind"] for each in given}, own)
 
 
 def written(found: Plan) -> Iterator[Line]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from weft.kube import resources
@@ -71,6 +71,35 @@ async def read_allowed(
     chained = tuple(itertools.chain(*controllers))
     found = Objects(nads, homes, pods, policies, instances, claims, chained, states)
     return found, partial
+
+
+def stand_in(
+    found: Objects, partial: Mapping[str, frozenset[str]], namespaces: Sequence[str]
+) -> Objects:
+    """The objects with a Namespace, of which the name alone is known, for each that the user may
+    not read."""
+    read = partial.get(resources.NAMESPACES.plural)
+    made = [_named(each) for each in namespaces if read is not None and each not in read]
+    return replace(found, namespaces=[*found.namespaces, *made])
+
+
+def _named(namespace: str) -> Object:
+    return {"metadata": {"name": namespace, "labels": {"kubernetes.io/metadata.name": namespace}}}
+
+
+def left_out(partial: Mapping[str, frozenset[str]], namespaces: Sequence[str]) -> tuple[str, ...]:
+    """What `read_allowed` did not read, a phrase for each kind. `namespaces`: those asked for."""
+    found = []
+    for plural, read in sorted(partial.items()):
+        if plural == resources.NAMESPACES.plural:
+            unread = [each for each in namespaces if each not in read]
+            found += [f"the labels of namespace {one}: it is taken to have none" for one in unread]
+            continue
+        where = (
+            f"of other namespaces than {', '.join(sorted(read))}" if read else "of any namespace"
+        )
+        found.append(f"{plural} {where}: you may not list them")
+    return tuple(found)
 
 
 async def list_allowed(

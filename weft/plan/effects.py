@@ -101,7 +101,7 @@ def plan(
         tuple(pairs),
         tuple(affectednetworks.counts(before, world, networks)),
         tuple(affectednetworks.unmapped(world, networks)),
-        (*passed_over, *unjudged, *affectednetworks.unjudged(world, networks)),
+        (*passed_over, *unjudged, *affectednetworks.unjudged(world, networks), *before.unread),
     )
 
 

@@ -38,16 +38,28 @@ def planned(given: Sequence[Object], subject: str, field: str) -> list[Object]:
     return found
 
 
-async def world(api: Client, kinds: Collection[str]) -> World:
-    """The objects of a cluster. Raise Forbidden if the user may not list one of `kinds`, which are
-    planned."""
-    found, own, wide, nodes = await asyncio.gather(
-        objects.read(api),
-        _listed(api, resources.UDNS, kinds),
+async def world(api: Client, kinds: Collection[str], namespaces: Sequence[str]) -> World:
+    """The objects of a cluster. What the user may not list in all namespaces is read in these, and
+    `World.unread` says so. Raise Forbidden if he may not even list pods there, or one of `kinds`,
+    which are planned."""
+    (found, partial), own, wide, nodes = await asyncio.gather(
+        objects.read_allowed(api, namespaces),
+        objects.list_allowed(api, resources.UDNS, namespaces),
         _listed(api, resources.CUDNS, kinds),
         _listed(api, resources.NODES),
     )
-    return World(found, [*(own or ()), *(wide or ())], nodes)
+    udns, read = own
+    seen = partial if read is None else {**partial, resources.UDNS.plural: read}
+    for kind in (resources.PODS, *(each for each in _SPREAD if each.kind in kinds)):
+        if seen.get(kind.plural) == frozenset():
+            await objects.listed(api, kind)  # it raises what the server says
+    whole = objects.stand_in(found, partial, namespaces)
+    owned = [{**each, "kind": resources.UDNS.kind} for each in udns]
+    unread = objects.left_out(seen, namespaces)
+    return World(whole, [*owned, *(wide or ())], nodes, unread)
+
+
+_SPREAD = (resources.NADS, resources.MULTINETWORKPOLICIES, resources.UDNS)
 
 
 async def _listed(

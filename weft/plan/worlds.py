@@ -28,11 +28,13 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The objects that decide about networks. `nodes` is None if they are not known."""
+    """The objects that decide about networks. `nodes` is None if they are not known; `unread`: what
+    else is not, a phrase each."""
 
     objects: Objects
     udns: Sequence[Object] = ()  # of both kinds
     nodes: Sequence[Object] | None = None
+    unread: tuple[str, ...] = ()
 
     def of(self, kind: str) -> Sequence[Object]:
         """The objects of a kind that can be planned."""

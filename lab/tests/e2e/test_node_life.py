@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import permutations
 
 import pytest
@@ -23,6 +24,10 @@ def rows(labs: support.LabHouse, node: str, tool: str, table: str, column: str) 
 
 def routes(labs: support.LabHouse, node: str) -> str:
     return labs.run(node, "ovs-appctl", "ovs/route/show").stdout
+
+
+def keeps(labs: support.LabHouse, node: str, route: str) -> bool:
+    return route in routes(labs, node)
 
 
 def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) -> None:
@@ -58,7 +63,7 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
                 labs.reach(f"default/{one}", kubectl.address(other, interface))
         for node in ("node1", "node2", "node3", "node4"):
             kept = f"User: {spec.UNDERLAY}"
-            await_true(lambda n=node, kept=kept: kept in routes(labs, n), f"{node}: {kept}")
+            await_true(partial(keeps, labs, node, kept), f"{node}: {kept}")
 
         labs.weft("lab", "up", "--name", "life", "--nodes", "3")
 
@@ -67,13 +72,13 @@ def test_nodes_added_rebooted_and_removed_under_traffic(labs: support.LabHouse) 
         assert not counted.lost
     after = kubectl.pod("p2")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
     assert json.loads(after) == json.loads(before), "a reboot changes no address"
-    kept = ["node1", "node2", "node3"]
+    stay = ["node1", "node2", "node3"]
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-    assert [one["metadata"]["name"] for one in nodes] == kept
+    assert [one["metadata"]["name"] for one in nodes] == stay
     pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
     assert [one["metadata"]["name"] for one in pods] == ["p1", "p2", "p3"]
     assert "node4" not in rows(labs, "node1", "ovn-nbctl", "Logical_Switch_Port", "name")
-    assert sorted(rows(labs, "node1", "ovn-sbctl", "Chassis", "hostname").split()) == kept
+    assert sorted(rows(labs, "node1", "ovn-sbctl", "Chassis", "hostname").split()) == stay
 
 
 def test_an_agent_dies_while_a_node_comes_and_that_node_is_reported_another_chassis(
