@@ -133,7 +133,8 @@ def needs_restart(template: Object, vmi: Object) -> list[str]:
     """The fields of a template that its running instance has otherwise, and keeps so."""
     spec = vmi["spec"]
     found = []
-    if with_nics(_without_screen(template), [], []) != with_nics(_without_screen(spec), [], []):
+    started = machine.completed({**vmi, "spec": template})
+    if with_nics(started, [], []) != with_nics(machine.completed(vmi), [], []):
         found.append("spec.template.spec")
     running = {each["name"]: each for each in interfaces_of(spec)}
     asked = {each["name"]: each for each in interfaces_of(template)}
@@ -145,16 +146,6 @@ def needs_restart(template: Object, vmi: Object) -> list[str]:
         if is_other and not _may_become(theirs[name], ours, running):
             found.append(f"networks[{name}]")
     return found
-
-
-def _without_screen(spec: Object) -> Object:
-    """The spec, silent about a screen that is not there, as before machine.completed."""
-    domain = spec.get("domain") or {}
-    devices = domain.get("devices") or {}
-    if devices.get("autoattachGraphicsDevice") is not False:
-        return spec
-    silent = {key: devices[key] for key in devices if key != "autoattachGraphicsDevice"}
-    return {**spec, "domain": {**domain, "devices": silent}}
 
 
 def with_macs(chosen: list[Json], current: Iterable[Object], macs: Mapping[str, str]) -> list[Json]:

@@ -108,11 +108,25 @@ def completed(vmi: Mapping[str, Any]) -> Mapping[str, Any]:
     Clients take silence for one.
     """
     spec: Mapping[str, Any] = vmi["spec"]
-    devices = spec["domain"].get("devices") or {}
-    if devices.get("autoattachGraphicsDevice") is not None or read(vmi).has_screen:
+    domain = spec.get("domain") or {}
+    devices = domain.get("devices") or {}
+    if devices.get("autoattachGraphicsDevice") is not None or _boots_image(vmi):
         return spec
     devices = {**devices, "autoattachGraphicsDevice": False}
-    return {**spec, "domain": {**spec["domain"], "devices": devices}}
+    return {**spec, "domain": {**domain, "devices": devices}}
+
+
+def _boots_image(vmi: Mapping[str, Any]) -> bool:
+    """As `Machine.boot_disk`, of a spec that need not be valid."""
+    if (vmi["metadata"].get("annotations") or {}).get(DISK_ANNOTATION):
+        return True
+    spec = vmi["spec"]
+    devices = (spec.get("domain") or {}).get("devices") or {}
+    shown = {disk["name"] for disk in devices.get("disks") or ()}
+    return any(
+        volume["name"] in shown and bool((volume.get("hostDisk") or {}).get("path"))
+        for volume in spec.get("volumes") or ()
+    )
 
 
 def pod_interface(network: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_screen_that_nobody_asked_for_needs_no_restart() -> None:
     assert hotplug.needs_restart(template, started) == []
     template["domain"]["devices"]["autoattachGraphicsDevice"] = True
     assert hotplug.needs_restart(template, started) == ["spec.template.spec"]
+
+
+def test_who_no_longer_forbids_a_screen_has_one_after_a_restart() -> None:
+    template = spec(LAN)
+    template["domain"]["devices"]["autoattachGraphicsDevice"] = False
+    started = instance(LAN)
+    started["metadata"]["annotations"] = {machine.DISK_ANNOTATION: "/images/debian.qcow2"}
+    started["spec"] = copy.deepcopy(template)
+    assert hotplug.needs_restart(template, started) == []
+    del template["domain"]["devices"]["autoattachGraphicsDevice"]
+    assert hotplug.needs_restart(template, started) == ["spec.template.spec"]
+    started["metadata"]["annotations"] = {}
+    assert hotplug.needs_restart(template, started) == [], "the built-in guest has none anyway"
 
 
 def test_a_nic_takes_its_mac_to_another_network() -> None:
