@@ -270,6 +270,15 @@ class Reason(EventReason):
             "migration fails.",
         ),
     )
+    PAUSED = "Paused", VM, NORMAL, ("VirtualMachineInstance paused", "")
+    UNPAUSED = "Unpaused", VM, NORMAL, ("VirtualMachineInstance unpaused", "")
+    FREEZE_ERROR = (
+        *("FreezeError", VM, WARNING),
+        (
+            "Failed to freeze VMI: …",
+            "The guest's file systems were not frozen: the message says why. Its agent has to run.",
+        ),
+    )
     MIGRATING = "Migrating", VM, NORMAL, ("VirtualMachineInstance is migrating.", "")
     PREPARING_TARGET = (
         *("PreparingTarget", VM, NORMAL),

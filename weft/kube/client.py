@@ -167,10 +167,9 @@ class Client:
         bytes. The server's answer to a refused one is not read: an ApiError has its status."""
         return self._door.websocket(path, protocol=protocol, longest=longest, where=where)
 
-    async def text(self, path: str, query: Mapping[str, str]) -> str:
-        """The response of an API path that answers in plain text: a container's log."""
-        content = await self._door.request("GET", path, query=query)
-        return content.decode(errors="replace")
+    async def content(self, path: str, **options: Any) -> bytes:
+        """The response of an API path that answers with no object: a log, or a picture."""
+        return await self._door.request("GET", path, **options)
 
     async def act(self, path: str, where: str, body: Mapping[str, Any] | None = None) -> None:
         """Do what a subresource does that answers with nothing, such as to start a machine."""

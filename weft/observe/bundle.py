@@ -109,7 +109,8 @@ async def read(api: Client, namespace: str) -> AsyncIterator[tuple[str, str]]:
 async def _log(api: Client, namespace: str, pod: str, container: str) -> str:
     query = {"container": container, "tailLines": str(LINES)}
     try:
-        return (await api.text(resources.PODS.path(namespace, pod, "log"), query))[-MOST:]
+        log = await api.content(resources.PODS.path(namespace, pod, "log"), query=query)
+        return log.decode(errors="replace")[-MOST:]
     except ApiError as error:
         return error.in_full()
 

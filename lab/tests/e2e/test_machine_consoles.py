@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -204,3 +206,83 @@ async def test_a_machine_is_stopped_started_and_restarted(api: client.Client) ->
         await put(api, "two", "stop")
     await put(api, "two", "start")
     await until(api, resources.VMIS, "two", connected)
+
+
+def paused(vmi: Object | None) -> bool:
+    conditions = ((vmi or {}).get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Paused" and one["status"] == "True" for one in conditions)
+
+
+async def order(api: client.Client, name: str, verb: str, **body: Any) -> None:
+    await api.act(resources.VMI_CONSOLES.path("default", name, verb), name, body)
+
+
+async def test_a_paused_guest_stands_still_also_where_it_moves(
+    lab: Lab, api: client.Client
+) -> None:
+    before = await until(api, resources.VMIS, "two", connected)
+    with pytest.raises(client.Conflict, match="VMI is not paused"):
+        await order(api, "two", "unpause")
+    lab.house.weft("vm", "pause", "two", "--lab", NAME)
+    await until(api, resources.VMIS, "two", paused)
+    shown = await until(
+        api, resources.VMS, "two", lambda vm: vm["status"]["printableStatus"] == "Paused"
+    )
+    ready = next(one for one in shown["status"]["conditions"] if one["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ReadinessGatesNotReady")
+    with pytest.raises(client.Conflict, match="VMI is already paused"):
+        await order(api, "two", "pause")
+    await put(api, "two", "migrate")
+    moved = await until(
+        api,
+        resources.VMIS,
+        "two",
+        lambda now: now and now["status"]["nodeName"] != before["status"]["nodeName"],
+    )
+    assert paused(moved)
+    async with console(api, "two") as socket:
+        await socket.send_bytes(b"\necho $((5 + 1))-goes\n")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await socket.receive_bytes()
+        await order(api, "two", "unpause")
+        seen = ""
+        async with asyncio.timeout(PATIENCE):
+            while "6-goes" not in seen:
+                seen += (await socket.receive_bytes()).decode(errors="replace")
+    await until(api, resources.VMIS, "two", lambda now: not paused(now) and connected(now))
+
+
+async def test_a_machine_starts_paused(lab: Lab, api: client.Client) -> None:
+    await put(api, "two", "stop")
+    await until(api, resources.VMIS, "two", lambda now: now is None)
+    lab.house.weft("vm", "start", "two", "--paused", "--lab", NAME)
+    vmi = await until(api, resources.VMIS, "two", paused)
+    assert vmi["spec"]["startStrategy"] == "Paused"
+    vm = await until(
+        api, resources.VMS, "two", lambda vm: vm["status"]["printableStatus"] == "Paused"
+    )
+    assert vm["spec"]["runStrategy"] == "Always"
+    assert "RestartRequired" not in {one["type"] for one in vm["status"]["conditions"]}
+    assert not connected(vmi)
+    for body, words in (
+        ({}, "Unfreeze timeout"),
+        ({"unfreezeTimeout": "0s"}, "Guest agent is not"),
+    ):
+        with pytest.raises(client.ApiError, match=rf"400 \(400 Bad Request\), message: {words}"):
+            await order(api, "two", "freeze", **body)
+    lab.house.weft("vm", "unpause", "two", "--lab", NAME)
+    await until(api, resources.VMIS, "two", lambda now: connected(now) and not paused(now))
+
+
+async def test_a_screen_is_pictured(lab: Lab, api: client.Client, tmp_path: Path) -> None:
+    await until(api, resources.VMIS, "one", connected)
+    file = tmp_path / "one.png"
+    lab.house.weft("vm", "screenshot", "one", "-f", str(file), "--lab", NAME)
+    picture = file.read_bytes()
+    assert picture[:16] == b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+    width, height = struct.unpack(">II", picture[16:24])
+    assert (width, height) >= (640, 400)
+    path = resources.VMI_CONSOLES.path("default", "two", "vnc/screenshot")
+    with pytest.raises(client.ApiError, match="No graphics devices are present"):
+        await api.content(path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -85,7 +86,8 @@ async def dial(
     """Connect to the server `who` of a node that exists, which has taken the order.
 
     `sockets`: its path, with `{node}` in it. Raise ApiError where it refuses or does not answer;
-    the code is 400 where it says that there is no such thing, 503 where another client has it.
+    the code is 400 where it says that there is no such thing, 503 where another client has it. What
+    was taken and failed has virt-api's words.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(sockets.format(node=node), limit=LIMIT)
@@ -99,6 +101,10 @@ async def dial(
             raise status.bad_request(str(absent))
         if in_use := answer.get("in use"):
             raise status.ApiError(503, "ServiceUnavailable", str(in_use))
+        if failed := answer.get("failed"):
+            code = int(answer["code"])
+            how = f"{code} ({code} {HTTPStatus(code).phrase})"
+            raise status.internal(f"unexpected return code {how}, message: {failed}")
         if refused := answer.get("refused", None if answer.get("taken") else "it ended"):
             raise status.internal(f"node {node}: {refused}")
     except TimeoutError:
@@ -186,6 +192,16 @@ async def join(
         await socket.close()
     else:
         writer.transport.abort()  # what the kubelet has not taken would delay the end
+
+
+async def collected(reader: asyncio.StreamReader, longest: int) -> bytes:
+    """All frames until the end. Raises ApiError for more than so many bytes."""
+    found = bytearray()
+    while (frame := await receive(reader)) is not None:
+        found += frame
+        if len(found) > longest:
+            raise status.internal(f"the node answers with more than {longest} bytes")
+    return bytes(found)
 
 
 async def first_of(*works: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

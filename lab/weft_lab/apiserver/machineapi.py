@@ -1,5 +1,7 @@
 """Serves KubeVirt's API of subresources: starts and stops machines, joins clients to consoles.
 
+It passes on to a node's handler what is to be done to a guest.
+
 On a cluster virt-api serves this group behind the API server. Who may do what is decided before, as
 for every request. A console is a WebSocket: what it carries goes to the virt-handler of the
 machine's node, which listens as kubelets do (execstreams.py).
@@ -7,7 +9,8 @@ machine's node, which listens as kubelets do (execstreams.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -38,7 +41,11 @@ _VIRT_API = auth.User(
     groups=(f"{_ACCOUNT}s", f"{_ACCOUNT}s:kubevirt", auth.AUTHENTICATED),
 )
 _DEFINITION = f"{machineverbs.MACHINES}.{machineverbs.GROUP}"
+_LONGEST_ANSWER = 32 << 20  # bytes: a picture of a screen
 _RELEASE = "lab.weft/kubevirt-release"  # an annotation of the definitions
+
+
+_Serve = Callable[[web.BaseRequest, request.Route], Awaitable[web.StreamResponse]]
 
 
 def is_served(registry: Registry) -> bool:
@@ -49,7 +56,9 @@ def is_served(registry: Registry) -> bool:
 def entries() -> list[dict[str, Any]]:
     """What discovery lists of a version."""
     named = [(machineverbs.MACHINES, verb, "update") for verb in machineverbs.VERBS]
-    named += [(machineverbs.INSTANCES, verb, "get") for verb in machineverbs.CONSOLES]
+    reads = (*machineverbs.CONSOLES, machineverbs.SCREENSHOT)
+    named += [(machineverbs.INSTANCES, verb, "get") for verb in reads]
+    named += [(machineverbs.INSTANCES, verb, "update") for verb in machineverbs.ORDERS]
     return [
         {"name": f"{plural}/{verb}", "namespaced": True, "kind": "", "verbs": [allowed]}
         for plural, verb, allowed in named
@@ -61,6 +70,13 @@ class Machines:
 
     def __init__(self, cluster: Cluster, chain: admissionchain.Chain, handlers: str | None) -> None:
         self._cluster, self._chain, self._handlers = cluster, chain, handlers
+        instances = machineverbs.INSTANCES
+        self._servers: dict[tuple[str, str], _Serve] = {
+            **{(machineverbs.MACHINES, verb): self._change for verb in machineverbs.VERBS},
+            **{(instances, verb): self._connect for verb in machineverbs.CONSOLES},
+            **{(instances, verb): self._order for verb in machineverbs.ORDERS},
+            (instances, machineverbs.SCREENSHOT): self._picture,
+        }
 
     async def serve(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
         """Answer a request below the group. Raises ApiError."""
@@ -68,18 +84,14 @@ class Machines:
             raise status.NoSuchPath()
         if route.plural == "version" and not route.name:
             return self._version(http)
-        known = {
-            machineverbs.MACHINES: (machineverbs.VERBS, "PUT"),
-            machineverbs.INSTANCES: (machineverbs.CONSOLES, "GET"),
-        }
-        verbs, method = known.get(route.plural, ((), ""))
-        if not route.namespace or not route.name or route.subresource not in verbs:
+        verb = route.subresource
+        serve = self._servers.get((route.plural, verb))
+        if not route.namespace or not route.name or serve is None:
             raise status.NoSuchPath()
-        if http.method != method:
+        is_read = verb in machineverbs.CONSOLES or verb == machineverbs.SCREENSHOT
+        if http.method != ("GET" if is_read else "PUT"):
             raise status.method_not_allowed()
-        if method == "GET":
-            return await self._connect(http, route)
-        return await self._change(http, route)
+        return await serve(http, route)
 
     def _version(self, http: web.BaseRequest) -> web.StreamResponse:
         if http.method != "GET":
@@ -89,10 +101,7 @@ class Machines:
         return answers.json({"gitVersion": release, "platform": "linux/amd64"})
 
     async def _change(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
-        data = await connections.read_body(http) if http.can_read_body else b""
-        # As virt-api: JSON or YAML, whatever the header says.
-        sent = request.parse_body(data, "application/yaml").value
-        asked = machineverbs.options(route.subresource, sent)
+        asked = machineverbs.options(route.subresource, await _sent(http))
         options = writes.Options(dry_run=asked.dry_run, manager="virt-api")
         for write in self._decide(route, asked):
             await self._write(route, write, options)
@@ -143,28 +152,15 @@ class Machines:
             raise status.internal(str(error)) from error
 
     async def _connect(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
-        vmi = self._of(machineverbs.INSTANCES, route)
-        if vmi is None:
-            raise machineverbs.not_found(machineverbs.INSTANCES, route.name)
+        vmi = self._instance(route)
         machineverbs.check_console(route.subresource, vmi)
         if http.headers.get("Upgrade", "").lower() != "websocket":
             raise status.bad_request(
                 "websocket: the client is not using the websocket protocol: 'upgrade' token not"
                 " found in 'Connection' header"
             )
-        if self._handlers is None:
-            raise status.not_served("this server is not connected to virtual machines")
-        node = (vmi.get("status") or {}).get("nodeName") or ""
-        if ("", node) not in self._items("nodes"):
-            raise status.internal(f'dialing virt-handler: nodes "{node}" not found')
-        order = {
-            "verb": route.subresource,
-            "namespace": route.namespace,
-            "name": route.name,
-            "uid": vmi["metadata"]["uid"],
-            "preserve": http.query.get("preserveSession", "").lower() in ("1", "t", "true"),
-        }
-        reader, writer = await execstreams.dial(self._handlers, node, order, "virt-handler")
+        preserve = http.query.get("preserveSession", "").lower() in ("1", "t", "true")
+        reader, writer = await self._dial(route.subresource, vmi, preserve=preserve)
         try:
             socket = execstreams.websocket(PROTOCOL)
             await socket.prepare(http)
@@ -172,6 +168,50 @@ class Machines:
             return socket
         finally:
             writer.close()
+
+    async def _order(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
+        """Something is to be done to a guest."""
+        verb, sent = route.subresource, await _sent(http)
+        asked = machineverbs.options(verb, sent)
+        vmi = self._instance(route)
+        machineverbs.check_order(verb, vmi)
+        if not (asked.dry_run and verb in ("pause", "unpause")):
+            await self._asked(verb, vmi, body=sent)
+        return web.Response()
+
+    async def _picture(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
+        vmi = self._instance(route)
+        machineverbs.check_console(route.subresource, vmi)
+        found = await self._asked("screenshot", vmi)
+        return web.Response(body=found, content_type="image/png")
+
+    async def _asked(self, verb: str, vmi: Object, **more: Any) -> bytes:
+        """What the handler of the machine's node answers."""
+        reader, writer = await self._dial(verb, vmi, **more)
+        try:
+            return await execstreams.collected(reader, _LONGEST_ANSWER)
+        except ConnectionError as error:
+            raise status.internal(f"error dialing backend: {error}") from None
+        finally:
+            writer.close()
+
+    async def _dial(
+        self, verb: str, vmi: Object, **more: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._handlers is None:
+            raise status.not_served("this server is not connected to virtual machines")
+        node = (vmi.get("status") or {}).get("nodeName") or ""
+        if ("", node) not in self._items("nodes"):
+            raise status.internal(f'dialing virt-handler: nodes "{node}" not found')
+        meta = vmi["metadata"]
+        order = {"verb": verb, **{key: meta[key] for key in ("namespace", "name", "uid")}, **more}
+        return await execstreams.dial(self._handlers, node, order, "virt-handler")
+
+    def _instance(self, route: request.Route) -> Object:
+        vmi = self._of(machineverbs.INSTANCES, route)
+        if vmi is None:
+            raise machineverbs.not_found(machineverbs.INSTANCES, route.name)
+        return vmi
 
     def _of(self, plural: str, route: request.Route) -> Object | None:
         return self._item(f"{plural}.{machineverbs.GROUP}", route.namespace, route.name)
@@ -184,3 +224,9 @@ class Machines:
         """Of a type that may not be there, which then stays so."""
         found = self._cluster.store.collections.get(collection)
         return found.items if found is not None else {}
+
+
+async def _sent(http: web.BaseRequest) -> Any:
+    """The body. As virt-api: JSON or YAML, whatever the header says."""
+    data = await connections.read_body(http) if http.can_read_body else b""
+    return request.parse_body(data, "application/yaml").value

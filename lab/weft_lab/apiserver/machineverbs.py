@@ -1,7 +1,7 @@
 """Decides what a request to start, stop, restart or migrate a virtual machine writes. Pure.
 
-Also who may connect to a machine's consoles now. Rules, codes and words are those of KubeVirt's
-virt-api (pkg/virt-api/rest in its sources).
+Also when a machine's consoles may be connected to, and when it may be paused or frozen.
+Rules, codes and words are those of KubeVirt's virt-api (pkg/virt-api/rest in its sources).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ MACHINES, INSTANCES = "virtualmachines", "virtualmachineinstances"
 MIGRATIONS = "virtualmachineinstancemigrations"
 VERBS = ("migrate", "restart", "start", "stop")
 CONSOLES = ("console", "vnc")
+SCREENSHOT = "vnc/screenshot"
+ORDERS = ("freeze", "pause", "unfreeze", "unpause")  # the node's handler does them
 _FINAL = ("Succeeded", "Failed")
 _WEBHOOK = "migration-create-validator.kubevirt.io"
 _NOT_RUNNING = "VM is not running"
@@ -86,19 +88,18 @@ def _start(vm: Object, vmi: Object | None, asked: Options) -> list[Write]:
     strategy = _strategy(vm)
     if vmi is not None and _phase(vmi) not in (*_FINAL, "Unknown", ""):
         raise _conflict(vm, "VM is already running")
-    if asked.paused:
-        raise status.not_served("paused machines: leave out `paused`")
+    start: Object = {"action": "Start", **({"data": {"paused": "true"}} if asked.paused else {})}
     if strategy == "Halted":
-        return [_set_running(vm, True)]
+        return [_requests(vm, start) if asked.paused else _set_running(vm, True)]
     if strategy in ("Always", "Once"):
         raise _conflict(vm, f"{strategy} does not support manual start requests")
     if vmi is None:
-        return [_requests(vm, {"action": "Start"})]
+        return [_requests(vm, start)]
     if strategy == "RerunOnFailure" and _phase(vmi) == "Failed":
         raise _conflict(vm, "RerunOnFailure does not support starting VM from failed state")
     if _phase(vmi) in _FINAL:
-        return [_requests(vm, _stop_of(vmi), {"action": "Start"})]
-    return [_requests(vm, {"action": "Start"})]
+        return [_requests(vm, _stop_of(vmi), start)]
+    return [_requests(vm, start)]
 
 
 def _stop(vm: Object, vmi: Object | None, asked: Options) -> list[Write]:
@@ -169,7 +170,7 @@ def migration(vm: Object, vmi: Object, under_way: Sequence[Object], asked: Optio
 def check_console(verb: str, vmi: Object) -> None:
     """Raises what virt-api answers where a machine has no such console now."""
     devices = ((vmi.get("spec") or {}).get("domain") or {}).get("devices") or {}
-    if verb == "vnc" and devices.get("autoattachGraphicsDevice") is False:
+    if verb in ("vnc", SCREENSHOT) and devices.get("autoattachGraphicsDevice") is False:
         raise status.bad_request("No graphics devices are present.")
     if verb == "console" and devices.get("autoattachSerialConsole") is False:
         raise status.bad_request("No serial consoles are present.")
@@ -178,6 +179,26 @@ def check_console(verb: str, vmi: Object) -> None:
         raise status.conflict(GROUP, "virtualmachineinstance", name, "VMI is in failed status")
     if _phase(vmi) != "Running":
         raise status.bad_request("VMI is not running")
+
+
+def check_order(verb: str, vmi: Object) -> None:
+    """Raises what virt-api answers where it cannot be done to the machine now."""
+    name, probe = vmi["metadata"]["name"], (vmi.get("spec") or {}).get("livenessProbe")
+    is_paused = any(
+        each.get("type") == "Paused" for each in (vmi.get("status") or {}).get("conditions") or ()
+    )
+    why = ""
+    if _phase(vmi) != "Running":
+        why = _NOT_RUNNING if verb in ("pause", "freeze") else "VMI is not running"
+    elif verb == "pause" and probe and probe.get("guestAgentPing") is None:
+        what = "Pausing VMIs with a non-GuestAgentPing LivenessProbe is not supported"
+        raise status.forbidden(GROUP, "virtualmachineinstance", name, what)
+    elif verb == "pause" and is_paused:
+        why = "VMI is already paused"
+    elif verb == "unpause" and not is_paused:
+        why = "VMI is not paused"
+    if why:
+        raise status.conflict(GROUP, "virtualmachineinstance", name, why)
 
 
 def not_found(plural: str, name: str) -> status.ApiError:

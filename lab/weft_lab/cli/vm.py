@@ -13,7 +13,7 @@ from weft.cli import clusters, columns, output
 from weft.cli.clusters import Cluster
 from weft.kube import resources
 from weft.kube.client import Conflict, NotFound
-from weft_lab.cli import vmconsole, vmmigrate
+from weft_lab.cli import vmconsole, vmmigrate, vmscreen
 from weft_lab.cli.machines import Machine, Namespace, named
 
 
@@ -21,10 +21,13 @@ class Action(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
 
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("console")(vmconsole.console)
+app.command("screenshot")(vmscreen.screenshot)
 app.command("migrate")(vmmigrate.migrate)
 app.command("migrate-cancel")(vmmigrate.cancel)
 
@@ -33,6 +36,9 @@ app.command("migrate-cancel")(vmmigrate.cancel)
 def start_(
     vm: Machine,
     namespace: Namespace = "default",
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Its guest waits for `weft vm unpause`.")
+    ] = False,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",
@@ -41,7 +47,7 @@ def start_(
 ) -> None:
     """Start a virtual machine that does not run."""
     cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, Action.START)
+    _order(vm, namespace, cluster, form, Action.START, {"paused": True} if paused else None)
 
 
 @app.command("stop")
@@ -74,6 +80,36 @@ def restart_(
     _order(vm, namespace, cluster, form, Action.RESTART)
 
 
+@app.command("pause")
+def pause_(
+    vm: Machine,
+    namespace: Namespace = "default",
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
+    form: output.Option = output.Output.text,
+) -> None:
+    """Have the guest of a virtual machine stand still, with all its memory."""
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    _order(vm, namespace, cluster, form, Action.PAUSE)
+
+
+@app.command("unpause")
+def unpause_(
+    vm: Machine,
+    namespace: Namespace = "default",
+    kubeconfig: clusters.Kubeconfig = "",
+    context: clusters.Context = "",
+    lab: clusters.Lab = "",
+    name: clusters.Name = "",
+    form: output.Option = output.Output.text,
+) -> None:
+    """Have a guest that was paused go on."""
+    cluster = clusters.choose(kubeconfig, context, lab, name)
+    _order(vm, namespace, cluster, form, Action.UNPAUSE)
+
+
 @app.command("list")
 def list_(
     namespace: Annotated[
@@ -93,18 +129,33 @@ def list_(
     output.emit(form, found, lambda: _say(found))
 
 
-def _order(vm: str, namespace: str, cluster: Cluster, form: output.Output, action: Action) -> None:
+def _order(
+    vm: str,
+    namespace: str,
+    cluster: Cluster,
+    form: output.Output,
+    action: Action,
+    options: Mapping[str, Any] | None = None,
+) -> None:
     space, name = named(vm, namespace)
-    asyncio.run(_change(cluster, space, name, action))
+    asyncio.run(_change(cluster, space, name, action, options))
     answer = {"namespace": space, "name": name, "requested": str(action)}
     output.emit(form, answer, lambda: typer.echo(f"{space}/{name}: {action} is requested"))
 
 
-async def _change(cluster: Cluster, namespace: str, name: str, action: Action) -> None:
+async def _change(
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    action: Action,
+    options: Mapping[str, Any] | None,
+) -> None:
+    is_guests = action in (Action.PAUSE, Action.UNPAUSE)
+    res = resources.VMI_CONSOLES if is_guests else resources.VM_ACTIONS
     async with cluster.client() as api:
-        where = f"VirtualMachine {namespace}/{name}"
+        where = f"{res.kind} {namespace}/{name}"
         try:
-            await api.act(resources.VM_ACTIONS.path(namespace, name, action), where)
+            await api.act(res.path(namespace, name, action), where, options)
         except NotFound as error:
             error.hint = error.hint or "weft vm list"
             raise

@@ -71,6 +71,13 @@ class Agent:
         """guest-get-osinfo as the agent gives it."""
         return await self._ask("guest-get-osinfo", agentanswers.system)
 
+    async def is_frozen(self) -> bool:
+        """Whether its file systems are. No agent knows that on every system."""
+        try:
+            return bool(await self.ask("guest-fsfreeze-status") == "frozen")
+        except errors.Unavailable:
+            return False
+
     async def interfaces(self) -> list[GuestInterface]:
         """Every card with a MAC; the loopback interface is left out."""
         return await self._ask("guest-network-get-interfaces", agentanswers.interfaces)

@@ -169,7 +169,7 @@ class Controller:
         problems = [] if lifecycle.is_deleted(vm) else validation.machine_findings(vm)
         self._warn(vm, problems)
         decision = lifecycle.decide(vm, vmi, datetime.now(UTC))
-        if problems and decision.step is lifecycle.Step.CREATE:
+        if problems and decision.step is not lifecycle.Step.DELETE:
             decision = lifecycle.Decision(lifecycle.Step.NOTHING)
         await self._write(resources.VMS, vm, status.of_machine(vm, vmi, problems, decision, _now()))
         before = (vm.get("status") or {}).get("startFailure")
@@ -179,14 +179,25 @@ class Controller:
         if not lifecycle.is_deleted(vm) and not problems:
             await self._nics.sync(vm, vmi)
         if decision.step is lifecycle.Step.CREATE:
-            await self._create_instance(vm)
+            await self._create_instance(vm, paused=decision.paused)
+        elif decision.step is lifecycle.Step.TURN_ON:
+            await self._turn_on(vm)
         elif decision.step is lifecycle.Step.DELETE and vmi is not None:
             await self._delete(resources.VMIS, vmi)
             self._emit(vm, Reason.SUCCESSFUL_DELETE, f"stopped the instance {key}")
         if decision.after > 0:
             self._machines.add(key, after=decision.after)
 
-    async def _create_instance(self, vm: Object) -> None:
+    async def _turn_on(self, vm: Object) -> None:
+        """In the field that the manifest uses: both at once are refused."""
+        meta = vm["metadata"]
+        used = bool(vm["spec"].get("runStrategy"))
+        spec: Object = {"runStrategy": "Always"} if used else {"running": True}
+        body = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": spec}
+        with contextlib.suppress(NotFound, Conflict):  # a change since then is watched
+            await self._client.patch(resources.VMS, meta["name"], meta["namespace"], body)
+
+    async def _create_instance(self, vm: Object, *, paused: bool) -> None:
         meta = vm["metadata"]
         template = vm["spec"]["template"]
         given = template.get("metadata") or {}
@@ -204,6 +215,8 @@ class Controller:
             "spec": template["spec"],
         }
         vmi["spec"] = machine.completed(vmi)
+        if paused:
+            vmi["spec"] = {**vmi["spec"], "startStrategy": machine.PAUSED}
         try:
             await self._client.create(resources.VMIS, vmi)
         except AlreadyExists:

@@ -54,6 +54,7 @@ FOLLOWED: Mapping[str, str] = {
     "networks[].pod.vmIPv6NetworkCIDR": "As vmNetworkCIDR, where the pod has IPv6; fd10:0:2::/120",
     "networks[].pod.vmNetworkCIDR": "The guest's network behind its pod; else 10.0.2.0/24",
     "nodeSelector": "Labels of the nodes that may run it",
+    "startStrategy": "Paused: it is started, and waits until it is unpaused",
     "terminationGracePeriodSeconds": "Seconds that the guest has to shut down",
     "topologySpreadConstraints": "How its pod is spread over the nodes",
     "volumes[].cloudInitConfigDrive.networkData": "See cloudInitNoCloud",

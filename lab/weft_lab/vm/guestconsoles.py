@@ -1,5 +1,7 @@
 """Joins clients to the serial consoles and screens of a node's machines: part of virt-handler.
 
+What they ask of a guest beside it has its answer from guestorders.py.
+
 The API server connects to a Unix socket of the node, with the protocol that kubelets speak
 (weft_lab.apiserver.execstreams); who may connect to a machine it has decided before. A machine has
 one client of each kind: a new one takes the place of the one before, as on KubeVirt. Nothing is
@@ -17,9 +19,10 @@ from typing import Any
 import orjson
 
 from weft import errors
+from weft.model import ObjectKey
 from weft_lab import state
 from weft_lab.apiserver import execstreams, hangup
-from weft_lab.vm import guestwatch, launcher, qemu
+from weft_lab.vm import guestorders, guestwatch, launcher, qemu
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,10 @@ _CONNECT = 5.0  # seconds for QEMU's socket
 class Consoles:
     """Serves them; `run_folder` has the folders of the node's machines."""
 
-    def __init__(self, run_folder: Path = launcher.RUN) -> None:
-        self._run_folder = run_folder
+    def __init__(
+        self, run_folder: Path = launcher.RUN, orders: guestorders.Orders | None = None
+    ) -> None:
+        self._run_folder, self._orders = run_folder, orders
         self._held: dict[tuple[str, str], asyncio.Event] = {}  # by uid and kind: set to end it
         self._running = 0
 
@@ -73,6 +78,9 @@ class Consoles:
     ) -> None:
         key = str(request["uid"]), str(request["verb"])
         place = self._place(request)
+        if key[1] in guestorders.VERBS:
+            await self._carry_out(request, place, writer)
+            return
         before = self._held.get(key)
         if before is not None and request["verb"] == "vnc" and request.get("preserve"):
             writer.write(orjson.dumps({"in use": IN_USE}) + b"\n")
@@ -94,6 +102,25 @@ class Consoles:
         finally:
             if self._held.get(key) is ends:
                 del self._held[key]
+
+    async def _carry_out(
+        self, request: Mapping[str, Any], place: Path, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer with what the client gets, in frames."""
+        name = ObjectKey(str(request["namespace"]), str(request["name"]))
+        if self._orders is None:
+            raise errors.Unavailable("it takes no orders", where="virt-handler")
+        try:
+            found = await self._orders.carry_out(
+                str(request["verb"]), name, str(request["uid"]), place, request.get("body")
+            )
+        except guestorders.Refused as refused:
+            answer = {"failed": str(refused), "code": refused.code}
+            writer.write(orjson.dumps(answer) + b"\n")
+            return
+        writer.write(b'{"taken": true}\n')
+        for start in range(0, len(found), CHUNK):
+            await execstreams.send(writer, found[start : start + CHUNK])
 
     def _place(self, request: Mapping[str, Any]) -> Path:
         """The folder of the machine. Raises Unavailable if that instance is not here."""

@@ -80,6 +80,7 @@ class Seen:
     connected: bool = False
     system: dict[str, Any] = field(default_factory=dict)
     interfaces: Sequence[agentclient.GuestInterface] = ()
+    frozen: bool = False  # its file systems
     reported: tuple[str, ...] = ()
 
 
@@ -105,7 +106,13 @@ class Guest:
         self._pod_addresses: tuple[str, ...] = ()
         self._attached: Sequence[podstatus.NetworkStatus] = ()
         self._is_open = asyncio.Event()
+        self._look = asyncio.Event()
+        self._paused: tuple[str, str] | None = None  # reason and message
         self._waiting: Sequence[machine.Nic] = ()
+
+    def look(self) -> None:
+        """Ask its agent soon: something was done to it."""
+        self._look.set()
 
     async def take_nics(self, found: nicsync.GuestNics) -> None:
         """The NICs that the guest and its pod have now."""
@@ -129,6 +136,7 @@ class Guest:
     async def follow(self, monitor: qmp.Monitor) -> None:
         """Until QEMU closes the monitor."""
         await self._ask_pod()
+        self._paused = await _pause(monitor)
         await self._write()
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(self._ask())
@@ -136,6 +144,9 @@ class Guest:
                 self._is_open.set()
             async for event in monitor.events():
                 data = event.get("data") or {}
+                if event["event"] in ("STOP", "RESUME"):
+                    self._paused = await _pause(monitor)
+                    await self._write()
                 if event["event"] != "VSERPORT_CHANGE" or not _is_agent(data):
                     continue
                 if data.get("open"):
@@ -156,13 +167,16 @@ class Guest:
                     log.debug("%s: %s", self._machine.name, error)
                 if not self._is_open.is_set():
                     break
-                await asyncio.sleep(pause)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._look.wait(), pause)
+                self._look.clear()
 
     async def _ask_once(self) -> None:
         async with agentclient.Agent(self._folder / "agent.sock") as agent:
-            if not self._seen.system:
-                self._seen.system = await agent.system()
-            self._seen.interfaces = await agent.interfaces()
+            self._seen.frozen = await agent.is_frozen()
+            if not self._seen.frozen:  # it answers nothing else then
+                self._seen.system = self._seen.system or await agent.system()
+                self._seen.interfaces = await agent.interfaces()
         self._seen.connected = True
         await self._write()
         self._report_strays()
@@ -216,7 +230,7 @@ class Guest:
         now = lifecycle.stamp(datetime.now(UTC))
         after = status.with_phase(before, "Running", now)
         conditions = after.get("conditions") or ()
-        conditions = status.with_condition(conditions, "Ready", "True", now)
+        conditions = status.with_pause(conditions, self._paused, now)
         why = migratable.refusal(self._vmi)
         conditions = status.with_condition(
             conditions, "LiveMigratable", "False" if why else "True", now, *why
@@ -237,12 +251,18 @@ class Guest:
             "migrationMethod": migratable.method(self._vmi),
             "migrationTransport": "Unix",
             "guestOSInfo": status.guest_system(self._seen.system),
+            "fsFreezeStatus": "frozen" if self._seen.frozen else None,
         }
         return {key: value for key, value in after.items() if before.get(key) != value}
 
 
 def _pauses() -> Iterator[float]:
     return itertools.chain(PAUSES, itertools.repeat(PAUSE_LATER))
+
+
+async def _pause(monitor: qmp.Monitor) -> tuple[str, str] | None:
+    """Why the guest stands still, in KubeVirt's words; None if it runs, or a migration is why."""
+    return status.PAUSES.get(str((await monitor.execute("query-status")).get("status")))
 
 
 async def _agent_is_open(monitor: qmp.Monitor) -> bool:

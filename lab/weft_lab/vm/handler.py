@@ -15,7 +15,16 @@ from weft.kube import cache, events, resources
 from weft.kube.client import Client, Object
 from weft.model import ObjectKey
 from weft_lab import layout
-from weft_lab.vm import guestconsoles, guestwatch, launcher, lifecycle, migrations, nicsync, qmp
+from weft_lab.vm import (
+    guestconsoles,
+    guestorders,
+    guestwatch,
+    launcher,
+    lifecycle,
+    migrations,
+    nicsync,
+    qmp,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +52,9 @@ class Handler:
             client, node_name, address, self._vmis, self._recorder, run_folder
         )
         self._nics = nicsync.NicSync(client, node_name, self._vmis, self._recorder, run_folder)
-        self._consoles = guestconsoles.Consoles(run_folder)
+        self._orders = guestorders.Orders(self._recorder, self._vmis.get, self._changed)
+        self._consoles = guestconsoles.Consoles(run_folder, self._orders)
+        self._guests: dict[str, guestwatch.Guest] = {}  # by uid
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -53,6 +64,7 @@ class Handler:
             guests=self._follow_all(),
             migrations=self._migrations.run(),
             nics=self._nics.run(),
+            orders=self._orders.run(),
             consoles=self._consoles.run(self._run_folder.parent / layout.HANDLER_SOCKET.name),
         )
 
@@ -69,6 +81,10 @@ class Handler:
 
             self._vmis.subscribe(on_change)
             await asyncio.Event().wait()
+
+    def _changed(self, uid: str) -> None:
+        if guest := self._guests.get(uid):
+            guest.look()
 
     def _leave(self, uid: str) -> None:
         task = self._tasks.pop(uid, None)
@@ -89,6 +105,7 @@ class Handler:
                 continue
             try:
                 guest = guestwatch.Guest(self._client, self._recorder, vmi, folder, found.macs)
+                self._guests[_uid(vmi)] = guest
                 async with qmp.Monitor(folder / "monitor.sock") as monitor:
                     self._nics.follow(_uid(vmi), key, guest)
                     await guest.follow(monitor)
@@ -100,6 +117,7 @@ class Handler:
                 log.exception("%s: unexpected failure, trying again", key)
             finally:
                 self._nics.leave(_uid(vmi))
+                self._guests.pop(_uid(vmi), None)
             # QEMU is gone, or the API was: the pod's end follows, or the next try.
             await asyncio.sleep(RETRY_PAUSE)
 

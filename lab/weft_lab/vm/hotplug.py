@@ -133,8 +133,11 @@ def needs_restart(template: Object, vmi: Object) -> list[str]:
     """The fields of a template that its running instance has otherwise, and keeps so."""
     spec = vmi["spec"]
     found = []
-    started = machine.completed({**vmi, "spec": template})
-    if with_nics(started, [], []) != with_nics(machine.completed(vmi), [], []):
+    started = with_nics(machine.completed({**vmi, "spec": template}), [], [])
+    running_now = with_nics(machine.completed(vmi), [], [])
+    if "startStrategy" not in started:  # a request to start it may have had it so
+        running_now.pop("startStrategy", None)
+    if started != running_now:
         found.append("spec.template.spec")
     running = {each["name"]: each for each in interfaces_of(spec)}
     asked = {each["name"]: each for each in interfaces_of(template)}

@@ -4,8 +4,8 @@
 
 The pod's namespaces and interfaces exist before this starts. Its folder,
 /run/weft/vm/<namespace>_<name>/, holds the sockets that others use: serial (console), vnc (where it
-has a screen), agent (guest agent), monitor (QMP for the handler); qmp and power are the launcher's
-own.
+has a screen), agent (guest agent), monitor and orders (QMP for the handler); qmp and power are the
+launcher's own.
 
 Exit status: 0 the guest was shut down, by itself or by a signal; 1 QEMU failed; 2 the machine
 cannot be run as its object wants it.
@@ -103,7 +103,7 @@ async def _boot(
     with consolelog.ConsoleLog(place / layout.CONSOLE_LOG) as console:
         start = _start(vm, place, prepared, cards, drives, places, console.descriptor)
         process = await start
-        await _unplug(cards, place, starts=not _incoming())
+        await _unplug(cards, place, starts=not (_incoming() or vm.starts_paused))
         _say(f"runs under {prepared.accelerator} as process {process.pid}")
         async with nics.Nics(vm, cards, place, places.ports).served():
             return await _attend(process, vm, place)
@@ -136,6 +136,7 @@ async def _start(
             incoming=bool(_incoming()),
             ports=places.ports,
             has_screen=vm.has_screen,
+            paused=vm.starts_paused,
         )
         return await asyncio.create_subprocess_exec(
             prepared.tools.program(qemu.PROGRAM),

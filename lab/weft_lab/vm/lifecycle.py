@@ -21,17 +21,22 @@ Object = Mapping[str, Any]
 class Step(Enum):
     CREATE = "create"
     DELETE = "delete"
+    TURN_ON = "turn on"  # its run strategy, as KubeVirt does before it starts a halted one paused
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`after` > 0: look again in so many seconds. `requests` are those still to be served."""
+    """`after` > 0: look again in so many seconds. `requests` are those still to be served.
+
+    `paused`: the guest of the instance that is made waits until it is told to begin.
+    """
 
     step: Step
     after: float = 0.0
     requests: tuple[Mapping[str, Any], ...] = ()
     failure: Mapping[str, Any] | None = None
+    paused: bool = False
 
 
 def strategy(vm: Object) -> str:
@@ -64,6 +69,8 @@ def decide(vm: Object, vmi: Object | None, now: datetime) -> Decision:
     chosen = strategy(vm)
     if vmi is None:
         starts = bool(requests) and requests[0].get("action") == "Start"
+        if starts and chosen == "Halted":
+            return Decision(Step.TURN_ON, requests=requests, failure=failure)
         # A new machine is started, and one that failed; one that was stopped waits for a request.
         has_run = chosen == "RerunOnFailure" and status.get("runStrategy") == chosen
         if not starts and (chosen in ("Halted", "Manual") or (has_run and not failure)):
@@ -71,7 +78,9 @@ def decide(vm: Object, vmi: Object | None, now: datetime) -> Decision:
         pause = 0.0 if starts else _pause(failure, now)
         if pause > 0:
             return Decision(Step.NOTHING, after=pause, requests=requests, failure=failure)
-        return Decision(Step.CREATE, requests=requests[1:] if starts else requests, failure=failure)
+        left = requests[1:] if starts else requests
+        paused = starts and (requests[0].get("data") or {}).get("paused") == "true"
+        return Decision(Step.CREATE, requests=left, failure=failure, paused=paused)
     ends = chosen == "Halted" or (
         is_final(vmi) and (chosen == "Always" or (chosen == "RerunOnFailure" and _failed(vmi)))
     )

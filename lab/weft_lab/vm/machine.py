@@ -16,6 +16,7 @@ from weft.decode import quantity
 
 DISK_ANNOTATION = "lab.weft/disk-image"
 BUILT_IN_MODEL = "virtio"
+PAUSED = "Paused"  # the one value of spec.startStrategy
 PRIMARY = "eth0"  # a pod's interface of its own network
 INSIDE, INSIDE6 = IPv4Network("10.0.2.0/24"), IPv6Network("fd10:0:2::/120")  # KubeVirt's
 MEMORY_FLOOR = 160 << 20  # the built-in guest's kernel and files need that much
@@ -84,6 +85,7 @@ class Machine:
     image: str = ""
     grace_seconds: int = 30
     graphics: bool | None = None
+    starts_paused: bool = False
 
     @property
     def has_screen(self) -> bool:
@@ -158,6 +160,7 @@ def read(vmi: Mapping[str, Any]) -> Machine:
         image=image,
         grace_seconds=30 if grace is None else int(grace),
         graphics=(domain.get("devices") or {}).get("autoattachGraphicsDevice"),
+        starts_paused=spec.get("startStrategy") == PAUSED,
     )
 
 

@@ -35,6 +35,7 @@ from weft_lab.vm import (
     migrationtls,
     qmpsession,
 )
+from weft_lab.vm.status import condition
 
 log = logging.getLogger(__name__)
 
@@ -351,6 +352,8 @@ class Source:
         if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
             await session.execute("cont")
+            if (condition(self._vmi_of(), "Paused") or {}).get("status") == "True":
+                await session.execute("stop")  # it stood still before it was moved
 
     async def _await_end(self, session: qmpsession.Session) -> None:
         """Until QEMU has let go of a migration; each step of that is an event."""

@@ -82,7 +82,7 @@ class Target:
                     capabilities=[{"capability": "events", "state": True}],
                 )
                 self._session = session
-                if (await session.ask("query-status")).get("status") == "running":
+                if await _is_here(session):
                     await self._take_over()
                     return
                 encrypted = migrationtls.encrypted(
@@ -105,6 +105,11 @@ class Target:
     async def _await_guest(self, session: qmpsession.Session) -> None:
         while (event := await session.events.get()) is not None:
             if event["event"] == "RESUME":
+                await self._resumed()
+                return
+            ended = event["event"] == "MIGRATION" and event["data"].get("status") == "completed"
+            if ended and await _is_here(session):  # its user had paused it: it stays so
+                self._announce()
                 await self._resumed()
                 return
 
@@ -242,6 +247,11 @@ class Target:
             text = f"The VirtualMachineInstance migrated to node {self._node}."
             self._recorder.emit(taken, Reason.MIGRATED, text)
             await migrationstate.label(self._client, taken, {migration.NODE_NAME: self._node})
+
+
+async def _is_here(session: qmpsession.Session) -> bool:
+    """Whether the guest is; until then QEMU is in another state than these."""
+    return (await session.ask("query-status")).get("status") in ("running", "paused")
 
 
 def _announced(vm: machine.Machine, macs: Mapping[str, str]) -> list[tuple[tuple[str, ...], str]]:

@@ -15,7 +15,7 @@ from weft_lab.vm import guest, nicplaces
 
 Json = dict[str, Any]
 PROGRAM = "qemu-system-x86_64"
-SOCKETS = ("qmp", "monitor", "migration", "serial", "agent", "power")
+SOCKETS = ("qmp", "monitor", "migration", "orders", "serial", "agent", "power")
 AGENT_PORT = "org.qemu.guest_agent.0"
 POWER_PORT = "org.weft.power.0"
 SEED_SERIAL = "weft-seed"
@@ -72,7 +72,7 @@ class Launch:
     does, so clients need not wait for them. `console` is the descriptor of a pipe that takes a copy
     of what the guest prints. `incoming`: the guest comes from another node. `ports`: root ports
     made for cards, some of which may be free. `has_screen`: QEMU makes the socket SCREEN in its
-    working folder, where VNC clients connect.
+    working folder, where VNC clients connect. `paused`: the guest begins when it is told to.
     """
 
     name: str
@@ -88,6 +88,7 @@ class Launch:
     incoming: bool = False
     ports: int = 0
     has_screen: bool = False
+    paused: bool = False
 
 
 def arguments(launch: Launch) -> list[str]:
@@ -102,7 +103,7 @@ def arguments(launch: Launch) -> list[str]:
     args += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if launch.uuid:
         args += ["-uuid", launch.uuid]
-    for name in ("qmp", "monitor", "migration"):
+    for name in ("qmp", "monitor", "migration", "orders"):
         args += ["-chardev", _socket(launch, name), "-mon", f"chardev={name},mode=control"]
     log = launch.console
     args += ["-add-fd", f"fd={log},set={log}"]
@@ -114,7 +115,7 @@ def arguments(launch: Launch) -> list[str]:
         args += _device(driver="virtserialport", chardev=name, name=port, id=f"{name}-port")
     if launch.incoming:
         args += ["-incoming", "defer"]
-    elif any(card.is_down for card in launch.cards):
+    elif launch.paused or any(card.is_down for card in launch.cards):
         args += ["-S"]  # cables can be taken off a machine only after its cards were made
     # One root port for each card, first of all buses: guests call them enp1s0, enp2s0, ... as on
     # KubeVirt, and release them while they run.

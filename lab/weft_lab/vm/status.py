@@ -13,6 +13,18 @@ from weft_lab.vm.agentclient import GuestInterface
 
 Object = Mapping[str, Any]
 Json = dict[str, Any]
+_BY_USER = ("PausedByUser", "VMI was paused by user")
+# Reason and message of the condition Paused, by QEMU's state.
+PAUSES = {
+    "paused": _BY_USER,
+    "prelaunch": _BY_USER,
+    "io-error": ("PausedIOError", "VMI was paused, low-level IO error detected"),
+}
+_NOT_READY = (  # as a kubelet says it of the pod
+    "ReadinessGatesNotReady",
+    'the status of pod readiness gate "kubevirt.io/virtual-machine-unpaused" is not "True", but'
+    " False",
+)
 
 
 def with_condition(
@@ -40,6 +52,17 @@ def with_condition(
 
 def without_condition(conditions: Sequence[Object], kind: str) -> list[Json]:
     return [dict(condition) for condition in conditions if condition.get("type") != kind]
+
+
+def with_pause(
+    conditions: Sequence[Object], paused: tuple[str, str] | None, now: str
+) -> list[Json]:
+    """Those of a machine that runs, or is `paused` for a reason."""
+    if paused is None:
+        found = with_condition(conditions, "Ready", "True", now)
+        return without_condition(found, "Paused")
+    found = with_condition(conditions, "Ready", "False", now, *_NOT_READY)
+    return with_condition(found, "Paused", "True", now, *paused)
 
 
 def condition(obj: Object | None, kind: str) -> Object | None:
@@ -90,7 +113,7 @@ def of_machine(
         conditions = with_condition(conditions, "RestartRequired", "True", now, message=text)
     else:
         conditions = without_condition(conditions, "RestartRequired")
-    for kind in ("AgentConnected", "LiveMigratable"):
+    for kind in ("AgentConnected", "LiveMigratable", "Paused"):
         there = condition(vmi, kind)
         conditions = without_condition(conditions, kind) + ([dict(there)] if there else [])
     if vmi is not None:  # as KubeVirt copies all that it does not know; without one they stay
@@ -139,7 +162,8 @@ def printable(
     if lifecycle.is_deleted(vmi) or decision.step is lifecycle.Step.DELETE:
         return "Stopping"
     if lifecycle.phase(vmi) == "Running":
-        return "Running"
+        paused = condition(vmi, "Paused")
+        return "Paused" if paused and paused.get("status") == "True" else "Running"
     scheduled = condition(vmi, "PodScheduled")
     unschedulable = scheduled is not None and scheduled.get("status") == "False"
     return "ErrorUnschedulable" if unschedulable else "Starting"

@@ -59,6 +59,46 @@ def test_each_strategy_has_its_way(verb: str, phase: str) -> None:
     assert found == TABLE[verb, phase]
 
 
+def test_a_machine_is_started_paused_by_a_request() -> None:
+    paused = machineverbs.options("start", {"paused": True})
+    start = {"action": "Start", "data": {"paused": "true"}}
+    for strategy in ("Halted", "Manual"):
+        (write,) = machineverbs.changes("start", vm(strategy), None, paused)
+        assert write.body["status"]["stateChangeRequests"] == [start]
+
+
+@pytest.mark.parametrize(
+    ("verb", "instance", "code", "words"),
+    [
+        ("pause", vmi("Scheduled"), 409, "VM is not running"),
+        ("freeze", vmi("Failed"), 409, "VM is not running"),
+        ("unfreeze", vmi("Failed"), 409, "VMI is not running"),
+        ("unpause", vmi("Scheduled"), 409, "VMI is not running"),
+        ("unpause", vmi(), 409, "VMI is not paused"),
+        ("pause", vmi(livenessProbe={"httpGet": {"port": 80}}), 403, "non-GuestAgentPing"),
+        ("pause", vmi(livenessProbe={"guestAgentPing": {}}), 0, ""),
+        ("freeze", vmi(), 0, ""),
+    ],
+)
+def test_a_guest_is_paused_and_frozen_while_it_runs(
+    verb: str, instance: Object, code: int, words: str
+) -> None:
+    if not code:
+        machineverbs.check_order(verb, instance)
+        return
+    with pytest.raises(status.ApiError, match=words) as refused:
+        machineverbs.check_order(verb, instance)
+    assert refused.value.code == code
+
+
+def test_a_guest_is_paused_once() -> None:
+    paused = vmi()
+    paused["status"]["conditions"] = [{"type": "Paused", "status": "True"}]
+    machineverbs.check_order("unpause", paused)
+    with pytest.raises(status.ApiError, match="VMI is already paused"):
+        machineverbs.check_order("pause", paused)
+
+
 def test_a_halted_machine_that_ends_slowly_is_stopped_sooner() -> None:
     asked = machineverbs.options("stop", {"gracePeriod": 1})
     slow = vmi(terminationGracePeriodSeconds=30)

@@ -106,6 +106,22 @@ def test_a_start_starts(strategy: str) -> None:
     assert (decision.step, decision.requests) == (Step.CREATE, ())
 
 
+@pytest.mark.parametrize("strategy", ["Halted", "Manual", "RerunOnFailure"])
+def test_a_guest_that_is_started_paused_waits(strategy: str) -> None:
+    paused = machineverbs.Options(paused=True)
+    obj = vm(strategy)
+    obj["metadata"].setdefault("resourceVersion", "1")
+    (change,) = machineverbs.changes("start", obj, GONE, paused)
+    obj["status"] = change.body["status"]
+    decision = lifecycle.decide(obj, GONE, NOW)
+    if strategy == "Halted":  # it is to run from now on, which its spec has to say
+        assert decision.step is Step.TURN_ON
+        on = {**obj, "spec": {"runStrategy": "Always"}, "status": {}}
+        on["status"] = {"stateChangeRequests": list(decision.requests)}
+        decision = lifecycle.decide(on, GONE, NOW)
+    assert (decision.step, decision.paused, decision.requests) == (Step.CREATE, True, ())
+
+
 @pytest.mark.parametrize("strategy", ["Always", "Manual", "Once", "RerunOnFailure"])
 def test_a_stop_stops(strategy: str) -> None:
     assert follow(strategy, "stop", RUNNING).step is Step.DELETE

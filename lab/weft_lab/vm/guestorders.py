@@ -1,0 +1,178 @@
+"""Does what a client asks of a running guest: part of virt-handler.
+
+It pauses a guest and lets it go on, freezes and thaws its file systems by its agent, and takes a
+picture of its screen. Words and Events are those of KubeVirt's virt-handler and libvirt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from weft import errors
+from weft.kube import events
+from weft.kube.client import Object
+from weft.model import ObjectKey
+from weft_lab.reasons import Reason
+from weft_lab.vm import agentclient, migration, qemu, qmpsession, status
+
+VERBS = ("pause", "unpause", "freeze", "unfreeze", "screenshot")
+LONGEST_PICTURE = 32 << 20  # bytes
+_NO_AGENT = "Guest agent is not responding: QEMU guest agent is not connected"
+_NO_SCREEN = "Requested operation is not valid: no screens to take screenshot from"
+_MOVES = "failed to freeze VMI, VMI is currently during migration"
+_PICTURE = "screenshot"  # the set of descriptors by which QEMU writes one
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|h|m|s)")
+
+
+class Refused(Exception):
+    """Why it is not done, and the code with which virt-handler answers."""
+
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class Orders:
+    """`vmi_of` gives an instance as it is now; `changed` is told the uid of one whose guest is
+    another way now."""
+
+    def __init__(
+        self,
+        recorder: events.Recorder,
+        vmi_of: Callable[[ObjectKey], Object | None],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._recorder, self._vmi_of, self._changed = recorder, vmi_of, changed
+        self._thaws: dict[str, asyncio.Task[None]] = {}  # by uid
+
+    async def run(self) -> None:
+        """Until cancelled, which ends what waits to be thawed: the agents thaw it no more."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for each in self._thaws.values():
+                each.cancel()
+
+    async def carry_out(
+        self, verb: str, name: ObjectKey, uid: str, folder: Path, body: Any
+    ) -> bytes:
+        """What the client gets. Raises Refused."""
+        vmi = self._vmi_of(name)
+        if vmi is None or vmi["metadata"]["uid"] != uid:
+            raise Refused(404, f"VirtualMachineInstance {name} does not run here")
+        try:
+            if verb == "screenshot":
+                return await _picture(folder)
+            if verb in ("pause", "unpause"):
+                await self._set_paused(vmi, folder, pause=verb == "pause")
+            elif verb == "freeze":
+                await self._freeze(vmi, folder, body)
+            else:
+                self._forget(uid)
+                await _thaw(vmi, folder)
+        except errors.Unavailable as error:
+            raise Refused(400 if verb in ("freeze", "unfreeze") else 500, error.what) from error
+        self._changed(uid)
+        return b""
+
+    async def _set_paused(self, vmi: Object, folder: Path, *, pause: bool) -> None:
+        async with qmpsession.Session(folder / "orders.sock") as session:
+            state = (await session.ask("query-status")).get("status")
+            if pause and state == "running":
+                await session.execute("stop")
+            elif not pause and state in ("paused", "prelaunch", "io-error"):
+                await session.execute("cont")
+        if pause:
+            self._recorder.emit(vmi, Reason.PAUSED, "VirtualMachineInstance paused")
+        else:
+            self._recorder.emit(vmi, Reason.UNPAUSED, "VirtualMachineInstance unpaused")
+
+    async def _freeze(self, vmi: Object, folder: Path, body: Any) -> None:
+        seconds = _timeout(body)
+        uid = str(vmi["metadata"]["uid"])
+        try:
+            if migration.is_under_way(vmi):
+                raise errors.Unavailable(_MOVES)
+            async with _agent(vmi, folder) as agent:
+                if await agent.ask("guest-fsfreeze-status") != "frozen":
+                    await agent.ask("guest-fsfreeze-freeze")
+        except errors.Unavailable as error:
+            what = f"Failed to freeze VMI: {error.what}"
+            self._recorder.emit(vmi, Reason.FREEZE_ERROR, what)
+            raise
+        self._forget(uid)
+        if seconds:
+            self._thaws[uid] = asyncio.create_task(self._thaw_later(vmi, folder, seconds))
+
+    async def _thaw_later(self, vmi: Object, folder: Path, seconds: float) -> None:
+        """Nobody has asked for it: a guest whose file systems stay frozen is of no use."""
+        await asyncio.sleep(seconds)
+        try:
+            await _thaw(vmi, folder)
+        except errors.Unavailable:
+            return  # it has ended, or its agent has
+        self._changed(str(vmi["metadata"]["uid"]))
+
+    def _forget(self, uid: str) -> None:
+        waiting = self._thaws.pop(uid, None)
+        if waiting is not None:
+            waiting.cancel()
+
+
+def _agent(vmi: Object, folder: Path) -> agentclient.Agent:
+    """Raises Unavailable at once where none has been seen."""
+    if (status.condition(vmi, "AgentConnected") or {}).get("status") != "True":
+        raise errors.Unavailable(_NO_AGENT)
+    return agentclient.Agent(folder / "agent.sock")
+
+
+async def _thaw(vmi: Object, folder: Path) -> None:
+    async with _agent(vmi, folder) as agent:
+        if await agent.ask("guest-fsfreeze-status") != "thawed":
+            await agent.ask("guest-fsfreeze-thaw")
+
+
+def _timeout(body: Any) -> float:
+    """Seconds until what is frozen is thawed unasked; 0 for never. Raises Refused."""
+    given = body.get("unfreezeTimeout") if isinstance(body, Mapping) else None
+    if given is None:
+        raise Refused(400, "Unfreeze timeout in freeze request is not set")
+    text = str(given)
+    found = _DURATION.findall(text)
+    if text != "0" and (not found or "".join(map("".join, found)) != text):
+        raise Refused(400, "failed to unmarshal unfreeze timeout")
+    return float(int(sum(float(number) * _UNITS[unit] for number, unit in found)))
+
+
+async def _picture(folder: Path) -> bytes:
+    """PNG. QEMU writes it to memory of this process, which no file's name leads to."""
+    if not (folder / qemu.SCREEN).exists():
+        raise Refused(500, _NO_SCREEN)
+    memory = os.memfd_create(_PICTURE, os.MFD_CLOEXEC)
+    try:
+        async with qmpsession.Session(folder / "orders.sock") as session:
+            # QEMU uses a descriptor only as it was opened.
+            writes = os.open(f"/proc/self/fd/{memory}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                added = await session.execute("add-fd", passing=writes)
+            finally:
+                os.close(writes)
+            number = int(added["fdset-id"])
+            try:
+                name = f"/dev/fdset/{number}"
+                await session.execute("screendump", filename=name, format="png")
+            finally:
+                await session.execute("remove-fd", fdset_id=number)
+        if os.fstat(memory).st_size > LONGEST_PICTURE:
+            raise errors.Unavailable(f"the picture is longer than {LONGEST_PICTURE} bytes")
+        return os.pread(memory, LONGEST_PICTURE, 0)
+    except (KeyError, TypeError, ValueError) as error:
+        raise errors.Unavailable("screendump: the machine's answer is not QEMU's") from error
+    finally:
+        os.close(memory)
