@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+GIB = 1 << 30
+
 
 class Progress:
     """Judges by KubeVirt's two deadlines, in seconds; 0 is none."""
@@ -33,3 +35,10 @@ class Progress:
 def cause(info: Mapping[str, Any]) -> str:
     """Why QEMU gave a migration up, in its words."""
     return str(info.get("error-desc") or "QEMU gave the migration up")[:300]
+
+
+def deadlines(settings: Mapping[str, Any] | None, memory: int) -> tuple[float, float]:
+    """Seconds without progress, and for all of it; 0 for none. `memory`: bytes of the guest."""
+    found = settings or {}
+    whole = float(found.get("completionTimeoutPerGiB") or 0) * max(1.0, memory / GIB)
+    return float(found.get("progressTimeout") or 0), whole

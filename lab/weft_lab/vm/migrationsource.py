@@ -35,12 +35,11 @@ from weft_lab.vm import (
     migrationtls,
     qmpsession,
 )
-from weft_lab.vm.status import condition
+from weft_lab.vm.status import is_paused
 
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at QEMU's figures
-GIB = 1 << 30
 _MOVING = ("setup", "active", "pre-switchover", "device", "cancelling")
 
 
@@ -265,11 +264,9 @@ class Source:
             self._why = progress.verdict(info, time.monotonic())
 
     def _deadlines(self) -> tuple[float, float]:
-        settings = self._state().get("migrationConfiguration") or {}
         vmi = self._vmi_of()
-        size = machine.read(vmi).memory if vmi is not None else GIB
-        whole = float(settings.get("completionTimeoutPerGiB") or 0) * max(1.0, size / GIB)
-        return float(settings.get("progressTimeout") or 0), whole
+        memory = machine.read(vmi).memory if vmi is not None else 0
+        return migrationprogress.deadlines(self._state().get("migrationConfiguration"), memory)
 
     async def _step(
         self,
@@ -352,7 +349,7 @@ class Source:
         if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
             await session.execute("cont")
-            if (condition(self._vmi_of(), "Paused") or {}).get("status") == "True":
+            if is_paused(self._vmi_of()):
                 await session.execute("stop")  # it stood still before it was moved
 
     async def _await_end(self, session: qmpsession.Session) -> None:

@@ -65,6 +65,10 @@ def with_pause(
     return with_condition(found, "Paused", "True", now, *paused)
 
 
+def is_paused(vmi: Object | None) -> bool:
+    return (condition(vmi, "Paused") or {}).get("status") == "True"
+
+
 def condition(obj: Object | None, kind: str) -> Object | None:
     """The condition of that type of an object, if it has one."""
     conditions = ((obj or {}).get("status") or {}).get("conditions") or ()
@@ -162,8 +166,7 @@ def printable(
     if lifecycle.is_deleted(vmi) or decision.step is lifecycle.Step.DELETE:
         return "Stopping"
     if lifecycle.phase(vmi) == "Running":
-        paused = condition(vmi, "Paused")
-        return "Paused" if paused and paused.get("status") == "True" else "Running"
+        return "Paused" if is_paused(vmi) else "Running"
     scheduled = condition(vmi, "PodScheduled")
     unschedulable = scheduled is not None and scheduled.get("status") == "False"
     return "ErrorUnschedulable" if unschedulable else "Starting"
