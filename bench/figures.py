@@ -22,7 +22,7 @@ class Figure:
     """One measured value.
 
     `at_least` and `at_most` bound the ratio to the peer's value, or without a peer the value
-    itself. A figure without bound is only shown.
+    itself. A figure without bound is only shown, as is `beside`, in the peer's place.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Figure:
     peer_value: float | None = None
     at_least: float | None = None
     at_most: float | None = None
+    beside: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -60,6 +61,7 @@ class Figure:
             "unit": self.unit,
             "peer": self.peer,
             "peer_value": self.peer_value,
+            "beside": self.beside,
             "ratio": self.ratio,
             "limit": self.limit,
             "ok": self.ok,
@@ -103,7 +105,7 @@ def _table(figures: Iterable[Figure]) -> Table:
         table.add_row(
             figure.name,
             f"{_number(figure.value)} {figure.unit}",
-            f"{figure.peer} {_number(figure.peer_value)}" if figure.peer_value else "",
+            f"{figure.peer} {_number(figure.peer_value)}" if figure.peer_value else figure.beside,
             "" if figure.ratio is None else f"{figure.ratio:.2f}",
             figure.limit,
             {True: "[green]ok", False: "[red]missed", None: ""}[figure.ok],

@@ -3,7 +3,7 @@
 The same lab, guest, QEMU and rows as weft's migrations, and none of weft's control path: a switch
 of its own in every zone, OVSDB connections that stay open, and QEMU's events in this process.
 Before a move all zones copy packets to both nodes; the target waits for the guest's announcement.
-With `is_early` its gate is opened at QEMU's STOP already. All zones follow a second later.
+With `is_early` its gate is opened at QEMU's STOP already. All zones follow a moment later.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SWITCH, PORT, KEY, SWITCH_KEY = "hand-moving", "hand-vm", 10, 20001
 ADDRESS, SUBNET_LENGTH, MAC, MTU = "10.96.0.20", 24, "0a:58:0a:60:00:14", 1300
 STRATEGY = "activation-strategy"
 NOTE = "additional-chassis-activated"
-FLIP = 1.0  # seconds from RESUME until the zones follow
+FLIP = 0.3  # seconds from RESUME until the zones follow
 WAIT = 120_000  # milliseconds that OVN or QEMU has for a step
 
 # In a node: namespaces for a peer and for the guest, each with a port of the integration bridge.
@@ -155,6 +155,7 @@ class Hand:
             for each, end in zip((old, new), ends, strict=True):
                 await each.pass_on("moving", end.fileno())
                 end.close()
+            await old.execute("migrate-set-parameters", max_bandwidth=1 << 50)  # as weft's lab does
             await new.execute("migrate-incoming", uri="fd:moving")
             await old.execute("migrate", uri="fd:moving")
             while (event := await new.events.get()) is not None:

@@ -19,15 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench import handmoves
+from bench import handmoves, losses
 from bench.figures import Figure
+from bench.losses import SETTLE, Move
 from bench.stream import inside, lab, pod, running
 from tests.support import objects, pinger
 from weft.kube import cache, client, resources
@@ -39,15 +38,10 @@ NODES = ("node1", "node2", "node3")
 NETWORK, SUBNET = "moving", "10.97.0.0/24"
 MACHINE = ObjectKey("default", "mover")
 WEFT = (sys.executable, "-m", "weft")
-INTERVAL = 0.01
-SETTLE = 1.0  # seconds after a migration that still count as its
 PORT = 5000
 TIMES = int(os.environ.get("BENCH_MIGRATIONS", "20"))  # of each kind
 SECONDS = float(os.environ.get("BENCH_SECONDS", "inf"))  # no move begins later
 BY_HAND = int(os.environ.get("BENCH_BY_HAND", "0"))  # one by hand for so many of weft's; 0: none
-RETRANSMISSION = 200  # milliseconds: Linux's least, TCP_RTO_MIN
-LATE = 60  # milliseconds that an answer may take on a busy machine
-ROLES = ("source", "target", "third")
 
 ECHO = """
 import json, select, socket, sys, time
@@ -68,55 +62,6 @@ while True:
         arrived.append(time.monotonic())
 json.dump(arrived, sys.stdout)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One migration by `who`: which nodes, when (monotonic seconds), and the guest's standstill.
-
-    `is_early`: the network is told at QEMU's stop, else by the guest alone. `stopped` is no later
-    than that stop.
-    """
-
-    who: str
-    is_early: bool
-    source: str
-    target: str
-    begun: float
-    ended: float
-    stopped: float
-    standstill: float
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one peer saw of one migration: milliseconds without answer, in all and before the guest
-    stopped, and answers twice."""
-
-    role: str
-    outage: float
-    early: float
-    twice: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """One migration, in milliseconds: the worst peer's outage, the guest's standstill, and the
-    longest time without an answer by TCP."""
-
-    outage: float
-    standstill: float
-    stall: float
-    twice: int
-    peers: Mapping[str, Seen]
-
-
-@dataclass(frozen=True, slots=True)
-class Witnesses:
-    """What peers saw of one guest all the time: pings by node, and answers by TCP."""
-
-    pings: dict[str, Any]
-    echoes: Sequence[float]
 
 
 class Peer:
@@ -141,112 +86,16 @@ class Peer:
 def run() -> Iterable[Figure]:
     """Figures of TIMES migrations of each kind by weft, and of TIMES / BY_HAND by hand."""
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as state, lab(LAB, 3, state) as found:
-        moves, seen = asyncio.run(_measured(found, Path(state)))
-        yield from figures(moves, dict(zip(("weft", "hand"), seen, strict=False)))
+        moves, failed, seen = asyncio.run(_measured(found, Path(state)))
+        yield Figure("migrations that failed", failed, "", at_most=0)
+        yield from losses.figures(moves, dict(zip(("weft", "hand"), seen, strict=False)))
 
 
-def figures(moves: Sequence[Move], seen: Mapping[str, Witnesses]) -> list[Figure]:
-    """What peers lost of each kind of move, weft's beside the same by hand."""
-    found = []
-    for is_early, kind in ((True, "announced at stop"), (False, "announced by the guest")):
-        of = {
-            who: [each for each in moves if (each.who, each.is_early) == (who, is_early)]
-            for who in seen
-        }
-        costs = {who: [_cost(each, seen[who]) for each in of[who]] for who in seen}
-        if costs["weft"]:
-            found += _of_kind(kind, is_early, costs)
-    return found
-
-
-def _of_kind(kind: str, is_early: bool, costs: Mapping[str, Sequence[Cost]]) -> list[Figure]:
-    weft, hand = costs["weft"], costs.get("hand", ())
-
-    def pair(
-        what: str, of: Callable[[Cost], float], part: float, at_most: float | None = None
-    ) -> Figure:
-        """weft's quantile, with its limit; the peer's is only shown."""
-        name = f"{kind}: {what}, p{part * 100:.0f}"
-        mine, theirs = (_quantile(list(map(of, each)), part) for each in (weft, hand or weft))
-        return Figure(name, mine, f"ms; by hand {theirs:.0f}" if hand else "ms", at_most=at_most)
-
-    lost = ("lost", lambda cost: cost.outage) if is_early else ("lost beyond standstill", _beyond)
-    least, most = (20, 60) if is_early else (15, 60)
-    found = [
-        Figure(f"{kind}: migrations", len(weft), f"; by hand {len(hand)}" if hand else ""),
-        pair(lost[0], lost[1], 0.5, least),
-        pair(lost[0], lost[1], 0.99, most),
-        Figure(
-            f"{kind}: packets answered twice",
-            sum(each.twice for each in weft),
-            f"; by hand {sum(each.twice for each in hand)}" if hand else "",
-            at_most=0,
-        ),
-    ]
-    for what, of, limit in (
-        ("guest stood still", lambda cost: cost.standstill, None),
-        ("TCP without answer", lambda cost: cost.stall, None),
-        ("TCP beyond standstill and a retransmission", _late_stream, LATE),
-        *((f"lost, peer on {role} node", _outage_of(role), None) for role in ROLES),
-        *((f"lost before the stop, peer on {role} node", _early_of(role), None) for role in ROLES),
-    ):
-        found += [pair(what, of, 0.5), pair(what, of, 0.99, limit)]
-    return found
-
-
-def _beyond(cost: Cost) -> float:
-    return cost.outage - cost.standstill
-
-
-def _late_stream(cost: Cost) -> float:
-    """Linux doubles a retransmission's pause, so the last one before the guest runs again is at
-    most as long as the standstill before it."""
-    return cost.stall - (2 * cost.standstill + RETRANSMISSION)
-
-
-def _outage_of(role: str) -> Callable[[Cost], float]:
-    return lambda cost: cost.peers[role].outage
-
-
-def _early_of(role: str) -> Callable[[Cost], float]:
-    return lambda cost: cost.peers[role].early
-
-
-def _cost(move: Move, seen: Witnesses) -> Cost:
-    peers = {each.role: each for each in _seen(move, seen.pings)}
-    stall = _gap(seen.echoes, move.begun, move.ended + SETTLE)
-    worst = max(each.outage for each in peers.values())
-    return Cost(worst, move.standstill, stall, sum(each.twice for each in peers.values()), peers)
-
-
-def _seen(move: Move, pings: dict[str, Any]) -> Iterable[Seen]:
-    """`early` is what a peer lost before the guest stopped, which no standstill explains."""
-    for node, seen in pings.items():
-        role = {move.source: "source", move.target: "target"}.get(node, "third")
-        begin, since, twice = seen["begin"], 0.0, 0
-        longest = {True: 0.0, False: 0.0}
-        for sent, _, times in seen["pings"]:
-            if not move.begun <= begin + sent <= move.ended + SETTLE:
-                continue
-            since = sent if times or not since else since
-            twice += times > 1
-            is_early = begin + sent < move.stopped - 2 * INTERVAL
-            longest[is_early] = max(longest[is_early], sent - since)
-        yield Seen(role, max(longest.values()) * 1000, longest[True] * 1000, twice)
-
-
-def _gap(times: Sequence[float], begin: float, end: float) -> float:
-    inside = [each for each in times if begin <= each <= end]
-    return max((b - a for a, b in pairwise(inside)), default=end - begin) * 1000
-
-
-def _quantile(values: Sequence[float], part: float) -> float:
-    ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(part * len(ranked)))]
-
-
-async def _measured(found: Mapping[str, Any], folder: Path) -> tuple[list[Move], list[Witnesses]]:
-    """All moves, and what was seen of weft's guest and of the one by hand, if there is one."""
+async def _measured(
+    found: Mapping[str, Any], folder: Path
+) -> tuple[list[Move], int, list[losses.Witnesses]]:
+    """All moves, how many failed beside them, and what was seen of weft's guest and of the one by
+    hand, if there is one."""
     async with client.Client.from_kubeconfig(found["kubeconfig"]) as api, AsyncExitStack() as stack:
         hand = None
         if BY_HAND:
@@ -264,31 +113,37 @@ async def _measured(found: Mapping[str, Any], folder: Path) -> tuple[list[Move],
             watched.append(_watch(by_hand, handmoves.ADDRESS))
         await asyncio.sleep(1)
         moves: list[Move] = []
-        end = time.monotonic() + SECONDS
-        for number in range(TIMES):
+        failed, end = 0, time.monotonic() + SECONDS
+        for number in range(2 * TIMES):
             if time.monotonic() > end:
                 break
-            for is_early in (True, False):
-                moves.append(await _moved(api, f"move-{number}-{is_early:d}", is_early=is_early))
+            is_early = not number % 2
+            moved = await _moved(api, f"move-{number}", is_early=is_early)
+            print(f"{number + 1} of {2 * TIMES}: {moved}", file=sys.stderr)
+            await asyncio.sleep(SETTLE)
+            if moved is None:
+                failed += 1
+                continue
+            moves.append(moved)
+            if hand is not None and number // 2 % BY_HAND == 0:
+                moves.append(await _moved_by_hand(hand, is_early=is_early))
                 print(moves[-1], file=sys.stderr)
-                if hand is not None and number % BY_HAND == 0:
-                    await asyncio.sleep(SETTLE)
-                    moves.append(await _moved_by_hand(hand, is_early=is_early))
-                    print(moves[-1], file=sys.stderr)
                 await asyncio.sleep(SETTLE)
-        return moves, [_witnesses(*each) for each in watched]
+        return moves, failed, [_witnesses(*each) for each in watched]
 
 
 def _watch(where: Mapping[str, tuple[str, ...]], address: str) -> tuple[dict[str, Peer], Peer]:
     peers = {
-        node: Peer(there, pinger.__file__, address, f"{INTERVAL:g}")
+        node: Peer(there, pinger.__file__, address, f"{losses.INTERVAL:g}")
         for node, there in where.items()
     }
     return peers, Peer(where["node3"], "-c", ECHO, address, str(PORT))
 
 
-def _witnesses(peers: Mapping[str, Peer], echo: Peer) -> Witnesses:
-    return Witnesses({node: peer.end() for node, peer in peers.items()}, echo.end())
+def _witnesses(peers: Mapping[str, Peer], echo: Peer) -> losses.Witnesses:
+    told = {node: peer.end() for node, peer in peers.items()}
+    pings = {node: losses.Pings(each["begin"], each["pings"]) for node, each in told.items()}
+    return losses.Witnesses(pings, echo.end())
 
 
 async def _moved_by_hand(hand: handmoves.Hand, *, is_early: bool) -> Move:
@@ -298,7 +153,8 @@ async def _moved_by_hand(hand: handmoves.Hand, *, is_early: bool) -> Move:
     return Move("hand", is_early, *ends, did.standstill * 1000)
 
 
-async def _moved(api: client.Client, name: str, *, is_early: bool) -> Move:
+async def _moved(api: client.Client, name: str, *, is_early: bool) -> Move | None:
+    """One migration; None if it failed."""
     by = None if is_early else migrationtarget.BY_GUEST
     marked = {"metadata": {"annotations": {migrationtarget.ANNOUNCE: by}}}
     await api.patch(resources.VMIS, MACHINE.name, MACHINE.namespace, marked)
@@ -314,8 +170,12 @@ async def _moved(api: client.Client, name: str, *, is_early: bool) -> Move:
         ended = await migrations.wait_for(ObjectKey("default", name), _has_ended, 120)
         watch.cancel()
     done = time.monotonic()
+    # As KubeVirt does with all but the last few.
+    await api.delete(resources.VMIMS, name, "default")
     status = ended["status"]
-    assert status["phase"] == "Succeeded", status
+    if status["phase"] != "Succeeded":
+        print(f"{name}: {status}", file=sys.stderr)
+        return None
     state, cost = status["migrationState"], status.get("cost") or {}
     still = float(cost.get("standstillMilliseconds", 0))
     # It is known to have stopped after its memory was sent for the first time.

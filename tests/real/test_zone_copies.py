@@ -182,6 +182,6 @@ async def test_the_target_sends_to_the_source_until_the_machine_has_come(cluster
             await asyncio.sleep(0.3)
     assert not seen.twice(), seen
     assert set(seen.answered) <= {0, 1}, seen
-    # Some are lost while the NIC comes, on a busy machine (ADR 0113, open).
+    # A switch in userspace may lose some when a link comes (ADR 0113).
     assert seen.of["far1"].count(0) < len(seen.answered) / 20, seen
     assert set(seen.of["far1"][-20:]) == {1}, seen

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import NamedTuple
 
-from tests.support import frames, pinger
+from tests.support import cuts, frames, pinger
 from tests.support.allocated import allocated_pod
 from tests.support.patience import PATIENCE
 from tests.support.realised import PORT, Cluster, Kept, alongside
@@ -26,10 +26,6 @@ from weft.control.zone import additionalchassis
 from weft.migration import Migration
 from weft.model import ObjectKey
 from weft.ovn import ports
-
-# Seconds without an answer that are nobody's fault: a switch in userspace drops packets when it had
-# no turn for long (ADR 0113). What a wrong row loses, it loses until the next one is written.
-STALL = 0.15
 
 
 def rarp(mac: str) -> bytes:
@@ -56,13 +52,7 @@ class Figures(list[Ping]):
 
     @property
     def is_cut(self) -> bool:
-        """Whether pings in a row had no answer for longer than a busy machine explains."""
-        first: float | None = None
-        for each in self:
-            first = None if each.times else each.sent if first is None else first
-            if first is not None and each.sent - first > STALL:
-                return True
-        return False
+        return cuts.is_cut((each.sent, each.times) for each in self)
 
     @property
     def twice(self) -> int:
@@ -170,9 +160,14 @@ class Machine:
             await kept.sb.wait_for("Port_Binding", self.port, is_so, PATIENCE)
 
     async def stop(self, pod: str) -> None:
-        await asyncio.to_thread(
-            self.guests[pod].run, "busybox", "ip", "link", "set", "eth0", "down"
-        )
+        await self._set(pod, "down")
+
+    async def resume(self, pod: str) -> None:
+        await self._set(pod, "up")
+
+    async def _set(self, pod: str, state: str) -> None:
+        command = ("busybox", "ip", "link", "set", "eth0", state)
+        await asyncio.to_thread(self.guests[pod].run, *command)
 
     async def announce(self, pod: str) -> None:
         await asyncio.to_thread(frames.send, self.guests[pod].space, rarp(self.allocation.mac))

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench import __main__ as bench
-from bench import figures
+from bench import figures, losses
 
 LONG = figures.Figure(
     "one more remote pod of 4,000 ports, transaction to bound",
@@ -49,3 +49,25 @@ def test_a_bench_that_breaks_says_why_in_a_line(monkeypatch: pytest.MonkeyPatch)
     assert not bench.measure("broken", as_json=False, console=shown)
     assert "bench broken broke off: RuntimeError: no [room] left" in written.getvalue()
     assert "Traceback" not in written.getvalue()
+
+
+def test_what_a_peer_lost_of_a_move_is_told_from_what_came_late() -> None:
+    """Three pings are lost before the guest stops; those of its standstill are answered late."""
+    sent = [number / 100 for number in range(300)]
+    answered = [at if at < 2.5 or at > 2.7 else 2.7 for at in sent]
+    pings = [
+        (at, came + 0.001, 0 if 1.5 <= at < 1.525 else 2 if at == 2.8 else 1)
+        for at, came in zip(sent, answered, strict=True)
+    ]
+    move = losses.Move("weft", True, "a", "b", 101, 101.9, 102.5, 200)
+    peers = {node: losses.Pings(100, pings) for node in ("a", "b", "c")}
+    seen = losses.Witnesses(peers, [101, 101.1, 102.6])
+    cost = losses.cost(move, seen)
+    peer = cost.peers["third"]
+    assert (cost.twice, peer.twice) == (3, 1)
+    assert round(peer.early) == round(peer.outage) == 30
+    assert round(peer.silence) == 210
+    assert round(cost.stall) == 1500
+    shown = {each.name: round(each.value) for each in losses.figures([move], {"weft": seen})}
+    assert shown["at stop: lost, worst"] == 30
+    assert shown["at stop: packets answered twice"] == 3
