@@ -105,7 +105,7 @@ async def start(vmi: dict[str, Any], folder: Path) -> asyncio.subprocess.Process
 
 
 def agent_of(folder: Path, name: str) -> agentclient.Agent:
-    return agentclient.Agent(launcher.folder("default", name, folder) / "agent.sock", deadline=90)
+    return agentclient.Agent(launcher.folder("default", name, folder) / "agent.sock", deadline=300)
 
 
 async def until(agent: agentclient.Agent, command: str) -> str:
