@@ -14,7 +14,7 @@ from bench import figures
 # In the order in which they run; each is a module of this package with `run()`.
 BENCHES = (
     *("ovsdb", "alloc", "burst", "ports", "derived", "rows", "cni"),
-    *("arrivals", "policies", "lab", "nodes", "stream", "memory", "watches", "flows"),
+    *("arrivals", "policies", "lab", "nodes", "stream", "memory", "watches", "flows", "console"),
 )
 ASKED_FOR = ("migration", "stock", "scale")  # take minutes; the last two need Go
 

@@ -77,19 +77,21 @@ class Reading:
 
     `denied`: why the viewer may not list a kind, in the server's words. `absent`: kinds that the
     cluster does not have. `stale`: why a kind may be out of date. Each has no objects or old ones.
+    `left_out`: how many objects of a kind are not there, because the viewer's are too many.
     """
 
     objects: Mapping[Resource, Sequence[Object]] = field(default_factory=dict)
     denied: Mapping[Resource, str] = field(default_factory=dict)
     absent: frozenset[Resource] = frozenset()
     stale: Mapping[Resource, str] = field(default_factory=dict)
+    left_out: Mapping[Resource, int] = field(default_factory=dict)
 
     def of(self, kind: Resource) -> Sequence[Object]:
         """All objects of a kind, in the order of their keys; none if it cannot be read."""
         return self.objects.get(kind, ())
 
     def knows(self, kind: Resource) -> bool:
-        """Whether `of` is the whole truth: the viewer may list the kind, or there is none."""
+        """Whether the viewer may list the kind, or there is none."""
         return kind not in self.denied
 
 

@@ -1,16 +1,19 @@
 """Keeps the objects of one kind as one viewer may read them, for pages that show them.
 
-While the API server refuses a kind, its objects are not shown.
+While the API server refuses a kind, its objects are not shown. Where a viewer's budget is spent,
+further objects are counted, and pages say how many are left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 
+from weft.console.budget import Budget
 from weft.console.page import Object, Read, Reading
+from weft.console.trimming import trimmed
 from weft.kube import reflector, resources
-from weft.kube.cache import keep_all
 from weft.kube.client import ApiError, Client, Expired, Forbidden, Unauthorized
 from weft.kube.client import Object as Raw
 from weft.kube.resources import Resource
@@ -20,8 +23,12 @@ from weft.model import ObjectKey
 class Store:
     """The objects of one kind in one namespace, or in all; the reader of a reflector."""
 
-    def __init__(self, client: Client, read: Read, namespace: str = "") -> None:
-        self.read, self.kind = read, read.kind
+    def __init__(
+        self, client: Client, read: Read, namespace: str = "", budget: Budget | None = None
+    ) -> None:
+        self.kind = read.kind
+        self._budget = budget or Budget(sys.maxsize)
+        self.left_out = self._unlisted = 0
         self._objects: dict[ObjectKey, Raw] = {}
         self._listed: dict[ObjectKey, Raw] = {}
         self._sorted: Sequence[Object] | None = None
@@ -52,15 +59,20 @@ class Store:
 
     def begin(self) -> None:
         """Start a list of all objects; for the reflector."""
-        self._listed = {}
+        self._listed, self._unlisted = {}, 0
 
     def add(self, obj: Raw) -> None:
         """Add an object to the list; for the reflector."""
-        self._listed[resources.key(obj)] = keep_all(obj)
+        if self._budget.has_room(len(self._listed) + 1 - len(self._objects)):
+            self._listed[resources.key(obj)] = trimmed(self.kind, obj)
+        else:
+            self._unlisted += 1
 
     def end(self) -> None:
         """Store the whole list; for the reflector."""
+        self._budget.hold(len(self._listed) - len(self._objects))
         self._objects, self._listed = self._listed, {}
+        self.left_out = self._unlisted
         self.trouble = self.denied = ""
         self.is_absent, self._is_listed = False, True
         self._notify()
@@ -68,14 +80,28 @@ class Store:
     def change(self, kind: str, obj: Raw) -> None:
         """Store one change; for the reflector."""
         key = resources.key(obj)
-        if kind == "DELETED":
-            self._objects.pop(key, None)
-        else:
-            self._objects[key] = keep_all(obj)
+        is_gone, is_kept = kind == "DELETED", key in self._objects
+        if not is_kept:
+            # Whatever is changed or deleted and is not here was left out.
+            self.left_out = max(0, self.left_out - (kind != "ADDED"))
+        if is_gone and is_kept:
+            del self._objects[key]
+            self._budget.hold(-1)
+        elif not is_gone and (is_kept or self._budget.has_room()):
+            self._objects[key] = trimmed(self.kind, obj)
+            self._budget.hold(0 if is_kept else 1)
+        elif not is_gone:
+            self.left_out += 1
         self._notify()
 
+    def close(self) -> None:
+        """Give up all objects: nobody looks at them any more."""
+        self._budget.hold(-len(self._objects))
+        self._objects, self._listed, self._sorted = {}, {}, None
+
     def _is_unknown(self) -> None:
-        self._objects, self.is_absent = {}, True
+        self._budget.hold(-len(self._objects))
+        self._objects, self.is_absent, self.left_out = {}, True, 0
 
     def _note(self, error: ApiError | None) -> None:
         """How a request ended. The objects stay, hidden: a right that is given back costs no
@@ -110,4 +136,5 @@ def reading(stores: Sequence[Store]) -> Reading:
         denied={one.kind: one.denied for one in stores if one.denied},
         absent=frozenset(one.kind for one in stores if one.is_absent),
         stale={one.kind: one.trouble for one in stores if one.trouble},
+        left_out={one.kind: one.left_out for one in stores if one.left_out},
     )

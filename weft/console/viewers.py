@@ -1,7 +1,8 @@
 """Follows the API server for those who look at pages: with each viewer's own credentials.
 
 Viewers with the same token share their watches; nobody else does. A watch ends some seconds after
-the last page that shows its objects was left.
+the last page that shows its objects was left, or when room is needed: the one first that was left
+longest ago.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from weft import errors
+from weft.console.budget import Budget
 from weft.console.computing import Computing
 from weft.console.page import Read
 from weft.console.stores import Store
@@ -25,6 +28,8 @@ LINGER = 30.0  # seconds that a watch goes on after its last page was left
 PATIENCE = 8.0  # seconds in which the first list should be there; the page is shown without it else
 MOST_VIEWERS = 64
 MOST_WATCHES = 64  # of a viewer
+MOST_OBJECTS = 40_000  # of a viewer; a pod takes some 4 KiB
+MOST_OBJECTS_OF_ALL = 100_000
 MOST_STREAMS = 16  # of a viewer: open pages, consoles and jobs
 _SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
@@ -38,13 +43,16 @@ class _Followed:
         self.store, self.users = store, 0
         self.task = asyncio.create_task(store.run())
         self.ending: asyncio.TimerHandle | None = None
+        self.left = 0.0  # when its last user left it
 
 
 class Viewer:
     """A client with one viewer's credentials, and what is followed with it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, all_budget: Budget | None = None) -> None:
         self.client, self.computing = client, Computing()
+        self.budget = Budget(MOST_OBJECTS, all_budget, self.drop_unused)
+        self.left = 0.0
         self.users = self.streams = 0
         self.ending: asyncio.TimerHandle | None = None
         self._followed: dict[tuple[Read, str], _Followed] = {}
@@ -69,12 +77,12 @@ class Viewer:
                 self._release(one)
 
     def _hold(self, read: Read, namespace: str) -> _Followed:
-        key = read, namespace if read.kind.namespaced else ""
+        key = replace(read, is_aside=False), namespace if read.kind.namespaced else ""
         if key not in self._followed:
-            if len(self._followed) >= MOST_WATCHES:
+            if len(self._followed) >= MOST_WATCHES and not self.drop_unused():
                 what = f"more than {MOST_WATCHES} kinds and namespaces are open"
                 raise TooMuch(what, hint="close some pages, and wait half a minute")
-            self._followed[key] = _Followed(Store(self.client, *key))
+            self._followed[key] = _Followed(Store(self.client, *key, self.budget))
         one = self._followed[key]
         one.users += 1
         if one.ending is not None:
@@ -85,13 +93,31 @@ class Viewer:
     def _release(self, one: _Followed) -> None:
         one.users -= 1
         if not one.users:
+            one.left = asyncio.get_running_loop().time()
             one.ending = asyncio.get_running_loop().call_later(LINGER, self._end, one)
 
     def _end(self, one: _Followed) -> None:
         if one.users:
             return
         one.task.cancel()
+        one.store.close()
         self._followed = {key: each for key, each in self._followed.items() if each is not one}
+
+    @property
+    def unused_since(self) -> float | None:
+        """When the watch that nobody needs any more for longest was left; None if all are used."""
+        return min((one.left for one in self._followed.values() if not one.users), default=None)
+
+    def drop_unused(self) -> bool:
+        """End that watch; False if there is none."""
+        unused = [one for one in self._followed.values() if not one.users]
+        if not unused:
+            return False
+        one = min(unused, key=lambda each: each.left)
+        if one.ending is not None:
+            one.ending.cancel()
+        self._end(one)
+        return True
 
     @contextlib.contextmanager
     def streaming(self) -> Any:
@@ -127,6 +153,7 @@ class Viewer:
         for one in self._followed.values():
             if one.ending is not None:
                 one.ending.cancel()
+            one.store.close()
         self._followed = {}
         for task in tasks:
             task.cancel()
@@ -141,6 +168,7 @@ class Viewers:
         self._connect = connect
         self._known: dict[bytes, Viewer] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._budget = Budget(MOST_OBJECTS_OF_ALL, free=self._drop_unused)
 
     @asynccontextmanager
     async def of(self, token: str) -> AsyncIterator[Viewer]:
@@ -148,9 +176,10 @@ class Viewers:
         key = hashlib.sha256(token.encode()).digest()
         viewer = self._known.get(key)
         if viewer is None:
-            if len(self._known) >= MOST_VIEWERS:
+            if len(self._known) >= MOST_VIEWERS and not self._evict():
                 raise TooMuch(f"more than {MOST_VIEWERS} people use this console", hint="wait")
-            viewer = self._known[key] = Viewer(await self._connect(token).__aenter__())
+            client = await self._connect(token).__aenter__()
+            viewer = self._known[key] = Viewer(client, self._budget)
         viewer.users += 1
         if viewer.ending is not None:
             viewer.ending.cancel()
@@ -161,7 +190,26 @@ class Viewers:
             viewer.users -= 1
             if not viewer.users:
                 loop = asyncio.get_running_loop()
+                viewer.left = loop.time()
                 viewer.ending = loop.call_later(2 * LINGER, self._end, key, viewer)
+
+    def _evict(self) -> bool:
+        """End the viewer who has had no page open for longest; False if all have one."""
+        unused = [(one.left, key) for key, one in self._known.items() if not one.users]
+        if not unused:
+            return False
+        _, key = min(unused)
+        viewer = self._known[key]
+        if viewer.ending is not None:
+            viewer.ending.cancel()
+        self._end(key, viewer)
+        return True
+
+    def _drop_unused(self) -> bool:
+        """End the watch that was left longest ago, of any viewer; False if all are used."""
+        dated = [(one.unused_since, one) for one in self._known.values()]
+        unused = [(since, id(one), one) for since, one in dated if since is not None]
+        return bool(unused) and min(unused)[2].drop_unused()
 
     def _end(self, key: bytes, viewer: Viewer) -> None:
         if not viewer.users and self._known.get(key) is viewer:

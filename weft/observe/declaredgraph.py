@@ -33,6 +33,7 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
     known = members.networks(objects)
     policies = members.in_force(objects)
     specs = details.specs(objects)
+    everybody = members.everywhere(objects)
     networks, switches = [], []
     for name in sorted(set(known.values()), key=chassis.natural_key):
         spec = specs.get(name)
@@ -41,7 +42,7 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
         subnets = tuple(str(each) for each in spec.subnets) if spec is not None else ()
         networks.append(Network(name, topology, False, subnets, mtu))
         selecting = [each for each in policies if name in {known.get(nad) for nad in each.nads}]
-        ports = tuple(_port(each, selecting, known, mtu) for each in members.on(name, objects))
+        ports = tuple(_port(each, selecting, known, mtu) for each in everybody.get(name, ()))
         switches.append(
             Switch(
                 id=name,

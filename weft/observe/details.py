@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 
 from weft import errors, model
@@ -125,14 +126,14 @@ def _free(
     if spec.topology is model.Topology.LAYER3 and not parts:
         return None
     held = {interface.ip for interface in claimed}
-    held |= {
-        ip_address(text)
+    texts = {
+        text
         for one in switches
         for port in one.ports
         if port.owner is not None
         for text in port.addresses
-        if _is_address(text)
     }
+    held |= {address for address in map(_address, texts) if address is not None}
     for ledger in ledgers:
         for address in held:
             ledger.reserve(
@@ -172,9 +173,10 @@ def _reported(instances: Iterable[Object]) -> _Reported:
     return found
 
 
-def _is_address(text: str) -> bool:
+@lru_cache(maxsize=members.MOST_REMEMBERED)
+def _address(text: str) -> model.Address | None:
+    """The address; None if it is none."""
     try:
-        ip_address(text)
+        return ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None

@@ -7,8 +7,9 @@ guest agent reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from weft import errors, model, names
@@ -20,6 +21,7 @@ from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
 
+MOST_REMEMBERED = 20_000  # pods whose annotations are parsed once, some 2 KiB each
 _DONE = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
@@ -84,20 +86,27 @@ def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
 
 def on(network: str, objects: Objects) -> tuple[Member, ...]:
     """The members of a network, sorted by namespace and name."""
+    return everywhere(objects, {network}).get(network, ())
+
+
+def everywhere(
+    objects: Objects, only: Collection[str] | None = None
+) -> dict[str, tuple[Member, ...]]:
+    """The members of each network that has any, sorted by namespace and name; `only` of these."""
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     nics = guestaddresses.nics(objects.instances)
     known = networks(objects)
     controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
-    found = [
-        replace(
-            member,
-            workload=controlled.get(member.pod),
-            endpoint=replace(member.endpoint, addresses=_with(member, nics)),
-        )
-        for pod in objects.pods
-        for member in _attached(pod, network, known, labels)
-    ]
-    return tuple(sorted(found, key=_order))
+    found: dict[str, list[Member]] = {}
+    for pod in objects.pods:
+        for member in _attached(pod, known, labels, only):
+            whole = replace(
+                member,
+                workload=controlled.get(member.pod),
+                endpoint=replace(member.endpoint, addresses=_with(member, nics)),
+            )
+            found.setdefault(member.endpoint.network, []).append(whole)
+    return {network: tuple(sorted(each, key=_order)) for network, each in found.items()}
 
 
 def learned(member: Member, seen: Iterable[str]) -> Member:
@@ -120,44 +129,79 @@ def _labels(obj: Object) -> dict[str, str]:
 
 def _attached(
     pod: Object,
-    network: str,
     known: Mapping[ObjectKey, str],
     namespaces: Mapping[str, dict[str, str]],
+    only: Collection[str] | None,
 ) -> Iterator[Member]:
     meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     if status.get("phase") in _DONE:
         return
+    joined: dict[str, list[_Attached]] = {}
+    for each in _parsed(pod):
+        network = known.get(each.nad, "") if each.nad is not None else ""
+        if network if only is None else network in only:
+            joined.setdefault(network, []).append(each)
+    if not joined:
+        return
+    pod_key = f"{meta['namespace']}/{meta['name']}"
+    labels, ports = _labels(pod), podports.named_ports(pod)
+    for network, attachments in joined.items():
+        for each in attachments:
+            endpoint = netpolicy.Endpoint(
+                namespace=meta["namespace"],
+                pod=meta["name"],
+                labels=labels,
+                namespace_labels=namespaces.get(meta["namespace"], {}),
+                network=network,
+                addresses=tuple(interface.ip for interface in each.allocation.addresses),
+                named_ports=ports,
+            )
+            yield Member(
+                id=f"{pod_key}@{each.interface}" if len(attachments) > 1 else pod_key,
+                node=spec.get("nodeName", ""),
+                interface=each.interface,
+                mac=each.allocation.mac,
+                endpoint=endpoint,
+                machine=labels.get(names.VM_NAME, ""),
+                running=status.get("phase") == "Running",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """An allocation of a pod's annotations."""
+
+    nad: ObjectKey | None
+    interface: str
+    allocation: model.Allocation
+
+
+def _parsed(pod: Object) -> tuple[_Attached, ...]:
+    meta = pod["metadata"]
+    notes = meta.get("annotations") or {}
+    if not notes.get(names.POD_NETWORKS):
+        return ()
+    return _read(meta["namespace"], meta["name"], tuple(notes.items()))
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _read(
+    namespace: str, name: str, annotations: tuple[tuple[str, str], ...]
+) -> tuple[_Attached, ...]:
+    """What annotations say. A page is made again for each change of one pod: the texts of all
+    others are the same as before."""
+    meta = {"namespace": namespace, "name": name, "annotations": dict(annotations)}
+    pod = {"metadata": meta}
     try:
         allocations = podnetworks.parse(pod)
         interfaces = {one.key: one.interface for one in selection.parse(pod)}
     except errors.InvalidInput:
-        return  # weft makes no ports for an invalid pod
-    keys = [key for key in allocations if _network(key, known) == network and key in interfaces]
-    pod_key = f"{meta['namespace']}/{meta['name']}"
-    for key in keys:
-        allocation = allocations[key]
-        endpoint = netpolicy.Endpoint(
-            namespace=meta["namespace"],
-            pod=meta["name"],
-            labels=_labels(pod),
-            namespace_labels=namespaces.get(meta["namespace"], {}),
-            network=network,
-            addresses=tuple(interface.ip for interface in allocation.addresses),
-            named_ports=podports.named_ports(pod),
-        )
-        yield Member(
-            id=f"{pod_key}@{interfaces[key]}" if len(keys) > 1 else pod_key,
-            node=spec.get("nodeName", ""),
-            interface=interfaces[key],
-            mac=allocation.mac,
-            endpoint=endpoint,
-            machine=endpoint.labels.get(names.VM_NAME, ""),
-            running=status.get("phase") == "Running",
-        )
-
-
-def _network(attachment: str, known: Mapping[ObjectKey, str]) -> str:
-    return known.get(nad, "") if (nad := podnetworks.nad_of(attachment)) else ""
+        return ()  # weft makes no ports for an invalid pod
+    return tuple(
+        _Attached(podnetworks.nad_of(key), interfaces[key], allocation)
+        for key, allocation in allocations.items()
+        if key in interfaces
+    )
 
 
 def _with(

@@ -12,6 +12,7 @@ import pytest
 from tests.support import objects as made
 from tests.support.memory_api import MemoryApi
 from tests.support.patience import PATIENCE
+from weft.console.budget import Budget
 from weft.console.page import Read
 from weft.console.stores import Store, reading
 from weft.kube import errors, resources
@@ -130,3 +131,40 @@ async def test_a_refusal_settles_a_page(refusal: errors.ApiError) -> None:
         read = reading([store])
         assert bool(read.denied) != bool(read.absent)
         assert not read.stale
+
+
+async def test_what_a_budget_has_no_room_for_is_counted_until_there_is_room() -> None:
+    api, budget = MemoryApi(), Budget(2)
+
+    def put(name: str) -> None:
+        api.put(resources.NETWORKS, made.named(resources.NETWORKS, name, uid=name))
+
+    for name in ("a", "b", "c"):
+        put(name)
+    store, changed = Store(api, Read(resources.NETWORKS), "", budget), asyncio.Event()
+    store.changed.add(changed)
+    task = asyncio.create_task(store.run())
+
+    async def until(kept: list[str], left_out: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while (names(store), store.left_out) != (kept, left_out):
+                changed.clear()
+                await changed.wait()
+
+    try:
+        await until(["a", "b"], 1)
+        assert reading([store]).left_out == {resources.NETWORKS: 1}
+        put("d")
+        await until(["a", "b"], 2)
+        await api.delete(resources.NETWORKS, "a")
+        await until(["b"], 2)
+        await api.patch(resources.NETWORKS, "c", "", {"metadata": {"labels": {"x": "y"}}})
+        await until(["b", "c"], 1)
+        await api.delete(resources.NETWORKS, "d")
+        await until(["b", "c"], 0)
+        assert budget.held == 2
+        store.close()
+        assert budget.held == 0
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

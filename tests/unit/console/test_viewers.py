@@ -122,3 +122,47 @@ async def test_there_may_be_so_many_viewers_and_watches(monkeypatch: pytest.Monk
                 async with viewer.following((*NETWORKS, Read(resources.NODES))):
                     pass
     await known.close()
+
+
+async def test_who_left_longest_ago_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewers, "MOST_VIEWERS", 2)
+    connect = Connected()
+    known = viewers.Viewers(connect)
+    for token in ("a", "b"):
+        async with known.of(token):
+            pass
+    async with known.of("c"):
+        async with asyncio.timeout(PATIENCE):
+            await connect.made[0][1].closed.wait()
+        assert not connect.made[1][1].closed.is_set()
+    await known.close()
+
+
+async def test_watches_that_nobody_needs_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewers, "MOST_WATCHES", 1)
+    monkeypatch.setattr(viewers, "MOST_OBJECTS_OF_ALL", 1)
+    known = viewers.Viewers(Connected())
+    async with known.of("a") as viewer, known.of("b") as other:
+        async with viewer.following((Read(resources.NODES),)):
+            pass
+        async with viewer.following(NETWORKS) as (store,):
+            assert len(store.objects()) == 1
+        async with other.following(NETWORKS) as (store,):
+            assert [one["metadata"]["name"] for one in store.objects()] == ["b"]
+            assert not store.left_out
+            async with viewer.following(NETWORKS) as (store,):
+                assert (store.objects(), store.left_out) == ((), 1)
+    await known.close()
+
+
+async def test_a_page_that_tells_of_a_kind_shares_its_watch_with_one_that_does_not() -> None:
+    connect = Connected()
+    known = viewers.Viewers(connect)
+    aside = (Read(resources.NETWORKS, is_aside=True),)
+    async with (
+        known.of("a") as viewer,
+        viewer.following(NETWORKS) as first,
+        viewer.following(aside) as second,
+    ):
+        assert first == second
+    await known.close()

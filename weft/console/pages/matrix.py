@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 
-from weft import errors
-from weft.api import notation
-from weft.console.page import Access, Page, Question, Read, Reading
+from weft import errors, names
+from weft.api import notation, podnetworks
+from weft.api.objects import key as key_of
+from weft.api.podnetworks import nad_of
+from weft.console.page import Access, Object, Page, Question, Read, Reading
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.observe import members, objects, outcomes, reach
 from weft.observe.outcomes import Difference, Outcome
 from weft.observe.reach import Matrix
@@ -24,8 +27,11 @@ READS = (
     Read(resources.REPLICASETS, is_aside=True),
     Read(resources.JOBS, is_aside=True),
     Read(resources.VMS, is_aside=True),
+    Read(resources.NETWORKS, is_aside=True),
 )
 MOST_MEMBERS = 150
+_NOTE = names.POD_NETWORKS
+_CONTROLLERS = (resources.REPLICASETS, resources.JOBS, resources.VMS)
 _MOST_REASONS = 8  # of a cell
 
 
@@ -99,15 +105,38 @@ def _bound(network: str, count: int, namespace: str = "") -> None:
 
 def gathered(reading: Reading) -> members.Objects:
     """The objects that decide who reaches whom."""
-    aside = (each.kind for each in READS[5:])
+    nads, pods = reading.of(resources.NADS), reading.of(resources.PODS)
     return members.Objects(
-        nads=reading.of(resources.NADS),
+        nads=(*nads, *_declared_elsewhere(reading.of(resources.NETWORKS), nads, pods)),
         namespaces=reading.of(resources.NAMESPACES),
-        pods=reading.of(resources.PODS),
+        pods=pods,
         policies=reading.of(resources.MULTINETWORKPOLICIES),
         instances=reading.of(resources.VMIS),
-        controllers=tuple(one for kind in aside for one in reading.of(kind)),
+        controllers=tuple(one for kind in _CONTROLLERS for one in reading.of(kind)),
     )
+
+
+def _declared_elsewhere(
+    networks: Sequence[Object], nads: Sequence[Object], pods: Sequence[Object]
+) -> Iterator[Object]:
+    """NADs that pods name and that were not read, since a namespace was asked for: as far as the
+    Network objects tell."""
+    read, missing = {key_of(each) for each in nads}, {}
+    for network in networks:
+        status = network.get("status") or {}
+        for each in status.get("networkAttachmentDefinitions") or ():
+            key = ObjectKey.parse(str(each.get("name")))
+            if each.get("accepted") and key not in read:
+                missing[key] = str(status.get("network"))
+    if not missing:
+        return
+    texts = ((each["metadata"].get("annotations") or {}).get(_NOTE, "") for each in pods)
+    named = {nad_of(each) for text in texts for each in podnetworks.keys(text)}
+    for key, name in missing.items():
+        if key in named:
+            notes = {names.NETWORK_NAME: name}
+            meta = {"namespace": key.namespace, "name": key.name, "annotations": notes}
+            yield {"metadata": meta}
 
 
 def connection(port: str) -> netpolicy.Connection:

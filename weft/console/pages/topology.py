@@ -59,7 +59,7 @@ PAGE = Page(
     name="topology",
     path="/topology",
     title="Topology",
-    reads=(*matrix.READS, Read(resources.NETWORKS, is_aside=True), Read(resources.NODES)),
+    reads=(*matrix.READS, Read(resources.NODES)),
     view=view,
     scripts=("static/zoom.js",),
     inline_styles=True,

@@ -35,10 +35,27 @@ _NARROW = frozenset("iljtfrI.,:;'|!()[]{}/\\ `-")
 _BROAD = frozenset("mwMWQO@%&→…")
 
 
+class _Widths(dict[str, float]):
+    """The width of each character in a style, judged once."""
+
+    def __init__(self, how: Style) -> None:
+        super().__init__()
+        self._how = how
+
+    def __missing__(self, character: str) -> float:
+        if len(self) >= _MOST_WIDTHS:  # anybody chooses the characters
+            self.clear()
+        self[character] = found = self._how.size * _em(character, self._how)
+        return found
+
+
+_MOST_WIDTHS = 4096
+_WIDTHS = {name: _Widths(style) for name, style in STYLES.items()}
+
+
 def width(text: str, style: str) -> float:
     """The width of a text in this style: pixels that it takes at most."""
-    how = STYLES[style]
-    return how.size * sum(_em(character, how) for character in text)
+    return sum(map(_WIDTHS[style].__getitem__, text))
 
 
 def _em(character: str, how: Style) -> float:
@@ -79,6 +96,8 @@ def counted(number: int, what: str) -> str:
 
 def printable(text: str) -> str:
     """The text, with U+FFFD for characters that move a cursor, end a line or break XML."""
+    if text.isprintable():  # which none of them is
+        return text
     return "".join(
         character if unicodedata.category(character) not in _UNSEEN else "�" for character in text
     )

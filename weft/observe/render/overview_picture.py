@@ -101,24 +101,26 @@ def _counts(overview: Overview, boxes: list[Box], texts: list[Text]) -> tuple[fl
         name = lettering.fit(section.network.name, "name", MAX_LABEL)
         full = section.network.name if name != section.network.name else ""
         texts.append(Text(left - 10, y + 20, name, "name", end=True, hue=hue, full=full))
+        faulty = section.faulty
         for column, zone in enumerate(overview.zones):
-            boxes.append(_cell(section, zone.name, left + pitch * column, y))
+            is_faulty = zone.name in faulty
+            x = left + pitch * column
+            boxes.append(_cell(section, zone.name, x, y, is_faulty=is_faulty))
     return (
         left + pitch * len(overview.zones) + rise,
         top + pitch * len(overview.sections) - CELL_GAP,
     )
 
 
-def _cell(section: Section, node: str, x: float, y: float) -> Box:
+def _cell(section: Section, node: str, x: float, y: float, *, is_faulty: bool) -> Box:
     count = section.by_node.get(node, 0)
-    faulty = node in section.faulty
-    shown = f"{count}{'!' if faulty else ''}" if count else ""
+    shown = f"{count}{'!' if is_faulty else ''}" if count else ""
     shown = lettering.fit(shown, "plain", CELL - 2)
-    tone = Tone.BAD if faulty else None
+    tone = Tone.BAD if is_faulty else None
     at = x + (CELL - lettering.width(shown, "plain")) / 2
     texts = (Text(at, y + 19, shown, "plain", tone=tone),) if shown else ()
     title = f"{section.network.name} on {node}: {lettering.counted(count, 'member')}"
-    if faulty:
+    if is_faulty:
         title += ", not all without a fault"
     hue = colours.of(section.network.name) if count else None
     return Box(x, y, CELL, CELL, Shape.SQUARE, texts, title, hue=hue)

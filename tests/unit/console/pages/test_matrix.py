@@ -73,3 +73,20 @@ def test_more_members_than_a_page_holds_are_not_judged(monkeypatch: pytest.Monke
     assert "has 2 members" in shown.problem
     assert "choose a namespace" in shown.problem
     assert "weft matrix blue" in shown.problem
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_a_network_that_another_namespace_declares_is_there_for_its_pods(is_accepted: bool) -> None:
+    declared = [{"name": "default/blue", "accepted": is_accepted}]
+    unused = [{"name": "default/red", "accepted": True}]
+    networks = [
+        {"metadata": {"name": name}, "status": {"network": name, _DECLARED: nads}}
+        for name, nads in (("blue", declared), ("red", unused))
+    ]
+    of_shop = {**objects(), resources.NADS: [], resources.NETWORKS: networks}
+    shown = matrix.view(consoled.read(of_shop), consoled.asked(namespace="shop"))
+    assert shown.networks == (("blue",) if is_accepted else ())
+    assert (shown.grid is not None) is is_accepted
+
+
+_DECLARED = "networkAttachmentDefinitions"

@@ -30,6 +30,11 @@ def test_a_networks_addresses_and_conditions() -> None:
     assert row.wrong == ("Exhausted",)
 
 
+def test_the_default_network_has_no_number_of_members() -> None:
+    network = {**made.named(resources.NETWORKS, "default"), "status": {"network": "default"}}
+    assert networks.row(network, "2026-02-01").members is None
+
+
 @pytest.mark.parametrize(("used", "level"), [(0, "ok"), (89, "ok"), (90, "warn"), (100, "fail")])
 def test_how_full_a_subnet_is(used: int, level: str) -> None:
     assert networks.Use(used, 100, "-").level == level
