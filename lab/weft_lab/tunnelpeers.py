@@ -1,4 +1,4 @@
-"""Tells a node's switch the MAC of a peer, and a route to it that stays."""
+"""Tells a node's switch the MAC of a peer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from weft_lab.services import Services
 
 
 async def introduce(services: Services, here: spec.Node, there: spec.Node) -> None:
-    """Introduces `there` to the switch of `here`; returns when it has taken all, or is not a
-    service any more.
+    """Introduces `there` to the switch of `here`; returns when it has taken it, or is
+    not a service any more.
 
-    A switch that does not know the MAC drops a tunnel's first packet. Its own routes are away for
-    a moment whenever a link comes or goes (ADR 0113); it refuses one that stays until it has
-    noticed the address of its bridge.
+    A switch that does not know the MAC drops a tunnel's first packet.
     """
     pauses = Backoff(0.05, 5.0)
     while (switch := services.running.get(here.name + daemons.SWITCH)) is not None:
@@ -28,8 +26,6 @@ async def introduce(services: Services, here: spec.Node, there: spec.Node) -> No
         try:
             path = Path(layout.seen(here.name, control_socket))
             await unixctl.call(path, "tnl/neigh/set", *neighbour)
-            route = str(spec.UNDERLAY), daemons.UNDERLAY_BRIDGE
-            await unixctl.call(path, "ovs/route/add", *route)
         except errors.WeftError as error:
             print(f"{here.name}: {error}", file=sys.stderr)
             await asyncio.sleep(pauses.next())

@@ -296,12 +296,10 @@ class Wire:
         zone.run(*ip, "link", "set", "dev", "lo", "up")
         zone.run(*ip, "addr", "add", f"{zone.address}/24", "dev", "br-phy", check=False)
         zone.run(*ip, "link", "set", "dev", "br-phy", "up")
-        # The switch's own routes are away for a moment whenever a link comes or goes (ADR 0113).
-        # It takes one that stays when it has noticed the bridge's address.
+        # The switch drops what tunnels carry until it has noticed the bridge's address.
         end = time.monotonic() + PATIENCE
-        while "User: 192.0.2.0/24" not in zone.run("ovs-appctl", "ovs/route/show"):
+        while f"{zone.address} local" not in zone.run("ovs-appctl", "ovs/route/show"):
             assert time.monotonic() < end
-            zone.run("ovs-appctl", "ovs/route/add", "192.0.2.0/24", "br-phy", check=False)
 
     def host(self, *addresses: str) -> Space:
         """A host on the underlay with these addresses, its interface `far`: it hears what zones

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from weft import errors, rows
-from weft.host import linkconfig, linkevents, netlink, sockets, unixctl
+from weft.host import linkconfig, linkevents, netlink
 from weft.kube import queue
 from weft.nic import port, switchsettings
 from weft.node import uplink
@@ -30,28 +30,6 @@ def datapath(kind: str) -> str:
         return switchsettings.KERNEL if kind == "kernel" else switchsettings.USERSPACE
     has_one = netlink.has_family("ovs_datapath")
     return switchsettings.KERNEL if has_one else switchsettings.USERSPACE
-
-
-async def keep_routes(control: Path | str, subnets: Iterable[str]) -> None:
-    """Gives the switch routes to its link's `subnets` that stay. It drops its copy of the kernel's
-    routes whenever a link of the node comes or goes, and what tunnels should carry until it has a
-    new one (ADR 0113).
-
-    `control` is the switch's socket. Tries each subnet, then raises NotReady if it refused one (its
-    bridge may have no address yet), or Unavailable if it did not answer.
-    """
-    failure: errors.WeftError | None = None
-    for subnet in subnets:
-        try:
-            route = subnet, switchsettings.UNDERLAY_BRIDGE
-            await unixctl.call(control, "ovs/route/add", *route)
-        except unixctl.Refused as error:
-            what = f"the switch takes no route to {subnet} that stays: {error.what}"
-            failure = errors.NotReady(what, where=error.where)
-        except errors.Unavailable as error:
-            failure = error
-    if failure is not None:
-        raise failure
 
 
 class SettingsReconciler:
@@ -126,9 +104,6 @@ class SettingsReconciler:
             await asyncio.sleep(_PAUSE)
         if self._uplink is not None:
             self._bridge = await asyncio.to_thread(uplink.hand_over, self._uplink)
-            if self._bridge:
-                control = sockets.control(sockets.folder(self._ovs.address))
-                await keep_routes(control, uplink.links(self._uplink))
 
     def _settings(self) -> switchsettings.Settings:
         kind = datapath(self._kind)

@@ -58,12 +58,6 @@ def address(device: linkconfig.Device) -> str:
     return str(ip_interface(text).ip)
 
 
-def links(device: linkconfig.Device) -> tuple[str, ...]:
-    """Returns the subnets of the device's link, in which other tunnel endpoints may be."""
-    found = {ip_interface(f"{text}/{length}").network for _, text, length in device.addresses}
-    return tuple(sorted(map(str, found)))
-
-
 def hand_over(device: linkconfig.Device) -> int:
     """Moves addresses and routes to the bridge, sets it up, and returns its index.
 
