@@ -270,6 +270,13 @@ class Reason(EventReason):
             "migration fails.",
         ),
     )
+    NODE_UNRESPONSIVE = (
+        *("NodeUnresponsive", VM, NORMAL),
+        (
+            "virt-handler on node … is not responsive, marking VMI as failed",
+            "The Node of the machine was deleted. Its run strategy may start it on another one.",
+        ),
+    )
     PAUSED = "Paused", VM, NORMAL, ("VirtualMachineInstance paused", "")
     UNPAUSED = "Unpaused", VM, NORMAL, ("VirtualMachineInstance unpaused", "")
     FREEZE_ERROR = (

@@ -20,7 +20,7 @@ from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
 LAB = "diskimage"
-PATIENCE = 600  # seconds: an emulated processor boots systemd, and Python runs cloud-init
+PATIENCE = 1200  # seconds: an emulated processor boots systemd, and Python runs cloud-init
 MAC, ADDRESS = "02:00:00:0d:eb:01", "10.9.0.77"
 # By the kernel's log: it is printed even while a login prompt takes the console for itself.
 USER_DATA = """#cloud-config

@@ -118,6 +118,13 @@ class Cluster:
         words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
         self.house.run(f"default/{pod}", "kill", "-9", words[-1])
 
+    def stall(self, node: str, pod: str) -> None:
+        """A node stays dead, for all that others see: its kubelet and a pod's QEMU stand still."""
+        kubelet = self.process(f"{node}/kubelet")
+        words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
+        self.house.run(f"default/{pod}", "kill", "-STOP", words[-1])
+        self.house.run("lab", "busybox", "kill", "-STOP", kubelet)
+
     def process(self, service: str) -> str:
         """The id of a service's process."""
         services = self.house.json("lab", "status", "--name", NAME)["services"]
@@ -345,6 +352,49 @@ def test_a_source_node_that_is_lost_ends_the_machine_and_leaves_no_target(
     )
     cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
     assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+    assert len(cluster.running) == 1
+
+
+def test_a_target_node_that_stays_dead_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
+    cluster.guest(COUNTING)
+    cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
+    source, before = cluster.node, cluster.count()
+    state = cluster.begin("target-dead")
+    node, pod = state["targetNode"], state["targetPod"]
+    cluster.stall(node, pod)
+    try:
+        cluster.phase("target-dead", "Failed")
+        assert (cluster.node, cluster.count() > before) == (source, True)
+        # Nobody says that the target pod has ended, until its node is deleted.
+        assert "deletionTimestamp" in cluster.json("pod", pod)["metadata"]
+        cluster.kubectl("delete", "node", node)
+        cluster.kubectl("wait", f"pod/{pod}", "--for=delete", "--timeout=60s", check=False)
+        assert "NotFound" in cluster.kubectl("get", "pod", pod, check=False)
+    finally:
+        cluster.reboot(node)
+        cluster.settings(SLOW)
+    cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
+    assert (cluster.node, len(cluster.running)) == (source, 1)
+
+
+def test_a_source_node_that_stays_dead_ends_the_machine_when_it_is_deleted(
+    cluster: Cluster,
+) -> None:
+    before = cluster.json("vmi", "mover")["metadata"]["uid"]
+    state = cluster.begin("source-dead")
+    node = state["sourceNode"]
+    cluster.stall(node, state["sourcePod"])
+    try:
+        cluster.kubectl("delete", "node", node)
+        cluster.phase("source-dead", "Failed")
+        cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
+        assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+        assert cluster.node == state["targetNode"]
+        told = cluster.kubectl("get", "events", "--field-selector=reason=NodeUnresponsive")
+        assert f"virt-handler on node {node} is not responsive, marking VMI as failed" in told
+    finally:
+        cluster.reboot(node)
+    cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
     assert len(cluster.running) == 1
 
 

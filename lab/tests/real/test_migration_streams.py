@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,7 +192,7 @@ async def test_a_disk_above_a_shared_base_is_copied_without_the_base(
             migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, tmp_path) as serves,
             pair.wired() as (here, there),
         ):
-            exports = await migrationdisks.export(pair.target, ["drive0"], serves)
+            exports = await migrationdisks.export(pair.target, ["drive0"], serves, tmp_path)
             relaying = asyncio.create_task(exports.relay(migrationlink.Line(there)))
             await copies.mirror(pair.source, copies.every[0], migrationlink.Line(here), calls)
             here.close()
@@ -237,21 +236,32 @@ def test_a_handler_that_starts_removes_the_keys_of_one_that_was_killed(tmp_path:
 
 
 async def test_disks_that_cannot_be_served_leave_nothing(
-    toolchain: toolchains.Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toolchain: toolchains.Toolchain, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    keys = tmp_path / ("k" * 50) / ("k" * 50)  # longer than a socket's address may be
+    keys.mkdir(parents=True)
     async with ends(toolchain, tmp_path) as pair:
         secret = migrationtls.key(LAB, MOVE)
-        async with migrationtls.encrypted(
-            pair.target, secret, migrationtls.SERVER, tmp_path
-        ) as serves:
-            before = sorted(folder.iterdir())
+        async with migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, keys) as serves:
+            before = sorted(keys.iterdir())
             with pytest.raises(errors.Unavailable, match="none"):
-                await migrationdisks.export(pair.target, ["none"], serves)
-            assert sorted(folder.iterdir()) == before
-            exports = await migrationdisks.export(pair.target, [], serves)
+                await migrationdisks.export(pair.target, ["none"], serves, keys)
+            assert sorted(keys.iterdir()) == before
+            exports = await migrationdisks.export(pair.target, [], serves, keys)
             assert exports.path.exists(), "no server is left that is in its way"
+            assert exports.path.is_relative_to(keys), "a handler that is killed leaves it there"
             await exports.end(pair.target)
-            assert sorted(folder.iterdir()) == before
+            assert sorted(keys.iterdir()) == before
+
+
+async def test_a_handler_that_goes_on_for_one_that_was_killed_leaves_nothing_in_qemu(
+    toolchain: toolchains.Toolchain, tmp_path: Path
+) -> None:
+    secret = migrationtls.key(LAB, MOVE)
+    async with ends(toolchain, tmp_path) as pair:
+        killed = migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, tmp_path)
+        await killed.__aenter__()  # its end never comes
+        assert len(await pair.target.execute("query-fdsets")) == 1
+        async with migrationtls.encrypted(pair.target, secret, migrationtls.SERVER, tmp_path):
+            assert len(await pair.target.execute("query-fdsets")) == 1
+        assert await pair.target.execute("query-fdsets") == []

@@ -26,6 +26,7 @@ from weft_lab.vm import (
     fields,
     launcherpod,
     lifecycle,
+    lostnode,
     machine,
     migration,
     migrationcontroller,
@@ -255,6 +256,7 @@ class Controller:
         if migration.is_moving(vmi, pods):
             return  # it runs on there, or its migration fails: a change of either is watched
         new = status.of_instance(vmi, pod, problems, _now(), pods)
+        new = await lostnode.explained(self._client, self._recorder, vmi, new)
         await self._write(resources.VMIS, vmi, new)
         node = str(new.get("nodeName") or "")
         await self._label(resources.VMIS, vmi, node)

@@ -160,15 +160,14 @@ async def _picture(folder: Path) -> bytes:
             # QEMU uses a descriptor only as it was opened.
             writes = os.open(f"/proc/self/fd/{memory}", os.O_WRONLY | os.O_CLOEXEC)
             try:
-                added = await session.execute("add-fd", passing=writes)
+                added = await session.add_set(writes, _PICTURE)
             finally:
                 os.close(writes)
-            number = int(added["fdset-id"])
             try:
-                name = f"/dev/fdset/{number}"
+                name = f"/dev/fdset/{int(added['fdset-id'])}"
                 await session.execute("screendump", filename=name, format="png")
             finally:
-                await session.execute("remove-fd", fdset_id=number)
+                await session.remove_sets(_PICTURE)
         if os.fstat(memory).st_size > LONGEST_PICTURE:
             raise errors.Unavailable(f"the picture is longer than {LONGEST_PICTURE} bytes")
         return os.pread(memory, LONGEST_PICTURE, 0)

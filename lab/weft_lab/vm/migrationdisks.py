@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weft import errors
+from weft_lab import state
 from weft_lab.vm import migrationlink, qmpsession
 
 MAX_DISKS = 32  # of one machine
@@ -44,7 +45,8 @@ class Exports:
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as inside:
             inside.setblocking(False)
             try:
-                await asyncio.get_running_loop().sock_connect(inside, str(self.path))
+                with state.door(self.path) as path:
+                    await asyncio.get_running_loop().sock_connect(inside, path)
                 ways = [
                     asyncio.create_task(_pump(line.connection, inside)),
                     asyncio.create_task(_pump(inside, line.connection)),
@@ -104,11 +106,16 @@ async def _pump(source: socket.socket, sink: socket.socket) -> None:
             await loop.sock_sendall(sink, chunk)
 
 
-async def export(session: qmpsession.Session, names: object, credentials: str) -> Exports:
-    """Serve these drives of the target's QEMU, by TLS alone. Raises Unavailable."""
+async def export(
+    session: qmpsession.Session, names: object, credentials: str, keys: Path
+) -> Exports:
+    """Serve these drives of the target's QEMU, by TLS alone. Raises Unavailable.
+
+    The socket is in a folder of `keys`, which a handler empties when it starts.
+    """
     if not isinstance(names, list) or len(names) > MAX_DISKS:
         raise errors.Unavailable("the source names no disks")
-    exports = Exports(Path(tempfile.mkdtemp(prefix="weft-migration-")) / "nbd.sock")
+    exports = Exports(Path(tempfile.mkdtemp(prefix="disks-", dir=keys)) / "nbd.sock")
     try:
         await _serve(session, exports.path, names, credentials)
     except BaseException:
@@ -121,7 +128,8 @@ async def _serve(
     session: qmpsession.Session, path: Path, names: list[object], credentials: str
 ) -> None:
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listening:
-        listening.bind(str(path))
+        with state.short(path) as called:
+            listening.bind(called)
         listening.listen(MAX_DISKS)
         await session.pass_on(_SERVER, listening.fileno())
         await session.execute(

@@ -193,7 +193,7 @@ class Target:
                     if self._exports is not None:
                         raise errors.Unavailable("the disks are served already")
                     self._exports = await migrationdisks.export(
-                        self._session, message.get("names"), self._credentials
+                        self._session, message.get("names"), self._credentials, self._keys
                     )
                     await line.send({"did": "disks"})
         finally:

@@ -22,6 +22,7 @@ from weft import errors
 from weft_lab.vm import qmpsession
 
 CLIENT, SERVER = "client", "server"
+_PURPOSE = "weft-migration-key"  # of a set of descriptors of QEMU
 _USER = "weft"
 
 
@@ -54,10 +55,9 @@ async def encrypted(
     name = f"tls-{endpoint}"
     user: dict[str, Any] = {"username": _USER} if endpoint == CLIENT else {}
     own = Path(tempfile.mkdtemp(dir=keys))
-    passed: list[int] = []
     try:
         await _take_away(session, name)  # of a handler that was killed
-        number = await _pass_key(session, own, secret, passed)
+        number = await _pass_key(session, own, secret)
         await session.execute(
             "object-add",
             qom_type="tls-creds-psk",
@@ -71,16 +71,10 @@ async def encrypted(
     finally:
         shutil.rmtree(own, ignore_errors=True)
         await _take_away(session, name)
-        for each in passed:
-            with contextlib.suppress(errors.Unavailable):  # QEMU has ended
-                await session.execute("remove-fd", fdset_id=each)
 
 
-async def _pass_key(
-    session: qmpsession.Session, own: Path, secret: bytes, passed: list[int]
-) -> int:
-    """The number of QEMU's own descriptor of a folder with the key; its set is added to `passed`,
-    for QEMU keeps it until it is removed."""
+async def _pass_key(session: qmpsession.Session, own: Path, secret: bytes) -> int:
+    """The number of QEMU's own descriptor of a folder with the key."""
     open_to_qemu = own / "key"  # QEMU is another user; the folder around it is ours alone
     open_to_qemu.mkdir(mode=0o755)
     file = open_to_qemu / "keys.psk"
@@ -89,14 +83,9 @@ async def _pass_key(
         path.chmod(mode)  # whatever the umask is
     descriptor = os.open(open_to_qemu, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        added = await session.execute("add-fd", passing=descriptor)
+        number = (await session.add_set(descriptor, _PURPOSE)).get("fd")
     finally:
         os.close(descriptor)
-    number, held = (
-        (added.get("fd"), added.get("fdset-id")) if isinstance(added, dict) else (None, None)
-    )
-    if type(held) is int:
-        passed.append(held)
     if type(number) is not int:
         raise errors.Unavailable("QEMU takes no folder for the key of the migration")
     return number
@@ -107,3 +96,5 @@ async def _take_away(session: qmpsession.Session, name: str) -> None:
     with contextlib.suppress(errors.Unavailable):  # QEMU has ended, or had none
         await session.execute("object-del", id=name)
         await session.execute("migrate-set-parameters", tls_creds="")
+    with contextlib.suppress(errors.Unavailable):
+        await session.remove_sets(_PURPOSE)

@@ -115,6 +115,18 @@ class Session:
                 self._socket, orjson.dumps(request) + b"\n"
             )
 
+    async def add_set(self, descriptor: int, purpose: str) -> dict[str, Any]:
+        """Give QEMU a descriptor in a set of its own, which it keeps until it is removed."""
+        added = await self.execute("add-fd", passing=descriptor, opaque=purpose)
+        return added if isinstance(added, dict) else {}
+
+    async def remove_sets(self, purpose: str) -> None:
+        """Those of this purpose, whoever added them: another process may have been killed."""
+        listed = await self.execute("query-fdsets")
+        for each in listed if isinstance(listed, list) else ():
+            if any(one.get("opaque") == purpose for one in each.get("fds") or ()):
+                await self.execute("remove-fd", fdset_id=each["fdset-id"])
+
     async def pass_on(self, name: str, descriptor: int) -> None:
         """Give QEMU a descriptor, by the name under which commands use it."""
         await self.execute("getfd", passing=descriptor, fdname=name)
