@@ -78,6 +78,7 @@ class Reading:
     `denied`: why the viewer may not list a kind, in the server's words. `absent`: kinds that the
     cluster does not have. `stale`: why a kind may be out of date. Each has no objects or old ones.
     `left_out`: how many objects of a kind are not there, because the viewer's are too many.
+    `versions`: equal numbers stand for equal objects.
     """
 
     objects: Mapping[Resource, Sequence[Object]] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Reading:
     absent: frozenset[Resource] = frozenset()
     stale: Mapping[Resource, str] = field(default_factory=dict)
     left_out: Mapping[Resource, int] = field(default_factory=dict)
+    versions: tuple[int, ...] = ()
 
     def of(self, kind: Resource) -> Sequence[Object]:
         """All objects of a kind, in the order of their keys; none if it cannot be read."""
@@ -159,6 +161,7 @@ class Page:
     `scripts` and `styles`: below static/ or libraries/, such as "static/terminal.js"; scripts are
     modules. `inline_styles`: a script makes style sheets, as xterm.js does. `is_live`: what changes
     is sent to the page while it is open, which then forgets what somebody has typed into it.
+    `is_timeless`: `view` depends on objects alone, not on the time; it is remembered.
     """
 
     name: str
@@ -175,6 +178,7 @@ class Page:
     styles: tuple[str, ...] = ()
     inline_styles: bool = False
     is_live: bool = True
+    is_timeless: bool = False
 
     def titled(self, asked: Question) -> str:
         """The heading for what was asked."""

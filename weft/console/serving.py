@@ -21,6 +21,7 @@ from weft.console.page import Access, Action, Job, Outcome, Page, Question, Read
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
+from weft.console.views import Views
 from weft.kube import events
 from weft.kube.client import Unreachable
 
@@ -56,12 +57,6 @@ def _form_token(request: web.Request) -> str:
     return guard.form_token(console.seal.key, middleware.session_of(request).id)
 
 
-def _shown(
-    page: Page, asked: Question, read: Reading, result: object = None, *, starts: bool = False
-) -> Shown:
-    return Shown(page, asked, read, page.view(read, asked), result, starts)
-
-
 async def _read(viewer: Viewer, page: Page, asked: Question) -> Reading:
     async with viewer.following(page.reads, asked.namespace) as stores:
         return reading(stores)
@@ -91,7 +86,9 @@ async def _whole(
         result = outcome.result if outcome else None
         starts = guard.is_led_by_own(request.headers)
         text = await viewer.computing.run(
-            lambda: console.renderer.whole(_shown(page, asked, read, result, starts=starts), frame)
+            lambda: console.renderer.whole(
+                Shown(page, asked, read, viewer.views.of(page, read, asked), result, starts), frame
+            )
         )
     status = 422 if frame.failed else 200
     answer = web.Response(status=status, text=text, content_type="text/html")
@@ -177,7 +174,7 @@ def follow(page: Page) -> Handler:
                 console, session = request.app[CONSOLE], middleware.session_of(request)
                 async with console.seal.lasting(session, _LIFETIME):
                     seen = request.query.get("seen", "")
-                    show = functools.partial(_fragment, console, page, asked, token)
+                    show = functools.partial(_fragment, console, viewer.views, page, asked, token)
                     await _update(response, viewer.computing, show, stores, seen)
                 return response
 
@@ -218,10 +215,13 @@ async def _update(
             store.changed.discard(changed)
 
 
-def _fragment(console: Console, page: Page, asked: Question, token: str, read: Reading) -> str:
+def _fragment(
+    console: Console, views: Views, page: Page, asked: Question, token: str, read: Reading
+) -> str:
     asked = replace(asked, now=events.now())
     try:
-        return console.renderer.fragment(_shown(page, asked, read), token)
+        shown = Shown(page, asked, read, views.of(page, read, asked))
+        return console.renderer.fragment(shown, token)
     except errors.WeftError as error:  # what the page is about may be deleted
         return console.renderer.part("templates/gone.html", what=str(error), hint=error.hint)
 

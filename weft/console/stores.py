@@ -7,6 +7,7 @@ further objects are counted, and pages say how many are left out.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,8 @@ from weft.kube.client import Object as Raw
 from weft.kube.resources import Resource
 from weft.model import ObjectKey
 
+_VERSIONS = itertools.count(1)  # of all stores
+
 
 class Store:
     """The objects of one kind in one namespace, or in all; the reader of a reflector."""
@@ -28,7 +31,7 @@ class Store:
     ) -> None:
         self.kind = read.kind
         self._budget = budget or Budget(sys.maxsize)
-        self.left_out = self._unlisted = 0
+        self.left_out = self._unlisted = self.version = 0
         self._objects: dict[ObjectKey, Raw] = {}
         self._listed: dict[ObjectKey, Raw] = {}
         self._sorted: Sequence[Object] | None = None
@@ -88,7 +91,10 @@ class Store:
             del self._objects[key]
             self._budget.hold(-1)
         elif not is_gone and (is_kept or self._budget.has_room()):
-            self._objects[key] = trimmed(self.kind, obj)
+            kept = trimmed(self.kind, obj)
+            if kept == self._objects.get(key):
+                return
+            self._objects[key] = kept
             self._budget.hold(0 if is_kept else 1)
         elif not is_gone:
             self.left_out += 1
@@ -121,7 +127,7 @@ class Store:
             self._notify(settles=settles)
 
     def _notify(self, *, settles: bool = True) -> None:
-        self._sorted = None
+        self._sorted, self.version = None, next(_VERSIONS)
         if settles:
             self.settled.set()
         for event in self.changed:
@@ -136,5 +142,6 @@ def reading(stores: Sequence[Store]) -> Reading:
         denied={one.kind: one.denied for one in stores if one.denied},
         absent=frozenset(one.kind for one in stores if one.is_absent),
         stale={one.kind: one.trouble for one in stores if one.trouble},
+        versions=tuple(one.version for one in stores),
         left_out={one.kind: one.left_out for one in stores if one.left_out},
     )

@@ -1,8 +1,9 @@
 """Cuts objects down to the fields that pages show or judge by, before they are kept.
 
 Most of a pod are its containers' settings, mounts and states; a machine's volumes may hold its
-passwords. Kinds without a shape here are kept whole, without managedFields: policies, which are
-edited, networks and what declares them.
+passwords. What is kept stays equal while an object changes in other ways, such as by a node's sign
+of life, so that no page is made again. Kinds without a shape here are kept whole, without
+managedFields: policies, which are edited, networks and what declares them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def _all(*fields: str) -> Shape:
 
 
 def _of(meta: Shape | None = None, **fields: Shape | None) -> Shape:
-    kept = _all("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    kept = _all("name", "namespace", "uid", "creationTimestamp")
     metadata = {**kept, "labels": None, "ownerReferences": None, **(meta or {})}
     return {"apiVersion": None, "kind": None, "metadata": metadata, **fields}
 
@@ -36,6 +37,7 @@ _POD_NOTES = _all(
 )
 _DEVICES = _all("interfaces", "autoattachGraphicsDevice", "autoattachSerialConsole")
 _MACHINE: Shape = {"domain": {"devices": _DEVICES}, "networks": None}
+_CONDITION = _all("type", "status", "reason", "message", "lastTransitionTime")
 _ABOUT = _all("kind", "namespace", "name")
 _SHAPES: Mapping[Resource, Shape] = {
     resources.PODS: _of(
@@ -44,7 +46,7 @@ _SHAPES: Mapping[Resource, Shape] = {
         status=_all("phase"),
     ),
     resources.NODES: _of(
-        _all("annotations"), status={"conditions": None, "nodeInfo": _all("kubeletVersion")}
+        _all("annotations"), status={"conditions": _CONDITION, "nodeInfo": _all("kubeletVersion")}
     ),
     resources.NAMESPACES: _of(),
     resources.REPLICASETS: _of(),

@@ -22,6 +22,7 @@ from weft.console.budget import Budget
 from weft.console.computing import Computing
 from weft.console.page import Read
 from weft.console.stores import Store
+from weft.console.views import Views
 from weft.kube.client import ApiError, Client, Unauthorized, Unreachable
 
 LINGER = 30.0  # seconds that a watch goes on after its last page was left
@@ -50,7 +51,7 @@ class Viewer:
     """A client with one viewer's credentials, and what is followed with it."""
 
     def __init__(self, client: Client, all_budget: Budget | None = None) -> None:
-        self.client, self.computing = client, Computing()
+        self.client, self.computing, self.views = client, Computing(), Views()
         self.budget = Budget(MOST_OBJECTS, all_budget, self.drop_unused)
         self.left = 0.0
         self.users = self.streams = 0

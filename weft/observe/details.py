@@ -125,7 +125,6 @@ def _free(
     ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
     if spec.topology is model.Topology.LAYER3 and not parts:
         return None
-    held = {interface.ip for interface in claimed}
     texts = {
         text
         for one in switches
@@ -133,12 +132,12 @@ def _free(
         if port.owner is not None
         for text in port.addresses
     }
-    held |= {address for address in map(_address, texts) if address is not None}
+    held = {one.ip: one for one in map(_interface, texts) if one is not None}
+    held |= {each.ip: ip_interface(each.ip) for each in claimed}
     for ledger in ledgers:
-        for address in held:
-            ledger.reserve(
-                AllocationOwner(str(address)), model.Allocation("", (ip_interface(address),))
-            )
+        for address, interface in held.items():
+            owner = AllocationOwner(str(address))
+            ledger.reserve(owner, model.Allocation("", (interface,)))
     free: dict[int, int] = {}
     for usage in (usage for ledger in ledgers for usage in ledger.usage()):
         free[usage.subnet.version] = free.get(usage.subnet.version, 0) + usage.free
@@ -174,9 +173,9 @@ def _reported(instances: Iterable[Object]) -> _Reported:
 
 
 @lru_cache(maxsize=members.MOST_REMEMBERED)
-def _address(text: str) -> model.Address | None:
-    """The address; None if it is none."""
+def _interface(address: str) -> model.Interface | None:
+    """The address alone; None if the text is none."""
     try:
-        return ip_address(text)
+        return ip_interface(ip_address(address))
     except ValueError:
         return None

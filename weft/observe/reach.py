@@ -138,6 +138,9 @@ def expect(
             if source.pod == target.pod:
                 continue
             ends = _pair(firsts[source.id], firsts[target.id], order)
+            if not selecting[source.id] and not selecting[target.id]:
+                results.append(PairResult(source.id, target.id, ends, True, _UNSELECTED))
+                continue
             connection = question
             if ends:
                 connection = netpolicy.Connection(
@@ -179,6 +182,7 @@ def families(source: Member, target: Member) -> tuple[tuple[model.Address, model
     return ()
 
 
+_UNSELECTED = "no policy isolates either end"
 _Kind = tuple[int, bool]  # an address's version, and whether it is link-local
 
 
@@ -217,4 +221,4 @@ def reason_of(verdict: evaluator.Verdict) -> str:
         elif judgement.isolating:
             keys = ", ".join(str(policy.key) for policy in judgement.isolating)
             reasons.append(f"no rule of {keys} allows it at the {end}")
-    return "; ".join(reasons) or "no policy isolates either end"
+    return "; ".join(reasons) or _UNSELECTED

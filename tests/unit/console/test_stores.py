@@ -168,3 +168,21 @@ async def test_what_a_budget_has_no_room_for_is_counted_until_there_is_room() ->
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_change_that_no_page_shows_makes_no_page_again() -> None:
+    api, pod = MemoryApi(), made.pod("web", "blue")
+    api.put(resources.PODS, pod)
+    store, changed = Store(api, Read(resources.PODS)), asyncio.Event()
+    task = asyncio.create_task(store.run())
+    async with asyncio.timeout(PATIENCE):
+        await store.settled.wait()
+        before = reading([store]).versions
+        store.changed.add(changed)
+        for body in ({"annotations": {"example.org/x": "1"}}, {"labels": {"app": "web"}}):
+            await api.patch(resources.PODS, "web", "default", {"metadata": body})
+        await changed.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert reading([store]).versions[0] == before[0] + 1
+    assert store.objects()[0]["metadata"]["labels"] == {"app": "web"}

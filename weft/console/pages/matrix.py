@@ -208,4 +208,5 @@ PAGE = Page(
     view=view,
     jobs={"measure": measure},
     is_live=False,
+    is_timeless=True,
 )

@@ -63,4 +63,5 @@ PAGE = Page(
     view=view,
     scripts=("static/zoom.js",),
     inline_styles=True,
+    is_timeless=True,
 )

@@ -6,6 +6,7 @@ Colours are CSS classes of one style sheet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from html import escape
 
 from weft.observe.render import colours, lettering
@@ -46,6 +47,9 @@ DARK = {
     "warn tint": "#362716",
     "bad tint": "#3b1d1b",
 }
+
+
+_REMEMBERED = 8192  # texts and numbers, most of which a picture has again and again
 
 
 def render(drawing: Drawing) -> str:
@@ -196,6 +200,7 @@ def _text(text: Text) -> str:
     )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _safe(text: str) -> str:
     return escape(lettering.printable(text))
 
@@ -204,5 +209,6 @@ def _lines(text: str) -> str:
     return "\n".join(_safe(line) for line in text.split("\n"))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _n(number: float) -> str:
     return f"{number:.1f}".rstrip("0").rstrip(".")
