@@ -53,7 +53,7 @@ def files(vm: machine.Machine, found: Data, macs: Sequence[str]) -> dict[str, by
         config = cloudinit.with_hostname(config, vm.hostname)
     network = _readable(lambda: networkdata.parse(found.network), networkdata.NetworkData())
     meta = {
-        "instance-id": f"{vm.name}.{vm.namespace}.{vm.uid}",
+        "instance-id": f"{vm.name}.{vm.namespace}",  # KubeVirt's: also after a restart
         "local-hostname": vm.hostname,
     }
     standard = {

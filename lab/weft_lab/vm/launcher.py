@@ -81,9 +81,9 @@ async def _run(vmi: Mapping[str, Any], vm: machine.Machine, place: Path) -> int:
     places = _places(vmi, vm)
     vm = replace(vm, nics=tuple(nic for nic in vm.nics if nic.name in places.buses))
     cards, served = _cards(vm, places, prepared.tools)
-    (place / "seed.iso").write_bytes(
-        cloudinitdisk.image(vm, vmi.get("spec") or {}, [card.mac for card in cards])
-    )
+    macs = {nic.name: card.mac for nic, card in zip(vm.nics, cards, strict=True)}
+    seeded = nicplaces.macs_at_start(places, macs)
+    (place / "seed.iso").write_bytes(cloudinitdisk.image(vm, vmi.get("spec") or {}, seeded))
     drives = _drives(vm, place, prepared.tools)
     async with contextlib.AsyncExitStack() as around:
         for each in served:

@@ -43,6 +43,15 @@ def at_start(nics: Iterable[machine.Nic]) -> Places:
     return Places(len(buses), buses)
 
 
+def macs_at_start(places: Places, macs: Mapping[str, str]) -> list[str]:
+    """By the ports that were made for cards; "" where none is. `macs` are by the NIC's name.
+
+    Of these the seed is made: a NIC that came later changes nothing in it where the machine moves.
+    """
+    there = {bus: macs[name] for name, bus in places.buses.items() if name in macs}
+    return [there.get(f"{OWN}{index}", "") for index in range(places.ports)]
+
+
 def spare_ports(cards: int) -> int:
     """How many root ports are kept free for NICs to come, as KubeVirt counts them."""
     return max(0, 4 - cards) if cards else 0

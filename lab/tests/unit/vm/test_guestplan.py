@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,9 @@ def test_the_standard_files_are_there_for_other_images() -> None:
     assert files["user-data"] == b"#cloud-config\n{}"
     assert files["network-config"] == b"version: 2"
     assert b'"local-hostname": "vm1"' in files["meta-data"]
+    again = replace(VM, uid="of another instance")
+    data = cloudinitdisk.Data("#cloud-config\n{}", "version: 2")
+    assert cloudinitdisk.files(again, data, MACS) == files, "a restart makes it no other machine"
 
 
 def test_static_addresses_leave_no_dhcp() -> None:

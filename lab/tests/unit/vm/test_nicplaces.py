@@ -118,3 +118,14 @@ def test_a_target_pod_has_the_nics_that_the_guest_has_now() -> None:
     brought = json.loads(pod["spec"]["containers"][0]["env"][0]["value"])
     assert [each.name for each in machine.read(brought).nics] == ["lan", "more", "old"]
     assert brought["metadata"]["annotations"] == {nicplaces.ANNOTATION: "{}"}
+
+
+def test_a_seed_knows_the_nics_of_the_start_alone() -> None:
+    first = nicplaces.Places(2, {"a": "port0", "b": "port1"})
+    macs = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b", "c": "02:00:00:00:00:0c"}
+    at_start = nicplaces.macs_at_start(first, macs)
+    assert at_start == [macs["a"], macs["b"]]
+    plugged = nicplaces.Places(2, {"c": "spare0", "a": "port0", "b": "port1"})
+    assert nicplaces.macs_at_start(plugged, macs) == at_start
+    unplugged = nicplaces.Places(2, {"b": "port1"})
+    assert nicplaces.macs_at_start(unplugged, macs) == ["", macs["b"]]
