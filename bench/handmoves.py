@@ -136,7 +136,7 @@ class Hand:
         there = self.nodes[target]
         await self._prepare(source, target)
         self._launch(target, "-incoming", "defer")
-        ends = socket.socketpair()
+        ends = _connected()
         stopped = asyncio.get_running_loop().create_future()
 
         def heard(event: qmpsession.Event) -> None:
@@ -320,6 +320,14 @@ async def _monitor(
                     raise
                 await asyncio.sleep(0.01)
         yield session
+
+
+def _connected() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection, as between two nodes: a pair of sockets buffers 0.2 MB alone,
+    and on a busy machine each turn of a process moves no more than that."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        one = socket.create_connection(door.getsockname())
+        return one, door.accept()[0]
 
 
 async def _chassis(node: Node, name: str) -> str:
