@@ -10,8 +10,8 @@ from typing import Any
 from tests.support import objects
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
-from weft import names
-from weft.api import podnetworks
+from weft import model, names
+from weft.api import nodeinfo, podnetworks
 from weft.host import process
 from weft.observe.explain import agentpods, collect, ends, question, sentence
 from weft.observe.explain.question import Question
@@ -51,9 +51,7 @@ class Explained:
             await cluster.zone()
         subnets = "10.1.0.0/24", "fd01::/64"
         await cluster.define("default/blue", network("blue", 1, *subnets, mtu=mtu))
-        nad = objects.nad("blue", ",".join(subnets), mtu=mtu)
-        nad["metadata"]["annotations"] = {names.NETWORK_NAME: "blue"}
-        return cls(cluster, nad)
+        return cls(cluster, accepted(objects.nad("blue", ",".join(subnets), mtu=mtu)))
 
     async def add(self, name: str, number: int, zone: int = 0) -> Guest:
         """A pod with addresses of both families that it has taken."""
@@ -61,15 +59,19 @@ class Explained:
         given = f"10.1.0.{number}/24", f"fd01::{number}/64"
         port = await self.cluster.pod(name, kept, key, number, *given)
         guest = await self.cluster.guest(kept, port)
-        await asyncio.to_thread(_own, kept, guest, name, key)
         for each in given:
             guest.take(each)
+        await self.plug(name, kept, port, guest)
+        return guest
+
+    async def plug(self, name: str, kept: Kept, port: model.Port, guest: Guest) -> None:
+        """A pod that is there already, as the agent and the cluster manager write of it."""
+        await asyncio.to_thread(_own, kept, guest, name, port.key)
         made = objects.pod(name, "blue", node=kept.zone.name)
-        text = podnetworks.render({key: port.allocation})
+        text = podnetworks.render({port.key: port.allocation})
         made["metadata"]["annotations"][names.POD_NETWORKS] = text
         self.pods.append({**made, "status": {"phase": "Running"}})
         self.guests[name] = guest
-        return guest
 
     async def ask(
         self,
@@ -96,8 +98,16 @@ class Explained:
         )
 
 
+def accepted(nad: dict[str, Any]) -> dict[str, Any]:
+    """The NAD of blue as the cluster manager leaves it."""
+    nad["metadata"]["annotations"] = {names.NETWORK_NAME: "blue"}
+    return nad
+
+
 def _node(kept: Kept) -> dict[str, Any]:
-    made = objects.node(kept.zone.name, {names.NODE_CHASSIS_ID: kept.zone.chassis})
+    transit = nodeinfo.render_transit(kept.info.transit)
+    notes = {names.NODE_CHASSIS_ID: kept.zone.chassis, **transit}
+    made = objects.node(kept.zone.name, notes)
     return {**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
@@ -119,5 +129,7 @@ def _own(kept: Kept, guest: Guest, name: str, key: str) -> None:
 
 def step(found: Explanation, name: str) -> str:
     """The verdict of a step, and what was seen."""
-    (one,) = (each for each in found.steps if each.name == name)
+    mine = [each for each in found.steps if each.name == name]
+    assert len(mine) == 1, found.steps
+    (one,) = mine
     return f"{one.verdict}: {one.seen}"

@@ -18,7 +18,7 @@ from weft import errors
 from weft.host import process
 from weft.observe.checks import AGENT as DAEMONSET
 from weft.observe.checks import SYSTEM
-from weft.observe.explain import probeframes, zone
+from weft.observe.explain import hops, probeframes, zone
 from weft.observe.explain.evidence import Evidence, Probe, Unseen, UsedAddresses
 from weft.observe.members import Object
 from weft.observe.reach import ProbeResult
@@ -111,9 +111,9 @@ class AgentPods:
         source, target, network = evidence.source, evidence.target, evidence.network
         if source.member is None or target.member is None:
             return Unseen("packets are sent between pods and virtual machines only")
-        if isinstance(network, Unseen) or network.topology not in ("layer2", "localnet"):
-            return Unseen("packets are sent on networks of topology layer2 and localnet only")
-        macs = source.member.mac, target.member.mac
+        if isinstance(network, Unseen):
+            return network
+        macs = source.member.mac, hops.mac_towards(source, target, evidence)
         packet = zone.order([source.port, target.port], evidence.connection, macs)["packet"]
         if packet is None:
             return Unseen("the ends have no addresses of one family")

@@ -11,12 +11,12 @@ from ipaddress import ip_address
 from typing import Any
 
 from weft import model
-from weft.observe.explain.evidence import Asked, End, Evidence, NetworkFacts, Unseen
+from weft.observe.explain import hops
+from weft.observe.explain.evidence import Asked, End, Evidence, Unseen
 from weft.observe.explain.step import Step, fault, note, ok, unseen
 
 SOURCE, TARGET = "source", "target"
 MOST = 8  # MACs and addresses of an answer
-_FLAT = ("layer2", "localnet")  # topologies on which both ends are in one subnet
 _LONGEST = 300  # characters of an error
 
 
@@ -29,10 +29,9 @@ def order(role: str, evidence: Evidence, patience: float) -> dict[str, Any] | No
     if end.member is None or address is None or given(end, address) is None:
         return None
     peer = None
-    network, far = evidence.network, ends[other].member
-    flat = isinstance(network, NetworkFacts) and network.topology in _FLAT
-    if flat and far is not None and addresses[other] is not None:
-        peer = {"address": str(addresses[other]), "mac": far.mac}
+    mac = hops.mac_towards(end, ends[other], evidence)
+    if mac and addresses[other] is not None:
+        peer = {"address": str(addresses[other]), "mac": mac}
     return {
         "port": end.port,
         "pod": end.member.pod,
@@ -90,6 +89,14 @@ def judge(role: str, evidence: Evidence, why: str) -> Iterator[Step]:
         yield _absent(name, end, own, found)
 
 
+def _next(end: End, peer: model.Address | None, evidence: Evidence) -> model.Address | None:
+    """Whose MAC the end asks for before it answers the other end."""
+    if not hops.is_routed(evidence) or peer is None:
+        return peer
+    router = hops.gateway(end, peer.version)
+    return router.ip if router else None
+
+
 def _absent(name: str, end: End, own: model.Interface | None, found: Asked) -> Step:
     """Nobody has the address at the port."""
     assert end.member is not None
@@ -128,12 +135,15 @@ def _held(
         return ok(name, seen)
     peer = evidence.connection.target if end is evidence.source else evidence.connection.source
     if found.echoed:
-        if other.member and found.echoed == other.member.mac:
+        if found.echoed == hops.mac_towards(end, other, evidence):
             return ok(name, f"{seen}, and pings from {other.name}'s address")
-        wrong = f"{end.name} has {found.address} in a subnet without {peer}: it answers to "
-        why = f"{wrong}{found.echoed} (wrong prefix length or route)"
-        return fault(name, why, f"set {own} there")
-    if peer in found.sought:
+        router = hops.gateway(end, found.address.version) if hops.is_routed(evidence) else None
+        wrong = f"{end.name} has {found.address} in a subnet without {peer}"
+        wrong = f"{end.name} sends what is for {peer} past {router.ip}" if router else wrong
+        why = f"{wrong}: it answers to {found.echoed} (wrong prefix length or route)"
+        way = f" and a route through {router.ip}" if router else ""
+        return fault(name, why, f"set {own}{way} there")
+    if _next(end, peer, evidence) in found.sought:
         return ok(name, seen)
     silent = f"{seen}, but no ping from {other.name}'s address"
     if evidence.connection.protocol is not None:

@@ -11,7 +11,7 @@ from weft import errors
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.observe import objects
-from weft.observe.explain import asking, ends, question, zone
+from weft.observe.explain import asking, ends, hops, question, zone
 from weft.observe.explain.evidence import (
     Asked,
     DropCount,
@@ -90,13 +90,11 @@ async def explored(
     evidence = question.learned(evidence, await explorer.used(evidence))
     evidence = question.judged(evidence, found, ipv6=ipv6)
     nodes = list(dict.fromkeys(end.node for end in attached))
-    ports = [evidence.source.port, evidence.target.port]
-    asked = zone.order(ports, evidence.connection, _macs(evidence))
-    answers = dict(
-        zip(nodes, await _each(explorer, nodes, dict.fromkeys(nodes, asked)), strict=True)
-    )
+    asked = hops.crossings(evidence, nodes)
+    orders = {node: each.order for node, each in asked.items()}
+    answers = dict(zip(nodes, await _each(explorer, nodes, orders), strict=True))
     facts: dict[str, NodeFacts | Unseen] = {
-        node: each if isinstance(each, Unseen) else zone.facts(each, ports)
+        node: each if isinstance(each, Unseen) else zone.facts(each, asked[node].ports)
         for node, each in answers.items()
     }
     asked_ends = await _asked(evidence, explorer, patience)
@@ -127,11 +125,6 @@ async def _asked(
         return asking.read(answer, orders[role])
 
     return dict(zip(orders, await asyncio.gather(*map(one, orders)), strict=True))
-
-
-def _macs(evidence: Evidence) -> tuple[str, str] | None:
-    source, target = evidence.source.member, evidence.target.member
-    return (source.mac, target.mac) if source and target else None
 
 
 async def _each(

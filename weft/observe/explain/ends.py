@@ -6,7 +6,8 @@ namespace, an address, or "outside".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
@@ -20,7 +21,7 @@ from weft.observe import details, guestaddresses, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
 from weft.observe.members import Object, Objects
 from weft.observe.reach import Member
-from weft.ovn import ports
+from weft.ovn import ports, router
 
 COMMAND = "weft explain"
 OUTSIDE = "outside"
@@ -166,13 +167,19 @@ def states(ends: Iterable[End], found: Found) -> dict[str, NodeState | Unseen]:
 
 def encaps(found: Found) -> dict[str, tuple[str, ...]]:
     """The tunnel addresses of each node."""
-    listed = {}
+    return {info.name: info.encap_ips for info in _published(found)}
+
+
+def routers(found: Found) -> dict[str, str]:
+    """The MAC of each node's routers on transit switches."""
+    return {info.name: router.mac(info.transit) for info in _published(found) if info.transit}
+
+
+def _published(found: Found) -> Iterator[model.NodeInfo]:
+    """What nodes say of themselves that can be read."""
     for each in found.nodes or ():
-        try:
-            listed[str(each["metadata"]["name"])] = nodeinfo.parse(each).encap_ips
-        except errors.InvalidInput:
-            continue
-    return listed
+        with contextlib.suppress(errors.InvalidInput):
+            yield nodeinfo.parse(each)
 
 
 def _networks(which: Named, found: Found) -> set[str]:

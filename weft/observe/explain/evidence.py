@@ -241,7 +241,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was collected. `used` and `asked` by "source" and "target"; `nodes` by name."""
+    """All that was collected. `used` and `asked` by "source" and "target"; `nodes` by name.
+
+    `encaps`: the tunnel addresses of each node; `routers`: the MAC of its routers on transit
+    switches."""
 
     source: End
     target: End
@@ -254,5 +257,6 @@ class Evidence:
     asked: Mapping[str, Asked | Unseen] = field(default_factory=dict)
     nodes: Mapping[str, NodeFacts | Unseen] = field(default_factory=dict)
     encaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routers: Mapping[str, str] = field(default_factory=dict)
     probe: Probe | Unseen = Unseen("nothing was sent")
     drops: Mapping[str, tuple[DropCount, ...]] = field(default_factory=dict)

@@ -73,6 +73,7 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         network=ends.facts(name, found) if name else Unseen("they share none"),
         states=ends.states((source, target), found),
         encaps=ends.encaps(found),
+        routers=ends.routers(found),
         used={role: _reported(end, found) for role, end in ((SOURCE, source), (TARGET, target))},
     )
     return judged(evidence, found, ipv6=question.ipv6)

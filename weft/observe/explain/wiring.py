@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from weft import names
+from weft.observe.explain import hops
 from weft.observe.explain.evidence import (
     End,
     Evidence,
@@ -17,7 +18,7 @@ from weft.observe.explain.evidence import (
 )
 from weft.observe.explain.step import Step, Verdict, fault, ok, unseen
 
-LAYER2, LAYER3, LOCALNET = "layer2", "layer3", "localnet"
+LAYER2, LOCALNET = "layer2", "localnet"
 _ACL_STAGES = ("_acl_eval", "_acl_action")
 
 
@@ -185,11 +186,11 @@ def _traces(evidence: Evidence) -> Iterator[Step]:
     """What OVN would do with the packet, in each zone on the way."""
     network, source, target = evidence.network, evidence.source, evidence.target
     kind = network.topology if isinstance(network, NetworkFacts) else ""
-    if kind == LAYER3 and source.node != target.node:
-        yield unseen("OVN", "packets between nodes of a routed network are not traced")
-        return
     policies_stop = any(not finding.passes for finding in evidence.policies)
     for node, facts in evidence.nodes.items():
+        if hops.is_routed(evidence) and isinstance(facts, NodeFacts) and facts.trace is None:
+            why = "it is not known which router the packet comes from"
+            yield unseen(f"OVN on {node}", why)
         if isinstance(facts, Unseen) or facts.trace is None:
             continue
         if kind == LOCALNET and source.node != target.node and node != source.node:
@@ -201,11 +202,15 @@ def _traces(evidence: Evidence) -> Iterator[Step]:
             yield _trace(name, node, facts.trace, evidence, policies_stop=policies_stop)
         if isinstance(facts.datapath, Trace):
             yield _datapath(node, facts.datapath, facts.trace)
+        elif facts.datapath is not None:
+            yield unseen(f"Open vSwitch on {node}", facts.datapath.reason)
 
 
 def _trace(name: str, node: str, trace: Trace, evidence: Evidence, *, policies_stop: bool) -> Step:
+    to_router = hops.is_routed(evidence) and node == evidence.source.node
     if trace.reaches:
-        return ok(name, f"ovn-trace: the packet is output to {evidence.target.name}")
+        there = f"the router of {evidence.target.node}" if to_router else evidence.target.name
+        return ok(name, f"ovn-trace: the packet is output to {there}")
     if _is_output_to_wire(trace, evidence):
         return ok(name, "ovn-trace: the packet is output to the physical network")
     if trace.stage.endswith(_ACL_STAGES):
@@ -221,7 +226,8 @@ def _trace(name: str, node: str, trace: Trace, evidence: Evidence, *, policies_s
             return fault(name, seen, "ask somebody who may list policies for the one that denies")
         return fault(name, seen, f"the agent on {node} writes it again; is it up?")
     if trace.port:
-        seen = f"OVN on {node} outputs the packet to {trace.port} instead of {evidence.target.port}"
+        meant = f"the router of {evidence.target.node}" if to_router else evidence.target.port
+        seen = f"OVN on {node} outputs the packet to {trace.port} instead of {meant}"
         return fault(name, seen, "do two ports have one MAC or address? weft ip lists them")
     seen = f"OVN on {node} drops the packet in {trace.stage}: {trace.match}"
     return fault(name, seen, f"compare with the rows on {node}: ovn-nbctl show")

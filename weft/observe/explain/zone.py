@@ -29,7 +29,8 @@ MOST = 200_000  # characters of a program's output
 _STAGE = re.compile(
     r"^[ \t]*(\d+)\. (\w+) \([^)\n]*\): (.*), priority (\d+), uuid ([0-9a-f]{8})$", re.M
 )
-_OUTPUT = re.compile(r'output to "([^"\n]+)"')
+# A packet goes on behind a port of type patch: that is the way to a router, and out of it.
+_OUTPUT = re.compile(r'output to "([^"\n]+)"(?!, type "patch")')
 _FLOW = re.compile(r"^[ \t]*(\d+)\. (.*priority .*)$", re.M)
 _ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.M)
 _METADATA = re.compile(r"\bmetadata=0x([0-9a-f]+)")
@@ -40,9 +41,10 @@ def order(
     ports: Sequence[str],
     connection: netpolicy.Connection,
     macs: tuple[str, str] | None,
+    ttl: int = 64,
 ) -> dict[str, Any]:
-    """What to ask a node about a source's and a target's port; no packet if an end lacks a MAC or
-    an address."""
+    """What to ask a node about the port that a packet comes from and the one that it goes to; no
+    packet if an end lacks a MAC or an address."""
     asked: dict[str, Any] = {"ports": list(ports), "drops": True, "packet": None}
     if macs and all(ports) and connection.source and connection.target:
         asked["packet"] = {
@@ -52,6 +54,7 @@ def order(
             "addresses": [str(connection.source), str(connection.target)],
             "protocol": connection.protocol or "ICMP",
             "port": connection.port,
+            "ttl": ttl,
         }
     return asked
 
@@ -69,7 +72,7 @@ def microflow(packet: Mapping[str, Any]) -> str:
         f"eth.dst == {packet['macs'][1]}",
         f"ip{version}.src == {source}",
         f"ip{version}.dst == {target}",
-        "ip.ttl == 64",
+        f"ip.ttl == {packet.get('ttl', 64)}",
         last,
     )
     return " && ".join(parts)
@@ -88,7 +91,8 @@ def openflow(ofport: int, packet: Mapping[str, Any]) -> str:
         f"{'ipv6_dst' if is_six else 'nw_dst'}={target}",
         "nw_ttl=64",
     ]
-    parts.append(f"icmp_type={128 if is_six else 8}" if kind == "icmp" else "")
+    echo = "icmpv6_type=128" if is_six else "icmp_type=8"
+    parts.append(echo if kind == "icmp" else "")
     parts.append("" if kind == "icmp" else f"tp_dst={packet['port']}")
     return ",".join(part for part in parts if part)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.explained import MACS, SILENT, evidence
+from weft import names
 from weft.observe.explain import asking, sentence
 from weft.observe.explain.evidence import Asked, Evidence, NetworkFacts, Probe, Unseen
 from weft.observe.explain.sentence import Outcome
@@ -136,7 +137,8 @@ def test_an_order_names_the_other_end_where_both_are_in_one_subnet() -> None:
         "target", replace(whole, network=replace(whole.network, topology="layer3")), 2.0
     )
     assert routed is not None
-    assert routed["peer"] is None
+    gateway = {"address": "10.9.0.1", "mac": names.address_mac(ip_address("10.9.0.1"))}
+    assert routed["peer"] == gateway, "the router of its node hands it over"
     learned = replace(whole.target, allocated=())
     assert asking.order("target", replace(whole, target=learned), 2.0) is None
 

@@ -171,7 +171,7 @@ def test_packets_in_the_words_of_the_tools() -> None:
     )
     six = {**PACKET, "addresses": ["fd09::1", "fd09::2"], "protocol": "ICMP", "port": 0}
     assert zone.microflow(six).endswith("ip6.dst == fd09::2 && ip.ttl == 64 && icmp6.type == 128")
-    assert zone.openflow(7, six).endswith("ipv6_dst=fd09::2,nw_ttl=64,icmp_type=128")
+    assert zone.openflow(7, six).endswith("ipv6_dst=fd09::2,nw_ttl=64,icmpv6_type=128")
 
 
 def test_no_packet_is_traced_between_ends_without_addresses() -> None:
