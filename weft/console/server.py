@@ -160,6 +160,8 @@ async def serve(
     site = guard.site("https" if tls else "http", port, names)
     host = settings.names[0] if settings.names else settings.address
     base = f"{site.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    # Before the address is printed: who reads it may press Ctrl-C at once.
+    ended = ended or _until_signalled()
     app = application(settings, site, lambda path: announce(base + path))
     if settings.is_login:
         announce(base + "/login")
@@ -168,7 +170,6 @@ async def serve(
     await runner.setup()
     try:
         await web.SockSite(runner, listening, ssl_context=tls).start()
-        ended = ended or _until_signalled()
         await ended.wait()
     finally:
         await runner.cleanup()

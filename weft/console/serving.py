@@ -67,7 +67,7 @@ async def _whole(
 ) -> web.Response:
     console, session = request.app[CONSOLE], middleware.session_of(request)
     cookie = "" if outcome else request.cookies.get(console.notice_cookie, "")
-    done = console.seal.noted(session, request.path, cookie) if cookie else ""
+    done = console.seal.notice_of(session, request.path, cookie) if cookie else ""
     async with viewing(request) as viewer:
         naming = asyncio.create_task(viewer.name())
         try:

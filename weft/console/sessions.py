@@ -72,7 +72,7 @@ class Seal:
         content = {"note": sentence, "path": path, "id": session.id}
         return self._fernet.encrypt(json.dumps(content).encode()).decode()
 
-    def noted(self, session: Session, path: str, cookie: str) -> str:
+    def notice_of(self, session: Session, path: str, cookie: str) -> str:
         """The sentence of such a cookie; "" if it is forged, old, or for another page or session.
         Other ports of the host set cookies, too."""
         try:

@@ -52,7 +52,8 @@ _SHAPES: Mapping[Resource, Shape] = {
     resources.REPLICASETS: _of(),
     resources.JOBS: _of(),
     resources.VMS: _of(
-        spec={"template": {"spec": _MACHINE}}, status=_all("printableStatus", "conditions")
+        spec={"template": {"spec": _MACHINE}, "runStrategy": None, "running": None},
+        status=_all("printableStatus", "conditions"),
     ),
     resources.VMIS: _of(
         spec=_MACHINE, status=_all("phase", "nodeName", "interfaces", "conditions")

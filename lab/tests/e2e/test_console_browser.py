@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
-from lab.tests.support import chromium, labs
+from lab.tests.support import chromium, labs, pagechecks, visits
 from lab.tests.support.lab_pods import Kubectl, pod
-from lab.tests.support.labs import ROOT
+from lab.tests.support.visits import Visit, console, enter
 from tests.support.objects import nad, named, nic, policy, vmi
 from tests.support.patience import PATIENCE, await_true
+from tests.support.relay import Relay
 from weft.kube import resources
 from weft_lab.runtime.toolchain import Toolchain
 
 pytestmark = pytest.mark.lab
 LAB = "browsed"
+Lab = tuple[labs.LabHouse, str]  # and its kubeconfig
+GUESTS = ("/serial", "/screen")  # whose guest is sent each key
+# An input that has no name, is too far to the right, and is the first stop of the key Tab.
+SPOILT = """() => {
+    const input = document.createElement("input");
+    Object.assign(input.style, {position: "absolute", left: "3000px"});
+    input.tabIndex = 1;
+    document.querySelector("main").append(input);
+}"""
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 PAGES = (
     *("/", "/topology", "/topology/physical", "/networks", "/networks/blue", "/policies"),
@@ -33,78 +39,35 @@ PAGES = (
 )
 
 
-@contextmanager
-def console(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A console of the lab: its process, and the link that it has printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "weft.cli.main", "console", "--lab", LAB, *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline().removeprefix("Open ").strip()
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-
-
-@dataclass
-class Visit:
-    """A tab of a browser that was let in. `complaints`: what the browser says against a page."""
-
-    context: BrowserContext
-    base: str
-    kubectl: Kubectl
-    complaints: list[str] = field(default_factory=list)
-
-    def open(self, path: str) -> Page:
-        page = self.context.new_page()
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
-        page.goto(self.base + path)
-        return page
-
-    def _heard(self, message: Any) -> None:
-        if message.type in ("error", "warning") and "/nowhere" not in message.location["url"]:
-            self.complaints.append(f"{message.page.url}: {message.text}")
-
-
-def machine(name: str, *nics: Any, **more: Any) -> dict[str, Any]:
+def machine(
+    name: str, *nics: Any, namespace: str = "default", strategy: str = "Always", **more: Any
+) -> dict[str, Any]:
     spec = vmi(name, *nics, **more)["spec"]
-    made = named(resources.VMS, name)
-    return {**made, "spec": {"runStrategy": "Always", "template": {"spec": spec}}}
-
-
-def enter(browser: Browser, link: str) -> tuple[BrowserContext, str]:
-    """A new profile that the link lets in, and the address of the console."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE * 1000)
-    page = context.new_page()
-    page.goto(link)
-    page.wait_for_url(re.compile(r":\d+/$"))
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-    page.close()
-    return context, link.partition("/enter")[0]
+    made = named(resources.VMS, name, namespace)
+    return {**made, "spec": {"runStrategy": strategy, "template": {"spec": spec}}}
 
 
 @pytest.fixture(scope="module")
-def kubectl(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """Pods a and b and the machine one on blue; one has a screen, and two no network of weft's."""
+def lab(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     state = tmp_path_factory.mktemp("state")
-    with labs.running(LAB, 2, state, toolchain) as (house, kubeconfig):
-        kubectl = Kubectl(house, kubeconfig)
-        pods = nic("default", masquerade={})
-        kubectl.apply(
-            nad("blue", "10.9.0.0/24"),
-            machine("one", pods, nic("blue", "blue"), devices={"autoattachGraphicsDevice": True}),
-            machine("two", pods),
-        )
-        kubectl.run_pods(pod("a", "node1", "blue"), pod("b", "node2", "blue", labels={"app": "b"}))
-        for each in ("one", "two"):
-            kubectl("wait", f"vmi/{each}", "--for=condition=AgentConnected", "--timeout=120s")
-        yield kubectl
+    with labs.running(LAB, 2, state, toolchain) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def kubectl(lab: Lab) -> Kubectl:
+    """Pods a and b and the machine one on blue; one has a screen, and two no network of weft's."""
+    kubectl = Kubectl(*lab)
+    pods = nic("default", masquerade={})
+    kubectl.apply(
+        nad("blue", "10.9.0.0/24"),
+        machine("one", pods, nic("blue", "blue"), devices={"autoattachGraphicsDevice": True}),
+        machine("two", pods),
+    )
+    kubectl.run_pods(pod("a", "node1", "blue"), pod("b", "node2", "blue", labels={"app": "b"}))
+    for each in ("one", "two"):
+        kubectl("wait", f"vmi/{each}", "--for=condition=AgentConnected", "--timeout=120s")
+    return kubectl
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +80,7 @@ def browser(kubectl: Kubectl) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def entered(browser: Browser, kubectl: Kubectl) -> Iterator[Visit]:
-    with console() as (_, link):
+    with console("--lab", LAB) as (_, link):
         context, base = enter(browser, link)
         yield Visit(context, base, kubectl)
         context.close()
@@ -133,11 +96,31 @@ def visit(entered: Visit) -> Iterator[Visit]:
     assert entered.complaints == []
 
 
-def test_no_page_breaks_its_own_rules(visit: Visit) -> None:
+def test_each_page_fits_and_keyboard_and_screen_reader_suffice(visit: Visit) -> None:
     for path in PAGES:
         page = visit.open(path)
         expect(page.locator("main")).to_be_visible()
+        assert pagechecks.unnamed(page) == [], path
+        if not path.endswith(GUESTS):
+            page.locator("main").focus()  # what is above is the same on all pages
+            assert pagechecks.unreached(page, "main") == [], path
+        assert pagechecks.fits(page) == [], path
         page.close()
+    page = visit.open("/networks")
+    assert pagechecks.unreached(page, "body") == []
+    page.evaluate(SPOILT)
+    assert "INPUT" in str(pagechecks.fits(page))
+    assert "no label" in str(pagechecks.unnamed(page))
+    assert pagechecks.unreached(page, "body")
+    for path in GUESTS:
+        page = visit.open(f"/machines/default/one{path}")
+        expect(page.locator("#state")).to_be_hidden()
+        expect(page.locator(".device :focus")).to_have_count(1)
+        page.keyboard.press("Control+]")
+        expect(page.get_by_role("link", name="Virtual machine default/one")).to_be_focused()
+
+
+def test_no_page_breaks_its_own_rules(visit: Visit) -> None:
     page = visit.open("/")
     expect(page.locator(".tile", has_text="Networks")).to_contain_text("2 of 2")
     # The browser would tell: what a page may not do is reported.
@@ -183,11 +166,15 @@ def test_a_machine_is_stopped_after_a_question(visit: Visit) -> None:
     page.once("dialog", dismiss)
     page.get_by_role("button", name="Stop").click()
     assert asked == ["Stop default/two?"]
+    serial = visit.open("/machines/default/two/serial")
+    expect(serial.locator("#state")).to_be_hidden()
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".notice.ok")).to_have_text("It shuts down.")
     expect(page.locator(".facts .verdict")).to_have_text("Stopped")
     expect(page.get_by_role("button", name="Start")).to_be_visible()
+    expect(serial.locator("#state")).to_contain_text("the machine has stopped")
+    expect(serial.get_by_role("button", name="Connect again")).to_be_visible()
 
 
 def test_a_guest_is_typed_to(visit: Visit) -> None:
@@ -235,6 +222,7 @@ def test_a_policy_is_written_in_the_editor(visit: Visit) -> None:
     assert "closed" not in visit.kubectl("get", "multi-networkpolicies", "-o", "name")
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("heading", name="Policy default/closed")).to_be_visible()
+    expect(page.locator(".notice.ok")).to_have_text("closed is created.")
     assert "closed" in visit.kubectl("get", "multi-networkpolicies", "-o", "name")
 
     page = visit.open("/matrix?network=blue")
@@ -246,6 +234,7 @@ def test_a_policy_is_written_in_the_editor(visit: Visit) -> None:
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="Policies")).to_be_visible()
+    expect(page.locator(".notice.ok")).to_have_text("default/closed is deleted.")
     assert "closed" not in visit.kubectl("get", "multi-networkpolicies", "-o", "name")
 
 
@@ -271,15 +260,100 @@ def test_the_keyboard_suffices(visit: Visit) -> None:
     page.keyboard.press("Tab")
     expect(page.locator(".tile a").first).to_be_focused()
 
-    page = visit.open("/networks")
-    stops = page.locator("body a, body input:not([type=hidden]), body button")
-    for place in range(stops.count()):
-        page.keyboard.press("Tab")
-        expect(stops.nth(place)).to_be_focused()
+
+def test_two_viewers_see_what_each_may(browser: Browser, kubectl: Kubectl) -> None:
+    kinds = "virtualmachines.kubevirt.io,virtualmachineinstances.kubevirt.io,pods"
+    kubectl("create", "namespace", "shop")
+    kubectl("create", "clusterrole", "looks", "--verb=get,list,watch", f"--resource={kinds}")
+    for name, kind in (("alice", "clusterrolebinding"), ("bob", "rolebinding")):
+        kubectl("create", "serviceaccount", name, "-n", "shop")
+        whose = ("-n", "shop", "--clusterrole=looks", f"--serviceaccount=shop:{name}")
+        kubectl("create", kind, name, *whose)
+    with console("--lab", LAB, "--login") as (_, link):
+        alice, bob = (
+            visits.log_in(browser, link, kubectl("create", "token", each, "-n", "shop").strip())
+            for each in ("alice", "bob")
+        )
+        base, pages = link.removesuffix("/login"), []
+        for one, path in (
+            (alice, "/machines"),
+            (bob, "/machines"),
+            (bob, "/machines?namespace=shop"),
+        ):
+            pages.append(one.new_page())
+            pages[-1].goto(base + path)
+        everything, nothing, shop = pages
+        expect(everything.get_by_role("link", name="one", exact=True)).to_be_visible()
+        expect(nothing.locator(".denied")).not_to_have_count(0)
+        kubectl.apply(machine("till", namespace="shop", strategy="Halted"))
+        for page in (everything, shop):  # while both are open
+            expect(page.get_by_role("link", name="till")).to_be_visible()
+        for page in (nothing, shop):
+            expect(page.get_by_role("link", name="one", exact=True)).to_have_count(0)
+        shop.goto(base + "/machines/default/one?namespace=default")
+        expect(shop.locator("main")).to_contain_text("cannot")
+        expect(shop.get_by_role("button", name="Stop")).to_have_count(0)
+        everything.goto(base + "/machines/shop/till")
+        everything.get_by_role("button", name="Start").click()
+        expect(everything.locator(".notice.fail")).to_contain_text("cannot update")
+        for each in (alice, bob):
+            each.close()
+
+
+def test_a_lost_api_server_is_said_until_it_is_back(
+    browser: Browser, lab: Lab, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    text, relay, copy = Path(lab[1]).read_text(), Relay(), tmp_path / "kubeconfig"
+    found = re.search(r"https://[\d.]+:\d+", text)
+    assert found
+    with visits.line(relay, found[0]) as line:
+        copy.write_text(text.replace(found[0], f"https://127.0.0.1:{relay.port}"))
+        with console("--kubeconfig", str(copy)) as (_, link):
+            context, base = enter(browser, link)
+            page = context.new_page()
+            page.goto(base + "/networks")
+            expect(page.get_by_role("link", name="blue")).to_be_visible()
+            page.evaluate("globalThis.isSamePage = true")
+            line.cut()
+            notice = page.locator("#live .notice.warn")
+            expect(notice).to_contain_text("Networks may be out of date: no answer")
+            expect(page.get_by_role("link", name="blue")).to_be_visible()
+            kubectl.apply(nad("later", "10.11.0.0/24"))
+            line.mend(found[0])
+            expect(page.get_by_role("link", name="later")).to_be_visible()
+            expect(notice).to_have_count(0)
+            assert page.evaluate("globalThis.isSamePage"), "without loading it again"
+            context.close()
+    kubectl("delete", "net-attach-def", "later")
+
+
+def test_what_was_cut_is_connected_again(browser: Browser, visit: Visit) -> None:
+    proxy = visits.Proxy()
+    with console("--lab", LAB) as (_, link), visits.line(proxy, link) as line:
+        way = {"server": f"socks5://127.0.0.1:{proxy.port}", "bypass": "<-loopback>"}
+        context, base = enter(browser, link, proxy=way)
+        page, serial = context.new_page(), context.new_page()
+        serial.goto(base + "/machines/default/one/serial")
+        expect(serial.locator("#state")).to_be_hidden()
+        page.goto(base + "/networks")
+        expect(page.get_by_role("link", name="blue")).to_be_visible()
+        line.cut()
+        expect(page.locator("#cut-off")).to_be_visible()
+        expect(serial.locator("#state")).to_contain_text("Connecting again")
+        visit.kubectl.apply(nad("mended", "10.12.0.0/24"))
+        line.mend(link)
+        expect(page.get_by_role("link", name="mended")).to_be_visible()
+        expect(page.locator("#cut-off")).to_be_hidden()
+        expect(serial.locator("#state")).to_be_hidden()
+        serial.bring_to_front()
+        serial.keyboard.type("echo $((41 + 2))-again\n")
+        expect(serial.locator(".xterm-rows")).to_contain_text("43-again")
+        context.close()
+    visit.kubectl("delete", "net-attach-def", "mended")
 
 
 def test_a_page_says_that_the_console_has_gone(browser: Browser, visit: Visit) -> None:
-    with console() as (process, link):
+    with console("--lab", LAB) as (process, link):
         context, base = enter(browser, link)
         page = context.new_page()
         with page.expect_response(re.compile("/live/")):

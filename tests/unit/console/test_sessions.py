@@ -42,12 +42,12 @@ def test_a_notice_is_for_one_page_of_one_session() -> None:
     assert one is not None
     assert two is not None
     cookie = seal.note(one, "/policies", "It is deleted.")
-    assert seal.noted(one, "/policies", cookie) == "It is deleted."
-    assert seal.noted(two, "/policies", cookie) == ""
-    assert seal.noted(one, "/events", cookie) == ""
-    assert seal.noted(one, "/policies", sessions.Seal(is_login=False).close()) == ""
-    assert seal.noted(one, "/policies", "It is deleted.") == ""
-    assert seal.noted(one, "/policies", seal.close()) == "", "a session says nothing"
+    assert seal.notice_of(one, "/policies", cookie) == "It is deleted."
+    assert seal.notice_of(two, "/policies", cookie) == ""
+    assert seal.notice_of(one, "/events", cookie) == ""
+    assert seal.notice_of(one, "/policies", sessions.Seal(is_login=False).close()) == ""
+    assert seal.notice_of(one, "/policies", "It is deleted.") == ""
+    assert seal.notice_of(one, "/policies", seal.close()) == "", "a session says nothing"
     assert seal.open(cookie) is None, "a notice lets nobody in"
 
 

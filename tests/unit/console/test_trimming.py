@@ -44,10 +44,12 @@ def cluster() -> dict[Resource, list[dict[str, Any]]]:
     nads = [estate.nad(each) for each in range(SIZE.networks)]
     for number, one in enumerate(nads):
         one["metadata"]["annotations"] = {names.NETWORK_NAME: estate.network(number)}
+    machines = [estate.machine(each, SIZE) for each in range(SIZE.machines)]
+    machines[0]["spec"]["runStrategy"] = "Halted"
     spaces = [estate.made(resources.NAMESPACES, estate.space(each)) for each in range(10)]
     return {
         resources.PODS: pods,
-        resources.VMS: [estate.machine(each, SIZE) for each in range(SIZE.machines)],
+        resources.VMS: machines,
         resources.VMIS: instances,
         resources.NODES: [estate.node(each) for each in range(2)],
         resources.NETWORKS: networks,

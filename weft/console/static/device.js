@@ -18,6 +18,16 @@ export function report(text, again) {
   state.append(button);
 }
 
+// The guest is sent all keys, Tab too: Ctrl-] leads back to the page, as in other consoles.
+export function leaveByKey(place) {
+  place.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey || event.key !== "]") return;
+    event.preventDefault();
+    event.stopPropagation();
+    document.querySelector("main a").focus();
+  }, true);
+}
+
 // Gives each new WebSocket to the device that the place names to `use`.
 export function keepJoined(place, use) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";

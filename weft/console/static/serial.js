@@ -1,5 +1,5 @@
 // Joins a terminal on the page to a machine's serial console.
-import { keepJoined, report } from "./device.js";
+import { keepJoined, leaveByKey, report } from "./device.js";
 import "/libraries/@xterm/xterm/xterm.js";
 import "/libraries/@xterm/addon-fit/addon-fit.js";
 
@@ -11,6 +11,7 @@ terminal.open(place);
 fit.fit();
 new ResizeObserver(() => fit.fit()).observe(place);
 
+leaveByKey(place);
 let socket;
 const bytes = new TextEncoder();
 terminal.onData((text) => socket.readyState === WebSocket.OPEN && socket.send(bytes.encode(text)));
