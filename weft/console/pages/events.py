@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from weft.console import eventlist
+from weft.console import eventlist, paging
 from weft.console.eventlist import Event
 from weft.console.page import Page, Question, Read, Reading
+from weft.console.paging import Part
 from weft.kube import resources
-
-MOST = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """`about`, `kind` and `warnings` are the filter, as it was asked for; `hidden`: older ones."""
+    """`about`, `kind` and `warnings` are the filter, as it was asked for."""
 
-    listed: tuple[Event, ...]
-    hidden: int
+    part: Part[Event]
     about: str
     kind: str
     warnings: bool
@@ -33,8 +31,7 @@ def view(reading: Reading, asked: Question) -> Events:
     found = list(_chosen(everything, about, kind, warnings=warnings))
     kinds = sorted({one.kind for one in everything} | ({kind} if kind else set()))
     return Events(
-        listed=tuple(found[:MOST]),
-        hidden=max(0, len(found) - MOST),
+        part=paging.part(found, asked),
         about=about,
         kind=kind,
         warnings=warnings,

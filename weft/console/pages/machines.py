@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from weft.console import paging
 from weft.console.page import Page, Question, Read, Reading
+from weft.console.paging import Part
 from weft.kube import resources
 from weft.observe import machines
 from weft.observe.machines import Machine
 
-MOST = 500
 READS = (Read(resources.VMS), Read(resources.VMIS), Read(resources.PODS))
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """`about` is the filter, a part of a name; `hidden`: machines that the page does not list.
-    `states`: how many are in each state, the most frequent first."""
+    """`about` is the filter, a part of a name. `states`: how many are in each state, the most
+    frequent first."""
 
-    rows: tuple[Machine, ...]
-    hidden: int
+    part: Part[Machine]
     about: str
     states: tuple[tuple[str, int], ...]
 
@@ -35,9 +35,7 @@ def view(reading: Reading, asked: Question) -> Machines:
         if about.lower() in str(each.key).lower() and state in ("", each.status)
     ]
     states = Counter(each.status for each in everything)
-    return Machines(
-        tuple(found[:MOST]), max(0, len(found) - MOST), about, tuple(states.most_common())
-    )
+    return Machines(paging.part(found, asked), about, tuple(states.most_common()))
 
 
 def of(reading: Reading) -> tuple[Machine, ...]:

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weft.console import eventlist
+from weft.console import eventlist, paging
 from weft.console.eventlist import Event
 from weft.console.page import NoSuchObject, Page, Question, Read, Reading
 from weft.console.pages.networks import Row, Use
 from weft.console.pages.networks import row as row_of
+from weft.console.paging import Part
 from weft.kube import resources
 from weft.observe import members, networkobjects
 from weft.observe.reach import Member as Reached
 
-MOST_MEMBERS = 500
 MOST_EVENTS = 50
 
 
@@ -65,16 +65,13 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`hidden`: members that the page does not list, because they are many."""
-
     row: Row
     conditions: tuple[Condition, ...]
     troubles: tuple[str, ...]
     subnets: tuple[Subnet, ...]
     declarations: tuple[Declaration, ...]
     nodes: tuple[Node, ...]
-    members: tuple[Member, ...]
-    hidden: int
+    members: Part[Member]
     events: tuple[Event, ...]
 
 
@@ -104,8 +101,7 @@ def view(reading: Reading, asked: Question) -> Network:
             _declaration(each) for each in status.get("networkAttachmentDefinitions") or ()
         ),
         nodes=tuple(_node(each) for each in status.get("nodes") or ()),
-        members=tuple(everybody[:MOST_MEMBERS]),
-        hidden=max(0, len(everybody) - MOST_MEMBERS),
+        members=paging.part(everybody, asked),
         events=tuple(_events(reading, found[0], everybody, status)),
     )
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from weft import errors
 from weft.api import policy, policystatus
+from weft.console import paging
 from weft.console.page import Object, Page, Question, Read, Reading
+from weft.console.paging import Part
 from weft.kube import resources
 from weft.observe.chassis import natural_key
 from weft.policy import netpolicy
-
-MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PolicyList:
-    rows: tuple[Row, ...]
-    hidden: int
+    part: Part[Row]
 
 
 def view(reading: Reading, asked: Question) -> PolicyList:
     """All policies that the viewer may list."""
     found = sorted((row(each) for each in reading.of(resources.MULTINETWORKPOLICIES)), key=_order)
-    return PolicyList(tuple(found[:MOST]), max(0, len(found) - MOST))
+    return PolicyList(paging.part(found, asked))
 
 
 def _order(one: Row) -> tuple[Any, ...]:

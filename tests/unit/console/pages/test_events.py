@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.support import consoled
 from tests.support import objects as made
+from weft.console import paging
 from weft.console.pages import events
 from weft.kube import resources
 
@@ -24,7 +25,7 @@ def listed(**query: str) -> events.Events:
 
 
 def names(found: events.Events) -> list[str]:
-    return sorted(one.name for one in found.listed)
+    return sorted(one.name for one in found.part.rows)
 
 
 def test_a_filter_by_object_kind_and_type() -> None:
@@ -39,7 +40,7 @@ def test_a_page_has_a_bounded_number() -> None:
     about = {"kind": "Pod", "name": "a"}
     many = [
         {**made.named(resources.EVENTS, str(number)), "involvedObject": about}
-        for number in range(events.MOST + 7)
+        for number in range(paging.SIZE + 7)
     ]
     found = events.view(consoled.read({resources.EVENTS: many}), consoled.asked())
-    assert (len(found.listed), found.hidden) == (events.MOST, 7)
+    assert (len(found.part.rows), found.part.total) == (paging.SIZE, paging.SIZE + 7)

@@ -44,7 +44,7 @@ def objects() -> dict[resources.Resource, list[Any]]:
 
 def test_members_are_pods_with_an_allocation_there() -> None:
     found = network.view(consoled.read(objects()), consoled.asked(path=BLUE))
-    assert [(one.pod, one.addresses) for one in found.members] == [("a", ("10.9.0.1",))]
+    assert [(one.pod, one.addresses) for one in found.members.rows] == [("a", ("10.9.0.1",))]
     assert found.nodes[0].problem == "is not ready"
     assert found.declarations[0].problem == "is broken"
 

@@ -20,7 +20,7 @@ def judged(status: str = "True", kind: str = "Accepted", **policy: Any) -> dict[
 
 def only(obj: dict[str, Any]) -> policies.Row:
     found = policies.view(consoled.read({resources.MULTINETWORKPOLICIES: [obj]}), consoled.asked())
-    return found.rows[0]
+    return found.part.rows[0]
 
 
 def test_a_policy_in_one_line() -> None:
