@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import PATIENCE
+from tests.cluster.chart import NAMESPACE
+from tests.cluster.cluster import PATIENCE, until
 from tests.cluster.room import Room
 from tests.support import frames, pcapfile
 
@@ -80,3 +81,43 @@ def test_the_packets_of_one_pod_come_through_kubectl(pods: Room, tmp_path: Path)
         (pcapfile.INBOUND, asks, answers),
         (pcapfile.OUTBOUND, answers, asks),
     }
+
+
+# Prints how many captures run in the container, whatever their user.
+_CAPTURES = """
+import pathlib
+found = 0
+for each in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    try:
+        program, *rest = each.read_bytes().split(b"\\0")
+        found += b"python" in program and b"weft.observe.capture.onnode" in rest
+    except OSError:
+        pass
+print(found)
+"""
+
+
+def captures(room: Room) -> int:
+    """The processes that capture in the agents' pods."""
+    listed = room.access.get("pods", "-n", NAMESPACE)["items"]
+    return sum(
+        int(
+            room.access.kubectl(
+                *("-n", NAMESPACE, "exec", pod["metadata"]["name"], "-c", "agent", "--"),
+                *("python3", "-I", "-c", _CAPTURES),
+            )
+        )
+        for pod in listed
+        if any(each["name"] == "agent" for each in pod["spec"]["containers"])
+    )
+
+
+def test_a_reader_that_is_killed_leaves_no_capture_on_the_node(pods: Room) -> None:
+    """Both deaths: of the command, and of kubectl below it."""
+    for who in ("weft", "kubectl"):
+        with capturing(pods, "answers", "--filter", "icmp") as running:
+            assert captures(pods) == 1, "the control: it is seen while it runs"
+            children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text()
+            (kubectl,) = map(int, children.split())
+            os.kill(running.pid if who == "weft" else kubectl, signal.SIGKILL)
+            until(lambda: captures(pods) == 0, f"the capture to end with {who}")

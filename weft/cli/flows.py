@@ -68,7 +68,8 @@ def command(
     """List who talks with whom now, what is allowed and what is denied, and by which policy.
 
     It looks at each node that has pods of these networks, in the tracker of connections, the flows
-    of the switch, and OVN's log. Nothing is recorded while nobody looks.
+    of the switch, and OVN's log. Nothing is recorded while nobody looks. --follow looks again and
+    again, for a switch tells nobody of new connections; where a look takes long, less often.
     """
     cluster = clusters.choose(kubeconfig, context, lab)
     with contextlib.suppress(KeyboardInterrupt):
@@ -117,7 +118,12 @@ async def _main(
         while True:
             began = time.monotonic()
             _print_news(shown, await look(), form)
-            await asyncio.sleep(max(every - (time.monotonic() - began), 0.1))
+            await asyncio.sleep(pause(every, time.monotonic() - began))
+
+
+def pause(every: float, took: float) -> float:
+    """Seconds until the next look: as long as a look takes, nodes have peace after it."""
+    return max(every - took, took)
 
 
 def way(cluster: clusters.Cluster, found: Objects, system: str) -> Way:

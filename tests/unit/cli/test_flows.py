@@ -65,3 +65,8 @@ def test_a_flow_is_news_once_while_it_lasts() -> None:
         ["b"],
         [],
     ]
+
+
+@pytest.mark.parametrize(("took", "left"), [(0.2, 1.8), (1.0, 1.0), (3.0, 3.0)])
+def test_nodes_have_peace_for_as_long_as_a_look_takes(took: float, left: float) -> None:
+    assert flows.pause(2.0, took) == pytest.approx(left)
