@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from weft_lab import fieldtable
+from weft_lab.kubelet import fields as podfields
 
 # What the lab does with each field; all below it is followed, too. The words are for
 # `kubectl explain`.
@@ -103,8 +104,20 @@ USUAL: Mapping[str, tuple[Any, ...]] = {
     "schedulerName": ("default-scheduler",),
     "volumes[].hostDisk.type": ("Disk",),
 }
+# What the machine's pod takes over is followed as far as it is of any pod.
+_OF_PODS = frozenset({"affinity", "dnsPolicy", "topologySpreadConstraints"})
+
+
+def _is_of_pods(path: str) -> bool:
+    return path.partition(".")[0].removesuffix("[]") in _OF_PODS
+
+
 _KNOWN = frozenset(FOLLOWED) | HARMLESS
-_TABLE = fieldtable.Table(_KNOWN, USUAL)
+WITH_EFFECT = (_KNOWN - _OF_PODS) | {path for path in podfields.FOLLOWED if _is_of_pods(path)}
+_TABLE = fieldtable.Table(
+    WITH_EFFECT,
+    {**USUAL, **{path: usual for path, usual in podfields.USUAL.items() if _is_of_pods(path)}},
+)
 CRD = Path(__file__).resolve().parents[1] / "crds" / "kubevirt-virtualmachines.yaml"
 
 

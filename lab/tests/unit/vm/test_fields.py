@@ -13,6 +13,8 @@ from weft_lab.vm import fields
 _SPEC = yaml.safe_load(fields.CRD.read_text())["spec"]["versions"][0]["schema"]
 MACHINE = _SPEC["openAPIV3Schema"]["properties"]["spec"]
 
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
 
 def paths(schema: dict[str, Any], path: str = "") -> Iterator[str]:
     for name, inner in schema.get("properties", {}).items():
@@ -37,7 +39,7 @@ def test_the_tables_name_fields_that_there_are() -> None:
 
 def test_a_field_of_kubevirt_that_no_table_has_is_reported() -> None:
     """Each field of the schema, alone in a machine: followed, harmless or usual, or named."""
-    tables = {*fields.FOLLOWED, *fields.HARMLESS}
+    tables = fields.WITH_EFFECT
     named = 0
     for path in paths(MACHINE["properties"]["template"]["properties"]["spec"]):
         spec: Any = "value"
@@ -97,6 +99,16 @@ def test_a_field_of_kubevirt_that_no_table_has_is_reported() -> None:
         ({"domain": {"devices": {"disks": [{"name": "d", "disk": {}}]}}}, []),
         ({"domain": {"devices": {"autoattachGraphicsDevice": True}}}, []),
         ({"domain": {"cpu": {}, "resources": {}, "devices": {}}, "affinity": {}}, []),
+        (
+            {"affinity": {"podAffinity": {PREFERRED: [{"weight": 1, "podAffinityTerm": {}}]}}},
+            [f"affinity.podAffinity.{PREFERRED}"],
+        ),
+        (
+            {"topologySpreadConstraints": [{"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]},
+            ["topologySpreadConstraints[0].whenUnsatisfiable"],
+        ),
+        ({"dnsPolicy": "Default"}, ["dnsPolicy"]),
+        ({"dnsPolicy": "ClusterFirst"}, []),
     ],
 )
 def test_what_has_no_effect_is_named(spec: dict[str, Any], lost: list[str]) -> None:
