@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from weft import names, rows
 from weft.observe.graph import PortPod, Zone
@@ -96,6 +97,7 @@ def _addresses(snapshot: Snapshot, row: rows.Columns) -> list[str]:
     return [text(encap, "ip") for encap in snapshot.referred("Encap", row, "encaps")]
 
 
+@lru_cache(maxsize=1 << 16)
 def natural_key(name: str) -> Natural:
     """A sort key that puts node2 before node10: runs of digits compare as numbers."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)

@@ -100,12 +100,11 @@ def everywhere(
     found: dict[str, list[Member]] = {}
     for pod in objects.pods:
         for member in _attached(pod, known, labels, only):
-            whole = replace(
-                member,
-                workload=controlled.get(member.pod),
-                endpoint=replace(member.endpoint, addresses=_with(member, nics)),
-            )
-            found.setdefault(member.endpoint.network, []).append(whole)
+            endpoint = member.endpoint
+            if not endpoint.addresses:
+                endpoint = replace(endpoint, addresses=_reported(member, nics))
+            whole = replace(member, workload=controlled.get(member.pod), endpoint=endpoint)
+            found.setdefault(endpoint.network, []).append(whole)
     return {network: tuple(sorted(each, key=_order)) for network, each in found.items()}
 
 
@@ -204,9 +203,8 @@ def _read(
     )
 
 
-def _with(
+def _reported(
     member: Member, nics: Mapping[guestaddresses.Key, Mapping[str, Any]]
 ) -> tuple[model.Address, ...]:
-    own = member.endpoint.addresses
     nic = nics.get((member.endpoint.namespace, member.machine, member.mac), {})
-    return own or tuple(address.ip for address in guestaddresses.of(nic))
+    return tuple(address.ip for address in guestaddresses.of(nic))

@@ -63,7 +63,7 @@ def view(reading: Reading, asked: Question) -> Shown:
 def find(reading: Reading, asked: Question) -> Machine:
     """The machine that the path names; raises NoSuchObject."""
     key = key_of(asked)
-    found = next((each for each in machines.of(reading) if each.key == key), None)
+    found = next(iter(machines.of(reading, key)), None)
     if found is None:
         known = [each.kind for each in machines.READS[:2]]
         denied = (reading.denied.get(each) or reading.stale.get(each) for each in known)

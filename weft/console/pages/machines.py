@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from weft.api.objects import key as key_of
 from weft.console import paging
 from weft.console.page import Page, Question, Read, Reading
 from weft.console.paging import Part
 from weft.kube import resources
+from weft.model import ObjectKey
 from weft.observe import machines
 from weft.observe.machines import Machine
 
@@ -38,9 +40,14 @@ def view(reading: Reading, asked: Question) -> Machines:
     return Machines(paging.part(found, asked), about, tuple(states.most_common()))
 
 
-def of(reading: Reading) -> tuple[Machine, ...]:
-    """The machines that the viewer may list."""
-    return machines.listed(*(reading.of(each.kind) for each in READS))
+def of(reading: Reading, only: ObjectKey | None = None) -> tuple[Machine, ...]:
+    """The machines that the viewer may list; `only` the one of a key."""
+    vms, instances, pods = (reading.of(each.kind) for each in READS)
+    if only is not None:
+        vms = [each for each in vms if key_of(each) == only]
+        instances = [each for each in instances if key_of(each) == only]
+        pods = [each for each in pods if each["metadata"]["namespace"] == only.namespace]
+    return machines.listed(vms, instances, pods)
 
 
 PAGE = Page(name="machines", path="/machines", title="Virtual machines", reads=READS, view=view)
