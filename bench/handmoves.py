@@ -323,8 +323,7 @@ async def _monitor(
 
 
 def _connected() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection, as between two nodes: a pair of sockets buffers 0.2 MB alone,
-    and on a busy machine each turn of a process moves no more than that."""
+    """Both ends of a TCP connection, as between two nodes."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         one = socket.create_connection(door.getsockname())
         return one, door.accept()[0]

@@ -6,7 +6,7 @@ standstill is what nobody can go below for answers: a guest that stands still an
 
 Two kinds of migration take turns: the lab announces the guest when QEMU stops it, or nobody but the
 guest does, as with KubeVirt. With BENCH_BY_HAND another guest is moved by hand between them
-(`handmoves`).
+(`handmoves`). BENCH_MIGRATIONS=50 BENCH_BY_HAND=1 makes 50 of each kind and hand.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ BY_HAND = int(os.environ.get("BENCH_BY_HAND", "0"))  # one by hand for so many o
 
 ECHO = """
 import json, select, socket, sys, time
-link = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+end = time.monotonic() + 120  # a guest boots slowly on a busy machine
+while True:
+    try:
+        link = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+        break
+    except OSError:
+        if time.monotonic() > end: raise
+        time.sleep(0.1)
 link.setblocking(False)
 print("started", flush=True)
 arrived, due = [], time.monotonic()
