@@ -75,7 +75,7 @@ class Seen:
     role: str
     outage: float
     early: float
-    silence: float
+    unanswered: float
     twice: int
 
 
@@ -95,8 +95,8 @@ class Cost:
         return self.outage - self.standstill
 
     @property
-    def silence(self) -> float:
-        return max(each.silence for each in self.peers.values())
+    def unanswered(self) -> float:
+        return max(each.unanswered for each in self.peers.values())
 
     @property
     def late_stream(self) -> float:
@@ -148,7 +148,7 @@ def _of_kind(
         yield from ranked("lost beyond standstill", lambda each: each.beyond, p50=15, p99=60)
     yield both("packets answered twice", lambda all_: sum(each.twice for each in all_), "", 0)
     yield from ranked("guest stood still", lambda each: each.standstill)
-    yield from ranked("no ping's answer came", lambda each: each.silence)
+    yield from ranked("no ping's answer came", lambda each: each.unanswered)
     yield from ranked("TCP without answer", lambda each: each.stall)
     yield from ranked("TCP beyond standstill and RTO", lambda each: each.late_stream, p99=LATE)
     for role in ROLES:

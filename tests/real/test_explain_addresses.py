@@ -22,7 +22,7 @@ async def changed(guest: Guest, *lines: str) -> None:
     await asyncio.to_thread(guest.run, "sh", "-ec", "\n".join(f"busybox ip {one}" for one in lines))
 
 
-async def test_a_guest_without_its_address_is_told_by_its_port(cluster: Cluster) -> None:
+async def test_a_guest_without_its_address_is_found_at_its_port(cluster: Cluster) -> None:
     world = await Explained.build(cluster)
     await world.add("a", 11)
     guest = await world.add("b", 12)

@@ -123,7 +123,7 @@ async def test_a_tenant_sees_as_much_as_he_may_read_and_no_guess(tmp_path: Path)
         assert "you may not list the pods of namespace default" in found["error"]
 
 
-async def test_a_tenant_plans_and_draws_what_he_may_read_and_is_told_the_rest(
+async def test_a_tenant_plans_and_draws_what_he_may_read_and_the_rest_is_named(
     tmp_path: Path,
 ) -> None:
     denies = made.policy("guard", namespace=SHOP, app="b", ingress=[])

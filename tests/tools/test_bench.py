@@ -51,7 +51,7 @@ def test_a_bench_that_breaks_says_why_in_a_line(monkeypatch: pytest.MonkeyPatch)
     assert "Traceback" not in written.getvalue()
 
 
-def test_what_a_peer_lost_of_a_move_is_told_from_what_came_late() -> None:
+def test_what_a_peer_lost_of_a_move_is_not_what_came_late() -> None:
     """Three pings are lost before the guest stops; those of its standstill are answered late."""
     sent = [number / 100 for number in range(300)]
     answered = [at if at < 2.5 or at > 2.7 else 2.7 for at in sent]
@@ -66,7 +66,7 @@ def test_what_a_peer_lost_of_a_move_is_told_from_what_came_late() -> None:
     peer = cost.peers["third"]
     assert (cost.twice, peer.twice) == (3, 1)
     assert round(peer.early) == round(peer.outage) == 30
-    assert round(peer.silence) == 210
+    assert round(peer.unanswered) == 210
     assert round(cost.stall) == 1500
     shown = {each.name: round(each.value) for each in losses.figures([move], {"weft": seen})}
     assert shown["at stop: lost, worst"] == 30

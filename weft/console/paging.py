@@ -14,7 +14,7 @@ PARAMETER = "part"  # of the query
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[T]):
+class ListPage(Generic[T]):
     """Rows `first` to `last` of `total`, counted from 1; `number` is the part's, of `count`."""
 
     rows: tuple[T, ...]
@@ -32,13 +32,13 @@ class Part(Generic[T]):
         return self.first + len(self.rows) - 1
 
 
-def part(rows: Sequence[T], asked: Question) -> Part[T]:
+def part(rows: Sequence[T], asked: Question) -> ListPage[T]:
     """The part that the query asks for; the last one where there are fewer by now, and the first
     for what is no number."""
     count = max(1, -(-len(rows) // SIZE))
     text = asked.query.get(PARAMETER, "")
-    wanted = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
-    number = min(max(wanted, 1), count)
+    desired = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+    number = min(max(desired, 1), count)
     chosen = tuple(rows[(number - 1) * SIZE : number * SIZE])
     query = tuple((name, each) for name, each in asked.query.items() if name != PARAMETER)
-    return Part(chosen, number, count, len(rows), query)
+    return ListPage(chosen, number, count, len(rows), query)

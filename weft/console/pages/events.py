@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weft.console import eventlist, paging
 from weft.console.eventlist import Event
 from weft.console.page import Page, Question, Read, Reading
-from weft.console.paging import Part
+from weft.console.paging import ListPage
 from weft.kube import resources
 
 
@@ -16,7 +16,7 @@ from weft.kube import resources
 class Events:
     """`about`, `kind` and `warnings` are the filter, as it was asked for."""
 
-    part: Part[Event]
+    part: ListPage[Event]
     about: str
     kind: str
     warnings: bool

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weft.api.objects import key as key_of
 from weft.console import paging
 from weft.console.page import Page, Question, Read, Reading
-from weft.console.paging import Part
+from weft.console.paging import ListPage
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import machines
@@ -22,7 +22,7 @@ class Machines:
     """`about` is the filter, a part of a name. `states`: how many are in each state, the most
     frequent first."""
 
-    part: Part[Machine]
+    part: ListPage[Machine]
     about: str
     states: tuple[tuple[str, int], ...]
 

@@ -12,7 +12,7 @@ from weft.console.eventlist import Event
 from weft.console.page import NoSuchObject, Page, Question, Read, Reading
 from weft.console.pages.networks import Row, Use
 from weft.console.pages.networks import row as row_of
-from weft.console.paging import Part
+from weft.console.paging import ListPage
 from weft.kube import resources
 from weft.observe import members, networkobjects
 from weft.observe.reach import Member as Reached
@@ -71,7 +71,7 @@ class Network:
     subnets: tuple[Subnet, ...]
     declarations: tuple[Declaration, ...]
     nodes: tuple[Node, ...]
-    members: Part[Member]
+    members: ListPage[Member]
     events: tuple[Event, ...]
 
 

@@ -10,7 +10,7 @@ from weft import errors
 from weft.api import policy, policystatus
 from weft.console import paging
 from weft.console.page import Object, Page, Question, Read, Reading
-from weft.console.paging import Part
+from weft.console.paging import ListPage
 from weft.kube import resources
 from weft.observe.chassis import natural_key
 from weft.policy import netpolicy
@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PolicyList:
-    part: Part[Row]
+    part: ListPage[Row]
 
 
 def view(reading: Reading, asked: Question) -> PolicyList:

@@ -12,7 +12,7 @@ from typing import Any
 
 from weft import model
 from weft.observe.explain import hops
-from weft.observe.explain.evidence import Asked, End, Evidence, Unseen
+from weft.observe.explain.evidence import End, Evidence, PortAnswer, Unseen
 from weft.observe.explain.step import Step, fault, note, ok, unseen
 
 SOURCE, TARGET = "source", "target"
@@ -47,13 +47,13 @@ def given(end: End, address: model.Address) -> model.Interface | None:
     return next((each for each in end.allocated if each.ip == address), None)
 
 
-def read(answer: Mapping[str, Any], order: Mapping[str, Any]) -> Asked | Unseen:
+def read(answer: Mapping[str, Any], order: Mapping[str, Any]) -> PortAnswer | Unseen:
     """What a node says of an end that it asked."""
     if error := answer.get("error"):
         return Unseen(str(error)[:_LONGEST])
     try:
         echoed = answer["echoed"]
-        return Asked(
+        return PortAnswer(
             address=ip_address(order["address"]),
             answered=tuple(map(str, answer["answered"][:MOST])),
             senders=tuple((str(mac), ip_address(ip)) for mac, ip in answer["senders"][:MOST]),
@@ -69,7 +69,7 @@ def judge(role: str, evidence: Evidence, why: str) -> Iterator[Step]:
     """What an end does that was asked at its port; `why` it was, if nobody could ask."""
     name = f"{role} address"
     found = evidence.asked.get(role)
-    if not isinstance(found, Asked):
+    if not isinstance(found, PortAnswer):
         yield unseen(name, f"{why}; {found.reason}" if found else why)
         return
     is_source = role == SOURCE
@@ -97,7 +97,7 @@ def _next(end: End, peer: model.Address | None, evidence: Evidence) -> model.Add
     return router.ip if router else None
 
 
-def _absent(name: str, end: End, own: model.Interface | None, found: Asked) -> Step:
+def _absent(name: str, end: End, own: model.Interface | None, found: PortAnswer) -> Step:
     """Nobody has the address at the port."""
     assert end.member is not None
     mine = {each.ip for each in end.allocated}
@@ -127,7 +127,12 @@ def _absent(name: str, end: End, own: model.Interface | None, found: Asked) -> S
 
 
 def _held(
-    name: str, end: End, other: End, own: model.Interface | None, found: Asked, evidence: Evidence
+    name: str,
+    end: End,
+    other: End,
+    own: model.Interface | None,
+    found: PortAnswer,
+    evidence: Evidence,
 ) -> Step:
     """The end has its address; a ping as from the other end says in which subnet."""
     seen = f"{own}, answers at its own port"

@@ -13,11 +13,11 @@ from weft.kube.client import Client
 from weft.observe import objects
 from weft.observe.explain import asking, ends, hops, question, zone
 from weft.observe.explain.evidence import (
-    Asked,
     DropCount,
     Evidence,
     NetworkFacts,
     NodeFacts,
+    PortAnswer,
     Probe,
     Unseen,
     UsedAddresses,
@@ -107,7 +107,7 @@ async def explored(
 
 async def _asked(
     evidence: Evidence, explorer: Explorer, patience: float
-) -> dict[str, Asked | Unseen]:
+) -> dict[str, PortAnswer | Unseen]:
     """What the ends do that are asked for their addresses, both at once."""
     orders = {
         role: order
@@ -117,7 +117,7 @@ async def _asked(
     }
     nodes = {asking.SOURCE: evidence.source.node, asking.TARGET: evidence.target.node}
 
-    async def one(role: str) -> Asked | Unseen:
+    async def one(role: str) -> PortAnswer | Unseen:
         try:
             answer = await explorer.ask(nodes[role], orders[role])
         except errors.WeftError as error:

@@ -222,7 +222,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PortAnswer:
     """What a guest or pod does when the switch asks it at its own port for an address.
 
     `answered`: the MACs that say they have it. `senders`: other addresses from which it sent
@@ -254,7 +254,7 @@ class Evidence:
     policies: tuple[PolicyFinding, ...] = ()
     states: Mapping[str, NodeState | Unseen] = field(default_factory=dict)
     used: Mapping[str, UsedAddresses | Unseen] = field(default_factory=dict)
-    asked: Mapping[str, Asked | Unseen] = field(default_factory=dict)
+    asked: Mapping[str, PortAnswer | Unseen] = field(default_factory=dict)
     nodes: Mapping[str, NodeFacts | Unseen] = field(default_factory=dict)
     encaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     routers: Mapping[str, str] = field(default_factory=dict)

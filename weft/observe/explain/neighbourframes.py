@@ -28,7 +28,7 @@ _HEADER = 14
 _EVERYONE = b"\xff" * 6
 
 
-class Kind(Enum):
+class FrameKind(Enum):
     """HOLDS: it has the address. SEEKS: it asks whose the address is. DHCP: it asks for one."""
 
     HOLDS = auto()
@@ -37,10 +37,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class FrameContent:
     """What a frame says. `mac` and `sender`: from whom; `sender` None for nobody's address."""
 
-    kind: Kind
+    kind: FrameKind
     mac: str
     sender: model.Address | None = None
     address: model.Address | None = None
@@ -59,7 +59,7 @@ def question(address: model.Address, mac: str) -> bytes:
     return ipv6.frame(mac, to, group, ipv6.ICMPV6, body, checksum_at=2)
 
 
-def read(frame: bytes) -> Saying | None:
+def read(frame: bytes) -> FrameContent | None:
     """What a frame says of addresses; None for nothing."""
     if len(frame) < _HEADER:
         return None
@@ -71,29 +71,29 @@ def read(frame: bytes) -> Saying | None:
     return _ipv6(mac, frame)
 
 
-def _arp(rest: bytes) -> Saying | None:
+def _arp(rest: bytes) -> FrameContent | None:
     if len(rest) < 28 or _ARP_HEAD.unpack(rest[:8])[:4] != (1, _IPV4, 6, 4):
         return None
     mac, sender, target = rest[8:14].hex(":"), IPv4Address(rest[14:18]), IPv4Address(rest[24:28])
-    said = None if sender.is_unspecified else sender
+    own = None if sender.is_unspecified else sender
     if rest[6:8] == _REPLY.to_bytes(2, "big"):
-        return Saying(Kind.HOLDS, mac, said, sender)
-    return Saying(Kind.SEEKS, mac, said, target)
+        return FrameContent(FrameKind.HOLDS, mac, own, sender)
+    return FrameContent(FrameKind.SEEKS, mac, own, target)
 
 
-def _dhcp(mac: str, rest: bytes) -> Saying | None:
+def _dhcp(mac: str, rest: bytes) -> FrameContent | None:
     start = (rest[0] & 15) * 4 if rest else 0
     if len(rest) < 20 or rest[9] != _UDP or len(rest) < start + 4:
         return None
     port = int.from_bytes(rest[start + 2 : start + 4], "big")
-    return Saying(Kind.DHCP, mac) if port == _DHCP_SERVERS[4] else None
+    return FrameContent(FrameKind.DHCP, mac) if port == _DHCP_SERVERS[4] else None
 
 
-def _ipv6(mac: str, frame: bytes) -> Saying | None:
+def _ipv6(mac: str, frame: bytes) -> FrameContent | None:
     udp = ipv6.payload(frame, ipv6.UDP)
     if udp is not None and len(udp) >= 4:
         port = int.from_bytes(udp[2:4], "big")
-        return Saying(Kind.DHCP, mac) if port == _DHCP_SERVERS[6] else None
+        return FrameContent(FrameKind.DHCP, mac) if port == _DHCP_SERVERS[6] else None
     body = ipv6.payload(frame, ipv6.ICMPV6)
     if body is None or len(body) < _TARGET.size or body[0] not in (_SOLICITATION, _ADVERTISEMENT):
         return None
@@ -101,8 +101,8 @@ def _ipv6(mac: str, frame: bytes) -> Saying | None:
     source = ip_address(frame[22:38])
     sender = None if source.is_unspecified else source
     if body[0] == _SOLICITATION:
-        return Saying(Kind.SEEKS, mac, sender, address)
+        return FrameContent(FrameKind.SEEKS, mac, sender, address)
     option = body[24:32]
     if len(option) == 8 and option[:2] == bytes((_TARGET_LINK, 1)):
         mac = option[2:].hex(":")
-    return Saying(Kind.HOLDS, mac, sender, address)
+    return FrameContent(FrameKind.HOLDS, mac, sender, address)

@@ -31,7 +31,7 @@ from weft.observe.capture import expression, program
 from weft.observe.capture import onnode as capturing
 from weft.observe.capture.order import Order
 from weft.observe.explain import asking, neighbourframes, onnode, probeframes
-from weft.observe.explain.neighbourframes import Kind
+from weft.observe.explain.neighbourframes import FrameKind
 from weft.ovn import daemons
 from weft.ovsdb.session import Session
 
@@ -56,14 +56,14 @@ class _Heard:
     by_dhcp: bool = False
     echoed: str | None = None
 
-    def take(self, said: neighbourframes.Saying, address: model.Address) -> None:
-        self.by_dhcp |= said.kind is Kind.DHCP
-        if said.kind is Kind.HOLDS and said.address == address:
-            self.answered[said.mac] = None
-        elif said.sender is not None:
-            self.senders[said.mac, str(said.sender)] = None
-        if said.kind is Kind.SEEKS and said.address != said.sender:
-            self.sought[str(said.address)] = None
+    def take(self, content: neighbourframes.FrameContent, address: model.Address) -> None:
+        self.by_dhcp |= content.kind is FrameKind.DHCP
+        if content.kind is FrameKind.HOLDS and content.address == address:
+            self.answered[content.mac] = None
+        elif content.sender is not None:
+            self.senders[content.mac, str(content.sender)] = None
+        if content.kind is FrameKind.SEEKS and content.address != content.sender:
+            self.sought[str(content.address)] = None
 
     def rendered(self) -> dict[str, Any]:
         return {
@@ -86,7 +86,7 @@ class _Port:
         argv = ("ovs-ofctl", "packet-out", onnode.BRIDGE, text)
         await process.run(argv, env={**onnode.FOLDERS, **os.environ}, timeout=onnode.PATIENCE)
 
-    async def said(self) -> bytes:
+    async def frame(self) -> bytes:
         """The next frame that the guest sends."""
         loop = asyncio.get_running_loop()
         while True:
@@ -152,9 +152,9 @@ async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
     mac = "02:" + secrets.token_bytes(5).hex(":")  # nobody's, and no group's
 
     def is_answered(frame: bytes) -> bool:
-        said = neighbourframes.read(frame)
-        if said is not None:
-            heard.take(said, address)
+        content = neighbourframes.read(frame)
+        if content is not None:
+            heard.take(content, address)
         return order["mac"] in heard.answered
 
     if not await _tried(port, neighbourframes.question(address, mac), is_answered, patience):
@@ -174,9 +174,9 @@ async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
         if probeframes.reply(frame, packet, number, sequence) is not None:
             heard.echoed = frame[:6].hex(":")
             return True
-        said = neighbourframes.read(frame)
-        if said is not None:
-            heard.take(said, address)
+        content = neighbourframes.read(frame)
+        if content is not None:
+            heard.take(content, address)
         return False
 
     await _tried(port, probeframes.request(packet, number, sequence), is_echoed, patience)
@@ -190,7 +190,7 @@ async def _tried(port: _Port, frame: bytes, is_it: Any, patience: float) -> bool
         try:
             async with asyncio.timeout(patience / TRIES):
                 for _ in range(_MOST_FRAMES):
-                    if is_it(await port.said()):
+                    if is_it(await port.frame()):
                         return True
         except TimeoutError:
             continue

@@ -11,20 +11,20 @@ import pytest
 from tests.support.explained import MACS, SILENT, evidence
 from weft import names
 from weft.observe.explain import asking, sentence
-from weft.observe.explain.evidence import Asked, Evidence, NetworkFacts, Probe, Unseen
+from weft.observe.explain.evidence import Evidence, NetworkFacts, PortAnswer, Probe, Unseen
 from weft.observe.explain.sentence import Outcome
 from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 
 OWN, PEER, OTHER = (ip_address(f"10.9.0.{number}") for number in (2, 1, 99))
 NOBODY = {"source": Unseen("only a look into the pod can say")}
-FINE = Asked(OWN, (MACS["b"],), echoed=MACS["a"])
+FINE = PortAnswer(OWN, (MACS["b"],), echoed=MACS["a"])
 STRANGE = "0a:58:0a:09:00:63"
 GIVEN = "it was given 10.9.0.2/24"
 SET = "let it ask by DHCP, or set 10.9.0.2/24 on the interface with MAC 0a:58:0a:09:00:02"
 
 
-def asked(found: Asked | Unseen, **changes: Any) -> Evidence:
+def asked(found: PortAnswer | Unseen, **changes: Any) -> Evidence:
     """The target was asked; of the source nobody knows."""
     whole = evidence(used={**NOBODY, "target": Unseen("the guest has no agent")}, probe=SILENT)
     return replace(whole, asked={"target": found}, **changes)
@@ -37,31 +37,31 @@ def step(whole: Evidence, name: str = "target address") -> str:
 
 STOPPED = {
     "no answer": (
-        Asked(OWN),
+        PortAnswer(OWN),
         "default/b has no address, or is not up: it does not answer ARP at its own port; "
         f"{GIVEN}; {SET}",
     ),
     "asks by DHCP": (
-        Asked(OWN, by_dhcp=True),
+        PortAnswer(OWN, by_dhcp=True),
         f"default/b asks for an address by DHCP, and takes none; {GIVEN}; {SET}",
     ),
     "another address": (
-        Asked(OWN, senders=((MACS["b"], ip_address("fe80::1")), (MACS["b"], OTHER))),
+        PortAnswer(OWN, senders=((MACS["b"], ip_address("fe80::1")), (MACS["b"], OTHER))),
         "default/b uses 10.9.0.99, but was given 10.9.0.2/24: OVN drops what it sends "
         "(port security); set 10.9.0.2/24 there",
     ),
     "another address and MAC": (
-        Asked(OWN, senders=((STRANGE, OTHER),)),
+        PortAnswer(OWN, senders=((STRANGE, OTHER),)),
         "default/b uses 10.9.0.99, but was given 10.9.0.2/24, and the MAC 0a:58:0a:09:00:63, not "
         "0a:58:0a:09:00:02: OVN drops what it sends (port security); set 10.9.0.2/24 there",
     ),
     "another MAC": (
-        Asked(OWN, (STRANGE,)),
+        PortAnswer(OWN, (STRANGE,)),
         "default/b uses the MAC 0a:58:0a:09:00:63, but was given 0a:58:0a:09:00:02: OVN drops what "
         "it sends (port security); set 0a:58:0a:09:00:02 on its interface",
     ),
     "another MAC, of which only IPv6 is heard": (
-        Asked(OWN, senders=((STRANGE, ip_address("fe80::1")),)),
+        PortAnswer(OWN, senders=((STRANGE, ip_address("fe80::1")),)),
         "default/b sends from the MAC 0a:58:0a:09:00:63, but was given 0a:58:0a:09:00:02; "
         "set 0a:58:0a:09:00:02 and 10.9.0.2/24 on its interface",
     ),
@@ -110,7 +110,7 @@ def test_what_nobody_could_ask_is_not_seen_with_both_reasons() -> None:
 
 def test_an_answer_to_a_probe_in_its_name_is_no_proof_that_it_can_ask() -> None:
     answered = Probe(ProbeResult.ANSWERED, by="sent in default/a's name by the switch of node1")
-    silent = {"source": Asked(PEER)}
+    silent = {"source": PortAnswer(PEER)}
     whole = replace(evidence(used=NOBODY), asked=silent, probe=answered)
     found = sentence.explain(whole)
     assert found.sentence.startswith(
@@ -150,12 +150,12 @@ def test_an_answer_is_read_and_one_in_another_form_is_not_seen() -> None:
     order = {"address": "10.9.0.2"}
     whole = {**ANSWER, "by_dhcp": True, "echoed": MACS["a"]}
     found = asking.read(whole, order)
-    assert found == Asked(
+    assert found == PortAnswer(
         OWN, (MACS["b"],), ((STRANGE, OTHER),), by_dhcp=True, echoed=MACS["a"], sought=(PEER,)
     )
     assert asking.read({"error": "x" * 1000}, order) == Unseen("x" * 300)
     many = asking.read({**whole, "answered": ["x"] * 100}, order)
-    assert isinstance(many, Asked)
+    assert isinstance(many, PortAnswer)
     assert len(many.answered) == asking.MOST
     for changes in ({"answered": 7}, {"senders": [["x"]]}, {"sought": ["x"]}, {"senders": None}):
         assert isinstance(asking.read({**whole, **changes}, order), Unseen)
