@@ -31,7 +31,8 @@ class Store:
     ) -> None:
         self.kind = read.kind
         self._budget = budget or Budget(sys.maxsize)
-        self.left_out = self._unlisted = self.version = 0
+        self.left_out = self._unlisted = self.version = self._held = 0
+        self._is_closed = False
         self._objects: dict[ObjectKey, Raw] = {}
         self._listed: dict[ObjectKey, Raw] = {}
         self._sorted: Sequence[Object] | None = None
@@ -63,18 +64,21 @@ class Store:
     def begin(self) -> None:
         """Start a list of all objects; for the reflector."""
         self._listed, self._unlisted = {}, 0
+        self._hold(len(self._objects))
 
     def add(self, obj: Raw) -> None:
         """Add an object to the list; for the reflector."""
-        if self._budget.has_room(len(self._listed) + 1 - len(self._objects)):
+        # Room is taken here, not at the end: several kinds are listed at once.
+        if len(self._listed) < self._held or self._budget.has_room():
             self._listed[resources.key(obj)] = trimmed(self.kind, obj)
+            self._hold(max(self._held, len(self._listed)))
         else:
             self._unlisted += 1
 
     def end(self) -> None:
         """Store the whole list; for the reflector."""
-        self._budget.hold(len(self._listed) - len(self._objects))
         self._objects, self._listed = self._listed, {}
+        self._hold(len(self._objects))
         self.left_out = self._unlisted
         self.trouble = self.denied = ""
         self.is_absent, self._is_listed = False, True
@@ -89,24 +93,33 @@ class Store:
             self.left_out = max(0, self.left_out - (kind != "ADDED"))
         if is_gone and is_kept:
             del self._objects[key]
-            self._budget.hold(-1)
         elif not is_gone and (is_kept or self._budget.has_room()):
             kept = trimmed(self.kind, obj)
             if kept == self._objects.get(key):
                 return
             self._objects[key] = kept
-            self._budget.hold(0 if is_kept else 1)
         elif not is_gone:
             self.left_out += 1
+        self._hold(len(self._objects))
         self._notify()
 
     def close(self) -> None:
-        """Give up all objects: nobody looks at them any more."""
-        self._budget.hold(-len(self._objects))
+        """Give up all objects: nobody looks at them any more.
+
+        This may come in the midst of a list, whose rest counts no more.
+        """
+        self._hold(0)
+        self._is_closed = True
         self._objects, self._listed, self._sorted = {}, {}, None
 
+    def _hold(self, number: int) -> None:
+        """So many of the budget's objects are this store's."""
+        if not self._is_closed:
+            self._budget.hold(number - self._held)
+            self._held = number
+
     def _is_unknown(self) -> None:
-        self._budget.hold(-len(self._objects))
+        self._hold(0)
         self._objects, self.is_absent, self.left_out = {}, True, 0
 
     def _note(self, error: ApiError | None) -> None:

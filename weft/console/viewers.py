@@ -169,18 +169,14 @@ class Viewers:
         self._connect = connect
         self._known: dict[bytes, Viewer] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._making = asyncio.Lock()
         self._budget = Budget(MOST_OBJECTS_OF_ALL, free=self._drop_unused)
 
     @asynccontextmanager
     async def of(self, token: str) -> AsyncIterator[Viewer]:
         """The viewer with this token; raises TooMuch."""
         key = hashlib.sha256(token.encode()).digest()
-        viewer = self._known.get(key)
-        if viewer is None:
-            if len(self._known) >= MOST_VIEWERS and not self._evict():
-                raise TooMuch(f"more than {MOST_VIEWERS} people use this console", hint="wait")
-            client = await self._connect(token).__aenter__()
-            viewer = self._known[key] = Viewer(client, self._budget)
+        viewer = self._known.get(key) or await self._made(key, token)
         viewer.users += 1
         if viewer.ending is not None:
             viewer.ending.cancel()
@@ -193,6 +189,17 @@ class Viewers:
                 loop = asyncio.get_running_loop()
                 viewer.left = loop.time()
                 viewer.ending = loop.call_later(2 * LINGER, self._end, key, viewer)
+
+    async def _made(self, key: bytes, token: str) -> Viewer:
+        """A new viewer, one for all of the token's first requests."""
+        async with self._making:
+            if (viewer := self._known.get(key)) is not None:
+                return viewer
+            if len(self._known) >= MOST_VIEWERS and not self._evict():
+                raise TooMuch(f"more than {MOST_VIEWERS} people use this console", hint="wait")
+            client = await self._connect(token).__aenter__()
+            viewer = self._known[key] = Viewer(client, self._budget)
+            return viewer
 
     def _evict(self) -> bool:
         """End the viewer who has had no page open for longest; False if all have one."""

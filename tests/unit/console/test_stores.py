@@ -186,3 +186,55 @@ async def test_a_change_that_no_page_shows_makes_no_page_again() -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert reading([store]).versions[0] == before[0] + 1
     assert store.objects()[0]["metadata"]["labels"] == {"app": "web"}
+
+
+def nodes(*names: str) -> list[dict[str, Any]]:
+    return [made.named(resources.NODES, name) for name in names]
+
+
+def test_kinds_that_are_listed_at_once_share_a_budget() -> None:
+    budget = Budget(3)
+    one, two = (Store(MemoryApi(), Read(resources.NODES), "", budget) for _ in range(2))
+    for each in (one, two):
+        each.begin()
+        for node in nodes("a", "b"):
+            each.add(node)
+    for each in (one, two):
+        each.end()
+    assert (len(one.objects()), one.left_out) == (2, 0)
+    assert (len(two.objects()), two.left_out) == (1, 1)
+    assert budget.held == 3
+    one.begin()
+    for node in nodes("a"):
+        one.add(node)
+    assert budget.held == 3, "the old objects are there until the end"
+    one.end()
+    assert budget.held == 2
+    one.begin()
+    for node in nodes("a", "b", "c"):
+        one.add(node)
+    assert budget.held == 3
+    one.begin()
+    assert budget.held == 2, "a list that broke off holds nothing"
+
+
+def test_a_store_that_is_closed_in_the_midst_of_its_list_holds_nothing() -> None:
+    closed: list[Store] = []
+
+    def free() -> bool:
+        if closed:
+            return False
+        closed.append(store)
+        store.close()
+        return True
+
+    budget = Budget(1, free=free)
+    store = Store(MemoryApi(), Read(resources.NODES), "", budget)
+    store.begin()
+    for node in nodes("a", "b", "c"):
+        store.add(node)
+    store.end()
+    for node in nodes("d"):
+        store.change("ADDED", node)
+    assert closed
+    assert budget.held == 0

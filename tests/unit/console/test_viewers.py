@@ -166,3 +166,35 @@ async def test_a_page_that_tells_of_a_kind_shares_its_watch_with_one_that_does_n
     ):
         assert first == second
     await known.close()
+
+
+class Slow(Api):
+    """It takes some turns of the loop to connect."""
+
+    async def __aenter__(self) -> Self:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return self
+
+
+async def test_two_first_requests_with_one_token_are_one_viewer() -> None:
+    made: list[Slow] = []
+
+    def connect(token: str) -> Slow:
+        made.append(Slow(token))
+        return made[-1]
+
+    known = viewers.Viewers(connect)
+    both = asyncio.Barrier(2)
+
+    async def request() -> viewers.Viewer:
+        async with known.of("a") as viewer:
+            await both.wait()
+            return viewer
+
+    async with asyncio.timeout(PATIENCE):
+        one, other = await asyncio.gather(request(), request())
+    assert one is other
+    await known.close()
+    assert len(made) == 1
+    assert made[0].closed.is_set()
