@@ -195,15 +195,14 @@ async def _update(
     try:
         while True:
             changed.clear()
-            began = time.monotonic()
-            html = await computing.run(show, reading(stores))
-            took, size = time.monotonic() - began, 0
+            html, took = await computing.run(_timed, show, reading(stores))
+            size = 0
             if rendering.digest(html) != seen:
                 content = message("page", html)
                 size = len(content)
                 await response.write(content)
                 seen = rendering.digest(html)
-            await asyncio.sleep(max(_PAUSE, size / _RATE, _SHARE * took))
+            await _rest(response, max(_PAUSE, size / _RATE, _SHARE * took))
             while not changed.is_set():
                 try:
                     async with asyncio.timeout(_SIGN_OF_LIFE):
@@ -213,6 +212,20 @@ async def _update(
     finally:
         for store in stores:
             store.changed.discard(changed)
+
+
+def _timed(show: Callable[[Reading], str], read: Reading) -> tuple[str, float]:
+    """What it shows, and the seconds that this took, without those until its turn."""
+    began = time.monotonic()
+    return show(read), time.monotonic() - began
+
+
+async def _rest(response: web.StreamResponse, seconds: float) -> None:
+    while seconds > _SIGN_OF_LIFE:
+        await asyncio.sleep(_SIGN_OF_LIFE)
+        await response.write(b":\n\n")
+        seconds -= _SIGN_OF_LIFE
+    await asyncio.sleep(seconds)
 
 
 def _fragment(
