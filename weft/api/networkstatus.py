@@ -42,6 +42,7 @@ class NetworkReason(StrEnum):
 
     SERVED = "Served"
     NO_MEMBERS = "NoMembers"
+    NOT_COUNTED = "NotCounted"
     NODES_NOT_READY = "NodesNotReady"
     NO_BRIDGE_MAPPING = "NoBridgeMapping"
 
@@ -181,6 +182,9 @@ def _served(found: NetworkFindings) -> Condition:
             "external_ids:ovn-bridge-mappings of Open vSwitch on the nodes that do"
         )
         return Condition("Served", FALSE, NetworkReason.NO_BRIDGE_MAPPING, message)
+    if found.network is not None and found.network.is_default:
+        message = "every node serves the default network; its pods are not counted here"
+        return Condition("Served", TRUE, NetworkReason.NOT_COUNTED, message)
     if not found.nodes:
         return Condition(
             "Served", TRUE, NetworkReason.NO_MEMBERS, "no pod uses it, so no node needs it"

@@ -39,3 +39,11 @@ def test_equal_findings_are_an_equal_status_at_any_time() -> None:
     first = networkstatus.render(found, None, "t1")
     assert networkstatus.render(found, first, "t2") == first
     assert networkstatus.network_of(first) == "blue"
+
+
+def test_the_default_network_is_not_said_to_be_unused() -> None:
+    spec = model.NetworkSpec("default", model.Topology.LAYER3, 1400)
+    found = NetworkFindings("default", model.Network(spec, 0))
+    served = {each.type: each for each in networkstatus.conditions(found)}["Served"]
+    assert (served.status, served.reason) == ("True", "NotCounted")
+    assert "no pod" not in served.message
