@@ -96,6 +96,16 @@ class Reading:
         """Whether the viewer may list the kind, or there is none."""
         return kind not in self.denied
 
+    def has_all(self, kind: Resource) -> bool:
+        """Whether what is not among the kind's objects does not exist."""
+        return kind in self.absent or not self.lack(kind)
+
+    def lack(self, kind: Resource) -> str:
+        """Why objects of the kind may be missing; "" if none are."""
+        number = self.left_out.get(kind, 0)
+        left_out = f"{number} of the kind {kind.kind} are left out" if number else ""
+        return self.denied.get(kind) or self.stale.get(kind) or left_out
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -62,6 +62,7 @@ class Renderer:
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDERS),
             autoescape=True,
+            auto_reload=False,  # an upgrade's templates are for its own process
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -65,9 +65,8 @@ def find(reading: Reading, asked: Question) -> Machine:
     key = key_of(asked)
     found = next(iter(machines.of(reading, key)), None)
     if found is None:
-        known = [each.kind for each in machines.READS[:2]]
-        denied = (reading.denied.get(each) or reading.stale.get(each) for each in known)
-        why = next(filter(None, denied), "there is no such virtual machine")
+        lacks = (reading.lack(each.kind) for each in machines.READS[:2])
+        why = next(filter(None, lacks), "there is no such virtual machine")
         raise NoSuchObject(why, where=f"VirtualMachine {key}")
     return found
 

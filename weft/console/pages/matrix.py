@@ -81,6 +81,9 @@ def view(reading: Reading, asked: Question) -> Shown:
     shown = Shown(networks, network, port, ipv6)
     if not network:
         return shown
+    if unknown := _unknown(reading):
+        problem = f"who reaches whom is not known, as policies are missing: {unknown}"
+        return Shown(networks, network, port, ipv6, problem=problem)
     try:
         if network not in networks:
             rule = "is no network that you may see"
@@ -91,6 +94,15 @@ def view(reading: Reading, asked: Question) -> Shown:
     except errors.InvalidInput as error:
         return Shown(networks, network, port, ipv6, problem=error.in_full())
     return Shown(networks, network, port, ipv6, grid(matrix))
+
+
+def _unknown(reading: Reading) -> str:
+    """Why not all policies, or whom they are about, were read; "" if all that there is was."""
+    policies = resources.MULTINETWORKPOLICIES
+    for kind in (policies, resources.NAMESPACES):
+        if kind in reading.left_out:
+            return reading.lack(kind)
+    return "" if reading.of(policies) else reading.lack(policies)
 
 
 def _bound(network: str, count: int, namespace: str = "") -> None:

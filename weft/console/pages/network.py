@@ -84,9 +84,7 @@ def view(reading: Reading, asked: Question) -> Network:
     ]
     if not found:
         raise NoSuchObject(
-            reading.denied.get(resources.NETWORKS)
-            or reading.stale.get(resources.NETWORKS)
-            or "there is no such network",
+            reading.lack(resources.NETWORKS) or "there is no such network",
             where=f"Network {asked.path['name']}",
         )
     status = found[0].get("status") or {}

@@ -104,17 +104,13 @@ def _findings(reading: Reading, asked: Question) -> tuple[Finding, ...]:
         has_keys=any(one["metadata"]["name"] == names.SIGNING_KEYS for one in keys),
         now=datetime.fromisoformat(asked.now),
     )
-    hidden = {what for what, kind in _JUDGED_BY.items() if not _is_judged(reading, kind)}
+    hidden = {what for what, kind in _JUDGED_BY.items() if not reading.has_all(kind)}
     hidden |= {"Kubernetes", resources.IPAMCLAIMS.kind}
     for kind in _DEFINED:
-        hidden |= set() if _is_judged(reading, kind) else {kind.kind}
-    if not _is_judged(reading, resources.CONFIGMAPS) and not survey.leases:
+        hidden |= set() if reading.has_all(kind) else {kind.kind}
+    if not reading.has_all(resources.CONFIGMAPS) and not survey.leases:
         hidden.add("cluster manager")
     return tuple(one for one in checks.judge(survey) if one.what not in hidden)
-
-
-def _is_judged(reading: Reading, kind: resources.Resource) -> bool:
-    return reading.knows(kind) and (kind in reading.absent or kind not in reading.stale)
 
 
 def _of_networks(reading: Reading) -> Iterator[Problem]:
@@ -126,20 +122,20 @@ def _of_networks(reading: Reading) -> Iterator[Problem]:
 
 
 def _tiles(reading: Reading) -> Iterator[Tile]:
-    if _is_judged(reading, resources.NODES):
+    if reading.has_all(resources.NODES):
         nodes = reading.of(resources.NODES)
         yield Tile("Nodes", len(nodes), sum(_holds(one, "Ready") for one in nodes), "nodes")
         probed = [one for one in nodes if _status(one, names.TUNNELS_CONDITION)]
         working = sum(_holds(one, names.TUNNELS_CONDITION) for one in probed)
         if probed:
             yield Tile("Nodes with all tunnels", len(probed), working, "nodes")
-    if _is_judged(reading, resources.NETWORKS):
+    if reading.has_all(resources.NETWORKS):
         networks = reading.of(resources.NETWORKS)
         wrong = networkobjects.reasons(networks)
         well = len(networks) - len(wrong)
         yield Tile("Networks", len(networks), well, "networks", Verdict.WARN)
     expected = [one for one in reading.of(resources.VMS) if not _is_halted(one)]
-    if expected and _is_judged(reading, resources.VMS):
+    if expected and reading.has_all(resources.VMS):
         ready = sum(_holds(one, "Ready") for one in expected)
         yield Tile("Virtual machines", len(expected), ready, "machines", Verdict.WARN)
 

@@ -85,7 +85,7 @@ def view(reading: Reading, asked: Question) -> Editor:
     for each in reading.of(_KIND):
         if each["metadata"]["name"] == name and each["metadata"]["namespace"] == namespace:
             return Editor(namespace, name, _written(each), is_new=False)
-    why = reading.denied.get(_KIND) or reading.stale.get(_KIND) or "there is no such policy"
+    why = reading.lack(_KIND) or "there is no such policy"
     raise NoSuchObject(why, where=f"{_KIND.kind} {namespace}/{name}")
 
 

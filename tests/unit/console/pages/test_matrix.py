@@ -9,6 +9,7 @@ import pytest
 from tests.support import consoled
 from tests.support import objects as made
 from tests.unit.observe.test_members import entry, nad, pod
+from weft.console.page import Reading
 from weft.console.pages import matrix
 from weft.kube import resources
 from weft.observe import reach
@@ -34,6 +35,29 @@ def test_the_only_network_is_chosen_and_without_policies_all_connect() -> None:
     shown = matrix.view(consoled.read(objects()), consoled.asked())
     assert shown.network == "blue"
     assert signs(shown) == ["", "good", "good", ""]
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        {"denied": {resources.MULTINETWORKPOLICIES: "may not"}},
+        {"stale": {resources.MULTINETWORKPOLICIES: "no answer"}},
+        {"left_out": {resources.MULTINETWORKPOLICIES: 3}},
+        {"left_out": {resources.NAMESPACES: 3}},
+    ],
+)
+def test_nothing_is_said_of_who_connects_without_the_policies(lack: dict[str, Any]) -> None:
+    found = Reading(consoled.read(objects()).objects, **lack)
+    shown = matrix.view(found, consoled.asked())
+    assert shown.grid is None
+    assert "policies are missing" in shown.problem
+
+
+def test_policies_that_were_read_before_the_server_was_lost_count() -> None:
+    closed = made.policy(app="b", ingress=[], networks="default/blue")
+    lost = {resources.MULTINETWORKPOLICIES: "no answer"}
+    found = Reading(consoled.read(objects(closed)).objects, stale=lost)
+    assert "silent" in signs(matrix.view(found, consoled.asked({"port": "tcp/80"})))
 
 
 def test_a_policy_closes_a_cell_and_gives_the_reason() -> None:
