@@ -34,9 +34,12 @@ export function keepJoined(place, use) {
   let pause = FIRST;
   function join() {
     const socket = new WebSocket(`${scheme}//${location.host}${place.dataset.socket}`);
-    socket.addEventListener("open", () => { pause = FIRST; });
+    let opened = Infinity;
+    socket.addEventListener("open", () => { opened = Date.now(); });
     socket.addEventListener("close", ({ code, reason }) => {
       if (CUT.has(code)) {
+        // The console opens it before it has reached the guest: that alone is no success.
+        if (Date.now() - opened > LONGEST) pause = FIRST;
         report("The connection was cut. Connecting again ...");
         setTimeout(join, pause);
         pause = Math.min(2 * pause, LONGEST);
