@@ -177,9 +177,10 @@ def _seen(move: Move, pings: Mapping[str, Pings]) -> Iterable[Seen]:
 
 
 def _gap(times: Sequence[float], begin: float, end: float) -> float:
-    """The longest pause between two of these times, in milliseconds."""
+    """The longest pause between two of these times, in milliseconds; one that goes on at the end
+    counts until then."""
     inside = times[bisect_left(times, begin) : bisect_right(times, end)]
-    return max((b - a for a, b in pairwise(inside)), default=end - begin) * 1000
+    return max(b - a for a, b in pairwise([begin, *inside, end])) * 1000
 
 
 def quantile(values: Sequence[float], part: float) -> float:

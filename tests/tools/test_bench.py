@@ -71,3 +71,10 @@ def test_what_a_peer_lost_of_a_move_is_not_what_came_late() -> None:
     shown = {each.name: round(each.value) for each in losses.figures([move], {"weft": seen})}
     assert shown["at stop: lost, worst"] == 30
     assert shown["at stop: packets answered twice"] == 3
+
+
+def test_a_stream_that_answers_no_more_has_stalled_until_the_end() -> None:
+    move = losses.Move("weft", True, "a", "b", 101, 101.9, 101.5, 200)
+    pings = losses.Pings(100, [(at / 100, at / 100, 1) for at in range(300)])
+    seen = losses.Witnesses({"a": pings}, [101, 101.1, 101.2])
+    assert round(losses.cost(move, seen).stall) == 1700
