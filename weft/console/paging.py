@@ -40,5 +40,5 @@ def part(rows: Sequence[T], asked: Question) -> ListPage[T]:
     desired = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
     number = min(max(desired, 1), count)
     chosen = tuple(rows[(number - 1) * SIZE : number * SIZE])
-    query = tuple((name, each) for name, each in asked.query.items() if name != PARAMETER)
+    query = tuple(one for one in asked.query.items() if one[0] != PARAMETER and one[1])
     return ListPage(chosen, number, count, len(rows), query)

@@ -15,7 +15,7 @@ ROWS = range(2 * paging.SIZE + 1)
     [("", 1), ("2", 2), ("3", 3), ("4", 3), ("0", 1), ("-1", 1), ("x", 1), ("²", 1), ("9" * 99, 1)],
 )
 def test_the_part_that_is_asked_for(text: str, number: int) -> None:
-    found = paging.part(ROWS, consoled.asked({"part": text, "about": "web"}))
+    found = paging.part(ROWS, consoled.asked({"part": text, "about": "web", "state": ""}))
     assert (found.number, found.count, found.total) == (number, 3, len(ROWS))
     assert found.rows == tuple(ROWS[found.first - 1 : found.last])
     assert dict(found.query) == {"about": "web"}

@@ -65,12 +65,13 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`problems` are sorted, the worst first; `good` are the findings that are ok; `warnings`
-    the latest Events of that type."""
+    the latest Events of that type. `is_whole`: all was read that the viewer may list."""
 
     tiles: tuple[Tile, ...]
     problems: tuple[Problem, ...]
     good: tuple[Finding, ...]
     warnings: tuple[Event, ...]
+    is_whole: bool
 
 
 def view(reading: Reading, asked: Question) -> Overview:
@@ -88,7 +89,9 @@ def view(reading: Reading, asked: Question) -> Overview:
     good = tuple(one for one in findings if one.verdict is Verdict.OK)
     every = eventlist.latest(reading.of(resources.EVENTS))
     warnings = itertools.islice((one for one in every if one.is_warning), MOST_EVENTS)
-    return Overview(tuple(_tiles(reading)), tuple(problems), good, tuple(warnings))
+    kinds = (each.kind for each in PAGE.reads if not each.is_aside and reading.knows(each.kind))
+    is_whole = all(reading.has_all(kind) for kind in kinds)
+    return Overview(tuple(_tiles(reading)), tuple(problems), good, tuple(warnings), is_whole)
 
 
 def _findings(reading: Reading, asked: Question) -> tuple[Finding, ...]:

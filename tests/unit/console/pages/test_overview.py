@@ -7,6 +7,7 @@ from typing import Any
 from tests.support import consoled
 from tests.support import objects as made
 from weft import names
+from weft.console.page import Reading
 from weft.console.pages import overview
 from weft.kube import resources
 from weft.observe.checks import Verdict
@@ -68,3 +69,12 @@ def test_published_keys_show_that_a_manager_has_run() -> None:
     keys = made.named(resources.CONFIGMAPS, names.SIGNING_KEYS)
     found = overview.view(consoled.read({resources.CONFIGMAPS: [keys]}), consoled.asked())
     assert "cluster manager" in [one.what for one in found.good]
+
+
+def test_nothing_is_said_to_be_well_that_was_not_read() -> None:
+    for kind in (resources.NODES, resources.NETWORKS, resources.NADS):
+        for lack in ({"stale": {kind: "no answer"}}, {"left_out": {kind: 1}}):
+            found = Reading(**lack)
+            assert not overview.view(found, consoled.asked()).is_whole
+    denied = consoled.read({}, {resources.NODES: "may not"})
+    assert overview.view(denied, consoled.asked()).is_whole, "as far as the viewer may see"
