@@ -64,3 +64,25 @@ async def test_a_line_without_end_ends_a_session(tmp_path: Path) -> None:
         with pytest.raises(errors.Unavailable, match="closed the connection"):
             async with qmpsession.Session(path) as session:
                 await session.execute("query-status")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"null", b"7", b"[7]", b'[{"fds": 7}]', b'[{"fds": [7]}]', b'[{"fds": [{"opaque": "p"}]}]'],
+)
+async def test_sets_of_descriptors_in_another_form_are_not_read(
+    tmp_path: Path, answer: bytes
+) -> None:
+    path = tmp_path / "qmp.sock"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'{"QMP": {}}\n')
+        while line := await reader.readline():
+            returned = answer if b"query-fdsets" in line else b"{}"
+            writer.write(b'{"return": %s}\n' % returned)
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, path)
+    async with server, qmpsession.Session(path) as session:
+        with pytest.raises(errors.Unavailable, match="answer is not QEMU's"):
+            await session.remove_sets("p")

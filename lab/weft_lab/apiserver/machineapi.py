@@ -172,11 +172,11 @@ class Machines:
     async def _order(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
         """Something is to be done to a guest."""
         verb, sent = route.subresource, await _sent(http)
-        asked = machineverbs.options(verb, sent)
+        asked, body = machineverbs.options(verb, sent), machineverbs.passed_on(verb, sent)
         vmi = self._instance(route)
         machineverbs.check_order(verb, vmi)
         if not (asked.dry_run and verb in ("pause", "unpause")):
-            await self._asked(verb, vmi, body=sent)
+            await self._asked(verb, vmi, body=body)
         return web.Response()
 
     async def _picture(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:

@@ -20,6 +20,7 @@ VERBS = ("migrate", "restart", "start", "stop")
 CONSOLES = ("console", "vnc")
 SCREENSHOT = "vnc/screenshot"
 ORDERS = ("freeze", "pause", "unfreeze", "unpause")  # the node's handler does them
+_LONGEST_DURATION = 64  # characters
 _FINAL = ("Succeeded", "Failed")
 _WEBHOOK = "migration-create-validator.kubevirt.io"
 _NOT_RUNNING = "VM is not running"
@@ -199,6 +200,16 @@ def check_order(verb: str, vmi: Object) -> None:
         why = "VMI is not paused"
     if why:
         raise status.conflict(GROUP, "virtualmachineinstance", name, why)
+
+
+def passed_on(verb: str, body: Any) -> Object:
+    """What the node's handler gets of a request's body. Raises BadRequest."""
+    if verb != "freeze" or not isinstance(body, dict):
+        return {}
+    given = body.get("unfreezeTimeout")
+    if given is not None and not (isinstance(given, str) and len(given) <= _LONGEST_DURATION):
+        raise _unreadable("unfreezeTimeout", "a duration, such as 10s")
+    return {"unfreezeTimeout": given}
 
 
 def not_found(plural: str, name: str) -> status.ApiError:

@@ -26,6 +26,8 @@ _NO_AGENT = "Guest agent is not responding: QEMU guest agent is not connected"
 _NO_SCREEN = "Requested operation is not valid: no screens to take screenshot from"
 _MOVES = "failed to freeze VMI, VMI is currently during migration"
 _PICTURE = "screenshot"  # the set of descriptors by which QEMU writes one
+_LONGEST_TIMEOUT = 64  # characters
+_FURTHEST = float(1 << 63) / 1e9  # seconds of KubeVirt's durations
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|h|m|s)")
 
@@ -112,12 +114,16 @@ class Orders:
 
     async def _thaw_later(self, vmi: Object, folder: Path, seconds: float) -> None:
         """Nobody has asked for it: a guest whose file systems stay frozen is of no use."""
+        uid = str(vmi["metadata"]["uid"])
         await asyncio.sleep(seconds)
         try:
             await _thaw(vmi, folder)
         except errors.Unavailable:
             return  # it has ended, or its agent has
-        self._changed(str(vmi["metadata"]["uid"]))
+        finally:
+            if self._thaws.get(uid) is asyncio.current_task():
+                del self._thaws[uid]
+        self._changed(uid)
 
     def _forget(self, uid: str) -> None:
         waiting = self._thaws.pop(uid, None)
@@ -144,10 +150,12 @@ def _timeout(body: Any) -> float:
     if given is None:
         raise Refused(400, "Unfreeze timeout in freeze request is not set")
     text = str(given)
-    found = _DURATION.findall(text)
-    if text != "0" and (not found or "".join(map("".join, found)) != text):
+    found = _DURATION.findall(text) if len(text) <= _LONGEST_TIMEOUT else []
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in found)
+    is_whole = bool(found) and "".join(map("".join, found)) == text
+    if text != "0" and not (is_whole and seconds < _FURTHEST):
         raise Refused(400, "failed to unmarshal unfreeze timeout")
-    return float(int(sum(float(number) * _UNITS[unit] for number, unit in found)))
+    return float(int(seconds))
 
 
 async def _picture(folder: Path) -> bytes:

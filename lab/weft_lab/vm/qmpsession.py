@@ -23,6 +23,7 @@ from weft_lab.vm import jsonlines
 
 LONGEST_LINE = 1 << 20  # bytes
 MAX_EVENTS = 256  # that wait for a reader
+MOST_SETS = 64  # of one purpose: QEMU gets one at a time
 ANSWER = 30.0  # seconds for an answer
 _CHUNK = 65536
 _UNAWAITED = "unawaited"
@@ -123,9 +124,17 @@ class Session:
     async def remove_sets(self, purpose: str) -> None:
         """Those of this purpose, whoever added them: another process may have been killed."""
         listed = await self.execute("query-fdsets")
-        for each in listed if isinstance(listed, list) else ():
-            if any(one.get("opaque") == purpose for one in each.get("fds") or ()):
-                await self.execute("remove-fd", fdset_id=each["fdset-id"])
+        try:
+            found = [
+                each["fdset-id"]
+                for each in listed
+                if any(one.get("opaque") == purpose for one in each["fds"])
+            ]
+        except (AttributeError, KeyError, TypeError) as error:
+            what = "query-fdsets: the machine's answer is not QEMU's"
+            raise errors.Unavailable(what, where=str(self._path)) from error
+        for number in found[:MOST_SETS]:
+            await self.execute("remove-fd", fdset_id=number)
 
     async def pass_on(self, name: str, descriptor: int) -> None:
         """Give QEMU a descriptor, by the name under which commands use it."""

@@ -99,6 +99,16 @@ def test_a_guest_is_paused_once() -> None:
         machineverbs.check_order("pause", paused)
 
 
+def test_a_handler_gets_a_timeout_and_nothing_else_of_a_body() -> None:
+    whole = {"unfreezeTimeout": "10s", "more": ["x" * 100_000], 1: "no key of JSON"}
+    assert machineverbs.passed_on("freeze", whole) == {"unfreezeTimeout": "10s"}
+    assert machineverbs.passed_on("pause", whole) == {}
+    assert machineverbs.passed_on("freeze", None) == {}
+    for given in ("9" * 65, 10, ["10s"]):
+        with pytest.raises(status.ApiError, match="unfreezeTimeout must be a duration"):
+            machineverbs.passed_on("freeze", {"unfreezeTimeout": given})
+
+
 def test_a_halted_machine_that_ends_slowly_is_stopped_sooner() -> None:
     asked = machineverbs.options("stop", {"gracePeriod": 1})
     slow = vmi(terminationGracePeriodSeconds=30)
