@@ -22,6 +22,7 @@ from weft.observe.reach import Member
 from weft.policy import netpolicy
 
 MOST_REMEMBERED = 20_000  # pods whose annotations are parsed once, some 2 KiB each
+_LONGEST_REMEMBERED = 8 << 10  # characters: annotations are as long as tenants want
 _DONE = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
@@ -180,10 +181,11 @@ def _parsed(pod: Object) -> tuple[_Attached, ...]:
     notes = meta.get("annotations") or {}
     if not notes.get(names.POD_NETWORKS):
         return ()
-    return _read(meta["namespace"], meta["name"], tuple(notes.items()))
+    is_short = sum(map(len, notes.values())) <= _LONGEST_REMEMBERED
+    read = _remembered if is_short else _read
+    return read(meta["namespace"], meta["name"], tuple(notes.items()))
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
 def _read(
     namespace: str, name: str, annotations: tuple[tuple[str, str], ...]
 ) -> tuple[_Attached, ...]:
@@ -201,6 +203,9 @@ def _read(
         for key, allocation in allocations.items()
         if key in interfaces
     )
+
+
+_remembered = lru_cache(maxsize=MOST_REMEMBERED)(_read)
 
 
 def _reported(
