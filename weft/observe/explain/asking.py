@@ -6,6 +6,7 @@ agent. What a guest says is its own word: it is read as text of a bounded number
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -16,7 +17,8 @@ from weft.observe.explain.evidence import End, Evidence, PortAnswer, Unseen
 from weft.observe.explain.step import Step, fault, note, ok, unseen
 
 SOURCE, TARGET = "source", "target"
-MOST = 8  # MACs and addresses of an answer
+MOST = 64  # MACs and addresses of an answer
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _LONGEST = 300  # characters of an error
 
 
@@ -55,14 +57,21 @@ def read(answer: Mapping[str, Any], order: Mapping[str, Any]) -> PortAnswer | Un
         echoed = answer["echoed"]
         return PortAnswer(
             address=ip_address(order["address"]),
-            answered=tuple(map(str, answer["answered"][:MOST])),
-            senders=tuple((str(mac), ip_address(ip)) for mac, ip in answer["senders"][:MOST]),
+            answered=tuple(map(_mac, answer["answered"][:MOST])),
+            senders=tuple((_mac(mac), ip_address(ip)) for mac, ip in answer["senders"][:MOST]),
             by_dhcp=answer["by_dhcp"] is True,
-            echoed=None if echoed is None else str(echoed),
+            echoed=echoed and _mac(echoed),
             sought=tuple(map(ip_address, answer["sought"][:MOST])),
         )
     except (KeyError, TypeError, ValueError):
         return Unseen("its answer cannot be read")
+
+
+def _mac(text: str) -> str:
+    """Raises TypeError or ValueError for other text: it comes from a node, and is shown."""
+    if not _MAC.fullmatch(text):
+        raise ValueError("no MAC")
+    return text
 
 
 def judge(role: str, evidence: Evidence, why: str) -> Iterator[Step]:
@@ -151,6 +160,8 @@ def _held(
     if _next(end, peer, evidence) in found.sought:
         return ok(name, seen)
     silent = f"{seen}, but no ping from {other.name}'s address"
+    if end is evidence.source:  # who drops pings that come may well send some
+        return unseen(name, f"{silent}: it drops pings, or has no route to {peer}")
     if evidence.connection.protocol is not None:
         return note(name, silent)
     # What it looks for may be another's traffic: it is shown, and proves nothing.

@@ -24,12 +24,14 @@ _SOLICITATION, _ADVERTISEMENT = 135, 136
 _TARGET = struct.Struct("!BBHI16s")
 _SOURCE_LINK, _TARGET_LINK = 1, 2
 _UDP, _DHCP_SERVERS = 17, {4: 67, 6: 547}
+_NONE: dict[int, model.Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
 _HEADER = 14
 _EVERYONE = b"\xff" * 6
 
 
 class FrameKind(Enum):
-    """HOLDS: it has the address. SEEKS: it asks whose the address is. DHCP: it asks for one."""
+    """HOLDS: it has the address. SEEKS: it asks whose the address is. DHCP: it asks for one, in
+    place of the unspecified one."""
 
     HOLDS = auto()
     SEEKS = auto()
@@ -86,14 +88,18 @@ def _dhcp(mac: str, rest: bytes) -> FrameContent | None:
     if len(rest) < 20 or rest[9] != _UDP or len(rest) < start + 4:
         return None
     port = int.from_bytes(rest[start + 2 : start + 4], "big")
-    return FrameContent(FrameKind.DHCP, mac) if port == _DHCP_SERVERS[4] else None
+    return _asking(mac, _NONE[4]) if port == _DHCP_SERVERS[4] else None
+
+
+def _asking(mac: str, without: model.Address) -> FrameContent:
+    return FrameContent(FrameKind.DHCP, mac, None, without)
 
 
 def _ipv6(mac: str, frame: bytes) -> FrameContent | None:
     udp = ipv6.payload(frame, ipv6.UDP)
     if udp is not None and len(udp) >= 4:
         port = int.from_bytes(udp[2:4], "big")
-        return FrameContent(FrameKind.DHCP, mac) if port == _DHCP_SERVERS[6] else None
+        return _asking(mac, _NONE[6]) if port == _DHCP_SERVERS[6] else None
     body = ipv6.payload(frame, ipv6.ICMPV6)
     if body is None or len(body) < _TARGET.size or body[0] not in (_SOLICITATION, _ADVERTISEMENT):
         return None

@@ -20,10 +20,10 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from weft import errors, model
 from weft.host import netns, process, rawsocket
@@ -37,7 +37,8 @@ from weft.ovsdb.session import Session
 
 TRIES = 2  # packets get lost
 _LONGEST = 256  # bytes of a frame that are looked at
-_MOST_FRAMES = 10_000
+_MOST_KEPT = 1000  # MACs, and addresses, of which a guest speaks
+_Word = TypeVar("_Word")
 _SELECTED = {
     "op": "select",
     "table": "Interface",
@@ -47,7 +48,7 @@ _SELECTED = {
 
 
 @dataclass
-class _Heard:
+class Heard:
     """What the guest said. `senders`: addresses from which it sent, each with its MAC."""
 
     answered: dict[str, None] = field(default_factory=dict)
@@ -57,13 +58,14 @@ class _Heard:
     echoed: str | None = None
 
     def take(self, content: neighbourframes.FrameContent, address: model.Address) -> None:
-        self.by_dhcp |= content.kind is FrameKind.DHCP
+        if content.kind is FrameKind.DHCP and content.address is not None:
+            self.by_dhcp |= content.address.version == address.version
         if content.kind is FrameKind.HOLDS and content.address == address:
-            self.answered[content.mac] = None
+            _keep(self.answered, content.mac)
         elif content.sender is not None:
-            self.senders[content.mac, str(content.sender)] = None
+            _keep(self.senders, (content.mac, str(content.sender)))
         if content.kind is FrameKind.SEEKS and content.address != content.sender:
-            self.sought[str(content.address)] = None
+            _keep(self.sought, str(content.address))
 
     def rendered(self) -> dict[str, Any]:
         return {
@@ -73,6 +75,19 @@ class _Heard:
             "by_dhcp": self.by_dhcp,
             "echoed": self.echoed,
         }
+
+
+def _keep(kept: dict[_Word, None], one: _Word) -> None:
+    if len(kept) < _MOST_KEPT:
+        kept[one] = None
+
+
+class Switched(Protocol):
+    """What is asked of a port."""
+
+    async def hand(self, frame: bytes) -> None: ...
+
+    async def frame(self) -> bytes: ...
 
 
 class _Port:
@@ -87,13 +102,11 @@ class _Port:
         await process.run(argv, env={**onnode.FOLDERS, **os.environ}, timeout=onnode.PATIENCE)
 
     async def frame(self) -> bytes:
-        """The next frame that the guest sends."""
+        """The next frame that the guest sends; b"" for one that it receives."""
         loop = asyncio.get_running_loop()
-        while True:
-            frame, where = await loop.sock_recvfrom(self._sock, _LONGEST)
-            # Of the pod's end the guest's frames go out, of the node's end they come in.
-            if (where[2] == socket.PACKET_OUTGOING) is self._is_pods_end:
-                return frame
+        frame, where = await loop.sock_recvfrom(self._sock, _LONGEST)
+        # Of the pod's end the guest's frames go out, of the node's end they come in.
+        return frame if (where[2] == socket.PACKET_OUTGOING) is self._is_pods_end else b""
 
 
 async def ask(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,8 +159,8 @@ async def _opened(
     return opened()
 
 
-async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
-    heard, address = _Heard(), ip_address(order["address"])
+async def _asked(port: _Port, order: Mapping[str, Any]) -> Heard:
+    heard, address = Heard(), ip_address(order["address"])
     patience = min(float(order["patience"]), probeframes.LONGEST_WAIT)
     mac = "02:" + secrets.token_bytes(5).hex(":")  # nobody's, and no group's
 
@@ -157,7 +170,7 @@ async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
             heard.take(content, address)
         return order["mac"] in heard.answered
 
-    if not await _tried(port, neighbourframes.question(address, mac), is_answered, patience):
+    if not await tried(port, neighbourframes.question(address, mac), is_answered, patience):
         return heard
     if not order.get("peer"):
         return heard
@@ -179,19 +192,23 @@ async def _asked(port: _Port, order: Mapping[str, Any]) -> _Heard:
             heard.take(content, address)
         return False
 
-    await _tried(port, probeframes.request(packet, number, sequence), is_echoed, patience)
+    await tried(port, probeframes.request(packet, number, sequence), is_echoed, patience)
     return heard
 
 
-async def _tried(port: _Port, frame: bytes, is_it: Any, patience: float) -> bool:
+async def tried(
+    port: Switched, frame: bytes, is_it: Callable[[bytes], bool], patience: float
+) -> bool:
     """Hand over a frame until one that comes back is the one looked for."""
     for _ in range(TRIES):
         await port.hand(frame)
         try:
             async with asyncio.timeout(patience / TRIES):
-                for _ in range(_MOST_FRAMES):
-                    if is_it(await port.frame()):
+                while True:
+                    found = await port.frame()
+                    if found and is_it(found):
                         return True
+                    await asyncio.sleep(0)  # frames that are there already do not let time pass
         except TimeoutError:
             continue
     return False

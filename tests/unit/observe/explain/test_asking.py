@@ -103,6 +103,19 @@ def test_a_guest_that_drops_pings_may_accept_connections() -> None:
     )
 
 
+def test_a_source_that_drops_pings_may_send_them() -> None:
+    """A firewall that admits answers alone is no fault of who asks."""
+    by = "sent in default/a's name by the switch of node1"
+    mute = {"source": PortAnswer(PEER, (MACS["a"],), echoed="")}
+    whole = replace(evidence(used=NOBODY), asked=mute, probe=Probe(ProbeResult.ANSWERED, by=by))
+    found = sentence.explain(whole)
+    assert found.outcome is Outcome.REACHES, found.sentence
+    assert step(whole, "source address") == (
+        "not seen: 10.9.0.1/24, answers at its own port, but no ping from default/b's address: "
+        "it drops pings, or has no route to 10.9.0.2"
+    )
+
+
 def test_what_nobody_could_ask_is_not_seen_with_both_reasons() -> None:
     assert step(asked(Unseen("no agent"))) == "not seen: the guest has no agent; no agent"
     assert step(asked(FINE), "source address") == "not seen: only a look into the pod can say"
@@ -154,9 +167,12 @@ def test_an_answer_is_read_and_one_in_another_form_is_not_seen() -> None:
         OWN, (MACS["b"],), ((STRANGE, OTHER),), by_dhcp=True, echoed=MACS["a"], sought=(PEER,)
     )
     assert asking.read({"error": "x" * 1000}, order) == Unseen("x" * 300)
-    many = asking.read({**whole, "answered": ["x"] * 100}, order)
+    many = asking.read({**whole, "answered": [STRANGE] * 100}, order)
     assert isinstance(many, PortAnswer)
     assert len(many.answered) == asking.MOST
     for changes in ({"answered": 7}, {"senders": [["x"]]}, {"sought": ["x"]}, {"senders": None}):
         assert isinstance(asking.read({**whole, **changes}, order), Unseen)
     assert isinstance(asking.read({}, order), Unseen)
+    for each in (f"{STRANGE}\x1b[2J", "x", 7):
+        assert isinstance(asking.read({**whole, "echoed": each}, order), Unseen)
+        assert isinstance(asking.read({**whole, "answered": [each]}, order), Unseen)

@@ -55,7 +55,9 @@ def test_an_answer_names_the_mac_that_has_the_address() -> None:
 def test_who_asks_for_an_address_has_none(version: int, port: int) -> None:
     source, to = ("0.0.0.0", "255.255.255.255") if version == 4 else ("fe80::1", "ff02::1:2")
     ends = packets.Ends(GUEST, "ff:ff:ff:ff:ff:ff", source, to)
-    for asked, expected in ((port, FrameContent(FrameKind.DHCP, GUEST)), (port + 1, None)):
+    without = ip_address("0.0.0.0" if version == 4 else "::")
+    asks = FrameContent(FrameKind.DHCP, GUEST, None, without)
+    for asked, expected in ((port, asks), (port + 1, None)):
         frame = packets.first(ends, netpolicy.Protocol.UDP, b"x", port=asked)
         assert neighbourframes.read(frame) == expected
 
