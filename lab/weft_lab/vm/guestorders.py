@@ -15,10 +15,11 @@ from typing import Any
 
 from weft import errors
 from weft.kube import events
+from weft.kube.backoff import Backoff
 from weft.kube.client import Object
 from weft.model import ObjectKey
 from weft_lab.reasons import Reason
-from weft_lab.vm import agentclient, migration, qemu, qmpsession, status
+from weft_lab.vm import agentclient, lifecycle, migration, qemu, qmpsession, status
 
 VERBS = ("pause", "unpause", "freeze", "unfreeze", "screenshot")
 LONGEST_PICTURE = 32 << 20  # bytes
@@ -97,33 +98,55 @@ class Orders:
 
     async def _freeze(self, vmi: Object, folder: Path, body: Any) -> None:
         seconds = _timeout(body)
-        uid = str(vmi["metadata"]["uid"])
+        is_asked = False
         try:
             if migration.is_under_way(vmi):
                 raise errors.Unavailable(_MOVES)
             async with _agent(vmi, folder) as agent:
                 if await agent.ask("guest-fsfreeze-status") != "frozen":
+                    is_asked = True
                     await agent.ask("guest-fsfreeze-freeze")
         except errors.Unavailable as error:
             what = f"Failed to freeze VMI: {error.what}"
             self._recorder.emit(vmi, Reason.FREEZE_ERROR, what)
+            if is_asked:  # it may do so later, and nobody would thaw it
+                self._thaw_after(vmi, folder, 0.0)
             raise
-        self._forget(uid)
+        self._forget(str(vmi["metadata"]["uid"]))
         if seconds:
-            self._thaws[uid] = asyncio.create_task(self._thaw_later(vmi, folder, seconds))
+            self._thaw_after(vmi, folder, seconds)
+
+    def _thaw_after(self, vmi: Object, folder: Path, seconds: float) -> None:
+        uid = str(vmi["metadata"]["uid"])
+        self._forget(uid)
+        self._thaws[uid] = asyncio.create_task(self._thaw_later(vmi, folder, seconds))
 
     async def _thaw_later(self, vmi: Object, folder: Path, seconds: float) -> None:
         """Nobody has asked for it: a guest whose file systems stay frozen is of no use."""
         uid = str(vmi["metadata"]["uid"])
-        await asyncio.sleep(seconds)
+        pauses = Backoff(1.0, 30.0)
         try:
-            await _thaw(vmi, folder)
-        except errors.Unavailable:
-            return  # it has ended, or its agent has
+            await asyncio.sleep(seconds)
+            while self._is_here(vmi):
+                try:
+                    await _thaw(vmi, folder)
+                except errors.Unavailable:  # its agent is busy
+                    await asyncio.sleep(pauses.next())
+                    continue
+                self._changed(uid)
+                return
         finally:
             if self._thaws.get(uid) is asyncio.current_task():
                 del self._thaws[uid]
-        self._changed(uid)
+
+    def _is_here(self, vmi: Object) -> bool:
+        """Whether it has neither ended nor moved since then."""
+        meta = vmi["metadata"]
+        now = self._vmi_of(ObjectKey(meta["namespace"], meta["name"]))
+        if now is None or now["metadata"]["uid"] != meta["uid"] or lifecycle.is_final(now):
+            return False
+        node = (vmi.get("status") or {}).get("nodeName")
+        return bool((now.get("status") or {}).get("nodeName") == node)
 
     def _forget(self, uid: str) -> None:
         waiting = self._thaws.pop(uid, None)
