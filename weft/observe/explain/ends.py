@@ -269,14 +269,18 @@ def _hidden(pod: Object, found: Found) -> tuple[str, ...]:
 def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found) -> End:
     meta, spec = pod["metadata"], pod.get("spec") or {}
     asked = _asked(pod, found)
+    is_paused = kind is EndKind.MACHINE and _is_paused(name, found)
+    remedy = f"kubectl describe pod {meta['name']} -n {meta['namespace']}"
+    if is_paused:
+        remedy = f"unpause it: virtctl unpause vmi {name.partition('/')[2]} -n {meta['namespace']}"
     end = End(
         name=name,
         kind=kind,
         node=str(spec.get("nodeName") or ""),
         networks=tuple(sorted(asked)),
         hidden=_hidden(pod, found),
-        trouble=_trouble(pod, found),
-        remedy=f"kubectl describe pod {meta['name']} -n {meta['namespace']}",
+        trouble="is paused" if is_paused else _trouble(pod, found),
+        remedy=remedy,
     )
     if network not in asked:
         return end
@@ -333,6 +337,16 @@ def _trouble(pod: Object, found: Found) -> str:
         return ""
     why = f"is {phase or 'not started'}"
     return f"{why}: {warning}" if warning else why
+
+
+def _is_paused(machine: str, found: Found) -> bool:
+    """Whether its guest stands still: then it answers nothing."""
+    return any(
+        each.get("type") == "Paused" and each.get("status") == "True"
+        for instance in found.objects.instances
+        if str(key_of(instance)) == machine
+        for each in (instance.get("status") or {}).get("conditions") or ()
+    )
 
 
 def _link_state(member: Member, instances: Iterable[Object]) -> str:

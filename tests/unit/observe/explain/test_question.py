@@ -152,6 +152,25 @@ def test_a_machine_is_its_pod_with_what_its_agent_reports() -> None:
     )
 
 
+def test_a_machine_that_is_paused_is_named() -> None:
+    def instance(name: str, paused: str) -> dict[str, Any]:
+        meta = {"namespace": "default", "name": name}
+        return {
+            "metadata": meta,
+            "status": {"conditions": [{"type": "Paused", "status": paused}]},
+        }
+
+    pods = (on_blue("a", 1), on_blue("launcher", 2, labels={"vm.kubevirt.io/name": "b"}))
+    paused = world(pods=pods, instances=[instance("c", "True"), instance("b", "True")])
+    assert sentence.explain(asked(paused, target="vm/b")).sentence == (
+        "default/a does not reach default/b by TCP port 443 on blue: default/b is paused; "
+        "unpause it: virtctl unpause vmi b -n default."
+    )
+    for others in ([instance("c", "True")], [instance("b", "False")], []):
+        runs = asked(world(pods=pods, instances=others), target="10.9.0.2")
+        assert runs.target.trouble == ""
+
+
 def test_the_link_of_another_machine_with_the_same_mac_decides_nothing() -> None:
     def instance(namespace: str, name: str, state: str) -> dict[str, Any]:
         nic = {"mac": "0a:58:00:00:00:02", "linkState": state}
