@@ -119,7 +119,8 @@ def act(page: Page, action: Action) -> Handler:
         async with viewing(request) as viewer:
             try:
                 access = Access(viewer.client, computing=viewer.computing)
-                outcome = await action(access, asked, form)
+                with viewer.acting():
+                    outcome = await action(access, asked, form)
             except errors.WeftError as error:
                 outcome = Outcome(error.in_full(), failed=True)
         if outcome.to:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
@@ -32,6 +31,7 @@ MOST_WATCHES = 64  # of a viewer
 MOST_OBJECTS = 40_000  # of a viewer; a pod takes some 4 KiB
 MOST_OBJECTS_OF_ALL = 100_000
 MOST_STREAMS = 16  # of a viewer: open pages, consoles and jobs
+MOST_ACTIONS = 4  # of a viewer, at once: a preview reads the whole cluster
 _SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
@@ -54,7 +54,7 @@ class Viewer:
         self.client, self.computing, self.views = client, Computing(), Views()
         self.budget = Budget(MOST_OBJECTS, all_budget, self.drop_unused)
         self.left = 0.0
-        self.users = self.streams = 0
+        self.users = self.streams = self.actions = 0
         self.ending: asyncio.TimerHandle | None = None
         self._followed: dict[tuple[Read, str], _Followed] = {}
         self._name: str | None = None
@@ -121,7 +121,7 @@ class Viewer:
         return True
 
     @contextlib.contextmanager
-    def streaming(self) -> Any:
+    def streaming(self) -> Iterator[None]:
         """Count an open stream; raises TooMuch."""
         if self.streams >= MOST_STREAMS:
             raise TooMuch(f"more than {MOST_STREAMS} pages are open", hint="close some of them")
@@ -130,6 +130,18 @@ class Viewer:
             yield
         finally:
             self.streams -= 1
+
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[None]:
+        """Count an action under way; raises TooMuch."""
+        if self.actions >= MOST_ACTIONS:
+            what = f"more than {MOST_ACTIONS} actions are under way"
+            raise TooMuch(what, hint="wait until one of them has ended")
+        self.actions += 1
+        try:
+            yield
+        finally:
+            self.actions -= 1
 
     async def name(self) -> str:
         """As whom the API server knows the viewer; empty if it does not say. Raises Unauthorized

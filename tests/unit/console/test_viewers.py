@@ -91,20 +91,24 @@ async def test_a_page_that_is_opened_again_finds_its_watch() -> None:
     await known.close()
 
 
-async def test_a_viewer_may_open_so_many_pages_and_no_more() -> None:
+@pytest.mark.parametrize(
+    ("bound", "most"), [("streaming", viewers.MOST_STREAMS), ("acting", viewers.MOST_ACTIONS)]
+)
+async def test_a_viewer_may_do_so_much_at_once_and_no_more(bound: str, most: int) -> None:
     known = viewers.Viewers(Connected())
     async with known.of("a") as viewer, known.of("b") as other:
-        opened = [viewer.streaming() for _ in range(viewers.MOST_STREAMS)]
-        for one in opened:
+        begin = getattr(viewer, bound)
+        under_way = [begin() for _ in range(most)]
+        for one in under_way:
             one.__enter__()
-        with pytest.raises(viewers.TooMuch), viewer.streaming():
+        with pytest.raises(viewers.TooMuch), begin():
             pass
-        with other.streaming():
+        with getattr(other, bound)():
             pass
-        opened.pop().__exit__(None, None, None)
-        with viewer.streaming():
+        under_way.pop().__exit__(None, None, None)
+        with begin():
             pass
-        for one in opened:
+        for one in under_way:
             one.__exit__(None, None, None)
     await known.close()
 
