@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft_lab.apiserver import access, rbac
+import weft_lab
+from weft_lab.apiserver import access, machineapi, rbac
 from weft_lab.apiserver.auth import ANONYMOUS, MASTERS, User
 from weft_lab.apiserver.rbac import Attributes, Rule
 
+KUBEVIRT = Path(weft_lab.__file__).parent / "access/kubevirt.yaml"
 TENANT = User("tenant", groups=("tenants", "system:authenticated"))
 
 
@@ -99,6 +104,18 @@ def test_a_role_has_the_rules_of_those_that_it_aggregates() -> None:
     asked = Attributes("list", resource="pods")
     assert grants(part, whole, everywhere=to_tenant).allows(TENANT, asked)
     assert not grants(whole, everywhere=to_tenant).allows(TENANT, asked)
+
+
+@pytest.mark.parametrize(("name", "may"), [("admin", True), ("edit", True), ("view", False)])
+def test_who_may_view_machines_does_nothing_to_them(name: str, may: bool) -> None:
+    roles = [one for one in yaml.safe_load_all(KUBEVIRT.read_text()) if "rules" in one]
+    bound = binding("b", f"kubevirt.io:{name}", "a", kind="User", name="tenant")
+    found = grants(*roles, local=[bound])
+    for entry in machineapi.entries():
+        plural, _, below = entry["name"].partition("/")
+        for verb in ("get", "update", "create", "patch", "delete"):
+            asked = Attributes(verb, machineapi.GROUP, plural, below, "a", "m")
+            assert bool(found.allows(TENANT, asked)) is (may and verb in entry["verbs"]), asked
 
 
 def test_paths_that_are_no_resources() -> None:
