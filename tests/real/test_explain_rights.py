@@ -160,3 +160,9 @@ async def test_a_tenant_plans_and_draws_what_he_may_read_and_the_rest_is_named(
         status, found = await asked.asks("matrix", "blue")
         assert status == 1
         assert "cannot list" in found["error"]
+
+        # Without policies all would seem to pass.
+        await asked.may_read("pods", "network-attachment-definitions")
+        status, found = await asked.asks("matrix", "blue", "-n", SHOP)
+        assert status == 1
+        assert f"cannot list resource \"{POLICIES}\"" in found["error"]

@@ -156,9 +156,10 @@ async def _matrix(
     namespaces = tuple(dict.fromkeys(each for each in (home, network[1]) if each))
     async with cluster.client() as api:
         read, partial = await objects.read_allowed(api, namespaces)
+        for kind in (resources.PODS, resources.MULTINETWORKPOLICIES):
+            if partial.get(kind.plural) == frozenset():
+                await objects.listed(api, kind)  # it raises what the server says
         seen = partial.get(resources.PODS.plural)
-        if seen == frozenset():
-            await objects.listed(api, resources.PODS)  # it raises what the server says
     there = tuple(each for each in namespaces if seen is None or each in seen)
     whole = objects.stand_in(read, partial, there)
     left_out = objects.left_out(partial, there)
