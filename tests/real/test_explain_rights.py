@@ -165,4 +165,4 @@ async def test_a_tenant_plans_and_draws_what_he_may_read_and_the_rest_is_named(
         await asked.may_read("pods", "network-attachment-definitions")
         status, found = await asked.asks("matrix", "blue", "-n", SHOP)
         assert status == 1
-        assert f"cannot list resource \"{POLICIES}\"" in found["error"]
+        assert f'cannot list resource "{POLICIES}"' in found["error"]
