@@ -142,6 +142,14 @@ async def test_a_tenant_plans_and_draws_what_he_may_read_and_the_rest_is_named(
         told = "pods of other namespaces than shop: you may not list them"
         assert told in found["unjudged"]
 
+        elsewhere = made.policy("guard", app="b", ingress=[])
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps({**elsewhere, "kind": "MultiNetworkPolicy"}))
+        status, found = await asked.asks(*plan, "-f", str(other))
+        assert status == 2
+        assert f'"{POLICIES}"' in found["error"], "it may be there already"
+        assert 'namespace "default"' in found["error"]
+
         status, before = await asked.asks("matrix", "shop/blue")
         assert status == 0, before
         expected = {(one["source"], one["target"]): one["expected"] for one in before["pairs"]}

@@ -112,7 +112,7 @@ async def _world(cluster: clusters.Cluster, given: Sequence[Object], namespace: 
     named = [str(each["metadata"].get("namespace") or "") for each in given]
     own = tuple(dict.fromkeys(each for each in named if each)) or (namespace,)
     async with cluster.client() as api:
-        return await reading.world(api, {each["kind"] for each in given}, own)
+        return await reading.world(api, given, own)
 
 
 def written(found: Plan) -> Iterator[Line]:

@@ -38,10 +38,11 @@ def planned(given: Sequence[Object], subject: str, field: str) -> list[Object]:
     return found
 
 
-async def world(api: Client, kinds: Collection[str], namespaces: Sequence[str]) -> World:
+async def world(api: Client, given: Sequence[Object], namespaces: Sequence[str]) -> World:
     """The objects of a cluster. What the user may not list in all namespaces is read in these, and
-    `World.unread` says so. Raise Forbidden if he may not even list pods there, or one of `kinds`,
-    which are planned."""
+    `World.unread` says so. Raise Forbidden if he may not even list pods there, or the kind of an
+    object that is planned in its namespace: it may be there already."""
+    kinds = {each["kind"] for each in given}
     (found, partial), own, wide, nodes = await asyncio.gather(
         objects.read_allowed(api, namespaces),
         objects.list_allowed(api, resources.UDNS, namespaces),
@@ -50,9 +51,12 @@ async def world(api: Client, kinds: Collection[str], namespaces: Sequence[str]) 
     )
     udns, read = own
     seen = partial if read is None else {**partial, resources.UDNS.plural: read}
-    for kind in (resources.PODS, *(each for each in _SPREAD if each.kind in kinds)):
-        if seen.get(kind.plural) == frozenset():
-            await objects.listed(api, kind)  # it raises what the server says
+    if seen.get(resources.PODS.plural) == frozenset():
+        await objects.listed(api, resources.PODS)  # it raises what the server says
+    for kind in _SPREAD:
+        homes = {each["metadata"]["namespace"] for each in given if each["kind"] == kind.kind}
+        for home in sorted(homes - seen.get(kind.plural, homes)):
+            await objects.listed(api, kind, namespace=home)  # likewise
     whole = objects.stand_in(found, partial, namespaces)
     owned = [{**each, "kind": resources.UDNS.kind} for each in udns]
     unread = objects.left_out(seen, namespaces)

@@ -143,7 +143,7 @@ async def preview(access: Access, asked: Question, form: Mapping[str, str]) -> O
     manifest = form.get(_FIELD, "")
     try:
         obj = parsed(manifest, asked)
-        world = await plans.world(access.client, {_KIND.kind}, (asked.path["namespace"],))
+        world = await plans.world(access.client, [obj], (asked.path["namespace"],))
         judge = functools.partial(effects.plan, most_pairs=MOST_PAIRS)
         found = await access.computing.run(judge, world, [obj], _RULES)
     except errors.WeftError as error:
