@@ -21,10 +21,14 @@ def named(where: str, obj: Any, namespace: str) -> Object:
     if not isinstance(meta, dict) or not meta.get("name") or not obj.get("kind"):
         what = "an object has no kind or no metadata.name"
         raise errors.WeftError(what, where=where, hint="weft check says what each object needs")
+    meta = {**meta, "namespace": meta.get("namespace") or namespace}
+    if not all(isinstance(each, str) for each in (obj["kind"], meta["name"], meta["namespace"])):
+        what = "an object's kind, metadata.name or metadata.namespace is no text"
+        raise errors.WeftError(what, where=where, hint="weft check says what each object needs")
     kind = next((each for each in resources.ALL if each.kind == obj["kind"]), None)
     if kind is not None and not kind.namespaced:
         return {**obj, "metadata": {**meta, "namespace": ""}}
-    return {**obj, "metadata": {"namespace": namespace, **meta}}
+    return {**obj, "metadata": meta}
 
 
 def planned(given: Sequence[Object], subject: str, field: str) -> list[Object]:

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from tests.support import objects as made
 from tests.unit.observe.test_members import entry
 from tests.unit.observe.test_members import pod as allocated
+from weft import errors
 from weft.cli.main import application
 from weft.kube import resources
+from weft.plan import reading
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 DMZ: dict[str, Any] = {"topology": "localnet", "physicalNetworkName": "physnet", "vlanID": 20}
@@ -356,3 +358,15 @@ def test_a_file_without_networks_cannot_be_planned(run: Run) -> None:
     _, found = run(world(), made.pod("x"))
     assert found["error"].exit_status == 2
     assert "has no object of these kinds" in str(found["error"])
+
+
+def test_an_object_without_a_name_that_is_text_is_refused() -> None:
+    whole = made.policy("guard", namespace="shop")
+    no_name = {**whole, "metadata": {"namespace": "shop"}}
+    wrong: list[Any] = [{**whole, "metadata": {"name": "guard", "namespace": ["shop"]}}]
+    wrong += [{**whole, "metadata": {"name": ["guard"]}}, {**whole, "kind": ["Pod"]}, no_name, []]
+    for each in wrong:
+        with pytest.raises(errors.WeftError, match="an object"):
+            reading.named("edit.yaml", each, "shop")
+    unnamed = {**whole, "kind": "MultiNetworkPolicy", "metadata": {"name": "g", "namespace": None}}
+    assert reading.named("edit.yaml", unnamed, "shop")["metadata"]["namespace"] == "shop"

@@ -60,7 +60,7 @@ def test_a_policy_that_is_not_there() -> None:
         ("kind: MultiNetworkPolicy\nmetadata: {name: web, annotations: [a]}", "must be a mapping"),
         ("kind: MultiNetworkPolicy\nmetadata: {name: web, labels: 5}", "must be a mapping"),
         ("kind: List\nitems: [{kind: Pod}, {kind: Pod}]", "List of 2 objects"),
-        ("kind: [MultiNetworkPolicy]\nmetadata: {name: web}", "must be MultiNetworkPolicy"),
+        ("kind: [MultiNetworkPolicy]\nmetadata: {name: web}", "is no text"),
     ],
 )
 def test_another_text_is_refused(manifest: str, problem: str) -> None:
