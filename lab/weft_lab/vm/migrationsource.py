@@ -348,8 +348,11 @@ class Source:
         status = (await session.ask("query-status")).get("status")
         if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
+            was_paused = is_paused(
+                self._vmi_of()
+            )  # its status follows the guest, which goes on now
             await session.execute("cont")
-            if is_paused(self._vmi_of()):
+            if was_paused:
                 await session.execute("stop")  # it stood still before it was moved
 
     async def _await_end(self, session: qmpsession.Session) -> None:
