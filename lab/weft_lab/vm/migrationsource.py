@@ -348,12 +348,10 @@ class Source:
         status = (await session.ask("query-status")).get("status")
         if status in ("postmigrate", "finish-migrate"):
             await self._await_gone(session)
-            was_paused = is_paused(
-                self._vmi_of()
-            )  # its status follows the guest, which goes on now
+            stood = is_paused(self._vmi_of())  # before: its status follows the guest
             await session.execute("cont")
-            if was_paused:
-                await session.execute("stop")  # it stood still before it was moved
+            if stood:
+                await session.execute("stop")
 
     async def _await_end(self, session: qmpsession.Session) -> None:
         """Until QEMU has let go of a migration; each step of that is an event."""
