@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from weft import errors
-from weft.host import process
+from weft.host import process, sockets, unixctl
 from weft.observe.explain import zone
 from weft.ovn import daemons, tables
 from weft.ovsdb.session import Session
@@ -57,7 +57,7 @@ async def read(order: Mapping[str, Any]) -> dict[str, Any]:
         name = zone.datapath(south, packet["source"]) or zone.datapath(south, packet["target"])
         ofport = zone.ofport(switch, packet["source"])
         answer["trace"], answer["datapath"] = await asyncio.gather(
-            _traced(order["sb"], name, packet), _translated(ofport, packet)
+            _traced(order["sb"], name, packet), _translated(order["ovs"], ofport, packet)
         )
         answer["acls"] = await _acls(order, answer["trace"])
     if order.get("drops") or "before" in order:
@@ -111,11 +111,18 @@ async def _traced(database: str, datapath: str, packet: Mapping[str, Any]) -> Js
     return await _ran(argv)
 
 
-async def _translated(ofport: int, packet: Mapping[str, Any]) -> Json:
+async def _translated(database: str, ofport: int, packet: Mapping[str, Any]) -> Json:
     if not ofport:
         return None  # the source is on another node
     flow = zone.openflow(ofport, packet)
-    return await _ran(("ovs-appctl", f"--timeout={PATIENCE:g}", "ofproto/trace", BRIDGE, flow))
+    try:
+        control = sockets.control(sockets.folder(database))
+        found = await unixctl.beginning(
+            control, "ofproto/trace", BRIDGE, flow, most=zone.MOST, patience=PATIENCE
+        )
+    except errors.WeftError as error:
+        return {"error": error.what}
+    return found[: zone.MOST]
 
 
 async def _ran(argv: Sequence[str]) -> Json:
