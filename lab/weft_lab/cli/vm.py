@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -50,64 +50,31 @@ def start_(
     _order(vm, namespace, cluster, form, Action.START, {"paused": True} if paused else None)
 
 
-@app.command("stop")
-def stop_(
-    vm: Machine,
-    namespace: Namespace = "default",
-    kubeconfig: clusters.Kubeconfig = "",
-    context: clusters.Context = "",
-    lab: clusters.Lab = "",
-    name: clusters.Name = "",
-    form: output.Option = output.Output.text,
-) -> None:
-    """Shut a virtual machine down."""
-    cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, Action.STOP)
+def _verb(action: Action) -> Callable[..., None]:
+    """The command of an action that takes nothing but the machine."""
+
+    def command(
+        vm: Machine,
+        namespace: Namespace = "default",
+        kubeconfig: clusters.Kubeconfig = "",
+        context: clusters.Context = "",
+        lab: clusters.Lab = "",
+        name: clusters.Name = "",
+        form: output.Option = output.Output.text,
+    ) -> None:
+        cluster = clusters.choose(kubeconfig, context, lab, name)
+        _order(vm, namespace, cluster, form, action)
+
+    return command
 
 
-@app.command("restart")
-def restart_(
-    vm: Machine,
-    namespace: Namespace = "default",
-    kubeconfig: clusters.Kubeconfig = "",
-    context: clusters.Context = "",
-    lab: clusters.Lab = "",
-    name: clusters.Name = "",
-    form: output.Option = output.Output.text,
-) -> None:
-    """Shut a virtual machine down and start it again."""
-    cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, Action.RESTART)
-
-
-@app.command("pause")
-def pause_(
-    vm: Machine,
-    namespace: Namespace = "default",
-    kubeconfig: clusters.Kubeconfig = "",
-    context: clusters.Context = "",
-    lab: clusters.Lab = "",
-    name: clusters.Name = "",
-    form: output.Option = output.Output.text,
-) -> None:
-    """Have the guest of a virtual machine stand still, with all its memory."""
-    cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, Action.PAUSE)
-
-
-@app.command("unpause")
-def unpause_(
-    vm: Machine,
-    namespace: Namespace = "default",
-    kubeconfig: clusters.Kubeconfig = "",
-    context: clusters.Context = "",
-    lab: clusters.Lab = "",
-    name: clusters.Name = "",
-    form: output.Option = output.Output.text,
-) -> None:
-    """Have a guest that was paused go on."""
-    cluster = clusters.choose(kubeconfig, context, lab, name)
-    _order(vm, namespace, cluster, form, Action.UNPAUSE)
+for _action, _help in (
+    (Action.STOP, "Shut a virtual machine down."),
+    (Action.RESTART, "Shut a virtual machine down and start it again."),
+    (Action.PAUSE, "Have the guest of a virtual machine stand still, with all its memory."),
+    (Action.UNPAUSE, "Have a guest that was paused go on."),
+):
+    app.command(str(_action), help=_help)(_verb(_action))
 
 
 @app.command("list")
