@@ -163,19 +163,25 @@ async def test_a_screen_is_drawn_where_there_is_one(api: client.Client) -> None:
             pass
 
 
+async def migrated(api: client.Client, name: str, before: Object) -> Object:
+    """The instance, once it is on another node than before."""
+    await put(api, name, "migrate")
+    found: Object = await until(
+        api,
+        resources.VMIS,
+        name,
+        lambda now: now and now["status"]["nodeName"] != before["status"]["nodeName"],
+    )
+    return found
+
+
 async def test_a_migration_ends_consoles_and_new_ones_reach_the_guest(
     lab: Lab, api: client.Client
 ) -> None:
     before = await until(api, resources.VMIS, "one", connected)
     async with console(api) as first, console(api, kind="vnc") as screen:
         await Typed(first)("touch /tmp/mine; echo $((1 + 1))-made", "2-made")
-        await put(api, "one", "migrate")
-        moved = await until(
-            api,
-            resources.VMIS,
-            "one",
-            lambda now: now and now["status"]["nodeName"] != before["status"]["nodeName"],
-        )
+        moved = await migrated(api, "one", before)
         await ended(first)
         await ended(screen)
     assert moved["metadata"]["uid"] == before["metadata"]["uid"]
@@ -232,14 +238,7 @@ async def test_a_paused_guest_stands_still_also_where_it_moves(
     assert (ready["status"], ready["reason"]) == ("False", "ReadinessGatesNotReady")
     with pytest.raises(client.Conflict, match="VMI is already paused"):
         await order(api, "two", "pause")
-    await put(api, "two", "migrate")
-    moved = await until(
-        api,
-        resources.VMIS,
-        "two",
-        lambda now: now and now["status"]["nodeName"] != before["status"]["nodeName"],
-    )
-    assert paused(moved)
+    assert paused(await migrated(api, "two", before))
     async with console(api, "two") as socket:
         await socket.send_bytes(b"\necho $((5 + 1))-goes\n")
         with pytest.raises(TimeoutError):
