@@ -18,6 +18,7 @@ from tests.state.test_machine_claims import (
     nad,
     put,
     remove,
+    reported,
     target,
     vm,
     vmi,
@@ -310,6 +311,34 @@ def test_a_third_pod_of_a_migration_waits_and_says_for_whom() -> None:
     assert f"default/{SOURCE}, default/{TARGET}" in reasons(manager, "virt-launcher-3")
     remove(manager, PODS, f"default/{TARGET}")
     assert plain(there, "virt-launcher-3") == plain(there, SOURCE)
+
+
+@pytest.mark.parametrize("waiting", ["migration", "third"])
+def test_a_target_that_waits_says_nothing_of_the_claim_that_its_machine_uses(waiting: str) -> None:
+    """Its pod alone lacks something: the claim keeps what it kept, and the machine runs."""
+    there = moving(True)
+    manager = begun(there)
+    if waiting == "third":
+        put(manager, VMIMS, migration())
+        put(manager, PODS, target())
+    last = "virt-launcher-3" if waiting == "third" else TARGET
+    put(manager, PODS, target(last))
+    assert held(there, last) == ("", "")
+    assert reasons(manager, last)
+    assert kept(there) == "True"
+    assert not reported(manager)
+    if waiting == "third":
+        remove(manager, PODS, f"default/{TARGET}")
+    else:
+        put(manager, VMIMS, migration())
+    assert held(there, last) == held(there, SOURCE)
+    assert kept(there) == "True"
+
+
+def kept(there: World) -> str:
+    """Whether the machine's claim says that it has its addresses."""
+    (claim,) = there.all(IPAMCLAIMS).values()
+    return str(claim["status"]["conditions"][0]["status"])
 
 
 def test_a_pod_that_hides_whose_it_is_shares_as_before_and_counts() -> None:

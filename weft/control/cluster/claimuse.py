@@ -9,10 +9,6 @@ from weft import errors, model, names
 from weft.alloc.ledger import AllocationOwner, Ledger
 
 
-class ClaimInUse(errors.Conflict):
-    """Another pod uses an IPAMClaim; that says nothing of the claim itself."""
-
-
 @dataclass(slots=True)
 class ClaimUse:
     """Which attachments use an IPAMClaim, and whether it exists; or, without one, which two pods of

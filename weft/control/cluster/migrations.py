@@ -20,7 +20,7 @@ from weft.control import index
 from weft.control.cluster import podannotations
 from weft.control.cluster.allocationrequest import AllocationRequest
 from weft.control.cluster.allocations import Allocations, Holding
-from weft.control.cluster.claimuse import ClaimInUse, claim_label
+from weft.control.cluster.claimuse import claim_label
 from weft.control.cluster.machines import MachineTable
 from weft.control.cluster.nodes import Nodes
 from weft.control.cluster.podannotations import PodAnnotations
@@ -347,13 +347,13 @@ class Migrations:
         is_lost = other.is_deleting and self._nodes.is_lost(other.node)
         return other if is_lost and not other.is_completed else None
 
-    def _in_use(self, pod: Pod, claim: model.IpamClaim, using: list[Holding]) -> ClaimInUse:
+    def _in_use(self, pod: Pod, claim: model.IpamClaim, using: list[Holding]) -> errors.Conflict:
         """Returns the error of a pod that names a claim which other pods use."""
         there = map(self._pods.by_uid, (each.uid for each in using))
         keys = {each.key for each in there if each is not None}
         self._wait_for(pod, keys)
         whose = f"Pod {_listed(keys)}" if keys else "a pod of another owner"
-        return ClaimInUse(
+        return errors.Conflict(
             f"is used by {whose}, and keeps the addresses of one machine",
             where=claim_label(claim),
             hint=f"{pod.label} goes on when that is gone; or name a claim of its own",

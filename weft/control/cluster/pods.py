@@ -16,7 +16,6 @@ from weft.api.pod import Pod
 from weft.control.cluster import podwarnings
 from weft.control.cluster.allocationrequest import AllocationRequest, AllocationRequests
 from weft.control.cluster.allocations import Allocations
-from weft.control.cluster.claimuse import ClaimInUse
 from weft.control.cluster.ipamclaims import IpamClaims
 from weft.control.cluster.keys import SigningKeys
 from weft.control.cluster.migrations import Migrations
@@ -294,6 +293,8 @@ class Pods:
         self._requests.check_count(pod)
         if (shared := self._migrations.share(pod, request)) is not None:
             self._wake(self._migrations.source_of(pod))  # its port may lack a name for both
+            if request.claim is not None:
+                self._claims.note(request.claim)
             return shared
         attachment = pod.with_identity(request.attachment)
         allocation = self._allocations.allocate(
@@ -304,7 +305,8 @@ class Pods:
         return allocation
 
     def _wait(self, pod: Pod, request: AllocationRequest, error: errors.WeftError) -> None:
-        if request.claim is not None and not isinstance(error, ClaimInUse):
+        # Of a claim that keeps what another pod uses it says nothing.
+        if request.claim is not None and not self._allocations.is_claim_used(request.claim.key):
             self._claims.note(request.claim, error)
         if isinstance(error, errors.Conflict):
             exhausted = isinstance(error, errors.Exhausted)
