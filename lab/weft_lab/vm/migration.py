@@ -25,6 +25,7 @@ EVACUATION = "kubevirt.io/evacuationMigration"
 FAILED = "lab.weft/Failed"  # condition of a migration: why it failed
 ABORT_REQUESTED = "migrationAbortRequested"
 ABORTED = "Live migration has been aborted"
+OCCUPIED = "VMI is not eligible for migration because another migration job is in progress."
 UNSCHEDULABLE_SECONDS, PENDING_SECONDS = 300, 900
 SOURCE_GONE_SECONDS = 10.0  # until a target that nobody feeds any more is given up
 FINAL = ("Succeeded", "Failed")
@@ -39,6 +40,7 @@ class Seen:
     """What there is of a migration. `running`: the others that have target pods, anywhere.
 
     `source` and `target` are pods; `pods` counts those of the instance that have not ended.
+    `earlier`: uid of another migration of the instance, which goes first.
     """
 
     migration: Object
@@ -49,6 +51,7 @@ class Seen:
     running: Sequence[tuple[str, str]]  # instance (namespace/name) and source node of each
     config: Configuration
     now: datetime
+    earlier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ def _next(seen: Seen) -> Decision:
             return _to(seen, "Scheduled")
         return _overdue(seen)
     if now == "Scheduled":
+        if not is_of(vmi, migration) and is_under_way(vmi):
+            return _failed(seen, OCCUPIED)
         if not is_of(vmi, migration) and nicplaces.are_other(vmi, pod):
             text = (
                 "Migration failed because the interfaces of the machine changed since its target"
@@ -214,10 +219,13 @@ def _accepted(seen: Seen) -> Decision:
     if refused := seen.config.refused():
         return _failed(seen, refused)
     if is_under_way(seen.vmi) and not is_of(seen.vmi, seen.migration):
-        return _failed(
-            seen,
-            "VMI is not eligible for migration because another migration job is in progress.",
+        return _failed(seen, OCCUPIED)
+    if seen.earlier:  # KubeVirt's webhook says so
+        text = (
+            f"in-flight migration detected. Active migration job ({seen.earlier}) is currently"
+            f" already in progress for VMI {spec.get('vmiName')}."
         )
+        return _failed(seen, text)
     return _to(seen, "Pending")
 
 

@@ -17,7 +17,14 @@ from weft.kube import cache, events, queue, resources
 from weft.kube.client import AlreadyExists, Client, Conflict, NotFound, Object
 from weft.model import ObjectKey
 from weft_lab.reasons import Reason
-from weft_lab.vm import launcherpod, lifecycle, migration, migrationconfig, migrationrecord
+from weft_lab.vm import (
+    launcherpod,
+    lifecycle,
+    migration,
+    migrationconfig,
+    migrationorder,
+    migrationrecord,
+)
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +118,12 @@ class Migrations:
             if migration.has_target(other) and other["metadata"]["uid"] != uid
         ]
         alive = [pod for pod in pods if not lifecycle.is_final(pod)]
+        instance = ObjectKey(one["metadata"]["namespace"], str(one["spec"].get("vmiName")))
+        keys = self._migrations.index(BY_INSTANCE, instance)
+        others = [other for key, other in self._each() if key in keys]
+        earlier = migrationorder.earlier(one, others)
         return migration.Seen(
-            one, vmi, source, target, len(alive), running, config, datetime.now(UTC)
+            one, vmi, source, target, len(alive), running, config, datetime.now(UTC), earlier
         )
 
     def _source_node(self, key: ObjectKey, other: Object) -> str:

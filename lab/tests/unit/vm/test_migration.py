@@ -111,6 +111,12 @@ def test_each_phase_follows_what_it_waits_for() -> None:
         ),
         ("", {"config": migrationconfig.Configuration(post_copy=True)}, "allowPostCopy"),
         ("", {"vmi": instance(migrationUid="m2")}, "another migration job is in progress"),
+        ("", {"earlier": "m2"}, r"in-flight migration detected. Active migration job \(m2\)"),
+        (
+            "Scheduled",
+            {"vmi": instance(migrationUid="m2"), "target": pod("t")},
+            "another migration job is in progress",
+        ),
     ],
 )
 def test_it_fails_in_kubevirts_words(phase: str, more: dict[str, Any], says: str) -> None:
