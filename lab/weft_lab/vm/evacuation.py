@@ -20,6 +20,7 @@ from weft_lab.vm import lifecycle, migration, status
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 20, 1280  # seconds after a migration that failed
+STRATEGIES = ("LiveMigrate", "LiveMigrateIfPossible")  # of External ones others take care
 
 
 def wait(
@@ -34,6 +35,8 @@ def wait(
     if not node or found.get("evacuationNodeName") != node:
         return None
     if lifecycle.phase(vmi) != "Running" or lifecycle.is_deleted(vmi):
+        return None
+    if (vmi.get("spec") or {}).get("evictionStrategy") not in STRATEGIES:
         return None
     migratable = status.condition(vmi, "LiveMigratable")
     if migratable is None or migratable.get("status") != "True":

@@ -13,9 +13,13 @@ NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 MIGRATABLE = [{"type": "LiveMigratable", "status": "True"}]
 
 
-def vmi(**more: Any) -> dict[str, Any]:
+def vmi(strategy: str = "LiveMigrate", **more: Any) -> dict[str, Any]:
     status = {"phase": "Running", "nodeName": "n1", "evacuationNodeName": "n1"}
-    return {"metadata": {"uid": "u"}, "status": {**status, "conditions": MIGRATABLE, **more}}
+    return {
+        "metadata": {"uid": "u"},
+        "spec": {"evictionStrategy": strategy},
+        "status": {**status, "conditions": MIGRATABLE, **more},
+    }
 
 
 def migration(phase: str, second: int = 0) -> dict[str, Any]:
@@ -34,7 +38,8 @@ def pod(phase: str = "Running") -> dict[str, Any]:
 
 
 def test_a_marked_machine_is_migrated_at_once() -> None:
-    assert evacuation.wait(vmi(), [], [pod(), pod("Succeeded")], NOW) == 0.0
+    for strategy in ("LiveMigrate", "LiveMigrateIfPossible"):
+        assert evacuation.wait(vmi(strategy), [], [pod(), pod("Succeeded")], NOW) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -44,10 +49,19 @@ def test_a_marked_machine_is_migrated_at_once() -> None:
         (vmi(nodeName="n2"), [], [pod()]),
         (vmi(conditions=[]), [], [pod()]),
         (vmi(phase="Scheduled"), [], [pod()]),
+        (vmi("External"), [], [pod()]),
         (vmi(), [migration("Running")], [pod()]),
         (vmi(), [], [pod(), pod()]),
     ],
-    ids=["not marked", "moved", "not migratable", "not running", "migrates", "two pods"],
+    ids=[
+        "not marked",
+        "moved",
+        "not migratable",
+        "not running",
+        "for others to move",
+        "migrates",
+        "two pods",
+    ],
 )
 def test_others_are_not(
     instance: dict[str, Any], migrations: list[dict[str, Any]], pods: list[dict[str, Any]]
