@@ -148,3 +148,18 @@ async def test_a_pod_that_comes_later_is_not_the_target() -> None:
         await until(api, lambda: api.of(VMIS, "default/db")["status"].get("migrationState") or {})
         state = api.of(VMIS, "default/db")["status"]["migrationState"]
         assert (state["targetPod"], state["targetNode"]) == (name, "node2")
+
+
+async def test_of_two_migrations_made_at_once_one_goes_on() -> None:
+    """The other one would take the machine from it."""
+    api, other = world(), move()
+    other["metadata"] |= {"name": "again", "uid": "m2"}
+    api.put(VMIMS, other)
+
+    def phase(key: str) -> str:
+        return str(api.of(VMIMS, key).get("status", {}).get("phase"))
+
+    async with controlled(api):
+        await until(api, lambda: phase(MOVE) == "Scheduling" and phase("default/again") == "Failed")
+    made = [key for verb, kind, key in api.writes if (verb, kind) == ("create", PODS.kind)]
+    assert made == [f"default/{target(api)['metadata']['name']}"]

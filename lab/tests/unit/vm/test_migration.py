@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -148,6 +148,17 @@ def test_cancelling_asks_the_source_once_it_was_handed_over_and_only_fails_befor
     assert "phase" not in asked.status
     again = deleted("Running", vmi=instance(startTimestamp="x", abortRequested=True))
     assert not again.request_abort
+
+
+def test_a_target_that_does_not_start_is_given_up_in_its_time() -> None:
+    unplaced = pod("t", conditions=[{"type": "PodScheduled", "reason": "Unschedulable"}])
+    for target, minutes in ((unplaced, 5), (pod("t", phase="Pending"), 15)):
+        for late in (False, True):
+            now = NOW + timedelta(minutes=minutes, seconds=1 if late else -1)
+            decision = migration.decide(seen("Scheduling", target=target, now=now))
+            assert decision.delete_pod is late
+    gone = migration.decide(seen("Scheduling", target=None))
+    assert gone.status["phase"] == "Failed"
 
 
 def test_what_is_over_lets_go_of_everything() -> None:
