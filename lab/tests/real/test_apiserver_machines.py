@@ -358,12 +358,13 @@ async def test_roles_for_people_have_kubevirts_rights(http: Http, tmp_path: Path
     uid = await with_node(http)
     await made(http)
     tokens = {}
-    for role in ("view", "edit"):
+    roles = {"view": "view", "edit": "edit", "move": "kubevirt.io:migrate"}  # admin as edit
+    for role, rights in roles.items():
         accounts = "/api/v1/namespaces/default/serviceaccounts"
         await http("POST", accounts, {"metadata": {"name": role}})
         binding = {
             "metadata": {"name": role},
-            "roleRef": {"kind": "ClusterRole", "name": role},
+            "roleRef": {"kind": "ClusterRole", "name": rights},
             "subjects": [{"kind": "ServiceAccount", "name": role}],
         }
         assert (await http("POST", f"{RBAC}/rolebindings", binding))[0] == 201
@@ -385,5 +386,9 @@ async def test_roles_for_people_have_kubevirts_rights(http: Http, tmp_path: Path
         assert answer.status == 403
     async with http.session.put(url, headers=tokens["edit"]) as answer:
         assert answer.status == 202
+    url = f"{path}/virtualmachines/m/migrate"
+    for role, expected in (("edit", 403), ("move", 202)):
+        async with http.session.put(url, headers=tokens[role]) as answer:
+            assert answer.status == expected, role
     async with handled(tmp_path, uid) as machine, connect(http, headers=tokens["edit"]):
         await machine.served.get()
