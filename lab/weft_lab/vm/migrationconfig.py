@@ -16,6 +16,13 @@ from weft.decode import quantity
 
 NAMESPACE, NAME, KEY = "kubevirt", "kubevirt-config", "migrations"
 _LONGEST = 4096  # characters
+_READ = frozenset(
+    {
+        *("parallelMigrationsPerCluster", "parallelOutboundMigrationsPerNode"),
+        *("bandwidthPerMigration", "completionTimeoutPerGiB", "progressTimeout"),
+        *("allowAutoConverge", "allowPostCopy", "allowWorkloadDisruption"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,11 @@ class Configuration:
             return (
                 f"{NAMESPACE}/{NAME}: allowPostCopy is not supported: a guest whose memory is on "
                 "two nodes does not survive the loss of one; set it to false"
+            )
+        if self.workload_disruption:
+            return (
+                f"{NAMESPACE}/{NAME}: allowWorkloadDisruption is not supported: a guest that writes"
+                " faster than it is sent is never paused for it; set it to false"
             )
         return ""
 
@@ -75,7 +87,10 @@ def of_config_map(found: Mapping[str, Any] | None) -> Configuration:
 
 
 def parse(value: Mapping[str, Any]) -> Configuration:
-    """Of an object with KubeVirt's fields; others are left out."""
+    """Of an object with KubeVirt's fields; one that would have no effect is a problem."""
+    for name in value:
+        if name not in _READ:
+            return Configuration(problem=f"{str(name)[:100]} is not followed by the lab; remove it")
     known = Configuration()
     numbers = {}
     for name, default in (

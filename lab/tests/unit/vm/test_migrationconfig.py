@@ -28,6 +28,9 @@ def test_settings_are_followed() -> None:
     ("text", "says"),
     [
         ("allowPostCopy: true", "allowPostCopy is not supported"),
+        ("allowWorkloadDisruption: true", "allowWorkloadDisruption is not supported"),
+        ("bandwithPerMigration: 1Mi", "bandwithPerMigration is not followed by the lab"),
+        ("disableTLS: true", "disableTLS is not followed by the lab; remove it"),
         ("progressTimeout: soon", "progressTimeout must be a whole number"),
         ("bandwidthPerMigration: fast", "bandwidthPerMigration must be a quantity"),
         ("[1]", "must be an object"),
