@@ -150,6 +150,19 @@ async def test_a_pod_that_comes_later_is_not_the_target() -> None:
         assert (state["targetPod"], state["targetNode"]) == (name, "node2")
 
 
+async def test_a_field_of_a_migration_that_has_no_effect_is_reported() -> None:
+    api, made = world(), move()
+    made["spec"]["priority"] = "system-critical"
+    api.put(VMIMS, made)
+
+    def reported() -> bool:
+        found = {(each["reason"], each["message"]) for each in api.all(EVENTS).values()}
+        return ("FieldIgnored", "not followed by the lab: priority") in found
+
+    async with controlled(api):
+        await until(api, reported)
+
+
 async def test_of_two_migrations_made_at_once_one_goes_on() -> None:
     """The other one would take the machine from it."""
     api, other = world(), move()

@@ -24,6 +24,7 @@ from weft_lab.vm import (
     migrationconfig,
     migrationorder,
     migrationrecord,
+    specwarnings,
 )
 
 log = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ class Migrations:
         await self._patch(resources.VMIMS, one, {"status": record}, "status")
         text = f"Created migration target pod {pod['metadata']['name']}"
         self._recorder.emit(one, Reason.SUCCESSFUL_CREATE, text)
+        if one["spec"].get("priority"):
+            self._recorder.emit(one, *specwarnings.ignored(["priority"]))
 
     async def _expel_strangers(self, one: Object, vmi: Object | None) -> None:
         """Delete pods that say that they are this migration's target, and were not made here.
