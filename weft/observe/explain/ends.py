@@ -17,7 +17,7 @@ from weft.api import nodeinfo, podnetworks, selection
 from weft.api.objects import key as key_of
 from weft.kube import resources
 from weft.model import ObjectKey
-from weft.observe import details, guestaddresses, members
+from weft.observe import details, guestaddresses, machines, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
 from weft.observe.members import Object, Objects
 from weft.observe.reach import Member
@@ -51,7 +51,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a user's text names. `key` is empty for an address and for outside."""
+    """What a user's text names. `key` is empty for an address and for outside; with both, who holds
+    the address."""
 
     kind: EndKind
     key: ObjectKey | None = None
@@ -76,12 +77,12 @@ def named(text: str, field: str, namespace: str, found: Found) -> Named:
         what = f"you may not list the pods of namespace {key.namespace}"
         raise errors.WeftError(what, where=COMMAND, hint="ask for the right to list pods there")
     pods = {key_of(each) for each in found.objects.pods}
-    machines = {key_of(each) for each in (*found.objects.instances, *(found.machines or ()))}
+    guests = {key_of(each) for each in (*found.objects.instances, *(found.machines or ()))}
     if not found.sees(resources.VMIS, key.namespace):
-        machines |= _launched(found.objects.pods)
+        guests |= _launched(found.objects.pods)
     there = [
         each
-        for each, known in ((EndKind.MACHINE, machines), (EndKind.POD, pods))
+        for each, known in ((EndKind.MACHINE, guests), (EndKind.POD, pods))
         if key in known and kind in (None, each)
     ]
     if len(there) == 1:
@@ -89,7 +90,7 @@ def named(text: str, field: str, namespace: str, found: Found) -> Named:
     if there:
         rule = f"is a pod and a virtual machine: write pod/{text} or vm/{text}"
         raise errors.InvalidInput(COMMAND, field, text, rule)
-    near = sorted({str(each) for each in pods | machines if each.name == key.name})
+    near = sorted({str(each) for each in pods | guests if each.name == key.name})
     hint = f"did you mean {', '.join(near[:_MAX_NAMED])}?" if near else "kubectl get pods,vm -A"
     rule = f"is no pod, virtual machine or address, and not {OUTSIDE!r}; looked for {key}"
     raise errors.InvalidInput(COMMAND, field, text, rule, hint=hint)
@@ -108,14 +109,15 @@ def find(which: Named, network: str, found: Found) -> End:
     """The end on `network`; "" if no network is chosen yet."""
     if which.kind is EndKind.OUTSIDE:
         return End(OUTSIDE, EndKind.OUTSIDE)
-    if which.address is not None:
+    if which.key is None:
+        assert which.address is not None
         return _holder(which.address, network, found)
-    assert which.key is not None
     pod = _pod(which, found)
     if pod is None:
         trouble, remedy = _without_pod(which, found)
-        return End(str(which.key), which.kind, trouble=trouble, remedy=remedy)
-    return _attached(str(which.key), which.kind, pod, network, found)
+        declared = tuple(sorted(_declared(which.key, found)))
+        return End(str(which.key), which.kind, networks=declared, trouble=trouble, remedy=remedy)
+    return _attached(which, pod, network, found)
 
 
 def shared(source: Named, target: Named, found: Found) -> tuple[str, ...]:
@@ -202,8 +204,21 @@ def _networks(which: Named, found: Found) -> set[str]:
             if any(which.address in subnet for subnet in spec.subnets)
         }
         return inside or {name for name, spec in specs.items() if not spec.subnets}
+    assert which.key is not None
     pod = _pod(which, found)
-    return set(_asked(pod, found)) if pod is not None else set(specs)
+    return set(_asked(pod, found)) if pod is not None else _declared(which.key, found)
+
+
+def _declared(machine: ObjectKey, found: Found) -> set[str]:
+    """The networks that a virtual machine would be on."""
+    known = members.networks(found.objects)
+    both = [
+        [each for each in listed if key_of(each) == machine]
+        for listed in (found.machines or (), found.objects.instances)
+    ]
+    nics = [nic for each in machines.listed(both[0], both[1], ()) for nic in each.nics]
+    nads = {ObjectKey.parse(nic.network) for nic in nics if "/" in nic.network}
+    return {known[nad] for nad in nads if nad in known}
 
 
 def _pod(which: Named, found: Found) -> Object | None:
@@ -266,7 +281,8 @@ def _hidden(pod: Object, found: Found) -> tuple[str, ...]:
     )
 
 
-def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found) -> End:
+def _attached(which: Named, pod: Object, network: str, found: Found) -> End:
+    name, kind = str(which.key), which.kind
     meta, spec = pod["metadata"], pod.get("spec") or {}
     asked = _asked(pod, found)
     is_paused = kind is EndKind.MACHINE and _is_paused(name, found)
@@ -279,6 +295,7 @@ def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found)
         node=str(spec.get("nodeName") or ""),
         networks=tuple(sorted(asked)),
         hidden=_hidden(pod, found),
+        address=which.address,
         trouble="is paused" if is_paused else _trouble(pod, found),
         remedy=remedy,
     )
@@ -290,7 +307,8 @@ def _attached(name: str, kind: EndKind, pod: Object, network: str, found: Found)
         warning = (found.warnings or {}).get(key, "")
         why = "has no address and MAC on it yet" + (f": {warning}" if warning else "")
         return replace(end, trouble=end.trouble or why)
-    return _with_member(end, pod, mine[0], found)
+    holding = [each for each in mine if which.address in each.endpoint.addresses]
+    return _with_member(end, pod, (holding or mine)[0], found)
 
 
 def _with_member(end: End, pod: Object, member: Member, found: Found) -> End:
@@ -323,8 +341,7 @@ def _holder(address: model.Address, network: str, found: Found) -> End:
         if address in member.endpoint.addresses:
             kind = EndKind.MACHINE if member.machine else EndKind.POD
             named_key = ObjectKey(member.endpoint.namespace, member.machine or member.endpoint.pod)
-            end = find(Named(kind, named_key), network, found)
-            return replace(end, address=address)
+            return find(Named(kind, named_key, address), network, found)
     blind = "" if found.sees(resources.PODS) else "you may not list the pods of all namespaces"
     return End(str(address), EndKind.ADDRESS, address=address, blind=blind)
 

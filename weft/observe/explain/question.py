@@ -55,9 +55,11 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         ends.named(text, field, question.namespace, found)
         for text, field in ((question.source, "A"), (question.target, "B"))
     )
+    itself = errors.InvalidInput(
+        ends.COMMAND, "B", question.target, "is A itself, which always reaches itself"
+    )
     if named[0] == named[1]:
-        rule = "is A itself, which always reaches itself"
-        raise errors.InvalidInput(ends.COMMAND, "B", question.target, rule)
+        raise itself
     if question.network:
         networks: tuple[str, ...] = (ends.chosen(question.network, question.namespace, found),)
     else:
@@ -66,6 +68,8 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         raise ends.several(networks)
     name = next(iter(networks), "")
     source, target = (ends.find(which, name, found) for which in named)
+    if source.member and target.member and source.member.pod == target.member.pod:
+        raise itself
     evidence = Evidence(
         source=source,
         target=target,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_interface
 
 from weft import model
-from weft.observe.explain import asking, packets, wiring
+from weft.observe.explain import asking, hops, packets, wiring
 from weft.observe.explain.evidence import (
     End,
     EndKind,
@@ -38,8 +38,12 @@ def walk(evidence: Evidence) -> tuple[Step, ...]:
 
 
 def _ends(evidence: Evidence) -> Iterator[Step]:
-    for role, end in (("source", evidence.source), ("target", evidence.target)):
-        yield _end(role, end, evidence.network)
+    both = (
+        ("source", evidence.source, evidence.target),
+        ("target", evidence.target, evidence.source),
+    )
+    for role, end, other in both:
+        yield _end(role, end, other, evidence.network)
     yield _shared(evidence)
     for role, end in (("source", evidence.source), ("target", evidence.target)):
         yield from _attachment(role, end, evidence.network)
@@ -47,21 +51,25 @@ def _ends(evidence: Evidence) -> Iterator[Step]:
         yield from _node(name, state)
 
 
-def _end(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
+def _end(role: str, end: End, other: End, network: NetworkFacts | Unseen) -> Step:
     where = f" on {end.node}" if end.node else ""
     if end.kind is EndKind.ADDRESS:
-        return _address(role, end, network)
+        return _address(role, end, other, network)
     if end.kind is EndKind.OUTSIDE:
         return note(role, "outside of the cluster")
-    if end.trouble and end.member is None and not end.networks:
+    if end.trouble and end.member is None and not (end.networks and end.node):
         return fault(role, f"{end.kind} {end.name} {end.trouble}", end.remedy)
     return ok(role, f"{end.kind} {end.name}{where}")
 
 
-def _address(role: str, end: End, network: NetworkFacts | Unseen) -> Step:
-    """An address that nobody holds: on an overlay with subnets nobody can answer for it."""
+def _address(role: str, end: End, other: End, network: NetworkFacts | Unseen) -> Step:
+    """An address that nobody holds: on an overlay with subnets only a router answers for it."""
     if end.blind:
         return unseen(role, f"who holds {end.name}: {end.blind}")
+    is_routed = isinstance(network, NetworkFacts) and network.topology == hops.LAYER3
+    router = hops.gateway(other, end.address.version) if is_routed and end.address else None
+    if router is not None and router.ip == end.address:
+        return note(role, f"{end.name}, the router of {other.name}'s subnet")
     seen = f"{end.name}, which no pod on the network holds"
     if isinstance(network, Unseen) or network.topology == wiring.LOCALNET or not network.subnets:
         return note(role, seen)
@@ -124,6 +132,7 @@ def _node(name: str, state: NodeState | Unseen) -> Iterator[Step]:
 
 
 def _addresses(evidence: Evidence) -> Iterator[Step]:
+    yield from _families(evidence)
     both = (
         ("source", evidence.source, evidence.target),
         ("target", evidence.target, evidence.source),
@@ -137,6 +146,25 @@ def _addresses(evidence: Evidence) -> Iterator[Step]:
             yield from asking.judge(role, evidence, used.reason)
         else:
             yield _used(name, end, other, used, evidence)
+
+
+def _families(evidence: Evidence) -> Iterator[Step]:
+    """That the ends have no family in common, neither of given nor of used addresses."""
+    source, target = evidence.source, evidence.target
+    shown: list[str] = []
+    versions: list[set[int]] = []
+    for role, end in (("source", source), ("target", target)):
+        given = [end.address] if end.address else [each.ip for each in end.allocated]
+        used = evidence.used.get(role)
+        has = used.addresses if isinstance(used, UsedAddresses) else ()
+        mine: set[int] = {each.version for each in given}
+        versions.append(mine | {each.version for each in has if not each.ip.is_link_local})
+        shown.append(f"IPv{min(mine, default=0)} alone ({', '.join(map(str, given))})")
+        if not given:
+            return
+    if not versions[0] & versions[1]:
+        seen = f"{source.name} has {shown[0]}, and {target.name} {shown[1]}"
+        yield fault("addresses", seen, "give both an address of one family")
 
 
 def _used(name: str, end: End, other: End, used: UsedAddresses, evidence: Evidence) -> Step:
