@@ -414,14 +414,21 @@ async def test_a_policy_is_edited_after_its_effect_was_shown(tmp_path: Path) -> 
         assert found
         manifest = html.unescape(found[1])
         assert "app: b" in manifest
+        assert f"{where}/-/apply" not in text, "its effect was not shown"
 
         edited = {**token, "manifest": manifest.replace("app: b", "app: c")}
         status, text, _ = await browser.post(f"{where}/-/preview", edited)
         assert (status, "What it would do" in text) == (200, True)
         assert "podSelector" in text
+        mark = re.search(r'name="seen" value="([0-9a-f]+)"', text)
+        assert mark
+        assert f"{where}/-/apply" in text
+        status, text, _ = await browser.post(f"{where}/-/apply", edited)
+        assert (status, "Nothing is written yet." in text) == (200, True), "of an unseen text"
         stored = await of.api.get(resources.MULTINETWORKPOLICIES, "web", "default")
         assert stored["spec"] == policy["spec"], "nothing is written by a preview"
 
+        edited["seen"] = mark[1]
         assert (await browser.post(f"{where}/-/apply", edited))[0] == 200
         stored = await of.api.get(resources.MULTINETWORKPOLICIES, "web", "default")
         assert stored["spec"]["podSelector"] == {"matchLabels": {"app": "c"}}

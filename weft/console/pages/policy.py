@@ -9,6 +9,7 @@ resourceVersion.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,10 +71,17 @@ class Editor:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What somebody has typed, and what it would do, if that could be said."""
+    """What somebody has typed, and what it would do, if that could be said. `seen`: the mark of a
+    text of which it was asked; no other is applied."""
 
     manifest: str
     plan: Plan | None = None
+    seen: str = ""
+
+
+def _mark(manifest: str) -> str:
+    """Tells texts apart, whichever ends of lines a browser sends."""
+    return hashlib.sha256("\n".join(manifest.strip().splitlines()).encode()).hexdigest()
 
 
 def view(reading: Reading, asked: Question) -> Editor:
@@ -141,19 +149,23 @@ def parsed(manifest: str, asked: Question) -> Object:
 async def preview(access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
     """Say what the edit would do; nothing is written."""
     manifest = form.get(_FIELD, "")
+    seen = _mark(manifest)
     try:
         obj = parsed(manifest, asked)
         world = await plans.world(access.client, [obj], (asked.path["namespace"],))
         judge = functools.partial(effects.plan, most_pairs=MOST_PAIRS)
         found = await access.computing.run(judge, world, [obj], _RULES)
     except errors.WeftError as error:
-        return Outcome(error.in_full(), failed=True, result=Edit(manifest))
-    return Outcome("Nothing is written yet.", result=Edit(manifest, found))
+        return Outcome(error.in_full(), failed=True, result=Edit(manifest, seen=seen))
+    return Outcome("Nothing is written yet.", result=Edit(manifest, found, seen))
 
 
 async def apply(access: Access, asked: Question, form: Mapping[str, str]) -> Outcome:
-    """Write the policy with the viewer's rights."""
+    """Write the policy with the viewer's rights; of another text than was shown, say what it would
+    do."""
     manifest = form.get(_FIELD, "")
+    if form.get("seen") != _mark(manifest):
+        return await preview(access, asked, form)
     try:
         obj = parsed(manifest, asked)
         if asked.path["name"] == NEW:

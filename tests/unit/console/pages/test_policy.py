@@ -10,7 +10,7 @@ from tests.support import objects as made
 from tests.support.memory_api import MemoryApi
 from tests.unit.observe.test_members import entry, nad, pod
 from weft import errors, names
-from weft.console.page import Access, NoSuchObject
+from weft.console.page import Access, NoSuchObject, Question
 from weft.console.pages import policy
 from weft.kube import resources
 
@@ -97,15 +97,35 @@ async def test_what_is_not_there_yet_is_not_deleted() -> None:
         )
 
 
+async def seen(api: MemoryApi, asked: Question, manifest: str) -> dict[str, str]:
+    """The form after its effect was shown."""
+    outcome = await policy.preview(Access(api), asked, {"manifest": manifest})
+    assert isinstance(outcome.result, policy.Edit)
+    return {"manifest": manifest, "seen": outcome.result.seen}
+
+
 async def test_a_new_policy_leads_to_its_page() -> None:
     asked = consoled.asked(path={**HERE, "name": policy.NEW}, namespace="default")
-    outcome = await policy.apply(Access(MemoryApi()), asked, {"manifest": yaml.safe_dump(OBJECT)})
+    api, manifest = MemoryApi(), yaml.safe_dump(OBJECT)
+    outcome = await policy.apply(Access(api), asked, await seen(api, asked, manifest))
     assert outcome.to == "/policies/default/web?namespace=default"
+
+
+async def test_no_other_text_is_applied_than_that_whose_effect_was_shown() -> None:
+    asked = consoled.asked(path={**HERE, "name": policy.NEW})
+    api, manifest = MemoryApi(), yaml.safe_dump(OBJECT)
+    form = await seen(api, asked, manifest)
+    for unseen in ({"manifest": manifest}, {**form, "manifest": manifest + "# other\n"}):
+        outcome = await policy.apply(Access(api), asked, unseen)
+        assert (outcome.to, outcome.sentence) == ("", "Nothing is written yet.")
+    sent = {**form, "manifest": manifest.replace("\n", "\r\n")}  # as browsers do
+    assert (await policy.apply(Access(api), asked, sent)).to == "/policies/default/web"
 
 
 async def test_an_edit_says_which_version_it_changes() -> None:
     asked, manifest = consoled.asked(path=HERE), yaml.safe_dump(OBJECT)
-    outcome = await policy.apply(Access(MemoryApi()), asked, {"manifest": manifest})
+    api = MemoryApi()
+    outcome = await policy.apply(Access(api), asked, await seen(api, asked, manifest))
     assert outcome.failed
     assert "resourceVersion" in outcome.sentence
     assert "load the page again" in outcome.sentence
