@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from lab.tests.support import labs
-from lab.tests.support.lab_pods import Kubectl, pod
+from lab.tests.support.lab_pods import Kubectl, pinging, pod
 from lab.tests.support.labs import ROOT, LabHouse
 from tests.support import frames, pcapfile
-from tests.support.objects import nad, nic, vmi
+from tests.support.objects import nad, nic, policy, vmi
 from tests.support.patience import PATIENCE, await_true
 from weft_lab.runtime.toolchain import Toolchain
 
@@ -181,6 +181,50 @@ def test_mistakes(lab: Seen, argv: tuple[str, ...], what: str) -> None:
     done = lab.house.weft("capture", *argv, "--lab", LAB, check=False)
     assert done.returncode == 1
     assert what in done.stderr + done.stdout
+
+
+def test_flows_of_one_end_and_what_is_denied_with_the_policy(lab: Seen) -> None:
+    """As `weft flows` lists them while they go on, and `weft policy suggest` sees them itself."""
+    looking = ("--network", "blue", "--lab", LAB)
+
+    def flows(*argv: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        """Those of pings, by their ends."""
+        found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for one in lab.house.json("flows", *looking, *argv)["flows"]:
+            assert "--dropped" not in argv or one["verdict"] == "denied"
+            if one["protocol"] == "ICMP":
+                found.setdefault((one["source"]["name"], one["target"]["name"]), []).append(one)
+        return found
+
+    def is_denied() -> bool:
+        found = flows("--pod", "a", "--dropped")
+        assert all("a" in ends for ends in found)
+        guards = [
+            (each["name"], each["direction"])
+            for one in found.get(("a", "b"), ())
+            for each in one["policies"]
+        ]
+        return ("a", "vm") not in found and ("shut", "Ingress") in guards
+
+    def is_allowed() -> bool:
+        found = flows("--vm", "vm")
+        assert all("vm" in ends for ends in found)
+        return {one["verdict"] for one in found.get(("a", "vm"), ())} == {"allowed"}
+
+    shut = policy("shut", app="b", policyTypes=["Ingress"], ingress=[])
+    with (
+        pinging(lab.house, "a", lab.address("b")),
+        pinging(lab.house, "a", lab.address("vm")),
+    ):
+        lab.kubectl.apply(shut)
+        try:
+            await_true(is_denied, "a flow that the policy denies")
+            await_true(is_allowed, "a flow of the machine")
+            advice = lab.house.json("policy", "suggest", *looking, "--everything")
+        finally:
+            lab.kubectl("delete", "multi-policy", "shut")
+    assert advice["admitted"]
+    assert {one["kind"] for one in advice["policies"]} == {"MultiNetworkPolicy"}
 
 
 def flow(source: str, target: str, port: int) -> dict[str, Any]:
