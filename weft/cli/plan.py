@@ -128,6 +128,7 @@ def written(found: Plan) -> Iterator[Line]:
             yield from _pairs(pairs, style)
     for each in found.unmapped:
         yield (Span(each, "bad"),)
+    yield from ((Span(each, "muted"),) for each in found.closed)
     for count in found.addresses:
         if count.before != count.after:
             before = "none" if count.before is None else str(count.before)
@@ -200,6 +201,7 @@ def data(found: Plan) -> dict[str, Any]:
         "lost": [asdict(each) for each in found.lost],
         "gained": [asdict(each) for each in found.gained],
         "unmapped": list(found.unmapped),
+        "closed": list(found.closed),
         "unjudged": list(found.unjudged),
         "addresses": [{**asdict(each), "runs_out": each.runs_out} for each in found.addresses],
     }

@@ -48,14 +48,36 @@ def counts(
 
 
 def unmapped(world: World, networks: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    """What nodes lack: a mapping for the physical network of a network that is new or edited."""
-    if world.nodes is None:
-        return
+    """What nodes lack: a mapping for the physical network of a network that is new or edited, and
+    has pods there or no node at all."""
+    for name, physical, lacking, is_needed in _lacking(world, networks):
+        if is_needed:
+            yield (
+                f"network {name}: no bridge mapping on {lacking} for physical network {physical}"
+                " (ovn-bridge-mappings in Open vSwitch)"
+            )
+
+
+def closed(world: World, networks: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """The nodes that lack such a mapping, where no pod of the network runs: none could."""
+    for name, physical, lacking, is_needed in _lacking(world, networks):
+        if not is_needed:
+            yield (
+                f"network {name}: no pod of it can run on {lacking}, without a bridge mapping for "
+                f"physical network {physical}"
+            )
+
+
+def _lacking(
+    world: World, networks: Mapping[str, tuple[Any, Any]]
+) -> Iterator[tuple[str, str, str, bool]]:
+    """Each network with its physical network, the nodes that lack a mapping for it, and whether one
+    of them needs it or all nodes lack it."""
     mapped = {
         each["metadata"]["name"]: nodeinfo.physical_networks(
             (each["metadata"].get("annotations") or {}).get(names.NODE_BRIDGE_MAPPINGS, "")
         )
-        for each in world.nodes
+        for each in world.nodes or ()
     }
     for name, (_, new) in networks.items():
         physical = new.physical_network if new is not None else ""
@@ -63,14 +85,12 @@ def unmapped(world: World, networks: Mapping[str, tuple[Any, Any]]) -> Iterator[
         if not physical or not lacking:
             continue
         using = {each.node for each in members.on(name, world.objects)}
-        where = f"on {', '.join(lacking)}"
         if len(lacking) == len(mapped):
-            where = "on any node"
-        if using & set(lacking) or len(lacking) == len(mapped):
-            yield (
-                f"network {name}: no bridge mapping {where} for physical network {physical}"
-                " (ovn-bridge-mappings in Open vSwitch)"
-            )
+            yield name, physical, "any node", True
+            continue
+        for is_needed, nodes in ((True, using & set(lacking)), (False, set(lacking) - using)):
+            if nodes:
+                yield name, physical, ", ".join(sorted(nodes)), is_needed
 
 
 def unjudged(world: World, networks: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:

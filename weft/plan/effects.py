@@ -45,14 +45,15 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an edit does. `unmapped`: what nodes lack a bridge mapping for; `unjudged`: what cannot
-    be said."""
+    """What an edit does. `unmapped`: what nodes lack a bridge mapping for; `closed`: on which nodes
+    therefore no pod could run, where none does; `unjudged`: what cannot be said."""
 
     effects: tuple[Effect, ...]
     pairs: tuple[PairChange, ...] = ()
     addresses: tuple[AddressCount, ...] = ()
     unmapped: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[PairChange, ...]:
@@ -102,6 +103,7 @@ def plan(
         tuple(affectednetworks.counts(before, world, networks)),
         tuple(affectednetworks.unmapped(world, networks)),
         (*passed_over, *unjudged, *affectednetworks.unjudged(world, networks), *before.unread),
+        tuple(affectednetworks.closed(world, networks)),
     )
 
 

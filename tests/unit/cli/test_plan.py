@@ -253,7 +253,12 @@ def test_nodes_that_lack_a_bridge_mapping(run: Run) -> None:
     mapping = {"weft/bridge-mappings": '{"physnet": "br-phy"}'}
     nodes = [made.node("node1", mapping), made.node("node2")]
     dmz = made.nad("dmz", "10.7.0.0/24", **DMZ)
-    assert run(world(*nodes), dmz)[1]["unmapped"] == []
+    status, found = run(world(*nodes), dmz)
+    assert (status, found["unmapped"]) == (0, [])
+    assert found["closed"] == [
+        "network dmz: no pod of it can run on node2, without a bridge mapping for physical network "
+        "physnet"
+    ]
     held = {"default/dmz": entry(7, "10.7.0.2/24")}
     there = {"kind": "Pod", **allocated("d", "dmz", held)}
     there["spec"]["nodeName"] = "node2"
@@ -264,7 +269,9 @@ def test_nodes_that_lack_a_bridge_mapping(run: Run) -> None:
         "network dmz: no bridge mapping on node2 for physical network physnet "
         "(ovn-bridge-mappings in Open vSwitch)"
     ]
+    assert found["closed"] == []
     status, found = run(world(made.node("node2")), dmz)
+    assert found["closed"] == []
     assert found["unmapped"][0].startswith("network dmz: no bridge mapping on any node")
 
 
