@@ -1,6 +1,7 @@
 """Finds the libraries that pages load in the browser; `bootstrap.py` puts them there with npm.
 
-Without them every page and form works, but no page is updated while it is open.
+Without them every other page and form works, but no page is updated while it is open, and a
+machine's serial console and screen are not there; each page says what it lacks.
 """
 
 from __future__ import annotations

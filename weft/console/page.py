@@ -169,8 +169,9 @@ class Page:
     `reads` are followed while somebody looks at the page. `actions`: forms, posted to PATH/-/NAME.
     `jobs`: slow work, streamed from /live/PATH/-/NAME. `sockets`: /socket/PATH/-/NAME.
     `scripts` and `styles`: below static/ or libraries/, such as "static/terminal.js"; scripts are
-    modules. `inline_styles`: a script makes style sheets, as xterm.js does. `is_live`: what changes
-    is sent to the page while it is open, which then forgets what somebody has typed into it.
+    modules. `libraries`: files without which the page cannot do what it is for. `inline_styles`: a
+    script makes style sheets, as xterm.js does. `is_live`: what changes is sent to the page while
+    it is open, which then forgets what somebody has typed into it.
     `is_timeless`: `view` depends on objects alone, not on the time; it is remembered.
     """
 
@@ -186,6 +187,7 @@ class Page:
     sockets: Mapping[str, Talk] = field(default_factory=dict)
     scripts: tuple[str, ...] = ()
     styles: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     inline_styles: bool = False
     is_live: bool = True
     is_timeless: bool = False

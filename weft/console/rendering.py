@@ -117,6 +117,7 @@ class Renderer:
             view=shown.view,
             result=shown.result,
             starts=shown.starts,
+            lacks=libraries.missing(page.libraries),
             link=linker(asked.namespace),
             action=action,
             job=job,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from tests.support import consoled
-from weft.console import pages, rendering
+from weft.console import libraries, pages, rendering
 from weft.console.page import NoSuchObject, Page, Reading
 from weft.console.rendering import Frame, Renderer, Shown
 from weft.kube import resources
@@ -55,6 +55,26 @@ def test_another_namespace_is_shown_from_its_first_part() -> None:
 def test_a_part_alone_is_no_filter() -> None:
     text = Renderer().fragment(shown("machines", Reading(), {"part": "2"}), "")
     assert "is called so" not in text
+
+
+@pytest.mark.parametrize("name", ["serial", "screen"])
+def test_a_device_without_its_libraries_says_what_is_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its script could load none of them, and would show nothing."""
+    asked = consoled.asked(path={"namespace": "default", "name": "one"})
+    device = Shown(page(name), asked, Reading(), page(name).view(Reading(), asked))
+    for folder, is_there in ((tmp_path / "none", False), (tmp_path, True)):
+        monkeypatch.setattr(libraries, "FOLDER", folder)
+        for each in page(name).libraries if is_there else ():
+            (folder / each).parent.mkdir(parents=True, exist_ok=True)
+            (folder / each).touch()
+        text = Renderer().whole(device, Frame("token"))
+        assert (
+            "are not installed: run make prepare where npm is, and start" in text
+        ) is not is_there
+        assert ("data-socket" in text) is is_there
+        assert (f"static/{name}.js" in text) is is_there
 
 
 def test_templates_are_those_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

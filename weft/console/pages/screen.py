@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.console import sockets
+from weft.console import libraries, sockets
 from weft.console.page import Page
 from weft.console.pages import serial
 
@@ -15,4 +15,5 @@ PAGE = Page(
     view=serial.view,
     sockets={"bytes": sockets.screen},
     scripts=("static/screen.js",),
+    libraries=libraries.SCREEN,
 )

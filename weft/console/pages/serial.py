@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.console import sockets
+from weft.console import libraries, sockets
 from weft.console.page import Page, Question, Reading
 from weft.console.pages import machine
 from weft.model import ObjectKey
@@ -24,5 +24,6 @@ PAGE = Page(
     sockets={"bytes": sockets.serial},
     scripts=("static/serial.js",),
     styles=("libraries/@xterm/xterm/xterm.css",),
+    libraries=libraries.TERMINAL,
     inline_styles=True,
 )
