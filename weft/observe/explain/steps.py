@@ -91,6 +91,7 @@ def _shared(evidence: Evidence) -> Step:
     remedy = "name one network in k8s.v1.cni.cncf.io/networks of both, and restart them"
     if not all(end.is_member for end in (source, target)):
         remedy = "name the address of a member, or an address in a subnet of the network"
+        remedy += " (the cluster's own network, with its Services, is not followed)"
     if EndKind.OUTSIDE in (source.kind, target.kind):
         remedy = "only networks of topology localnet lead outside: put it on one"
     return fault("network", f"they share no network: {'; '.join(lists)}", remedy)

@@ -77,3 +77,12 @@ def test_the_router_of_a_nodes_subnet_is_held_by_no_pod() -> None:
     assert seen == ["10.9.4.1, the router of default/a's subnet"]
     explained = sentence.explain(asked(found, target="10.9.4.2"))
     assert "nobody on blue holds 10.9.4.2" in explained.sentence
+
+
+def test_an_address_of_the_clusters_own_network_is_not_followed() -> None:
+    explained = sentence.explain(asked(world(), target="10.96.0.10"))
+    assert explained.sentence == (
+        "default/a does not reach 10.96.0.10 by TCP port 443: they share no network: default/a is "
+        "on blue; name the address of a member, or an address in a subnet of the network (the "
+        "cluster's own network, with its Services, is not followed)."
+    )
