@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from weft_lab.cli import demo
+from weft_lab.cli.demo import Which
 from weft_lab.demos import manifests, three_vms
 from weft_lab.vm import cloudinit
 
@@ -19,3 +21,12 @@ def test_the_console_opens_to_who_is_named() -> None:
         password = yaml.safe_load(seed["userData"])["password"]
         told = f"user {cloudinit.default_user(image)}, password {password}"
         assert told == demo.LOGIN
+
+
+@pytest.mark.parametrize("which", Which)
+def test_every_demo_ends_with_the_way_to_its_console(
+    which: Which, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo._say_hints({"name": "mine", "kubeconfig": "/a/kubeconfig"}, which)
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said[-3:] if "weft console --lab mine" in line]
