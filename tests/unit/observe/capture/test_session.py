@@ -111,9 +111,14 @@ async def test_nothing_at_all_is_an_error() -> None:
 
 async def test_a_node_that_does_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_LAST", 0.2)
-    enough = asyncio.Event()
-    enough.set()
-    outcome = await run("out.write(HEAD); out.flush()\nwhile True: sys.stdin.read()", enough=enough)
+    enough, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def take(_: object) -> None:
+        """It has begun: how long a program takes for that is another matter."""
+        loop.call_soon_threadsafe(enough.set)
+
+    code = "out.write(HEAD); out.flush()\nwhile True: sys.stdin.read()"
+    outcome = await run(code, take, enough=enough)
     assert outcome.statistics is None
 
 
