@@ -30,6 +30,10 @@ def ends(number: int, to: int) -> packets.Ends:
     return packets.Ends(mac(number), mac(to), address(number), address(to))
 
 
+def is_ipv4(packet: pcapng.Packet | pcapfile.Packet) -> bool:
+    return packet.data[12:14] == b"\x08\x00"
+
+
 def mac(number: int) -> str:
     return f"0a:58:0a:09:00:{number:02x}"
 
@@ -40,7 +44,8 @@ def address(number: int) -> str:
 
 @dataclass
 class World:
-    """A switch with three guests: two behind devices that OVS made, one behind a veth."""
+    """A switch with three guests: two behind devices that OVS made, one behind a veth. A port is
+    left for one more."""
 
     zone: Zone
     guests: dict[int, Guest] = field(default_factory=dict)
@@ -69,7 +74,7 @@ def world(toolchain: object) -> object:
 def _world(zone: Zone) -> World:
     made = World(zone)
     added = ["ls-add", "s"]
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         added += ["--", "lsp-add", "s", f"p{number}"]
         added += ["--", "lsp-set-addresses", f"p{number}", mac(number)]
     zone.run("ovn-nbctl", *added)
@@ -78,11 +83,10 @@ def _world(zone: Zone) -> World:
         inner = zone._inner(guest.space)
         ids = {names.POD_INTERFACE: "eth0", names.NETNS: f"/proc/{inner}/ns/net"}
         _own(zone, f"g{number - 1}", number, ids)
-    made.guests[3] = _behind_veth(zone)
+    made.guests[3] = _behind_veth(zone, 3)
     for number in made.guests:
-        zone.run("ovn-nbctl", "--wait=hv", "sync")
         zone.run("ovs-vsctl", "wait-until", "Interface", device(number), "ofport>0")
-    zone.run("ovn-nbctl", "--wait=hv", "sync")
+    zone.synced()
     for number in made.guests:
         found = "external_ids:ovn-installed=true"
         zone.run("ovs-vsctl", "--timeout=60", "wait-until", "Interface", device(number), found)
@@ -90,7 +94,7 @@ def _world(zone: Zone) -> World:
 
 
 def device(number: int) -> str:
-    return "veth3" if number == 3 else f"g{number - 1}"
+    return f"veth{number}" if number > 2 else f"g{number - 1}"
 
 
 def _own(zone: Zone, device: str, number: int, ids: dict[str, str]) -> None:
@@ -104,18 +108,18 @@ _VETH = """
 import sys
 from weft.host import netlink, netns
 with netns.opened(sys.argv[1]) as there:
-    netlink.make_veth("veth3", "eth0", there, mtu=1500, mac=sys.argv[2])
+    netlink.make_veth(sys.argv[2], "eth0", there, mtu=1500, mac=sys.argv[3])
 """
 
 
-def _behind_veth(zone: Zone) -> Guest:
-    space = zone.space.fork("--net")
-    zone.run(sys.executable, "-c", _VETH, f"/proc/{zone._inner(space)}/ns/net", mac(3))
+def _behind_veth(zone: Zone, number: int) -> Guest:
+    port, veth, space = f"p{number}", device(number), zone.space.fork("--net")
+    zone.run(sys.executable, "-c", _VETH, f"/proc/{zone._inner(space)}/ns/net", veth, mac(number))
     space.run("busybox", "ip", "link", "set", "dev", "eth0", "up")
-    iface = "external_ids:iface-id=p3"
-    zone.run("ovs-vsctl", "add-port", "br-int", "veth3", "--", "set", "Interface", "veth3", iface)
-    _own(zone, "veth3", 3, {})
-    return Guest(space, "p3", mac(3))
+    iface = f"external_ids:iface-id={port}"
+    zone.run("ovs-vsctl", "add-port", "br-int", veth, "--", "set", "Interface", veth, iface)
+    _own(zone, veth, number, {})
+    return Guest(space, port, mac(number))
 
 
 @dataclass
@@ -128,9 +132,14 @@ class Running:
     packets: list[pcapng.Packet]
     task: asyncio.Task[session.Outcome]
 
+    def datagrams(self) -> int:
+        """Those that a test sent: a guest's kernel sends others, of IPv6."""
+        return sum(map(is_ipv4, self.packets))
+
     async def until(self, count: int) -> None:
+        """Returns when it has so many datagrams."""
         async with asyncio.timeout(PATIENCE), self.seen:
-            await self.seen.wait_for(lambda: len(self.packets) >= count)
+            await self.seen.wait_for(lambda: self.datagrams() >= count)
 
     async def end(self) -> session.Outcome:
         self.enough.set()
@@ -177,6 +186,7 @@ async def test_the_packets_of_one_nic_both_ways_and_nobody_elses(world: World, n
     async with capturing(world, number) as running:
         await asyncio.to_thread(world.send, 2, 5, 9)  # to nobody, and not through this port
         await asyncio.to_thread(world.send, 2, number, PORT)
+        await running.until(1)  # a busy switch would bring it after the next one
         await asyncio.to_thread(world.send, number, 2, OTHER)
         await running.until(2)
         outcome = await running.end()
@@ -188,7 +198,7 @@ async def test_the_packets_of_one_nic_both_ways_and_nobody_elses(world: World, n
         packets.first(ends(2, number), netpolicy.Protocol.UDP, b"x" * 100, port=PORT),
         packets.first(ends(number, 2), netpolicy.Protocol.UDP, b"x" * 100, port=OTHER),
     ]
-    mine = [(each.data, each.direction) for each in file.packets if each.data[12:14] == b"\x08\x00"]
+    mine = [(each.data, each.direction) for each in file.packets if is_ipv4(each)]
     assert mine == [(sent[0], pcapfile.INBOUND), (sent[1], pcapfile.OUTBOUND)]
     assert file.interface == "eth1 (blue)"
     assert file.received == outcome.packets == len(file.packets)
@@ -225,13 +235,15 @@ async def test_it_ends_at_its_limits(world: World) -> None:
 
 
 async def test_a_nic_that_goes_ends_it(world: World) -> None:
-    zone = world.zone
-    async with capturing(world, 3) as running:
-        await asyncio.to_thread(zone.run, "busybox", "ip", "link", "set", "dev", "veth3", "down")
-        await asyncio.to_thread(zone.run, "busybox", "ip", "link", "set", "dev", "veth3", "up")
-        await asyncio.to_thread(world.send, 3, 2, PORT)
-        await running.until(1)  # a link that was down for a while is not gone
-        await asyncio.to_thread(zone.run, "busybox", "ip", "link", "del", "veth3")
+    zone, ip = world.zone, ("busybox", "ip", "link")
+    world.guests[4] = await asyncio.to_thread(_behind_veth, zone, 4)  # no other test's
+    async with capturing(world, 4) as running:
+        for state in ("down", "up"):
+            await asyncio.to_thread(zone.run, *ip, "set", "dev", "veth4", state)
+        async with asyncio.timeout(PATIENCE):
+            while not running.datagrams():  # a link that was down for a while is not gone
+                await asyncio.to_thread(world.send, 4, 2, PORT)
+        await asyncio.to_thread(zone.run, *ip, "del", "veth4")
         async with asyncio.timeout(PATIENCE):
             outcome = await running.task
     assert outcome.statistics is not None
