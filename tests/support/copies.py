@@ -1,8 +1,9 @@
 """Stands for nodes on the underlay: counts the copies of each ping that a zone sends to them, and
 answers for a machine there. A program, run inside.
 
-python copies.py DEVICE [ADDRESS...]    until its standard input ends; then one JSON object: by node
-address, how often each echo request (by sequence number) went there. Those of ADDRESS are answered.
+python copies.py DEVICE [ADDRESS...]    until its standard input says how many pings were sent; then
+one JSON object: by node address, how often each echo request (by sequence number) went there. Those
+of ADDRESS are answered.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ import time
 from ipaddress import IPv4Address
 
 GENEVE, BUFFER, SO_RCVBUFFORCE = 6081, 16 << 20, 33
-REST = 0.3  # seconds for what is under way
+REST = 0.3  # seconds for what is under way once the last ping came
+BUSY = 5.0  # seconds until then: a busy switch is late
 
 
 def main(device: str, *answering: str) -> None:
     hearing = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-    with contextlib.suppress(PermissionError):
-        hearing.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):  # we may be without a turn for long
+        with contextlib.suppress(PermissionError):
+            hearing.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            break
     hearing.bind((device, 0))
     speaking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     print("started", flush=True)
     found: dict[str, dict[int, int]] = {}
-    end = 0.0
+    last, end = -1, 0.0
     while not end or time.monotonic() < end:
         ready, _, _ = select.select([hearing] if end else [hearing, sys.stdin], [], [], 0.05)
-        if sys.stdin in ready and not sys.stdin.readline():
-            end = time.monotonic() + REST
+        if sys.stdin in ready:
+            last, end = int(sys.stdin.readline() or 0) - 1, time.monotonic() + BUSY
+        if end and any(last in counts for counts in found.values()):
+            end = min(end, time.monotonic() + REST)
         if hearing not in ready:
             continue
         frame, where = hearing.recvfrom(65535)

@@ -31,8 +31,10 @@ def main(address: str, interval: float, busy: float = BUSY) -> None:
     )
     sock = socket.socket(family, socket.SOCK_RAW, protocol)
     sock.setblocking(False)
-    with contextlib.suppress(PermissionError):
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with contextlib.suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            break
     own = os.getpid() & 0xFFFF
     request, answer = (128, 129) if is_v6 else (8, 0)
     sent: list[float] = []
