@@ -19,7 +19,7 @@ from weft.observe.explain.sentence import Explanation
 from weft.observe.members import Objects
 from weft.policy import netpolicy
 
-PATIENCE = 3.0  # seconds for each reply
+PATIENCE = 10.0  # seconds for each reply: a busy machine is late
 PING = netpolicy.Connection(None)
 
 
