@@ -92,13 +92,16 @@ class Guest:
         self.run("busybox", "ip", "addr", "add", address, "dev", "eth0")
 
     def pings(self, address: str, count: int = 3, size: int = 56) -> bool:
-        """Whether all are answered. Others go ahead: the first to a tunnel's peer is lost, and a
-        busy switch answers late. A single one, for what is to get no answer, gets no patience."""
+        """Whether so many in a row are answered. Others go ahead: the first to a tunnel's peer is
+        lost, and a busy switch is late or drops some. A single one, for what is to get no answer,
+        gets no patience."""
         ping = ("busybox", "ping", "-i", "0.2", "-W", "2", "-s", str(size), address)
         end = time.monotonic() + (PATIENCE if count > 1 else 0.0)
         while not self._is_answered(ping, 1) and time.monotonic() < end:
             pass
-        return self._is_answered(ping, count)
+        while not (is_answered := self._is_answered(ping, count)) and time.monotonic() < end:
+            pass
+        return is_answered
 
     def _is_answered(self, ping: tuple[str, ...], count: int) -> bool:
         return f" {count} packets received" in self.run(*ping, "-c", str(count), check=False)
