@@ -136,15 +136,12 @@ class Machine:
         for address in self.allocation.addresses:
             guest.take(str(address))
         self.guests[pod] = guest
-        for _ in range(200):
-            found = kept.zone.run(
-                *("ovs-vsctl", "--bare", "--columns=external_ids", "find", "Interface"),
-                f"external_ids:iface-id-ver={self.uid(pod)}",
-            )
-            if "ovn-installed=true" in found:
-                return guest
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"no flows for {pod}")
+        find = ("ovs-vsctl", "--bare", "--columns=external_ids", "find", "Interface")
+        mine = f"external_ids:iface-id-ver={self.uid(pod)}"
+        async with asyncio.timeout(PATIENCE):
+            while "ovn-installed=true" not in await asyncio.to_thread(kept.zone.run, *find, mine):
+                pass
+        return guest
 
     async def copied(self, to: Kept | None) -> None:
         """Returns when other zones copy packets to this one, or to none."""
