@@ -50,7 +50,7 @@ def state_changes(process: init.Init, times: int) -> None:
         process.report()
 
 
-def stalls(process: init.Init, seconds: int = 5) -> None:
+def stalls(process: init.Init, seconds: int = 60) -> None:
     """Fail, instead of waiting for ever, if the pod's owner waits for a reader."""
     signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits for who does not read"))
     signal.alarm(seconds)
