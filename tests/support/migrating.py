@@ -169,6 +169,19 @@ class Machine:
     async def announce(self, pod: str) -> None:
         await asyncio.to_thread(frames.send, self.guests[pod].space, rarp(self.allocation.mac))
 
+    async def opened(self, pod: str) -> None:
+        """Returns when the pod's node lets its guest through, who has announced itself."""
+        kept = self.pods[pod]
+        where = [["logical_port", "==", self.port]]
+        select = {"op": "select", "table": "Port_Binding", "where": where, "columns": ["options"]}
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                (found,) = await kept.sb.transact([select])
+                if any(ports.ACTIVATED in dict(row["options"][1]) for row in found["rows"]):
+                    break
+                await asyncio.sleep(0.02)
+        await kept.synced()
+
     async def gone(self, pod: str) -> None:
         kept = self.pods.pop(pod)
         find = ("ovs-vsctl", "--bare", "--columns=name", "find", "Interface")
