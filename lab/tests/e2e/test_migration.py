@@ -50,6 +50,7 @@ COUNTING = (
     " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
 )
 CONNECTED = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
+MEASURED = "lab.weft/Measured"
 SLOW = "{bandwidthPerMigration: 2Mi}"  # the guest has more than that
 LIMIT_MEMORY = (
     "import resource, sys; pid = int(sys.argv[1]); room = int(sys.argv[2]);"
@@ -201,6 +202,31 @@ def test_a_machine_moves_and_its_guest_goes_on(cluster: Cluster) -> None:
     # The disk came along, and what the guest writes now is on it.
     on_disk = int(cluster.guest("head -n 1 /dev/vda"))
     assert after <= on_disk
+
+
+def test_what_a_move_cost_is_reported_by_command_condition_event_and_metrics(
+    cluster: Cluster,
+) -> None:
+    """And a budget that nothing keeps ends the command with a status."""
+    argv = ("vm", "migrate", "mover", "--lab", NAME, "--output", "json", "--budget")
+    done = cluster.house.weft(*argv, "60s", check=False)
+    found = json.loads(done.stdout)
+    kept, name = found["budget"]["kept"], found["migration"]
+    assert done.returncode == (0 if kept else 1)
+    assert kept or found["budget"]["spent"] is None, "the figures came late"
+    cluster.kubectl("wait", f"vmim/{name}", f"--for=condition={MEASURED}", "--timeout=60s")
+    status = cluster.json("vmim", name)["status"]
+    still = status["cost"]["standstillMilliseconds"]
+    (told,) = (each["message"] for each in status["conditions"] if each["type"] == MEASURED)
+    assert f"the guest stood still {still} ms" in told
+    assert told in cluster.kubectl("get", "events", "--field-selector=reason=MigrationMeasured")
+    socket = ("--unix-socket", "/run/weft/controllers.sock", "http://lab/metrics")
+    metrics = cluster.house.run("lab", "curl", "-s", *socket, lab=NAME).stdout
+    labels = f'{{namespace="default",vmi="mover",vmim="{name}"}}'
+    assert f"weft_lab_migration_standstill_seconds{labels} {still / 1000:g}" in metrics
+    assert f"kubevirt_vmi_migration_succeeded{labels} 1" in metrics
+    done = cluster.house.weft(*argv, "0ms", check=False)
+    assert (done.returncode, json.loads(done.stdout)["budget"]["kept"]) == (1, False)
 
 
 def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
