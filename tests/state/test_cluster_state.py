@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
@@ -246,7 +247,7 @@ def test_a_claim_that_was_deleted_while_no_manager_ran_frees_nothing_under_its_p
 
 
 def test_nothing_is_decided_before_the_begin() -> None:
-    cluster = state.Cluster(Held(SIGNER, "default"), RULES)
+    cluster = state.Cluster(Held(SIGNER, "default"), RULES, None, time.monotonic)
     cluster.set_nad(ObjectKey("default", "blue"), nads.read(objects_of.nad("blue"), RULES))
     assert cluster.take_due() == []
     cluster.begin()

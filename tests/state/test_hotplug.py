@@ -21,6 +21,7 @@ from weft.api import podsignature, selection
 from weft.app import settings
 from weft.app.cluster import Manager
 from weft.control import decisions
+from weft.control.cluster import unplugging
 from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS
 
 NETWORKS = {"blue": "10.1.0.0/24", "red": "10.2.0.0/24"}
@@ -220,7 +221,10 @@ async def test_an_interface_of_another_name_is_another_nic() -> None:
         assert macs(api, "one") == {"default/blue/1": new}
 
 
-async def test_a_nic_that_is_asked_for_and_given_up_again_leaves_nothing() -> None:
+async def test_a_nic_that_is_asked_for_and_given_up_again_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unplugging, "GRACE", 0.0)
     api = cluster()
     async with running(api) as manager:
         edit(api, "one", "blue, red")
@@ -231,6 +235,26 @@ async def test_a_nic_that_is_asked_for_and_given_up_again_leaves_nothing() -> No
         api.put(PODS, world.pod("two", [{"name": "red", "ips": ["10.2.0.1"]}]))
         await settled(api, manager)
         assert address(api, "two", "default/red") == "10.2.0.1/24"
+
+
+async def test_a_nic_that_is_on_its_way_keeps_its_allocation_through_edits() -> None:
+    """The plugin was called with it, and network-status comes later."""
+    api = cluster()
+    async with running(api) as manager:
+        edit(api, "one", "blue, blue@data0")
+        await settled(api, manager)
+        before = allocations(api, "one")
+        edit(api, "one", "blue")
+        await settled(api, manager)
+        edit(api, "one", "blue, blue@data0")
+        await settled(api, manager)
+        report(api, "one", "blue@net1", "blue@data0")  # of the first call
+        await settled(api, manager)
+        assert allocations(api, "one") == before
+        edit(api, "one", "blue")
+        report(api, "one", "blue@net1")
+        await settled(api, manager)
+        assert set(allocations(api, "one")) == {"default/blue"}, "it has been unplugged"
 
 
 async def test_a_network_that_is_full_gets_an_event_and_costs_the_other_nics_nothing() -> None:

@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -159,7 +160,7 @@ class Manager:
     ) -> None:
         self.world = world
         self.events: list[outcome.Event] = []
-        self.cluster = state.Cluster(Held(SIGNER, "default"), RULES, primary)
+        self.cluster = state.Cluster(Held(SIGNER, "default"), RULES, primary, time.monotonic)
         self.readers: dict[Resource, Callable[[Object], Any]] = {
             **READERS,
             PODS: partial(pod.read, primary=primary is not None),

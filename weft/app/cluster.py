@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,7 @@ class Manager:
         for each in (*self._informers.declared(), self._keys):
             await each.synced()
         held = await self._signing.prepare(signingkeys.trusted(self._keys))
-        cluster = self.cluster = state.Cluster(held, self._rules, self._primary)
+        cluster = self.cluster = state.Cluster(held, self._rules, self._primary, time.monotonic)
         writing = self.writer = writer.ApiWriter(
             self._client, cluster, self.recorder, pod_workers=self._options.workers
         )

@@ -64,6 +64,20 @@ async def find(cni_call: call.Call, deps: Dependencies) -> AddPlan:
     return AddPlan(nic, owner, spec, migration is not None and not migration.is_active)
 
 
+def check_unchanged(made: AddPlan, deps: Dependencies) -> None:
+    """Raises NotReady if the pod has another allocation for the attachment than the plan's."""
+    pod = deps.pods.get(made.owner.pod.key)
+    if pod is None or pod.uid != made.owner.pod.uid:
+        return  # its sandbox ends with it
+    now = _allocations(pod, deps).get(made.owner.attachment)
+    if now is None or (now.mac, now.addresses) != (made.nic.mac, made.nic.addresses):
+        raise errors.NotReady(
+            "was given another allocation while its interface was made",
+            where=f"Pod {pod.key}, interface {made.nic.interface}",
+            hint=f"it is made anew once it is asked for; {names.NETWORKS} was edited meanwhile",
+        )
+
+
 def nic_of(bound: port.Bound, deps: Dependencies) -> plan.Nic | None:
     """Returns the plan of an existing port; None where its pod or network is not known now."""
     pod = deps.pods.get(bound.pod.key)

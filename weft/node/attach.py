@@ -95,6 +95,7 @@ async def make(cni_call: call.Call, deps: Dependencies, progress: Progress) -> p
     with timed("flows"):
         await wait_for_port(nic, deps, port.installed)
         await localnets.joined(add_plan.spec, deps)
+    addplan.check_unchanged(add_plan, deps)
     with timed("record"):
         await deps.records.put(record.Record(nic, add_plan.owner))
     if add_plan.spec.topology is model.Topology.LOCALNET:

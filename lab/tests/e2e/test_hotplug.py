@@ -110,7 +110,7 @@ def test_what_is_edited_twice_ends_as_it_was_asked_last(lab: Hotplug) -> None:
     lab.has("twice", "eth0", "data0")
     await_true(lambda: len(lab.allocations("twice")) == 1, "one allocation")
     (given,) = lab.allocations("twice").values()
-    assert given["mac_address"] in lab.devices("twice")
+    await_true(lambda: given["mac_address"] in lab.devices("twice"), "its NIC")
     lab.kubectl.run_pods(pod("peer", "node2", "green"))
     lab.house.reach("default/peer", lab.kubectl.address("twice", "data0"))
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from weft import errors, model, names
+from weft.api import podsignature
 from weft.api.pod import Pod, read
 from weft.model import ObjectKey
+from weft.nic import plan, port
 from weft.node import addplan
 
 NAD, POD = ObjectKey("default", "blue"), ObjectKey("default", "one")
@@ -110,3 +112,23 @@ def test_the_network_that_holds_up_a_pod_is_named_and_no_other(networks: str, bl
     assert ("default/blue" in message) == message.startswith("no decision")
     gone: Any = SimpleNamespace(pod=ObjectKey("default", "gone"), nad=None)
     assert addplan.held_up_by(gone, deps) == ""
+
+
+@pytest.mark.parametrize("mac", ["0a:58:0a:01:00:01", "0a:58:0a:01:00:02", None])
+def test_an_interface_with_an_allocation_that_was_taken_away_meanwhile_is_refused(
+    mac: str | None,
+) -> None:
+    there = pod("blue")
+    given = model.Allocation("0a:58:0a:01:00:01")
+    nic = plan.plan(plan.NicKind.VETH, "sandbox", "net1", BLUE, given)
+    owner = port.PortOwner(there.ref, "sandbox", "/run/netns/one", "blue", "default/blue", str(NAD))
+    made = addplan.AddPlan(nic, owner, BLUE)
+    held = {"default/blue": model.Allocation(mac)} if mac else {}
+    deps: Any = SimpleNamespace(
+        pods={there.key: there}, decided=lambda _: podsignature.SignedAllocations(held)
+    )
+    if mac == given.mac:
+        addplan.check_unchanged(made, deps)
+        return
+    with pytest.raises(errors.NotReady, match="another allocation while"):
+        addplan.check_unchanged(made, deps)

@@ -66,17 +66,18 @@ class PodAnnotations:
         text, signature = pod.proof
         return bool(signature or self._own(pod) or (text and not podnetworks.keys(text)))
 
-    def departed(self, pod: Pod, held: Mapping[str, model.Allocation]) -> frozenset[str]:
-        """Returns the keys of NICs that were unplugged from the running pod.
+    def held(
+        self, pod: Pod, reserved: Mapping[str, model.Allocation]
+    ) -> Mapping[str, model.Allocation]:
+        """Returns what is `reserved` for the pod, and what is signed on it that another one has."""
+        signed = self.signed(pod).allocations
+        return {**self.decided(pod), **{key: signed.get(key, reserved[key]) for key in reserved}}
 
-        Of those `held`, and of those signed on the pod that somebody else holds.
-        """
+    def departed(self, pod: Pod, held: Mapping[str, model.Allocation]) -> frozenset[str]:
+        """Returns the keys of NICs that were unplugged from the running pod, of those `held`."""
         if not pod.has_interfaces or pod.request.error is not None:
             return frozenset()
-        signed = self.signed(pod).allocations
-        known = {key: signed.get(key, each) for key, each in held.items()}
-        known = {**self.decided(pod), **known}
-        return plugged.departed(self.asked(pod), known, pod.interfaces)
+        return plugged.departed(self.asked(pod), held, pod.interfaces)
 
     def forgery(self, pod: Pod) -> errors.InvalidInput | None:
         """Returns why the pod's signature does not verify; None if it does."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from weft import errors, model, names
 from weft.api import podnetworks
@@ -29,6 +30,7 @@ from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.podwarnings import PodWarnings
 from weft.control.cluster.reservations import Reservations
 from weft.control.cluster.unknown import Unknown
+from weft.control.cluster.unplugging import NOT_UNPLUGGED, Clock, Unplugged, Unplugging
 from weft.kube import resources
 from weft.metrics import Figures, Metric
 from weft.reasons import Reason
@@ -49,6 +51,7 @@ class Pods:
         claims: IpamClaims,
         allocations: Allocations,
         keys: SigningKeys,
+        clock: Clock,
     ) -> None:
         self._pods, self._networks, self._nodes = table, networks, nodes
         self._claims, self._allocations, self._keys = claims, allocations, keys
@@ -57,6 +60,7 @@ class Pods:
         self._requests = AllocationRequests(networks, nodes, claims, allocations)
         self._warnings = PodWarnings(networks, nodes, allocations)
         self._pending, self._unknown = PendingPods(), Unknown()
+        self._unplugging = Unplugging(clock)
         self._reservations = Reservations(
             networks, nodes, claims, allocations, self._migrations, self._take_back
         )
@@ -101,7 +105,8 @@ class Pods:
         if old is None or old.proof != new.proof:
             self._observe(new)
         is_news = new.key in self._refused or old is None or not old.has_same_request(new)
-        if is_news or self._departed(new):
+        unplugged = self._unplugged(new)  # of each version: what comes and goes between them counts
+        if is_news or unplugged.now:
             self._wake([new.key] if self._is_due(new) else ())
         if is_news:
             self._wake(self._migrations.concerned(new))
@@ -176,6 +181,7 @@ class Pods:
         self._events.forget(key)
         self._forged.pop(uid, None)
         self._annotations.forget(uid)
+        self._unplugging.forget(uid)
         self._unsigned.discard(uid)
         self._end_adoption()
         self._refused.discard(key)
@@ -203,14 +209,20 @@ class Pods:
         """Returns the patch of a pod's annotations, or the Event that says why it waits."""
         pod, events = self._pods.get(key), self._events.take(key)
         try:
-            decided = self._decide(pod) if pod is not None and self._is_due(pod) else NOTHING
+            decided = self._decided(pod) if pod is not None and self._is_due(pod) else NOTHING
         finally:
             self._wake(self._pending.end_turn(key))
         if not events:
             return decided
         return Outcome(decided.patches, (*events, *decided.events), decided.again)
 
-    def _decide(self, pod: Pod) -> Outcome:
+    def _decided(self, pod: Pod) -> Outcome:
+        unplugged = self._unplugged(pod)
+        outcome = self._decide(pod, unplugged.now)
+        again = min(filter(None, (outcome.again, unplugged.later)), default=0.0)
+        return replace(outcome, again=again) if again != outcome.again else outcome
+
+    def _decide(self, pod: Pod, gone: frozenset[str]) -> Outcome:
         self._pending.forget(pod.key)
         self._migrations.stop_waiting(pod.key)
         self._refused.discard(pod.key)
@@ -227,7 +239,6 @@ class Pods:
             self._unheld.add(pod.key)  # or the NAD could be deleted under its first pod
             return Outcome(again=SAFETY_NET)
         self._unheld.discard(pod.key)
-        gone = self._departed(pod)
         if missing or gone or not self._annotations.is_whole(pod):
             failed = self._failed(pod, failure) if failure is not None else NOTHING
             return Outcome((self._patch(pod, missing, gone),), failed.events, failed.again)
@@ -247,8 +258,11 @@ class Pods:
         holds = bool(self._allocations.keys(pod.uid))
         return pod.has_interfaces and not holds and self._annotations.is_lost(pod)
 
-    def _departed(self, pod: Pod) -> frozenset[str]:
-        return self._annotations.departed(pod, self._allocations.of(pod.uid))
+    def _unplugged(self, pod: Pod) -> Unplugged:
+        if not pod.has_interfaces:
+            return NOT_UNPLUGGED
+        held = self._annotations.held(pod, self._allocations.of(pod.uid))
+        return self._unplugging.judge(pod, held, self._annotations.departed(pod, held))
 
     def _allocate(self, pod: Pod) -> tuple[dict[str, model.Allocation], errors.WeftError | None]:
         """Returns the allocations missing on the pod, by attachment key, and what failed.
@@ -352,6 +366,7 @@ class Pods:
             return ()
         if gone := self._annotations.written(uid):
             self._take_back(uid, gone)
+            self._unplugging.taken(uid, gone)
             self._wake([key])  # it may have had as many as a pod can have
         events = self._events.new(pod, forgery, Reason.POD_NETWORKS_OVERWRITTEN) if forgery else ()
         return (*events, *self._warning_events(pod))

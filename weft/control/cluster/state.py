@@ -39,6 +39,7 @@ from weft.control.cluster.pods import Pods
 from weft.control.cluster.podtable import By, PodTable
 from weft.control.cluster.policies import PolicyStatuses
 from weft.control.cluster.udns import Udn, UdnTable
+from weft.control.cluster.unplugging import Clock
 from weft.control.cluster.userdefined import UserDefinedNetworks
 from weft.kube import resources
 from weft.kube.resources import Resource
@@ -54,14 +55,14 @@ class Cluster:
     """
 
     def __init__(
-        self, keys: Held, rules: nads.Rules | None = None, primary: model.Network | None = None
+        self, keys: Held, rules: nads.Rules, primary: model.Network | None, clock: Clock
     ) -> None:
         self._early: Early | None = Early()
         self._allocations, self._table = Allocations(), PodTable()
         self._keys = SigningKeys(keys)
         self._udn_table = UdnTable()
         self._networks = networks.Networks(
-            self._allocations, rules or nads.Rules(), primary, self._udn_table.network_of
+            self._allocations, rules, primary, self._udn_table.network_of
         )
         self._nodes = Nodes(self._networks, self._allocations)
         self._udns = UserDefinedNetworks(
@@ -69,9 +70,8 @@ class Cluster:
         )
         self._machines = MachineClaims(self._networks, self._allocations, self._table)
         self._claims = IpamClaims(self._networks, self._allocations, self._machines)
-        self._pods = Pods(
-            self._table, self._networks, self._nodes, self._claims, self._allocations, self._keys
-        )
+        ledgers = self._claims, self._allocations
+        self._pods = Pods(self._table, self._networks, self._nodes, *ledgers, self._keys, clock)
         self._policies = PolicyStatuses(self._table, self._networks)
         self._statuses = NetworkStatuses(self._networks, self._nodes, self._allocations)
         self._endpoints = PodEndpoints(self._table, self._keys)
