@@ -6,7 +6,7 @@ picture of its screen. Words and Events are those of KubeVirt's virt-handler and
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,15 +15,13 @@ from typing import Any
 
 from weft import errors
 from weft.kube import events
-from weft.kube.backoff import Backoff
 from weft.kube.client import Object
 from weft.model import ObjectKey
 from weft_lab.reasons import Reason
-from weft_lab.vm import agentclient, lifecycle, migration, qemu, qmpsession, status
+from weft_lab.vm import guestthaws, migration, qemu, qmpsession
 
 VERBS = ("pause", "unpause", "freeze", "unfreeze", "screenshot")
 LONGEST_PICTURE = 32 << 20  # bytes
-_NO_AGENT = "Guest agent is not responding: QEMU guest agent is not connected"
 _NO_SCREEN = "Requested operation is not valid: no screens to take screenshot from"
 _MOVES = "failed to freeze VMI, VMI is currently during migration"
 _PICTURE = "screenshot"  # the set of descriptors by which QEMU writes one
@@ -43,24 +41,17 @@ class Refused(Exception):
 
 class Orders:
     """`vmi_of` gives an instance as it is now; `changed` is told the uid of one whose guest is
-    another way now."""
+    another way now. `thaws` has what is to be thawed later."""
 
     def __init__(
         self,
         recorder: events.Recorder,
         vmi_of: Callable[[ObjectKey], Object | None],
         changed: Callable[[str], None],
+        thaws: guestthaws.Thaws,
     ) -> None:
         self._recorder, self._vmi_of, self._changed = recorder, vmi_of, changed
-        self._thaws: dict[str, asyncio.Task[None]] = {}  # by uid
-
-    async def run(self) -> None:
-        """Until cancelled, which ends what waits to be thawed: the agents thaw it no more."""
-        try:
-            await asyncio.Event().wait()
-        finally:
-            for each in self._thaws.values():
-                each.cancel()
+        self._thaws = thaws
 
     async def carry_out(
         self, verb: str, name: ObjectKey, uid: str, folder: Path, body: Any
@@ -77,8 +68,9 @@ class Orders:
             elif verb == "freeze":
                 await self._freeze(vmi, folder, body)
             else:
-                self._forget(uid)
-                await _thaw(vmi, folder)
+                with contextlib.suppress(errors.WeftError):
+                    await self._thaws.note(vmi, None)
+                await guestthaws.thaw(vmi, folder)
         except errors.Unavailable as error:
             raise Refused(400 if verb in ("freeze", "unfreeze") else 500, error.what) from error
         self._changed(uid)
@@ -102,69 +94,18 @@ class Orders:
         try:
             if migration.is_under_way(vmi):
                 raise errors.Unavailable(_MOVES)
-            async with _agent(vmi, folder) as agent:
-                if await agent.ask("guest-fsfreeze-status") != "frozen":
-                    is_asked = True
-                    await agent.ask("guest-fsfreeze-freeze")
-        except errors.Unavailable as error:
+            async with guestthaws.agent(vmi, folder) as agent:
+                if await agent.ask("guest-fsfreeze-status") == "frozen":
+                    return  # and is thawed when the first that froze it wanted
+                await self._thaws.note(vmi, seconds or None)  # first: this may end meanwhile
+                is_asked = True
+                await agent.ask("guest-fsfreeze-freeze")
+        except errors.WeftError as error:
             what = f"Failed to freeze VMI: {error.what}"
             self._recorder.emit(vmi, Reason.FREEZE_ERROR, what)
             if is_asked:  # it may do so later, and nobody would thaw it
-                self._thaw_after(vmi, folder, 0.0)
-            raise
-        self._forget(str(vmi["metadata"]["uid"]))
-        if seconds:
-            self._thaw_after(vmi, folder, seconds)
-
-    def _thaw_after(self, vmi: Object, folder: Path, seconds: float) -> None:
-        uid = str(vmi["metadata"]["uid"])
-        self._forget(uid)
-        self._thaws[uid] = asyncio.create_task(self._thaw_later(vmi, folder, seconds))
-
-    async def _thaw_later(self, vmi: Object, folder: Path, seconds: float) -> None:
-        """Nobody has asked for it: a guest whose file systems stay frozen is of no use."""
-        uid = str(vmi["metadata"]["uid"])
-        pauses = Backoff(1.0, 30.0)
-        try:
-            await asyncio.sleep(seconds)
-            while self._is_here(vmi):
-                try:
-                    await _thaw(vmi, folder)
-                except errors.Unavailable:  # its agent is busy
-                    await asyncio.sleep(pauses.next())
-                    continue
-                self._changed(uid)
-                return
-        finally:
-            if self._thaws.get(uid) is asyncio.current_task():
-                del self._thaws[uid]
-
-    def _is_here(self, vmi: Object) -> bool:
-        """Whether it has neither ended nor moved since then."""
-        meta = vmi["metadata"]
-        now = self._vmi_of(ObjectKey(meta["namespace"], meta["name"]))
-        if now is None or now["metadata"]["uid"] != meta["uid"] or lifecycle.is_final(now):
-            return False
-        node = (vmi.get("status") or {}).get("nodeName")
-        return bool((now.get("status") or {}).get("nodeName") == node)
-
-    def _forget(self, uid: str) -> None:
-        waiting = self._thaws.pop(uid, None)
-        if waiting is not None:
-            waiting.cancel()
-
-
-def _agent(vmi: Object, folder: Path) -> agentclient.Agent:
-    """Raises Unavailable at once where none has been seen."""
-    if (status.condition(vmi, "AgentConnected") or {}).get("status") != "True":
-        raise errors.Unavailable(_NO_AGENT)
-    return agentclient.Agent(folder / "agent.sock")
-
-
-async def _thaw(vmi: Object, folder: Path) -> None:
-    async with _agent(vmi, folder) as agent:
-        if await agent.ask("guest-fsfreeze-status") != "thawed":
-            await agent.ask("guest-fsfreeze-thaw")
+                await self._thaws.soon(vmi)
+            raise errors.Unavailable(error.what, where=error.where) from error
 
 
 def _timeout(body: Any) -> float:

@@ -18,6 +18,7 @@ from weft_lab import layout
 from weft_lab.vm import (
     guestconsoles,
     guestorders,
+    guestthaws,
     guestwatch,
     launcher,
     lifecycle,
@@ -52,7 +53,10 @@ class Handler:
             client, node_name, address, self._vmis, self._recorder, run_folder
         )
         self._nics = nicsync.NicSync(client, node_name, self._vmis, self._recorder, run_folder)
-        self._orders = guestorders.Orders(self._recorder, self._vmis.get, self._changed)
+        self._thaws = guestthaws.Thaws(client, node_name, self._vmis, self._changed, run_folder)
+        self._orders = guestorders.Orders(
+            self._recorder, self._vmis.get, self._changed, self._thaws
+        )
         self._consoles = guestconsoles.Consoles(run_folder, self._orders)
         self._guests: dict[str, guestwatch.Guest] = {}  # by uid
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -64,7 +68,7 @@ class Handler:
             guests=self._follow_all(),
             migrations=self._migrations.run(),
             nics=self._nics.run(),
-            orders=self._orders.run(),
+            thaws=self._thaws.run(),
             consoles=self._consoles.run(self._run_folder.parent / layout.HANDLER_SOCKET.name),
         )
 

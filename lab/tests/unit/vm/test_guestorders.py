@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +15,34 @@ import pytest
 
 from tests.support.memory_api import MemoryApi
 from tests.support.patience import PATIENCE
-from weft.kube import events
+from tests.support.realised import alongside
+from weft.kube import cache, events, resources
+from weft.kube.client import Object
 from weft.model import ObjectKey
-from weft_lab.vm import guestorders
+from weft_lab.vm import guestorders, guestthaws, launcher
 
 KEY = ObjectKey("default", "m")
 VMI = {
     "metadata": {"namespace": "default", "name": "m", "uid": "u"},
     "status": {"phase": "Running", "conditions": []},
 }
+Order = Callable[..., Awaitable[None]]
 UNREADABLE = "failed to unmarshal unfreeze timeout"
 
 
+def orders_on(
+    node: str, vmis: cache.Cache, api: MemoryApi, run: Path, changed: Callable[[str], None]
+) -> tuple[guestorders.Orders, guestthaws.Thaws]:
+    thaws = guestthaws.Thaws(api, node, vmis, changed, run)
+    recorder = events.Recorder(api, "virt-handler")
+    return guestorders.Orders(recorder, vmis.get, changed, thaws), thaws
+
+
 async def refused(tmp_path: Path, body: Any) -> tuple[int, str]:
-    recorder = events.Recorder(MemoryApi(), "virt-handler")
-    orders = guestorders.Orders(recorder, lambda key: VMI, lambda uid: None)
+    api = MemoryApi()
+    recorder, vmis = events.Recorder(api, "virt-handler"), cache.Cache(api, resources.VMIS)
+    thaws = guestthaws.Thaws(api, "one", vmis, lambda uid: None)
+    orders = guestorders.Orders(recorder, lambda key: VMI, lambda uid: None, thaws)
     with pytest.raises(guestorders.Refused) as why:
         await orders.carry_out("freeze", KEY, "u", tmp_path, body)
     return why.value.code, str(why.value)
@@ -57,39 +73,140 @@ async def test_a_timeout_without_end_is_not_read(tmp_path: Path) -> None:
 
 
 class Guest:
-    """An agent that freezes, and is gone before it says so; and once more when it is to thaw."""
+    """An agent. `fails`: of which commands the first is carried out, and not answered."""
 
-    def __init__(self) -> None:
-        self.state, self.asked = "thawed", list[str]()
+    def __init__(self, *fails: str) -> None:
+        self.state, self.asked, self.fails = "thawed", list[str](), fails
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
             request = orjson.loads(line.lstrip(b"\xff"))
             command = request["execute"]
             self.asked.append(command)
+            is_lost = command in self.fails and self.asked.count(command) == 1
             if command == "guest-fsfreeze-freeze":
                 self.state = "frozen"
-                break
-            if command == "guest-fsfreeze-thaw":
-                if self.asked.count(command) == 1:
-                    break
+            if command == "guest-fsfreeze-thaw" and not is_lost:
                 self.state = "thawed"
+            if is_lost:
+                break
             found = request["arguments"]["id"] if "arguments" in request else self.state
             writer.write(orjson.dumps({"return": found}) + b"\n")
         writer.close()
 
 
-async def test_what_is_frozen_late_is_thawed_however_often_it_takes(tmp_path: Path) -> None:
-    guest, changed = Guest(), asyncio.Event()
-    connected = {"type": "AgentConnected", "status": "True"}
-    vmi = {**VMI, "status": {"phase": "Running", "nodeName": "one", "conditions": [connected]}}
-    recorder = events.Recorder(MemoryApi(), "virt-handler")
-    orders = guestorders.Orders(recorder, lambda key: vmi, lambda uid: changed.set())
-    async with await asyncio.start_unix_server(guest.serve, tmp_path / "agent.sock"):
-        with pytest.raises(guestorders.Refused, match="closed the connection"):
-            await orders.carry_out("freeze", KEY, "u", tmp_path, {"unfreezeTimeout": "0s"})
-        assert guest.state == "frozen"
+@dataclass
+class Scene:
+    """A guest, its instance in an API, and a node's part that is told what changed."""
+
+    api: MemoryApi
+    guest: Guest
+    vmis: cache.Cache
+    run: Path
+    changed: asyncio.Event
+    group: AsyncExitStack
+
+    @property
+    def noted(self) -> str:
+        meta = self.api.of(resources.VMIS, "default/m")["metadata"]
+        return str((meta.get("annotations") or {}).get(guestthaws.ANNOTATION) or "")
+
+    async def handler(self, node: str) -> tuple[Order, AsyncExitStack]:
+        """That of a node, until the stack is closed."""
+        orders, thaws = orders_on(
+            node, self.vmis, self.api, self.run, lambda uid: self.changed.set()
+        )
+        stack = await self.group.enter_async_context(AsyncExitStack())
+        await stack.enter_async_context(alongside(thaws.run()))
+
+        async def order(verb: str, timeout: str = "") -> None:
+            body = {"unfreezeTimeout": timeout} if timeout else None
+            await orders.carry_out(verb, KEY, "u", launcher.folder(*KEY, self.run), body)
+            self.changed.clear()
+
+        return order, stack
+
+    async def until_changed(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            await changed.wait()
-    assert guest.state == "thawed"
-    assert guest.asked.count("guest-fsfreeze-thaw") == 2
+            await self.changed.wait()
+
+    async def shows(self, done: Callable[[Object], bool]) -> None:
+        await self.vmis.wait_for(KEY, done, PATIENCE)
+
+
+@asynccontextmanager
+async def scene(tmp_path: Path, *fails: str) -> AsyncIterator[Scene]:
+    api, guest = MemoryApi(), Guest(*fails)
+    connected = {"type": "AgentConnected", "status": "True"}
+    status = {"phase": "Running", "nodeName": "one", "conditions": [connected]}
+    api.put(resources.VMIS, {**VMI, "status": status})
+    vmis = cache.Cache(api, resources.VMIS)
+    place = launcher.folder(*KEY, tmp_path)
+    place.mkdir(parents=True)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            await asyncio.start_unix_server(guest.serve, place / "agent.sock")
+        )
+        await stack.enter_async_context(alongside(vmis.run()))
+        await vmis.synced()
+        yield Scene(api, guest, vmis, tmp_path, asyncio.Event(), stack)
+
+
+async def test_what_is_frozen_late_is_thawed_however_often_it_takes(tmp_path: Path) -> None:
+    async with scene(tmp_path, "guest-fsfreeze-freeze", "guest-fsfreeze-thaw") as seen:
+        order, _ = await seen.handler("one")
+        with pytest.raises(guestorders.Refused, match="closed the connection"):
+            await order("freeze", "0s")
+        assert seen.guest.state == "frozen"
+        await seen.until_changed()
+        assert seen.guest.state == "thawed"
+        assert seen.guest.asked.count("guest-fsfreeze-thaw") == 2
+
+
+@pytest.mark.parametrize("again", ["0s", "1h"])
+async def test_who_freezes_what_is_frozen_changes_nothing(tmp_path: Path, again: str) -> None:
+    """As on KubeVirt: it is thawed when the first wanted."""
+    async with scene(tmp_path) as seen:
+        order, _ = await seen.handler("one")
+        await order("freeze", "1s")
+        first = seen.noted
+        await order("freeze", again)
+        assert seen.noted == first
+        await seen.until_changed()
+        assert seen.guest.state == "thawed"
+        assert seen.guest.asked.count("guest-fsfreeze-freeze") == 1
+        await seen.shows(lambda vmi: not vmi["metadata"]["annotations"])
+
+
+@pytest.mark.parametrize("node", ["two", "one"], ids=["that moves", "whose handler is restarted"])
+async def test_a_machine_is_thawed_in_time(tmp_path: Path, node: str) -> None:
+    async with scene(tmp_path) as seen:
+        order, one = await seen.handler("one")
+        await order("freeze", "1h")
+        await seen.shows(lambda vmi: guestthaws.ANNOTATION in vmi["metadata"]["annotations"])
+        past = {"metadata": {"annotations": {guestthaws.ANNOTATION: "2026-01-01T00:00:00Z"}}}
+        if node == "two":
+            await seen.handler("two")
+            seen.api.change(resources.VMIS, "default/m", {"status": {"nodeName": node}})
+            await seen.shows(lambda vmi: vmi["status"]["nodeName"] == node)
+            assert seen.guest.state == "frozen"
+            seen.api.change(resources.VMIS, "default/m", past)  # the hour is over
+        else:
+            await one.aclose()
+            seen.api.change(resources.VMIS, "default/m", past)
+            await seen.shows(lambda vmi: "2026-01-01T" in str(vmi["metadata"]["annotations"]))
+            assert seen.guest.state == "frozen"
+            await seen.handler("one")
+        await seen.until_changed()
+        assert seen.guest.state == "thawed"
+
+
+async def test_what_is_thawed_by_hand_is_not_thawed_again(tmp_path: Path) -> None:
+    """What is frozen after that, for ever, stays so."""
+    async with scene(tmp_path) as seen:
+        order, _ = await seen.handler("one")
+        await order("freeze", "1h")
+        await order("unfreeze")
+        assert (seen.guest.state, seen.noted) == ("thawed", "")
+        await order("freeze", "0s")
+        assert (seen.guest.state, seen.noted) == ("frozen", "")
