@@ -279,6 +279,8 @@ class Reason(EventReason):
     )
     PAUSED = "Paused", VM, NORMAL, ("VirtualMachineInstance paused", "")
     UNPAUSED = "Unpaused", VM, NORMAL, ("VirtualMachineInstance unpaused", "")
+    RESET = "Reset", VM, NORMAL, ("VirtualMachineInstance reset", "")
+    SOFT_REBOOTED = "SoftRebooted", VM, NORMAL, ("VirtualMachineInstance soft rebooted", "")
     FREEZE_ERROR = (
         *("FreezeError", VM, WARNING),
         (

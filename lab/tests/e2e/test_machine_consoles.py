@@ -274,6 +274,22 @@ async def test_a_machine_starts_paused(lab: Lab, api: client.Client) -> None:
     await until(api, resources.VMIS, "two", lambda now: connected(now) and not paused(now))
 
 
+@pytest.mark.parametrize("how", ["soft-reboot", "reset"])
+async def test_a_guest_starts_anew_and_stays_the_instance(
+    lab: Lab, api: client.Client, how: str
+) -> None:
+    before = await until(api, resources.VMIS, "two", connected)
+    async with console(api, "two") as socket:
+        await Typed(socket)("touch /run/old; echo $((3 + 4))-made", "7-made")
+    down = asyncio.ensure_future(until(api, resources.VMIS, "two", lambda vmi: not connected(vmi)))
+    await asyncio.to_thread(lab.house.weft, "vm", how, "two", "--lab", NAME)
+    await down
+    anew = await until(api, resources.VMIS, "two", connected)
+    assert anew["metadata"]["uid"] == before["metadata"]["uid"]
+    async with console(api, "two") as socket:
+        await Typed(socket)("[ -e /run/old ] || echo $((3 * 3))-anew", "9-anew")
+
+
 async def test_a_screen_is_pictured(lab: Lab, api: client.Client, tmp_path: Path) -> None:
     await until(api, resources.VMIS, "one", connected)
     file = tmp_path / "one.png"

@@ -19,7 +19,14 @@ MIGRATIONS = "virtualmachineinstancemigrations"
 VERBS = ("migrate", "restart", "start", "stop")
 CONSOLES = ("console", "vnc")
 SCREENSHOT = "vnc/screenshot"
-ORDERS = ("freeze", "pause", "unfreeze", "unpause")  # the node's handler does them
+ORDERS = (
+    "freeze",
+    "pause",
+    "reset",
+    "softreboot",
+    "unfreeze",
+    "unpause",
+)  # the node's handler does them
 _LONGEST_DURATION = 64  # characters
 _FINAL = ("Succeeded", "Failed")
 _WEBHOOK = "migration-create-validator.kubevirt.io"
@@ -189,13 +196,19 @@ def check_order(verb: str, vmi: Object) -> None:
         each.get("type") == "Paused" for each in (vmi.get("status") or {}).get("conditions") or ()
     )
     why = ""
+    if _phase(vmi) != "Running" and verb == "reset":
+        what = f"Failed to reset non-running VMI with phase {_phase(vmi)}: {_NOT_RUNNING}"
+        raise status.internal(what)
     if _phase(vmi) != "Running":
-        why = _NOT_RUNNING if verb in ("pause", "freeze") else "VMI is not running"
+        words_of_vm = verb in ("pause", "freeze", "softreboot")
+        why = _NOT_RUNNING if words_of_vm else "VMI is not running"
     elif verb == "pause" and probe and probe.get("guestAgentPing") is None:
         what = "Pausing VMIs with a non-GuestAgentPing LivenessProbe is not supported"
         raise status.forbidden(GROUP, "virtualmachineinstance", name, what)
     elif verb == "pause" and is_paused:
         why = "VMI is already paused"
+    elif verb == "softreboot" and is_paused:
+        why = "VMI is paused"
     elif verb == "unpause" and not is_paused:
         why = "VMI is not paused"
     if why:

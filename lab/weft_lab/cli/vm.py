@@ -23,7 +23,11 @@ class Action(StrEnum):
     RESTART = "restart"
     PAUSE = "pause"
     UNPAUSE = "unpause"
+    SOFT_REBOOT = "soft-reboot"
+    RESET = "reset"
 
+
+OF_GUESTS = (Action.PAUSE, Action.UNPAUSE, Action.SOFT_REBOOT, Action.RESET)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("console")(vmconsole.console)
@@ -73,6 +77,8 @@ for _action, _help in (
     (Action.RESTART, "Shut a virtual machine down and start it again."),
     (Action.PAUSE, "Have the guest of a virtual machine stand still, with all its memory."),
     (Action.UNPAUSE, "Have a guest that was paused go on."),
+    (Action.SOFT_REBOOT, "Have a guest shut down and start again, by its agent."),
+    (Action.RESET, "Start a guest again without asking it, as its reset button does."),
 ):
     app.command(str(_action), help=_help)(_verb(_action))
 
@@ -117,12 +123,13 @@ async def _change(
     action: Action,
     options: Mapping[str, Any] | None,
 ) -> None:
-    is_guests = action in (Action.PAUSE, Action.UNPAUSE)
+    is_guests = action in OF_GUESTS
     res = resources.VMI_CONSOLES if is_guests else resources.VM_ACTIONS
     async with cluster.client() as api:
         where = f"{res.kind} {namespace}/{name}"
         try:
-            await api.act(res.path(namespace, name, action), where, options)
+            verb = action.replace("-", "")
+            await api.act(res.path(namespace, name, verb), where, options)
         except NotFound as error:
             error.hint = error.hint or "weft vm list"
             raise

@@ -78,6 +78,24 @@ class Agent:
         except errors.Unavailable:
             return False
 
+    async def reboot(self) -> None:
+        """Have the guest shut down and start again. Raises Unavailable where it refuses.
+
+        An agent answers nothing else: what goes down is silent.
+        """
+        if self._stream is None:
+            raise errors.Unavailable("the guest agent is not connected", where=str(self._path))
+        command = "guest-shutdown"
+        async with self._turn:
+            async with self._limit():
+                await self._stream.send(jsonlines.request(command, {"mode": "reboot"}))
+            try:
+                async with asyncio.timeout(self._deadline):
+                    answer = await self._stream.receive()
+            except (errors.Unavailable, TimeoutError):
+                return
+        jsonlines.value(command, answer, self._path)
+
     async def interfaces(self) -> list[GuestInterface]:
         """Every card with a MAC; the loopback interface is left out."""
         return await self._ask("guest-network-get-interfaces", agentanswers.interfaces)

@@ -1,7 +1,8 @@
 """Does what a client asks of a running guest: part of virt-handler.
 
-It pauses a guest and lets it go on, freezes and thaws its file systems by its agent, and takes a
-picture of its screen. Words and Events are those of KubeVirt's virt-handler and libvirt.
+It pauses a guest and lets it go on, starts it anew, freezes and thaws its file systems by its
+agent, and takes a picture of its screen. Words and Events are those of KubeVirt's virt-handler and
+libvirt.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from weft.model import ObjectKey
 from weft_lab.reasons import Reason
 from weft_lab.vm import guestthaws, migration, qemu, qmpsession
 
-VERBS = ("pause", "unpause", "freeze", "unfreeze", "screenshot")
+VERBS = ("pause", "unpause", "freeze", "unfreeze", "reset", "softreboot", "screenshot")
 LONGEST_PICTURE = 32 << 20  # bytes
 _NO_SCREEN = "Requested operation is not valid: no screens to take screenshot from"
 _MOVES = "failed to freeze VMI, VMI is currently during migration"
+_RESET_MOVES = "failed to reset VMI, VMI is currently during migration"
+# Of a QEMU that has the guest, and keeps it. A reset would hide that a migration took it away.
+_HERE = ("running", "paused", "prelaunch", "io-error", "internal-error", "guest-panicked")
 _PICTURE = "screenshot"  # the set of descriptors by which QEMU writes one
 _LONGEST_TIMEOUT = 64  # characters
 _FURTHEST = float(1 << 63) / 1e9  # seconds of KubeVirt's durations
@@ -67,6 +71,10 @@ class Orders:
                 await self._set_paused(vmi, folder, pause=verb == "pause")
             elif verb == "freeze":
                 await self._freeze(vmi, folder, body)
+            elif verb == "reset":
+                await self._reset(vmi, folder)
+            elif verb == "softreboot":
+                await self._reboot(vmi, folder)
             else:
                 with contextlib.suppress(errors.WeftError):
                     await self._thaws.note(vmi, None)
@@ -87,6 +95,21 @@ class Orders:
             self._recorder.emit(vmi, Reason.PAUSED, "VirtualMachineInstance paused")
         else:
             self._recorder.emit(vmi, Reason.UNPAUSED, "VirtualMachineInstance unpaused")
+
+    async def _reset(self, vmi: Object, folder: Path) -> None:
+        """As its button does: the guest is not asked."""
+        if migration.is_under_way(vmi):
+            raise errors.Unavailable(_RESET_MOVES)
+        async with qmpsession.Session(folder / "orders.sock") as session:
+            if (await session.ask("query-status")).get("status") not in _HERE:
+                raise errors.Unavailable(_RESET_MOVES)
+            await session.execute("system_reset")
+        self._recorder.emit(vmi, Reason.RESET, "VirtualMachineInstance reset")
+
+    async def _reboot(self, vmi: Object, folder: Path) -> None:
+        async with guestthaws.agent(vmi, folder) as agent:
+            await agent.reboot()
+        self._recorder.emit(vmi, Reason.SOFT_REBOOTED, "VirtualMachineInstance soft rebooted")
 
     async def _freeze(self, vmi: Object, folder: Path, body: Any) -> None:
         seconds = _timeout(body)

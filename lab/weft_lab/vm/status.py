@@ -165,11 +165,19 @@ def printable(
         return "Stopping" if restarts else "Stopped"
     if lifecycle.is_deleted(vmi) or decision.step is lifecycle.Step.DELETE:
         return "Stopping"
+    if _is_migrating(vmi):
+        return "Migrating"
     if lifecycle.phase(vmi) == "Running":
         return "Paused" if is_paused(vmi) else "Running"
     scheduled = condition(vmi, "PodScheduled")
     unschedulable = scheduled is not None and scheduled.get("status") == "False"
     return "ErrorUnschedulable" if unschedulable else "Starting"
+
+
+def _is_migrating(vmi: Object) -> bool:
+    """Whether its memory is being sent, as KubeVirt says it."""
+    state = (vmi.get("status") or {}).get("migrationState") or {}
+    return bool(state.get("startTimestamp")) and not state.get("endTimestamp")
 
 
 # VirtualMachineInstance, until its node's handler takes over

@@ -78,6 +78,10 @@ def test_a_machine_is_started_paused_by_a_request() -> None:
         ("pause", vmi(livenessProbe={"httpGet": {"port": 80}}), 403, "non-GuestAgentPing"),
         ("pause", vmi(livenessProbe={"guestAgentPing": {}}), 0, ""),
         ("freeze", vmi(), 0, ""),
+        ("softreboot", vmi("Scheduled"), 409, "VM is not running"),
+        ("softreboot", vmi(), 0, ""),
+        ("reset", vmi("Scheduled"), 500, "reset non-running VMI with phase Scheduled"),
+        ("reset", vmi(), 0, ""),
     ],
 )
 def test_a_guest_is_paused_and_frozen_while_it_runs(
@@ -95,8 +99,10 @@ def test_a_guest_is_paused_once() -> None:
     paused = vmi()
     paused["status"]["conditions"] = [{"type": "Paused", "status": "True"}]
     machineverbs.check_order("unpause", paused)
-    with pytest.raises(status.ApiError, match="VMI is already paused"):
-        machineverbs.check_order("pause", paused)
+    machineverbs.check_order("reset", paused)
+    for verb, words in (("pause", "VMI is already paused"), ("softreboot", "VMI is paused")):
+        with pytest.raises(status.ApiError, match=words):
+            machineverbs.check_order(verb, paused)
 
 
 def test_a_handler_gets_a_timeout_and_nothing_else_of_a_body() -> None:

@@ -77,6 +77,7 @@ class Guest:
 
     def __init__(self, *fails: str) -> None:
         self.state, self.asked, self.fails = "thawed", list[str](), fails
+        self.refuses = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -90,8 +91,11 @@ class Guest:
                 self.state = "thawed"
             if is_lost:
                 break
-            found = request["arguments"]["id"] if "arguments" in request else self.state
-            writer.write(orjson.dumps({"return": found}) + b"\n")
+            found = request.get("arguments", {}).get("id", self.state)
+            answer: Object = {"return": found}
+            if command == "guest-shutdown":
+                answer = {"error": {"desc": self.refuses}}
+            writer.write(orjson.dumps(answer) + b"\n")
         writer.close()
 
 
@@ -210,3 +214,59 @@ async def test_what_is_thawed_by_hand_is_not_thawed_again(tmp_path: Path) -> Non
         assert (seen.guest.state, seen.noted) == ("thawed", "")
         await order("freeze", "0s")
         assert (seen.guest.state, seen.noted) == ("frozen", "")
+
+
+class Monitor:
+    """QEMU's, in a state; `asked` are the commands but those that ask."""
+
+    def __init__(self, state: str) -> None:
+        self.state, self.asked = state, list[str]()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'{"QMP": {"version": {}, "capabilities": ["oob"]}}\n')
+        while line := await reader.readline():
+            command = orjson.loads(line)["execute"]
+            if command not in ("qmp_capabilities", "query-status"):
+                self.asked.append(command)
+            found = {"status": self.state} if command == "query-status" else {}
+            writer.write(orjson.dumps({"return": found}) + b"\n")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "migration", "is_reset"),
+    [
+        ("running", {}, True),
+        ("paused", {}, True),
+        ("postmigrate", {}, False),
+        ("running", {"migrationUid": "m"}, False),
+    ],
+)
+async def test_a_guest_that_moves_is_not_reset(
+    tmp_path: Path, state: str, migration: Object, is_reset: bool
+) -> None:
+    """QEMU would forget that it was sent, and the guest could go on here."""
+    async with scene(tmp_path) as seen:
+        order, _ = await seen.handler("one")
+        seen.api.change(resources.VMIS, "default/m", {"status": {"migrationState": migration}})
+        await seen.shows(lambda vmi: "migrationState" in vmi["status"])
+        monitor, path = Monitor(state), launcher.folder(*KEY, tmp_path) / "orders.sock"
+        async with await asyncio.start_unix_server(monitor.serve, path):
+            if is_reset:
+                await order("reset")
+            else:
+                with pytest.raises(guestorders.Refused, match="currently during migration") as why:
+                    await order("reset")
+                assert why.value.code == 500
+        assert monitor.asked == ["system_reset"] * is_reset
+
+
+async def test_a_guest_says_why_it_does_not_reboot(tmp_path: Path) -> None:
+    async with scene(tmp_path, "guest-shutdown") as seen:
+        order, _ = await seen.handler("one")
+        await order("softreboot")  # what goes down is silent
+        assert seen.guest.asked[-1] == "guest-shutdown"
+        seen.guest.refuses = "child process has failed to shutdown"
+        with pytest.raises(guestorders.Refused, match="child process has failed") as why:
+            await order("softreboot")
+        assert why.value.code == 500

@@ -204,6 +204,10 @@ def test_why_a_guest_failed_is_reported() -> None:
     assert ready["message"] == "virt-launcher ended with status 2: no disk"
 
 
+def moving(**state: str) -> dict[str, Any]:
+    return manifests.instance(phase="Running", migrationState={"migrationUid": "u", **state})
+
+
 def test_a_machine_shows_one_word() -> None:
     nothing = lifecycle.Decision(Step.NOTHING)
     unschedulable = manifests.instance(
@@ -220,6 +224,10 @@ def test_a_machine_shows_one_word() -> None:
         (manifests.instance(phase="Scheduled"), [], nothing, "Starting"),
         (manifests.instance(phase="Succeeded"), [], nothing, "Stopped"),
         (unschedulable, [], nothing, "ErrorUnschedulable"),
+        (moving(), [], nothing, "Running"),
+        (moving(startTimestamp=STAMP), [], nothing, "Migrating"),
+        (moving(startTimestamp=STAMP), [], lifecycle.Decision(Step.DELETE), "Stopping"),
+        (moving(startTimestamp=STAMP, endTimestamp=STAMP), [], nothing, "Running"),
     ]
     for vmi, problems, decision, word in words:
         assert status.printable(vm("Always"), vmi, problems, decision) == word
