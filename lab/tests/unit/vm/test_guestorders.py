@@ -91,7 +91,7 @@ class Guest:
         writer.close()
 
 
-def noted(vmi: Object) -> str:
+def annotated(vmi: Object) -> str:
     return str((vmi["metadata"].get("annotations") or {}).get(guestthaws.ANNOTATION) or "")
 
 
@@ -107,8 +107,8 @@ class Scene:
     group: AsyncExitStack
 
     @property
-    def noted(self) -> str:
-        return noted(self.api.of(resources.VMIS, "default/m"))
+    def annotated(self) -> str:
+        return annotated(self.api.of(resources.VMIS, "default/m"))
 
     async def handler(self, node: str) -> tuple[Order, AsyncExitStack]:
         """That of a node, until the stack is closed."""
@@ -172,14 +172,14 @@ async def test_who_freezes_what_is_frozen_changes_nothing(tmp_path: Path, again:
     async with scene(tmp_path) as seen:
         order, _ = await seen.handler("one")
         await order("freeze", "1h")
-        first = seen.noted
+        first = seen.annotated
         await order("freeze", again)
-        assert first == seen.noted != ""
+        assert first == seen.annotated != ""
         assert seen.guest.asked.count("guest-fsfreeze-freeze") == 1
         seen.let_time_pass()
         await seen.until_changed()
         assert seen.guest.state == "thawed"
-        await seen.shows(lambda vmi: not noted(vmi))
+        await seen.shows(lambda vmi: not annotated(vmi))
 
 
 @pytest.mark.parametrize("node", ["two", "one"], ids=["that moves", "whose handler is restarted"])
@@ -208,9 +208,9 @@ async def test_what_is_thawed_by_hand_is_not_thawed_again(tmp_path: Path) -> Non
         order, _ = await seen.handler("one")
         await order("freeze", "1h")
         await order("unfreeze")
-        assert (seen.guest.state, seen.noted) == ("thawed", "")
+        assert (seen.guest.state, seen.annotated) == ("thawed", "")
         await order("freeze", "0s")
-        assert (seen.guest.state, seen.noted) == ("frozen", "")
+        assert (seen.guest.state, seen.annotated) == ("frozen", "")
 
 
 class Monitor:
