@@ -208,11 +208,12 @@ class Ledger:
         if label:
             self._labels[owner] = label
         for address in allocation.addresses:
-            self._by_address[address.ip] = owner
+            ip = address.ip
+            self._by_address[ip] = owner
             self.families[address.version] += 1
             # The network's subnets may have changed since: pods keep their older addresses.
-            if (own := self._pools.get(address.version)) and address.ip in own.subnet:
-                own.take(address.ip, in_turn=in_turn)
+            if (own := self._pools.get(address.version)) and ip in own.subnet:
+                own.take(ip, in_turn=in_turn)
         if allocation.mac:
             self._by_mac[allocation.mac] = owner
             if self.segment is not None:

@@ -5,9 +5,11 @@ Invalid entries that an API server has accepted are skipped, not reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from weft.policy.netpolicy import Protocol
+
+_PROTOCOLS = {str(each): each for each in Protocol}
 
 
 def named_ports(pod: object) -> dict[tuple[Protocol, str], int]:
@@ -18,9 +20,33 @@ def named_ports(pod: object) -> dict[tuple[Protocol, str], int]:
         protocol = port.get("protocol", Protocol.TCP)
         if not (isinstance(name, str) and name and isinstance(number, int)):
             continue
-        if isinstance(protocol, str) and protocol in tuple(Protocol):
-            found.setdefault((Protocol(protocol), name), number)
+        if isinstance(protocol, str) and protocol in _PROTOCOLS:
+            found.setdefault((_PROTOCOLS[protocol], name), number)
     return found
+
+
+class NamedPorts(Mapping[tuple[Protocol, str], int]):
+    """`named_ports` of a pod, read once somebody asks: of many pods nobody does."""
+
+    __slots__ = ("_found", "_pod")
+
+    def __init__(self, pod: object) -> None:
+        self._pod = pod
+        self._found: dict[tuple[Protocol, str], int] | None = None
+
+    def _read(self) -> dict[tuple[Protocol, str], int]:
+        if self._found is None:
+            self._found = named_ports(self._pod)
+        return self._found
+
+    def __getitem__(self, key: tuple[Protocol, str]) -> int:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[tuple[Protocol, str]]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 def all_ports(pod: object) -> list[Mapping[str, object]]:

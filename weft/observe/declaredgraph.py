@@ -6,7 +6,8 @@ what was declared and allocated, and no port's state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from weft.model import ObjectKey
 from weft.observe import chassis, details, members
@@ -23,7 +24,7 @@ from weft.observe.graph import (
 from weft.observe.members import Object, Objects
 from weft.observe.reach import Member
 from weft.policy import evaluator
-from weft.policy.netpolicy import Policy
+from weft.policy.netpolicy import Endpoint, Policy
 
 _ROLES = {"localnet": DatapathRole.LOCALNET, "layer3": DatapathRole.NODE}
 
@@ -34,6 +35,11 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
     policies = members.in_force(objects)
     specs = details.specs(objects)
     everybody = members.everywhere(objects)
+    reports = details.reported(objects.instances)
+    guarding: dict[str, list[Policy]] = {}
+    for each in policies:
+        for network in each.networks(known):
+            guarding.setdefault(network, []).append(each)
     networks, switches = [], []
     for name in sorted(set(known.values()), key=chassis.natural_key):
         spec = specs.get(name)
@@ -41,8 +47,8 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
         topology = str(spec.topology) if spec is not None else ""
         subnets = tuple(str(each) for each in spec.subnets) if spec is not None else ()
         networks.append(Network(name, topology, False, subnets, mtu))
-        selecting = [each for each in policies if name in {known.get(nad) for nad in each.nads}]
-        ports = tuple(_port(each, selecting, known, mtu) for each in everybody.get(name, ()))
+        make = _Ports(guarding.get(name, ()), known, reports, mtu)
+        ports = tuple(map(make.port, everybody.get(name, ())))
         switches.append(
             Switch(
                 id=name,
@@ -57,7 +63,7 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
             )
         )
     zones = tuple(Zone(name) for name in _names(nodes, switches))
-    return details.detailed(Graph(zones, tuple(networks), tuple(switches)), objects)
+    return details.of_networks(Graph(zones, tuple(networks), tuple(switches)), objects, specs)
 
 
 def _names(nodes: Iterable[Object], switches: Iterable[Switch]) -> list[str]:
@@ -66,21 +72,51 @@ def _names(nodes: Iterable[Object], switches: Iterable[Switch]) -> list[str]:
     return sorted(found, key=chassis.natural_key)
 
 
-def _port(
-    member: Member, policies: Iterable[Policy], known: Mapping[ObjectKey, str], mtu: int
-) -> Port:
-    endpoint = member.endpoint
-    selecting = [each for each in policies if evaluator.selects(each, known, endpoint)]
-    directions = {one.value.lower() for each in selecting for one in each.directions}
-    return Port(
-        name=member.id,
-        kind=PortKind.POD,
-        zone=member.node,
-        mac=member.mac,
-        addresses=tuple(str(each) for each in endpoint.addresses),
-        owner=PortPod(endpoint.namespace, endpoint.pod, member.machine),
-        up=None,  # nodes alone know it
-        mtu=mtu,
-        isolated=tuple(sorted(directions, reverse=True)),
-        policies=tuple(str(each.key) for each in selecting),
-    )
+@dataclass(slots=True)
+class _Ports:
+    """Makes the ports of one network's members. Pods that policies select by the same labels are
+    judged once: most have those of many others."""
+
+    policies: Sequence[Policy]
+    known: Mapping[ObjectKey, str]
+    reports: details.Reports
+    mtu: int
+    _spaces: set[str] = field(init=False)
+    _judged: dict[Hashable, tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._spaces = {each.namespace for each in self.policies}
+
+    def port(self, member: Member) -> Port:
+        endpoint = member.endpoint
+        directions, policies = self._selected(endpoint)
+        machine, mac = member.machine, member.mac
+        key = endpoint.namespace, machine, mac.lower()
+        return Port(
+            name=member.id,
+            kind=PortKind.POD,
+            zone=member.node,
+            mac=mac,
+            addresses=tuple(map(str, endpoint.addresses)),
+            owner=PortPod(endpoint.namespace, endpoint.pod, machine, member.workload),
+            up=None,  # nodes alone know it
+            mtu=self.mtu,
+            isolated=directions,
+            policies=policies,
+            reported=self.reports.get(key, ()) if machine else (),
+        )
+
+    def _selected(self, endpoint: Endpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The directions in which policies isolate it, and the policies' keys."""
+        if endpoint.namespace not in self._spaces:
+            return (), ()
+        key = endpoint.namespace, frozenset(endpoint.labels.items())
+        found = self._judged.get(key)
+        if found is None:
+            selecting = [
+                one for one in self.policies if evaluator.selects(one, self.known, endpoint)
+            ]
+            directions = {one.value.lower() for each in selecting for one in each.directions}
+            keys = tuple(str(each.key) for each in selecting)
+            found = self._judged[key] = tuple(sorted(directions, reverse=True)), keys
+        return found

@@ -15,31 +15,39 @@ from weft.alloc.ledger import AllocationOwner, Ledger
 from weft.alloc.nodesubnets import NodeSubnets
 from weft.api import ipamclaim, nad
 from weft.api.objects import key as key_of
-from weft.observe import guestaddresses, members, networkobjects, workloads
+from weft.observe import guestaddresses, members, networkobjects, remembered, workloads
 from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
 
 MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
+MOST_SPECS = 1000  # NADs that are parsed once
+MOST_COUNTED = 64  # networks whose free addresses are counted once
 MAX_TROUBLES = 5  # sentences about a network; any number of NADs may be refused
 
-_Reported = Mapping[guestaddresses.Key, tuple[str, ...]]
+Reports = Mapping[guestaddresses.Key, tuple[str, ...]]
 
 
 def detailed(graph: Graph, objects: Objects) -> Graph:
     """Return the graph with details from the objects; invalid objects are skipped."""
-    reported = _reported(objects.instances)
+    reports = reported(objects.instances)
     controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
     switches = tuple(
-        replace(one, ports=tuple(_port(port, reported, controlled) for port in one.ports))
+        replace(one, ports=tuple(_port(port, reports, controlled) for port in one.ports))
         for one in graph.switches
     )
-    known = specs(objects)
+    return of_networks(replace(graph, switches=switches), objects, specs(objects))
+
+
+def of_networks(graph: Graph, objects: Objects, known: Mapping[str, model.NetworkSpec]) -> Graph:
+    """Return the graph with details of networks alone; `known` are the `specs` of the objects."""
     claimed = _claimed(objects)
+    by_network: dict[str, list[Switch]] = {}
+    for switch in graph.switches:
+        by_network.setdefault(switch.network, []).append(switch)
     reasons, troubles = networkobjects.reasons(objects.states), _troubles(objects)
     there = {network.name for network in graph.networks}
     return replace(
         graph,
-        switches=switches,
         absent=tuple(
             Network(name, "", False, reasons=reasons[name], troubles=troubles.get(name, ()))
             for name in sorted(reasons.keys() - there)
@@ -52,7 +60,7 @@ def detailed(graph: Graph, objects: Objects) -> Graph:
                     troubles=troubles.get(network.name, ()),
                 ),
                 known.get(network.name),
-                [switch for switch in switches if switch.network == network.name],
+                by_network.get(network.name, ()),
                 claimed.get(network.name, []),
             )
             for network in graph.networks
@@ -78,13 +86,20 @@ def specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
     for each in objects.nads:
-        try:
-            spec = nad.parse(each)
-        except errors.InvalidInput:
-            continue
+        spec = _spec(each)
         if spec is not None and accepted.get(key_of(each)) == spec.name:
             found.setdefault(spec.name, spec)
     return found
+
+
+def _parsed(declaration: Object) -> model.NetworkSpec | None:
+    try:
+        return nad.parse(declaration)
+    except errors.InvalidInput:
+        return None
+
+
+_spec = remembered.by_text(_parsed, MOST_SPECS)
 
 
 def _claimed(objects: Objects) -> dict[str, list[model.Interface]]:
@@ -107,37 +122,45 @@ def _network(
 ) -> Network:
     if spec is None:
         return network
-    return replace(network, mtu=spec.mtu, free=_free(spec, tuple(switches), tuple(claimed)))
-
-
-def _free(
-    spec: model.NetworkSpec, switches: tuple[Switch, ...], claimed: tuple[model.Interface, ...]
-) -> int | None:
-    """How many addresses are free, in the family that has fewer; None without subnets.
-
-    On a layer3 network only the subnets that nodes have are counted.
-    """
     if not spec.subnets:
-        return None
-    whole = model.Network(spec, 0)
-    nodes = [one for one in switches if one.role is DatapathRole.NODE]
-    parts = [NodeSubnets(one.zones[0], _subnets(one)) for one in nodes]
-    ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
-    if spec.topology is model.Topology.LAYER3 and not parts:
-        return None
-    texts = {
+        return replace(network, mtu=spec.mtu)
+    found = tuple(switches)
+    nodes = [one for one in found if one.role is DatapathRole.NODE]
+    parts = tuple(NodeSubnets(one.zones[0], _subnets(one)) for one in nodes)
+    free = _free(spec, parts, _held(found), frozenset(each.ip for each in claimed))
+    return replace(network, mtu=spec.mtu, free=free)
+
+
+def _held(switches: Iterable[Switch]) -> frozenset[str]:
+    """The addresses that pods have."""
+    return frozenset(
         text
         for one in switches
         for port in one.ports
         if port.owner is not None
         for text in port.addresses
-    }
-    held = {one.ip: one for one in map(_interface, texts) if one is not None}
-    held |= {each.ip: ip_interface(each.ip) for each in claimed}
+    )
+
+
+@lru_cache(maxsize=MOST_COUNTED)
+def _free(
+    spec: model.NetworkSpec,
+    parts: tuple[NodeSubnets, ...],
+    texts: frozenset[str],
+    claimed: frozenset[model.Address],
+) -> int | None:
+    """How many addresses are free, in the family that has fewer. `texts`: those that pods have.
+
+    On a layer3 network only the subnets that nodes have are counted, `parts`.
+    """
+    whole = model.Network(spec, 0)
+    ledgers = [Ledger(whole, share) for share in parts] or [Ledger(whole)]
+    if spec.topology is model.Topology.LAYER3 and not parts:
+        return None
+    held = [one for one in map(_interface, texts) if one is not None]
+    held += [ip_interface(each) for each in claimed]  # some of them twice, which takes one
     for ledger in ledgers:
-        for address, interface in held.items():
-            owner = AllocationOwner(str(address))
-            ledger.reserve(owner, model.Allocation("", (interface,)))
+        ledger.reserve(AllocationOwner("all"), model.Allocation("", tuple(held)))
     free: dict[int, int] = {}
     for usage in (usage for ledger in ledgers for usage in ledger.usage()):
         free[usage.subnet.version] = free.get(usage.subnet.version, 0) + usage.free
@@ -148,17 +171,17 @@ def _subnets(switch: Switch) -> tuple[model.Subnet, ...]:
     return tuple(ip_network(text) for text in switch.subnets)
 
 
-def _port(port: Port, reported: _Reported, controlled: Mapping[str, workloads.Workload]) -> Port:
+def _port(port: Port, reports: Reports, controlled: Mapping[str, workloads.Workload]) -> Port:
     if port.owner is None:
         return port
     workload = controlled.get(f"{port.owner.namespace}/{port.owner.pod}")
     owner = replace(port.owner, workload=workload)
     key = owner.namespace, owner.machine, port.mac.lower()
-    seen = reported.get(key, ()) if owner.machine else ()
+    seen = reports.get(key, ()) if owner.machine else ()
     return replace(port, owner=owner, reported=seen)
 
 
-def _reported(instances: Iterable[Object]) -> _Reported:
+def reported(instances: Iterable[Object]) -> Reports:
     """Addresses that guest agents report, by interface.
 
     KubeVirt fills in the pod's own addresses for guests without an agent; those are skipped.

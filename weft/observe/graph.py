@@ -206,6 +206,6 @@ def missing_from(switch: Switch, port: Port) -> tuple[str, ...]:
 
     A localport exists in every zone on its own, so it is never missing.
     """
-    if not switch.spans or port.kind is PortKind.LOCALPORT:
+    if not switch.zones or not switch.spans or port.kind is PortKind.LOCALPORT:
         return ()
     return tuple(zone for zone in switch.zones if zone not in port.seen)

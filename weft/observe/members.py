@@ -16,13 +16,13 @@ from weft import errors, model, names
 from weft.api import podnetworks, podports, policy, selection
 from weft.api.objects import key as key_of
 from weft.model import ObjectKey
-from weft.observe import guestaddresses, workloads
+from weft.observe import guestaddresses, remembered, workloads
 from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
 
 MOST_REMEMBERED = 20_000  # pods whose annotations are parsed once, some 2 KiB each
-_LONGEST_REMEMBERED = 8 << 10  # characters: annotations are as long as tenants want
+MOST_POLICIES = 2000  # that are parsed once
 _DONE = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
@@ -81,8 +81,11 @@ def choose(
 
 def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
     """The policies in force: each in its present version, or the one accepted last."""
-    found = (policy.in_force(obj) for obj in objects.policies)
+    found = map(_in_force, objects.policies)
     return tuple(one for one in found if one is not None)
+
+
+_in_force = remembered.by_text(policy.in_force, MOST_POLICIES)
 
 
 def on(network: str, objects: Objects) -> tuple[Member, ...]:
@@ -97,15 +100,16 @@ def everywhere(
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     nics = guestaddresses.nics(objects.instances)
     known = networks(objects)
-    controlled = workloads.controlled(objects.pods, (*objects.instances, *objects.controllers))
+    by_uid = workloads.index((*objects.instances, *objects.controllers))
     found: dict[str, list[Member]] = {}
     for pod in objects.pods:
-        for member in _attached(pod, known, labels, only):
+        joined = _joined(pod, known, only)
+        for member in _members(pod, joined, labels, by_uid) if joined else ():
             endpoint = member.endpoint
-            if not endpoint.addresses:
+            if not endpoint.addresses and member.machine:
                 endpoint = replace(endpoint, addresses=_reported(member, nics))
-            whole = replace(member, workload=controlled.get(member.pod), endpoint=endpoint)
-            found.setdefault(endpoint.network, []).append(whole)
+                member = replace(member, endpoint=endpoint)
+            found.setdefault(endpoint.network, []).append(member)
     return {network: tuple(sorted(each, key=_order)) for network, each in found.items()}
 
 
@@ -127,24 +131,30 @@ def _labels(obj: Object) -> dict[str, str]:
     return dict(obj["metadata"].get("labels") or {})
 
 
-def _attached(
-    pod: Object,
-    known: Mapping[ObjectKey, str],
-    namespaces: Mapping[str, dict[str, str]],
-    only: Collection[str] | None,
-) -> Iterator[Member]:
-    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-    if status.get("phase") in _DONE:
-        return
+def _joined(
+    pod: Object, known: Mapping[ObjectKey, str], only: Collection[str] | None
+) -> dict[str, list[_Attached]]:
+    """What a pod has on each network; `only` of these."""
     joined: dict[str, list[_Attached]] = {}
+    if (pod.get("status") or {}).get("phase") in _DONE:
+        return joined
     for each in _parsed(pod):
         network = known.get(each.nad, "") if each.nad is not None else ""
         if network if only is None else network in only:
             joined.setdefault(network, []).append(each)
-    if not joined:
-        return
+    return joined
+
+
+def _members(
+    pod: Object,
+    joined: Mapping[str, Sequence[_Attached]],
+    namespaces: Mapping[str, dict[str, str]],
+    by_uid: Mapping[object, Object],
+) -> Iterator[Member]:
+    meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    workload = workloads.controlling(pod, by_uid)
     pod_key = f"{meta['namespace']}/{meta['name']}"
-    labels, ports = _labels(pod), podports.named_ports(pod)
+    labels, ports = _labels(pod), podports.NamedPorts(pod)
     for network, attachments in joined.items():
         for each in attachments:
             endpoint = netpolicy.Endpoint(
@@ -153,17 +163,18 @@ def _attached(
                 labels=labels,
                 namespace_labels=namespaces.get(meta["namespace"], {}),
                 network=network,
-                addresses=tuple(interface.ip for interface in each.allocation.addresses),
+                addresses=each.addresses,
                 named_ports=ports,
             )
             yield Member(
                 id=f"{pod_key}@{each.interface}" if len(attachments) > 1 else pod_key,
                 node=spec.get("nodeName", ""),
                 interface=each.interface,
-                mac=each.allocation.mac,
+                mac=each.mac,
                 endpoint=endpoint,
                 machine=labels.get(names.VM_NAME, ""),
                 running=status.get("phase") == "Running",
+                workload=workload,
             )
 
 
@@ -173,7 +184,8 @@ class _Attached:
 
     nad: ObjectKey | None
     interface: str
-    allocation: model.Allocation
+    mac: str
+    addresses: tuple[model.Address, ...]
 
 
 def _parsed(pod: Object) -> tuple[_Attached, ...]:
@@ -181,7 +193,7 @@ def _parsed(pod: Object) -> tuple[_Attached, ...]:
     notes = meta.get("annotations") or {}
     if not notes.get(names.POD_NETWORKS):
         return ()
-    is_short = sum(map(len, notes.values())) <= _LONGEST_REMEMBERED
+    is_short = sum(map(len, notes.values())) <= remembered.LONGEST
     read = _remembered if is_short else _read
     return read(meta["namespace"], meta["name"], tuple(notes.items()))
 
@@ -199,7 +211,12 @@ def _read(
     except errors.InvalidInput:
         return ()  # weft makes no ports for an invalid pod
     return tuple(
-        _Attached(podnetworks.nad_of(key), interfaces[key], allocation)
+        _Attached(
+            nad=podnetworks.nad_of(key),
+            interface=interfaces[key],
+            mac=allocation.mac,
+            addresses=tuple(interface.ip for interface in allocation.addresses),
+        )
         for key, allocation in allocations.items()
         if key in interfaces
     )

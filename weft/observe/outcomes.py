@@ -111,7 +111,7 @@ def differences(grid: Grid) -> tuple[Difference, ...]:
         for result in place.pairs if place.outcome.differs else ():
             if result.differs:
                 key = (result.expected, row, column, explained(result))
-                found[key] = found.get(key, 0) + 1
+                found[key] = found.get(key, 0) + result.pairs
     return tuple(
         Difference(grid.rows[row].label, grid.rows[column].label, pairs, reason)
         for (_, row, column, reason), pairs in sorted(found.items())
@@ -129,9 +129,7 @@ def explained(result: PairResult) -> str:
 def _workloads(members: Sequence[Member]) -> list[Row]:
     groups: dict[workloads.Workload, list[Member]] = {}
     for member in members:
-        ref = member.endpoint
-        key = member.workload or workloads.of(ref.namespace, ref.pod, member.machine)
-        groups.setdefault(key, []).append(member)
+        groups.setdefault(member.group, []).append(member)
     alone = len({key.namespace for key in groups}) < 2
     return [
         Row(

@@ -49,11 +49,14 @@ class Member:
     @property
     def faults(self) -> tuple[str, ...]:
         """The member's faults, each in a few words."""
+        port = self.port
+        if port.up is not False and not (port.reported or self.mtu or self.lacking):
+            return ()  # as nearly all
         found = []
-        if self.port.up is False:
+        if port.up is False:
             found.append("not up")
-        if self.port.mismatch:
-            found.append(f"guest has {' '.join(self.port.reported)}")
+        if port.mismatch:
+            found.append(f"guest has {' '.join(port.reported)}")
         if self.mtu:
             found.append(f"MTU {self.mtu}")
         if self.lacking:

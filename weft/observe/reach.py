@@ -6,16 +6,21 @@ what was seen of each pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from weft import model
 from weft.model import ObjectKey
+from weft.observe import workloads
 from weft.observe.workloads import Workload
 from weft.policy import evaluator, netpolicy
 
 Pair = tuple[str, str]  # ids of source and target
+_UNSELECTED = "no policy isolates either end"
+_Kind = tuple[int, bool]  # an address's version, and whether it is link-local
 
 
 class ProbeResult(StrEnum):
@@ -52,12 +57,19 @@ class Member:
     def pod(self) -> str:
         return f"{self.endpoint.namespace}/{self.endpoint.pod}"
 
+    @property
+    def group(self) -> Workload:
+        """What it is grouped by: what controls it, else the workload that its name tells."""
+        of = self.endpoint
+        return self.workload or workloads.of(of.namespace, of.pod, self.machine)
+
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
     """A pair of members: `source` opens a connection to `target`.
 
-    `addresses` are theirs, None if unknown. `seen` is None if the pair was not measured.
+    `addresses` are theirs, None if unknown. `seen` is None if the pair was not measured. `pairs`:
+    how many it stands for, if pairs of the same workloads were merged.
     """
 
     source: str
@@ -66,6 +78,7 @@ class PairResult:
     expected: bool
     reason: str
     seen: ProbeResult | None = None
+    pairs: int = 1
 
     @property
     def reaches(self) -> bool | None:
@@ -80,7 +93,8 @@ class PairResult:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """All pairs of different pods, sources in the order of `members`, and of each its targets."""
+    """All pairs of different pods, sources in the order of `members`, and of each its targets;
+    or merged ones."""
 
     network: str
     question: netpolicy.Connection
@@ -115,45 +129,161 @@ def expect(
     question: netpolicy.Connection,
     *,
     ipv6: bool = False,
+    merge: bool = False,
 ) -> Matrix:
     """Return the matrix that `policies` make. `networks` are the networks of NADs.
 
-    `ipv6` prefers IPv6 addresses for pairs that have both families.
+    `ipv6` prefers IPv6 addresses for pairs that have both families. `merge`: one result for all
+    pairs of two workloads that have one verdict for one reason, with their number.
     """
-    members, policies = tuple(members), tuple(policies)
-    # Most policies select neither end of a pair, and hundreds of members make many pairs.
-    selecting = {
-        member.id: {
-            number
-            for number, policy in enumerate(policies)
-            if evaluator.selects(policy, networks, member.endpoint)
-        }
-        for member in members
-    }
-    firsts = {member.id: _firsts(member) for member in members}
-    order = _order(ipv6)
-    results = []
-    for source in members:
-        for target in members:
-            if source.pod == target.pod:
-                continue
-            ends = _pair(firsts[source.id], firsts[target.id], order)
-            if not selecting[source.id] and not selecting[target.id]:
-                results.append(PairResult(source.id, target.id, ends, True, _UNSELECTED))
-                continue
-            connection = question
-            if ends:
-                connection = netpolicy.Connection(
-                    question.protocol, question.port, ends[0], ends[1]
+    judge = _Judge(members, policies, networks, question, _order(ipv6))
+    results = judge.merged() if merge else judge.each()
+    return Matrix(network, question, judge.members, tuple(results))
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A member as policies see it: those of one `kind` are all the same to them. `selecting`: the
+    numbers of policies that select it."""
+
+    member: Member
+    pod: str
+    firsts: Mapping[_Kind, model.Address]
+    selecting: frozenset[int]
+    kind: int
+
+
+_Outcome = tuple[bool, str]  # what is expected, and the reason
+
+
+class _Verdict(NamedTuple):
+    """`family`: the kind of both addresses, None without any of one kind."""
+
+    outcome: _Outcome
+    family: _Kind | None
+
+
+class _Judge:
+    """Judges pairs of members. Hundreds of members make many pairs; to the few policies that
+    select any of them, most are like many others, and are judged once."""
+
+    def __init__(
+        self,
+        members: Iterable[Member],
+        policies: Iterable[netpolicy.Policy],
+        networks: Mapping[ObjectKey, str],
+        question: netpolicy.Connection,
+        order: Iterable[_Kind],
+    ) -> None:
+        self.members = tuple(members)
+        there = {member.endpoint.network for member in self.members}
+        self._policies = [each for each in policies if each.networks(networks) & there]
+        self._networks, self._question, self._order = networks, question, tuple(order)
+        selecting = self._selecting()
+        rules = [
+            rule
+            for number in sorted(frozenset[int]().union(*selecting))
+            for rule in (*self._policies[number].ingress, *self._policies[number].egress)
+        ]
+        self._peers = tuple(dict.fromkeys(peer for rule in rules for peer in rule.peers or ()))
+        ports = (port for rule in rules for port in rule.ports or ())
+        self._has_names = any(isinstance(port.port, str) for port in ports)
+        self._kinds: dict[Hashable, int] = {}
+        self._ends = tuple(map(self._end, self.members, selecting))
+        self._verdicts: dict[tuple[int, int], _Verdict] = {}
+
+    def each(self) -> Iterator[PairResult]:
+        """A result for each pair of different pods."""
+        for source in self._ends:
+            for target in self._ends:
+                if source.pod != target.pod:
+                    yield _result(source, target, self._verdict(source, target))
+
+    def merged(self) -> Iterator[PairResult]:
+        """A result for all pairs of two workloads with one verdict and reason."""
+        rows: dict[Workload, dict[int, list[_End]]] = {}
+        for end in self._ends:
+            rows.setdefault(end.member.group, {}).setdefault(end.kind, []).append(end)
+        for workload, sources in rows.items():
+            for other, targets in rows.items():
+                yield from self._summed(sources, targets, is_same=workload == other)
+
+    def _summed(
+        self, sources: Mapping[int, list[_End]], targets: Mapping[int, list[_End]], *, is_same: bool
+    ) -> Iterator[PairResult]:
+        counts: dict[_Outcome, int] = {}
+        firsts: dict[_Outcome, tuple[_End, _End]] = {}
+        for some in sources.values():
+            for others in targets.values():
+                source, target, pairs = some[0], others[0], len(some) * len(others)
+                if is_same:  # as all attachments of a pod are
+                    each = ((one, two) for one in some for two in others if one.pod != two.pod)
+                    source, target = next(each, (source, target))
+                    held = Counter(one.pod for one in others)
+                    pairs -= sum(held[one.pod] for one in some)
+                if pairs:
+                    outcome = self._verdict(source, target).outcome
+                    counts[outcome] = counts.get(outcome, 0) + pairs
+                    firsts.setdefault(outcome, (source, target))
+        for outcome, ends in firsts.items():
+            yield _result(*ends, self._verdict(*ends), counts[outcome])
+
+    def _selecting(self) -> list[frozenset[int]]:
+        """The numbers of the policies that select each member."""
+        known: dict[Hashable, frozenset[int]] = {}
+        found = []
+        for member in self.members:
+            endpoint = member.endpoint
+            key = endpoint.network, endpoint.namespace, frozenset(endpoint.labels.items())
+            if key not in known:
+                known[key] = frozenset(
+                    number
+                    for number, policy in enumerate(self._policies)
+                    if evaluator.selects(policy, self._networks, endpoint)
                 )
-            chosen = [policies[one] for one in sorted(selecting[source.id] | selecting[target.id])]
-            verdict = evaluator.explain(
-                chosen, networks, source.endpoint, target.endpoint, connection
-            )
-            results.append(
-                PairResult(source.id, target.id, ends, verdict.allowed, reason_of(verdict))
-            )
-    return Matrix(network, question, members, tuple(results))
+            found.append(known[key])
+        return found
+
+    def _end(self, member: Member, selecting: frozenset[int]) -> _End:
+        endpoint, firsts = member.endpoint, _firsts(member)
+        matched = tuple(
+            tuple(evaluator.is_peer(peer, endpoint, address) for address in firsts.values())
+            if isinstance(peer, netpolicy.IPBlock)
+            else evaluator.is_peer(peer, endpoint, None)
+            for peer in self._peers
+        )
+        names = frozenset(endpoint.named_ports.items()) if self._has_names else None
+        key = endpoint.network, selecting, tuple(firsts), matched, names
+        kind = self._kinds.setdefault(key, len(self._kinds))
+        return _End(member, member.pod, firsts, selecting, kind)
+
+    def _verdict(self, source: _End, target: _End) -> _Verdict:
+        kinds = source.kind, target.kind
+        found = self._verdicts.get(kinds)
+        if found is None:
+            found = self._verdicts[kinds] = self._judged(source, target)
+        return found
+
+    def _judged(self, source: _End, target: _End) -> _Verdict:
+        family = _common(source.firsts, target.firsts, self._order)
+        # Most policies select neither end of a pair.
+        selecting = source.selecting | target.selecting
+        if not selecting:
+            return _Verdict((True, _UNSELECTED), family)
+        connection = self._question
+        if family is not None:
+            ends = source.firsts[family], target.firsts[family]
+            connection = netpolicy.Connection(connection.protocol, connection.port, *ends)
+        chosen = [self._policies[one] for one in sorted(selecting)]
+        endpoints = source.member.endpoint, target.member.endpoint
+        verdict = evaluator.explain(chosen, self._networks, *endpoints, connection)
+        return _Verdict((verdict.allowed, reason_of(verdict)), family)
+
+
+def _result(source: _End, target: _End, verdict: _Verdict, pairs: int = 1) -> PairResult:
+    (expected, reason), family = verdict
+    ends = None if family is None else (source.firsts[family], target.firsts[family])
+    return PairResult(source.member.id, target.member.id, ends, expected, reason, pairs=pairs)
 
 
 def measured(matrix: Matrix, seen: Mapping[Pair, ProbeResult]) -> Matrix:
@@ -182,10 +312,6 @@ def families(source: Member, target: Member) -> tuple[tuple[model.Address, model
     return ()
 
 
-_UNSELECTED = "no policy isolates either end"
-_Kind = tuple[int, bool]  # an address's version, and whether it is link-local
-
-
 def _order(ipv6: bool) -> tuple[_Kind, ...]:
     first = ((6, False), (4, False)) if ipv6 else ((4, False), (6, False))
     return (*first, (6, True), (4, True))
@@ -204,8 +330,17 @@ def _pair(
     target: Mapping[_Kind, model.Address],
     order: Iterable[_Kind],
 ) -> tuple[model.Address, model.Address] | None:
-    kind = next((kind for kind in order if kind in source and kind in target), None)
+    kind = _common(source, target, order)
     return None if kind is None else (source[kind], target[kind])
+
+
+def _common(
+    source: Mapping[_Kind, model.Address],
+    target: Mapping[_Kind, model.Address],
+    order: Iterable[_Kind],
+) -> _Kind | None:
+    """The first kind in the order of which both have an address."""
+    return next((kind for kind in order if kind in source and kind in target), None)
 
 
 def reason_of(verdict: evaluator.Verdict) -> str:

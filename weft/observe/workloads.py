@@ -56,15 +56,27 @@ def controlled(pods: Iterable[Object], controllers: Iterable[Object]) -> dict[st
 
     `controllers` are objects between a pod and its workload: ReplicaSets, Jobs, virtual machines.
     """
-    by_uid = {(obj.get("metadata") or {}).get("uid"): obj for obj in controllers}
+    by_uid = index(controllers)
     found = {}
     for pod in pods:
-        meta = pod["metadata"]
-        top = _top(pod, by_uid)
-        if top is not None:
-            made = Workload(meta["namespace"], str(top["name"]), str(top["kind"]))
+        made = controlling(pod, by_uid)
+        if made is not None:
+            meta = pod["metadata"]
             found[f"{meta['namespace']}/{meta['name']}"] = made
     return found
+
+
+def index(controllers: Iterable[Object]) -> Mapping[object, Object]:
+    """The controllers by uid, for `controlling`."""
+    return {(obj.get("metadata") or {}).get("uid"): obj for obj in controllers}
+
+
+def controlling(pod: Object, by_uid: Mapping[object, Object]) -> Workload | None:
+    """The workload of a pod that a controller made; None if none did, or it makes one pod only."""
+    top = _top(pod, by_uid)
+    if top is None:
+        return None
+    return Workload(pod["metadata"]["namespace"], str(top["name"]), str(top["kind"]))
 
 
 def _top(pod: Object, by_uid: Mapping[object, Object]) -> Object | None:
@@ -84,5 +96,8 @@ def _top(pod: Object, by_uid: Mapping[object, Object]) -> Object | None:
 
 
 def _controller(obj: Object) -> Object | None:
-    listed = (obj.get("metadata") or {}).get("ownerReferences") or ()
-    return next((one for one in listed if one.get("controller")), None)
+    listed: Iterable[Object] = (obj.get("metadata") or {}).get("ownerReferences") or ()
+    for one in listed:
+        if one.get("controller"):
+            return one
+    return None

@@ -109,12 +109,27 @@ def matches(
     return tuple(
         Match(
             rule,
-            rule.peers is None or any(_is_peer(each, peer, address) for each in rule.peers),
+            rule.peers is None or any(is_peer(each, peer, address) for each in rule.peers),
             rule.ports is None
             or any(_is_service(each, target.named_ports, connection) for each in rule.ports),
         )
         for rule in policy.rules(direction)
     )
+
+
+def is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Address | None) -> bool:
+    """Whether a selector matches the pod, or a block the packet's address."""
+    if isinstance(who, netpolicy.PodSelector):
+        if not peer.pod:
+            return False
+        if who.namespace:
+            there = peer.namespace == who.namespace
+        else:
+            there = who.namespaces.matches(peer.namespace_labels)
+        return there and who.pods.matches(peer.labels)
+    if address is None or address not in who.subnet:
+        return False
+    return not any(address in each for each in who.excepts)
 
 
 def selects(
@@ -166,7 +181,7 @@ def _allows(
     """Whether one of the rule's peers and one of its ports match; an absent list matches all."""
     for who in (None,) if rule.peers is None else rule.peers:
         for what in (None,) if rule.ports is None else rule.ports:
-            if who is not None and not _is_peer(who, peer, address):
+            if who is not None and not is_peer(who, peer, address):
                 continue
             if what is not None and not _is_service(what, named, connection):
                 continue
@@ -174,21 +189,6 @@ def _allows(
                 continue
             return True
     return False
-
-
-def _is_peer(who: netpolicy.Peer, peer: netpolicy.Endpoint, address: model.Address | None) -> bool:
-    """Selectors match the pod, blocks match the packet's address."""
-    if isinstance(who, netpolicy.PodSelector):
-        if not peer.pod:
-            return False
-        if who.namespace:
-            there = peer.namespace == who.namespace
-        else:
-            there = who.namespaces.matches(peer.namespace_labels)
-        return there and who.pods.matches(peer.labels)
-    if address is None or address not in who.subnet:
-        return False
-    return not any(address in each for each in who.excepts)
 
 
 def _is_service(

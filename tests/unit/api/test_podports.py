@@ -61,3 +61,11 @@ def test_containers_that_stay_beside_the_others_count() -> None:
 )
 def test_what_makes_no_sense_has_no_name(obj: object) -> None:
     assert podports.named_ports(obj) == {}
+
+
+def test_the_ports_of_a_pod_are_read_once_somebody_asks() -> None:
+    pod = {"spec": {"containers": [{"ports": [{"name": "web", "containerPort": 80}]}]}}
+    found = podports.NamedPorts(pod)
+    assert found == podports.named_ports(pod)
+    assert (len(found), found[Protocol.TCP, "web"]) == (1, 80)
+    assert found.get((Protocol.UDP, "web")) is None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from tests.support import objects as made
 from tests.unit.observe.test_members import entry, nad, pod
 from weft.observe import declaredgraph, overview
 from weft.observe.graph import PortPod
 from weft.observe.members import Objects
+from weft.policy import evaluator
 
 NODES = [{"metadata": {"name": f"node{number}"}} for number in (1, 2)]
 
@@ -53,6 +57,29 @@ def test_a_pod_that_does_not_run_yet_is_no_fault() -> None:
     folded = overview.fold(declaredgraph.build(replace(found, pods=pending), []))
     assert folded.size == 1
     assert not folded.sections[0].faulty
+
+
+def test_pods_with_the_same_labels_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, selects = [], evaluator.selects
+
+    def counted(*given: Any) -> bool:
+        calls.append(given)
+        return selects(*given)
+
+    monkeypatch.setattr(evaluator, "selects", counted)
+    policy = made.policy("closed", app="a", ingress=[], networks="default/blue")
+    pods = [
+        pod(
+            f"a{each}",
+            "blue",
+            {"default/blue": entry(each, f"10.9.0.{each}/24")},
+            labels={"app": "a"},
+        )
+        for each in range(1, 40)
+    ]
+    (switch,) = declaredgraph.build(replace(objects(policy), pods=pods), NODES).of("blue")
+    assert {port.policies for port in switch.ports} == {("default/closed",)}
+    assert len(calls) == 1
 
 
 def test_nothing_declared_is_an_empty_graph() -> None:

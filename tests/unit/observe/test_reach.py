@@ -1,4 +1,7 @@
+from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -6,7 +9,8 @@ from tests.support.reach import PING, matrix, member
 from weft.model import ObjectKey
 from weft.observe import reach
 from weft.observe.reach import ProbeResult
-from weft.policy import netpolicy
+from weft.observe.render import matrix_text
+from weft.policy import evaluator, netpolicy
 
 NETWORKS = {ObjectKey("default", "blue"): "blue"}
 BLOCK = netpolicy.IPBlock(ip_network("10.9.0.0/31"))
@@ -111,3 +115,83 @@ def test_namespaces_are_named_where_there_are_several_and_machines_by_their_own_
     assert matrix([one]).labels() == {"default/virt-launcher-vm1-abcde": "vm1"}
     both = matrix([one, member("b", namespace="shop")]).labels()
     assert list(both.values()) == ["default/vm1", "shop/b"]
+
+
+def crowd(*, doubles: int = 1) -> list[reach.Member]:
+    """Replicas of two Deployments and a lone pod, of which policies tell some apart by label,
+    address and named port; the first replica is on the network `doubles` times."""
+    found = []
+    for number in range(12):
+        labels = {"app": f"app{number % 2}", "role": f"r{number % 3}"}
+        name = f"app{number % 2}-7d9f8b6c5-bcdf{'bcdfghjklmnp'[number]}"
+        one = member(name, f"10.9.0.{number}", labels=labels)
+        named = {(netpolicy.Protocol.TCP, "web"): 80 if number % 4 else 81}
+        found.append(replace(one, endpoint=replace(one.endpoint, named_ports=named)))
+    again = (replace(found[0], id=f"{found[0].id}@net{each}") for each in range(2, doubles + 1))
+    return [*found, *again, member("lone", "fd09::1")]
+
+
+PORT = netpolicy.PolicyPort(netpolicy.Protocol.TCP, "web")
+ROLE = netpolicy.Selector((netpolicy.Requirement("role", netpolicy.Operator.IN, ("r1",)),))
+APP = netpolicy.Selector((netpolicy.Requirement("app", netpolicy.Operator.IN, ("app0",)),))
+WIDE = netpolicy.IPBlock(ip_network("10.9.0.0/28"), (ip_network("10.9.0.4/30"),))
+SELECTIVE = [
+    replace(policy(netpolicy.Rule(0, (netpolicy.PodSelector("default", pods=ROLE),))), pods=APP),
+    replace(policy(netpolicy.Rule(0, (WIDE,), (PORT,)), name="q"), pods=ROLE),
+]
+WEB = netpolicy.Connection(netpolicy.Protocol.TCP, 80)
+
+
+def test_pairs_that_are_judged_once_have_the_verdict_of_each() -> None:
+    members = crowd()
+    found = reach.expect("blue", members, SELECTIVE, NETWORKS, WEB)
+    by_id = {one.id: one for one in members}
+    for one in found.results:
+        ends = one.addresses or (None, None)
+        connection = replace(WEB, source=ends[0], target=ends[1])
+        endpoints = by_id[one.source].endpoint, by_id[one.target].endpoint
+        verdict = evaluator.explain(SELECTIVE, NETWORKS, *endpoints, connection)
+        assert (one.expected, one.reason) == (verdict.allowed, reach.reason_of(verdict))
+    assert {one.expected for one in found.results} == {True, False}
+
+
+@pytest.mark.parametrize("doubles", [1, 3])
+def test_merged_results_stand_for_all_pairs_of_two_workloads(doubles: int) -> None:
+    members = crowd(doubles=doubles)
+    group = {one.id: one.group for one in members}
+    counted = []
+    for merge in (False, True):
+        found = reach.expect("blue", members, SELECTIVE, NETWORKS, WEB, merge=merge)
+        counts = Counter[object]()
+        for one in found.results:
+            counts[group[one.source], group[one.target], one.expected, one.reason] += one.pairs
+        counted.append(counts)
+    assert counted[0] == counted[1]
+    summaries = [
+        matrix_text.summary(reach.expect("blue", members, SELECTIVE, NETWORKS, WEB, merge=merge))
+        for merge in (False, True)
+    ]
+    assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_how_often_policies_are_asked_does_not_grow_with_replicas(
+    merge: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, explain = [], evaluator.explain
+
+    def counted(*given: Any) -> evaluator.Verdict:
+        calls.append(given)
+        return explain(*given)
+
+    monkeypatch.setattr(evaluator, "explain", counted)
+    policies = [policy(netpolicy.Rule(0, peers=(netpolicy.PodSelector("default", pods=ROLE),)))]
+    numbers = []
+    for replicas in (4, 40):
+        names = (f"{app}-7d9f8b6c5-b{each:04d}" for app in "ab" for each in range(replicas))
+        members = [member(name, labels={"role": f"r{name[0] == 'a':d}"}) for name in names]
+        calls.clear()
+        found = reach.expect("blue", members, policies, NETWORKS, PING, merge=merge)
+        assert sum(one.pairs for one in found.results) == 2 * replicas * (2 * replicas - 1)
+        numbers.append(len(calls))
+    assert numbers == [4, 4]

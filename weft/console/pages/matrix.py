@@ -90,7 +90,10 @@ def view(reading: Reading, asked: Question) -> Shown:
             raise errors.InvalidInput("address", "network", network, rule)
         there, policies = members.on(network, found), members.in_force(found)
         _bound(network, len(there), asked.namespace)
-        matrix = reach.expect(network, there, policies, known, connection(port), ipv6=ipv6)
+        merge = len(there) > outcomes.MOST  # a field is of two workloads then
+        matrix = reach.expect(
+            network, there, policies, known, connection(port), ipv6=ipv6, merge=merge
+        )
     except errors.InvalidInput as error:
         return Shown(networks, network, port, ipv6, problem=error.in_full())
     return Shown(networks, network, port, ipv6, grid(matrix))

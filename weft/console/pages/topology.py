@@ -16,6 +16,7 @@ from weft.observe.render import overview_picture, svg
 from weft.observe.render.overview_picture import Links
 
 MOST = 2000  # members that are drawn
+MOST_CARDS = 100  # of workloads; more are folded, each network's into one
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,26 @@ def view(reading: Reading, asked: Question) -> Picture:
     if folded.size > MOST:
         return Picture(Markup(""), folded.size)
     names = {networkobjects.name_of(each): str(each["metadata"]["name"]) for each in objects.states}
-    links = Links(lambda name: _path("networks", names.get(name, "")), _group)
+    links = Links(
+        network=lambda name: _path("networks", names.get(name, "")),
+        group=_group,
+        more=lambda name: _unfolded(name, asked.namespace),
+    )
+    unfolded = asked.query.get("network", "")
+    drawing = overview_picture.lay_out(folded, links=links, most=MOST_CARDS, unfolded=unfolded)
     # Names and texts are escaped where they become SVG.
-    return Picture(Markup(svg.render(overview_picture.lay_out(folded, links=links))))
+    return Picture(Markup(svg.render(drawing)))
 
 
 def _path(*segments: str) -> str:
     """The path of another page; "" without a name."""
     return "/" + "/".join(quote(each, safe="") for each in segments) if segments[-1] else ""
+
+
+def _unfolded(network: str, namespace: str) -> str:
+    """This page with all workloads of a network, at their place."""
+    query = {"namespace": namespace, "network": network} if namespace else {"network": network}
+    return f"/topology?{urlencode(query)}#network-{quote(network, safe='')}"
 
 
 def _group(group: Group) -> str:

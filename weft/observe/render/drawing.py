@@ -65,7 +65,7 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle with texts. `title` is its tooltip; `faint`: known from other zones, or down.
-    `href` is where a click on it leads, "" for nowhere."""
+    `href` is where a click on it leads, "" for nowhere; `id` is what a link to it names."""
 
     x: float
     y: float
@@ -79,6 +79,7 @@ class Box:
     faint: bool = False
     tone: Tone | None = None
     href: str = ""
+    id: str = ""
 
     @property
     def right(self) -> float:

@@ -48,9 +48,9 @@ def summary(matrix: Matrix) -> str:
     """How many pairs connect, and whether that is as expected; one line."""
     if not matrix.results:
         return f"{lettering.counted(len(matrix.members), 'member')}: there is nobody to reach"
-    pairs = lettering.counted(len(matrix.results), "pair")
+    pairs = lettering.counted(sum(result.pairs for result in matrix.results), "pair")
     if not matrix.is_measured:
-        allowed = sum(result.expected for result in matrix.results)
+        allowed = sum(result.pairs for result in matrix.results if result.expected)
         return f"{allowed} of {pairs} may connect; nothing was measured"
     reaching = sum(bool(result.reaches) for result in matrix.results)
     unknown = sum(result.reaches is None for result in matrix.results)

@@ -27,30 +27,49 @@ SLANT = 45  # degrees by which nodes' names rise
 _SINE = 0.7072
 BETWEEN = " · "
 MAX_LISTED = 40  # members that a card's tooltip lists
+FEWEST = 3  # cards of a network whose others are folded
+MAX_NAMED = 12  # workloads that the card of the folded ones names
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a click on a network or a workload leads; "" for nowhere."""
+    """Where a click on a network, a workload, or a network's folded workloads leads; "" for
+    nowhere."""
 
     network: Callable[[str], str] = lambda _: ""
     group: Callable[[Group], str] = lambda _: ""
+    more: Callable[[str], str] = lambda _: ""
 
 
 NO_LINKS = Links()
 
 
-def lay_out(overview: Overview, *, whole: bool = False, links: Links = NO_LINKS) -> Drawing:
-    """The drawing of an overview; `whole` lists every member on its workload's card."""
-    stacks = [
-        [_card(section, group, whole=whole, href=links.group(group)) for group in section.groups]
-        for section in overview.sections
-    ]
+def lay_out(
+    overview: Overview,
+    *,
+    whole: bool = False,
+    links: Links = NO_LINKS,
+    most: int = 0,
+    unfolded: str = "",
+) -> Drawing:
+    """The drawing of an overview; `whole` lists every member on its workload's card.
+
+    If there are more than `most` workloads, and that is not 0, each network but the `unfolded` one
+    has cards of its share of them, and one card for the others.
+    """
+    count = sum(len(section.groups) for section in overview.sections)
+    share = max(FEWEST, most // len(overview.sections)) if 0 < most < count else count
+    stacks = []
+    for section in overview.sections:
+        kept, rest = _folded(section, count if section.network.name == unfolded else share)
+        stack = [_card(section, each, whole=whole, href=links.group(each)) for each in kept]
+        stacks.append([*stack, _more(section, rest, links.more)] if rest else stack)
+    summary = overview_text.summary(overview)
     columns = min(COLUMNS, max((len(stack) for stack in stacks), default=1))
     width = columns * CARD + (columns - 1) * GAP
     texts = [
         Text(MARGIN, 32, "Networks", "title"),
-        Text(MARGIN, 51, overview_text.summary(overview), "muted"),
+        Text(MARGIN, 51, summary, "muted"),
     ]
     boxes: list[Box] = []
     right, y = _counts(overview, boxes, texts)
@@ -75,7 +94,7 @@ def lay_out(overview: Overview, *, whole: bool = False, links: Links = NO_LINKS)
         width=width + 2 * MARGIN,
         height=y + MARGIN,
         title="Networks",
-        summary=overview_text.summary(overview),
+        summary=summary,
         boxes=tuple(boxes),
         texts=tuple(texts),
     )
@@ -141,7 +160,8 @@ def _band(section: Section, facts: Sequence[str], y: float, width: float, href: 
     )
     title = "\n".join((f"network {name}", *facts))
     hue = colours.of(name)
-    return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=hue, href=href)
+    id = f"network-{name}"
+    return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=hue, href=href, id=id)
 
 
 def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) -> float:
@@ -153,6 +173,33 @@ def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) 
         boxes.append(box)
         ends[column] = box.bottom + GAP
     return max(ends) - GAP if stack else top - GAP
+
+
+def _folded(section: Section, share: int) -> tuple[Sequence[Group], Sequence[Group]]:
+    """The workloads that have a card each, and the others: those with faults stay first."""
+    if len(section.groups) <= share + 1:  # a card for one more says less than its own
+        return section.groups, ()
+    faulty = [any(member.faults for member in group.members) for group in section.groups]
+    order = sorted(range(len(faulty)), key=lambda place: not faulty[place])
+    kept, rest = sorted(order[:share]), sorted(order[share:])
+    return [section.groups[one] for one in kept], [section.groups[one] for one in rest]
+
+
+def _more(section: Section, rest: Sequence[Group], href: Callable[[str], str]) -> Card:
+    """The card of a network's workloads that are folded."""
+    name = section.network.name
+    nodes = {member.node for group in rest for member in group.members}
+    members = lettering.counted(sum(len(group.members) for group in rest), "member")
+    where = f"{members} on {lettering.counted(len(nodes), 'node')}"
+    labels = [Label(f"and {len(rest)} more workloads", "name"), Label(where, "muted")]
+    wrong = sum(bool(member.faults) for group in rest for member in group.members)
+    if wrong:
+        labels.append(Label(f"{wrong} with a fault", "plain", tone=Tone.BAD))
+    listed = [f"{group.workload}: {group.counted}" for group in rest[:MAX_NAMED]]
+    if len(rest) > MAX_NAMED:
+        listed.append(f"and {len(rest) - MAX_NAMED} more")
+    title = "\n".join(listed)
+    return Card(f"{name} and more", Shape.POD, tuple(labels), title, href=href(name))
 
 
 def _card(section: Section, group: Group, *, whole: bool, href: str) -> Card:

@@ -135,7 +135,8 @@ def _box(box: Box) -> Iterator[str]:
     faint = " faint" if box.faint else ""
     if box.href:
         yield f'<a href="{escape(box.href)}">'
-    yield f'<g class="box {box.shape}{_colour(box)}{faint}">'
+    id = f' id="{_safe(box.id)}"' if box.id else ""
+    yield f'<g{id} class="box {box.shape}{_colour(box)}{faint}">'
     if box.title:
         yield f"<title>{_lines(box.title)}</title>"
     radius = {Shape.ZONE: 10, Shape.ROUTER: 17, Shape.BAND: 6, Shape.PHYSICAL: 6}.get(box.shape, 6)

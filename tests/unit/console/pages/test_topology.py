@@ -52,3 +52,21 @@ def test_too_many_members_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     found = topology.view(consoled.read(objects), consoled.asked())
     assert (found.hidden, str(found.svg)) == (1, "")
+
+
+def test_a_large_networks_workloads_unfold_at_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topology, "MOST_CARDS", 3)
+    objects: dict[Any, list[Any]] = {
+        resources.NADS: [nad("blue", "blue")],
+        resources.PODS: [launcher(f"{each}db") for each in "abcdefgh"],
+    }
+    picture = str(topology.view(consoled.read(objects), consoled.asked(namespace="default")).svg)
+    assert "and 5 more workloads" in picture
+    link = '<a href="/topology?namespace=default&amp;network=blue#network-blue">'
+    assert link in picture
+    assert ' id="network-blue"' in picture
+    asked = consoled.asked({"network": "blue"}, namespace="default")
+    whole = str(topology.view(consoled.read(objects), asked).svg)
+    assert "more workloads" not in whole
+    assert "hdb" in whole
+    assert ">hdb<" not in picture
