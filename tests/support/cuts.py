@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-# Seconds without an answer that are nobody's fault: a switch in userspace drops packets when it had
-# no turn for long (ADR 0113). What a wrong row loses, it loses until the next one is written.
+# Seconds without an answer that are nobody's fault: a switch in userspace drops packets when a link
+# of its node comes or goes, or it had no turn for long (ADR 0113). What a wrong row loses, it loses
+# until the next one is written.
 STALL = 0.15
 
 

@@ -138,9 +138,7 @@ def test_a_nic_comes_loses_its_cable_and_goes(lab: Machines) -> None:
         )
         lab.pods.run_pods(pod("heir", "node1", json.dumps([{"name": "red", "ips": [address]}])))
     assert pings.sent > 20
-    # Open vSwitch in userspace reads its routes anew when a link comes, and may drop what is in a
-    # tunnel at that moment (ADR 0113).
-    assert len(pings.lost) <= 1
+    assert not pings.is_cut, pings.lost
     assert lab.kubectl.json("vmi", "web")["metadata"]["uid"] == before
     assert not lab.condition("web", "RestartRequired")
 

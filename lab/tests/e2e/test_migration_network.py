@@ -18,7 +18,8 @@ from bench.stream import inside
 from lab.tests.support import lab_peers
 from lab.tests.support.lab_pods import Kubectl, pod
 from lab.tests.support.labs import LabHouse
-from tests.support import objects
+from tests.support import cuts, objects
+from tests.support.patience import await_true
 from weft.app import settings
 from weft_lab.demos import machines
 from weft_lab.demos.guestcommands import printed
@@ -177,9 +178,10 @@ def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(mover:
             time.sleep(1.5)
         for name, each in seen.items():
             assert each.outage < MOST, (name, where, seen)
-            late = [times for sent, times in each.pings if sent > ended + 1]
-            assert late
-            assert set(late) == {1}, (name, where, seen)
+            late = [ping for ping in each.pings if ping[0] > ended + 1]
+            assert any(times for _, times in late), (name, where, seen)
+            assert not cuts.is_cut(late), (name, where, seen)
+            assert all(times < 2 for _, times in late), (name, where, seen)
 
 
 def test_a_migration_that_is_cancelled_or_fails_cuts_nobody_off(mover: Mover) -> None:
@@ -199,7 +201,7 @@ def test_a_slow_download_goes_on_where_a_policy_admits_nobody(mover: Mover) -> N
     """What began before goes on long after; nothing begins, then or meanwhile."""
     mover.guest("nc -ll -p 7000 -e cat >/dev/null 2>&1 </dev/null &")
     lan = address(mover)
-    assert knocks(mover, lan), "the control: without a policy it is open"
+    await_true(lambda: knocks(mover, lan), "the control: without a policy it is open")
     mover.kubectl.apply(
         objects.policy("shut", "moving", app="mover", policyTypes=["Ingress"], ingress=[])
     )
@@ -232,7 +234,4 @@ def got(mover: Mover) -> int:
 
 
 def wait_for_more(mover: Mover, before: int) -> None:
-    end = time.monotonic() + 10
-    while got(mover) < before + 1500:
-        assert time.monotonic() < end, f"no more than {before} bytes have come"
-        time.sleep(0.5)
+    await_true(lambda: got(mover) >= before + 1500, f"more than {before} bytes")

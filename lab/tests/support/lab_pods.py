@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from lab.tests.support.labs import ROOT, LabHouse
-from tests.support import objects, pinger
+from tests.support import cuts, objects, pinger
 from tests.support.patience import PATIENCE, await_true
 
 
@@ -97,13 +98,29 @@ class Kubectl:
         return found()[0]
 
 
+@dataclass
 class Pings:
-    """What a ping that ran has counted: how many were sent, which had no answer, and how many
-    answers came twice."""
+    """What a ping that ran has counted: when each was sent, and how often it was answered."""
 
-    sent = 0
-    lost: tuple[int, ...] = ()
-    doubled = 0
+    every: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        return len(self.every)
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Which had no answer."""
+        return tuple(number for number, (_, times) in enumerate(self.every) if not times)
+
+    @property
+    def is_cut(self) -> bool:
+        return cuts.is_cut(self.every)
+
+    @property
+    def doubled(self) -> int:
+        """How many answers came twice."""
+        return sum(max(times - 1, 0) for _, times in self.every)
 
 
 @contextlib.contextmanager
@@ -127,10 +144,7 @@ def pinging(labs: LabHouse, name: str, address: str) -> Iterator[Pings]:
         yield counts
     finally:
         output, _ = running.communicate(timeout=PATIENCE)
-    answers = [times for _, _, times in json.loads(output)["pings"]]
-    counts.sent = len(answers)
-    counts.lost = tuple(number for number, times in enumerate(answers) if not times)
-    counts.doubled = sum(max(times - 1, 0) for times in answers)
+    counts.every = [(sent, times) for sent, _, times in json.loads(output)["pings"]]
 
 
 def inside(labs: LabHouse, name: str) -> tuple[str, ...]:
