@@ -32,9 +32,9 @@ PREFIXES = {"lan": "10.97.0.", "back": "10.95.0."}
 INTERVAL = 0.02  # seconds between two pings
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 PHASE = "--for=jsonpath={{.status.phase}}={}"
-MOST = (
-    0.4  # seconds without answer; the bench holds the figure that is promised, on a quiet machine
-)
+# Seconds without answer: a guest stands still for a while, on a busy machine for a second. The
+# bench holds the figure that is promised, on a quiet one.
+MOST = 1.5
 # Sends a little every half second, and never hears anything but acknowledgements.
 TRICKLE = """
 import socket, sys, time
@@ -226,7 +226,9 @@ def test_a_slow_download_goes_on_where_a_policy_admits_nobody(mover: Mover) -> N
 
 def knocks(mover: Mover, lan: str) -> bool:
     with mover.peer("node1", "-c", KNOCK, lan, "7000") as process:
-        return bool(json.loads(process.communicate()[0]))
+        # Its answer may have come with its first line: that was read into the same buffer.
+        assert process.stdout is not None
+        return bool(json.loads(process.stdout.read()))
 
 
 def got(mover: Mover) -> int:
