@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -45,6 +45,15 @@ def measured(sender: Guest, receiver: Guest, to: str, kind: str = "udp") -> floa
         sending.communicate(timeout=PATIENCE)
 
 
+async def tried(rate: Callable[[], Awaitable[float]], expected: object = LIMITED) -> float:
+    """The rate under a limit, as soon as it is right: a sender that has no turn on a busy machine
+    offers too little, or so little that nothing is lost, as if there was no limit."""
+    for _ in range(4):
+        if (found := await rate()) == expected:
+            return found
+    return await rate()
+
+
 class Scene:
     """Network blue: pods one and two on zone a, three on zone b."""
 
@@ -60,14 +69,7 @@ class Scene:
         return await asyncio.to_thread(measured, *ends, to, kind)
 
     async def limited(self, sender: str, receiver: str, family: int = 0) -> float:
-        """The rate under a limit: the highest of three, since a busy machine lets senders wait. One
-        above the limit is the result at once."""
-        found = 0.0
-        for _ in range(3):
-            found = max(found, await self.rate(sender, receiver, family=family))
-            if found >= 0.95 * RATE:
-                break
-        return found
+        return await tried(lambda: self.rate(sender, receiver, family=family))
 
     async def settle(self) -> None:
         await self.cluster.synced()
@@ -127,9 +129,10 @@ async def test_a_networks_own_limit_is_that_of_each_nic_that_has_none(scene: Sce
     await scene.limit("two", limits(egress=RATE // 2))
     await scene.cluster.define("default/blue", limited)
     await scene.settle()
-    both = await asyncio.gather(scene.rate("one", "three"), scene.rate("three", "two"))
+    both = await asyncio.gather(scene.limited("one", "three"), scene.limited("three", "two"))
     assert list(both) == [LIMITED, LIMITED]
-    assert await scene.rate("two", "three") == pytest.approx(RATE / 2, rel=0.05)
+    half = pytest.approx(RATE / 2, rel=0.05)
+    assert await tried(lambda: scene.rate("two", "three"), half) == half
     await scene.cluster.define("default/blue", blue)
     await scene.settle()
     assert await scene.rate("one", "three") == UNLIMITED
@@ -158,7 +161,7 @@ async def test_a_limit_that_somebody_spoils_is_written_again(scene: Scene, spoil
         zone.run, "ovn-nbctl", "--bare", "--columns=match", "list", qos.QOS
     )
     assert rows.split("\n") == [f'inport == "{ports.port_key(scene.ports["one"])}"', ""]
-    assert await scene.rate("one", "two") == LIMITED
+    assert await scene.limited("one", "two") == LIMITED
 
 
 def is_right(row: object) -> bool:
