@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +17,7 @@ from tests.support.realised import Cluster, Kept, network
 from weft import names
 from weft.api import podnetworks, policy
 from weft.control.zone.objects import Namespace
-from weft.host import process
+from weft.observe.explain import agentpods
 from weft.observe.flows import collect
 from weft.observe.flows.collect import Question
 from weft.observe.flows.record import Evidence, FlowRecord, Report, Verdict
@@ -84,12 +82,11 @@ class Scene:
             policies=self.policies,
         )
 
-    @contextlib.contextmanager
-    def way(self, node: str, module: str) -> Iterator[process.Command]:
+    async def way(self, node: str, module: str, data: bytes) -> bytes:
         zone = self.zones[node].zone
         log = "WEFT_ACL_LOG=/run/ovn/ovn-controller.log"
         argv = zone.space.inside("env", log, sys.executable, "-m", module)
-        yield process.Command(tuple(argv), zone.space.env)
+        return await agentpods.output(node, argv, data, zone.space.env)
 
 
 async def build(cluster: Cluster) -> Scene:

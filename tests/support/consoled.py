@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -86,7 +86,7 @@ class Browser:
         return html.unescape(text)
 
     @asynccontextmanager
-    async def stream(self, path: str) -> AsyncIterator[Callable[[str], object]]:
+    async def stream(self, path: str) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
         """A function that waits until a message of the stream has a text, and returns it."""
         async with self.session.get(self.base + "/live" + path, headers=OWN) as answer:
             assert answer.status == 200, await answer.text()
@@ -108,10 +108,11 @@ async def running(
     is_login: bool = False,
     names: tuple[str, ...] = (),
     nodes: Nodes | None = None,
+    lab: Nodes | None = None,
 ) -> AsyncIterator[Browser]:
     """A console, and a browser that has not entered yet."""
     ended, links = asyncio.Event(), list[str]()
-    settings = server.Settings(connect, is_login=is_login, names=names, nodes=nodes)
+    settings = server.Settings(connect, is_login=is_login, names=names, nodes=nodes, lab=lab)
     ready = asyncio.Event()
 
     def announce(link: str) -> None:

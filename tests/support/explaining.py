@@ -84,7 +84,7 @@ class Explained:
     ) -> Explanation:
         """With packets, as `--probe` sends them."""
         zones = {each.zone.name: each for each in self.cluster.kept}
-        found = ends.Found(self.objects(), [_node(each) for each in self.cluster.kept])
+        found = ends.Found(self.objects(), [declared(each) for each in self.cluster.kept])
         evidence = question.answered(Question(source, target, connection, ipv6=ipv6), found)
         seen = await collect.explored(evidence, found, InZones(zones), patience, ipv6=ipv6)
         return sentence.explain(seen)
@@ -104,7 +104,8 @@ def accepted(nad: dict[str, Any]) -> dict[str, Any]:
     return nad
 
 
-def _node(kept: Kept) -> dict[str, Any]:
+def declared(kept: Kept) -> dict[str, Any]:
+    """The Node of a zone, as its agent keeps it."""
     transit = nodeinfo.render_transit(kept.info.transit)
     notes = {names.NODE_CHASSIS_ID: kept.zone.chassis, **transit}
     made = objects.node(kept.zone.name, notes)

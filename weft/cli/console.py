@@ -57,6 +57,7 @@ def command(
     is_in_pod = login and not (kubeconfig or context or lab) and clusters.is_in_pod()
     cluster = None if is_in_pod else clusters.choose(kubeconfig, context, lab)
     file, chosen = (cluster.existing(), cluster.context) if cluster else (None, "")
+    nodes = ClusterNodes(cluster) if cluster else None
     settings = server.Settings(
         connect=server.connector(file, chosen),
         address=address,
@@ -65,7 +66,8 @@ def command(
         names=tuple(names or ()),
         certificate=certificate,
         key=key,
-        nodes=ClusterNodes(cluster) if cluster else None,
+        nodes=nodes,
+        lab=nodes if cluster and cluster.lab is not None else None,
     )
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
@@ -87,7 +89,7 @@ class ClusterNodes:
         options = ("--context", self.cluster.context) if self.cluster.context else ()
         return nullcontext(agentpods.AgentPods(pods, options, self.cluster.kubeconfig, SYSTEM))
 
-    def way(self, found: Objects) -> Way:
+    async def way(self, found: Objects) -> Way:
         return flows.way(self.cluster, found, SYSTEM)
 
     async def snapshots(self) -> tuple[Snapshot, ...]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -15,7 +15,6 @@ import typer
 from weft import errors
 from weft.cli import clusters, columns, labs
 from weft.cli import output as views
-from weft.host import process
 from weft.observe import members, networkobjects, objects
 from weft.observe.checks import SYSTEM
 from weft.observe.explain import agentpods
@@ -130,17 +129,16 @@ def way(cluster: clusters.Cluster, found: Objects, system: str) -> Way:
     """How modules are run on nodes: in a lab directly, on a cluster in the agents' pods."""
     if cluster.lab is None:
         options = ("--context", cluster.context) if cluster.context else ()
-        agents = agentpods.AgentPods(found.pods, options, cluster.kubeconfig, system)
-
-        @contextlib.contextmanager
-        def by_kubectl(node: str, module: str) -> Iterator[process.Command]:
-            yield agents.command(node, module)
-
-        return by_kubectl
+        return agentpods.AgentPods(found.pods, options, cluster.kubeconfig, system).run
     known, name = labs.needed("a lab", otherwise="set KUBECONFIG"), cluster.lab
     if not known.is_running(name):
         raise errors.Unavailable("does not run", where=f"lab {name}", hint="weft lab up")
-    return lambda node, module: known.command(name, node, module)
+
+    async def in_lab(node: str, module: str, data: bytes) -> bytes:
+        with known.command(name, node, module) as command:
+            return await agentpods.output(node, command.argv, data, command.env)
+
+    return in_lab
 
 
 # Text

@@ -32,7 +32,8 @@ STREAMED = ("/live/", "/socket/")  # for the console's own pages alone
 class Console:
     """What all handlers need. `links` is None where each viewer logs in, and `nodes` then, too.
 
-    `known`: connections of the console's own user, who is looked up once for each.
+    `lab`: the nodes of a lab, for viewers who may enter all of its pods. `known`: connections of
+    the console's own user, who is looked up once for each.
     """
 
     site: guard.Site
@@ -42,6 +43,7 @@ class Console:
     links: sessions.Links | None
     known: WeakSet[BaseTransport] = field(default_factory=WeakSet)
     nodes: Nodes | None = None
+    lab: Nodes | None = None
     logins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOGINS_AT_ONCE))
 
     @property

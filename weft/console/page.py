@@ -124,7 +124,7 @@ class Nodes(Protocol):
     def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
         """What looks at nodes; `pods` are those that the viewer may list."""
 
-    def way(self, found: Objects) -> Way:
+    async def way(self, found: Objects) -> Way:
         """How modules of weft are run on nodes. Raises Unavailable."""
 
     async def snapshots(self) -> tuple[Snapshot, ...]:
@@ -138,22 +138,25 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a job or an action may use: the API with the viewer's credentials, and nodes.
-
-    `nodes` is None for who may not look at them from here, and for actions. `computing`: the
-    viewer's turn for what takes long.
-    """
+    """What an action may use: the API with the viewer's credentials. `computing`: the viewer's turn
+    for what takes long."""
 
     client: Client
-    nodes: Nodes | None = None
     computing: Computing = field(default_factory=Computing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAccess(Access):
+    """What a job may use: nodes, too, as far as the viewer may look at them."""
+
+    nodes: Nodes
 
 
 View = Callable[[Reading, Question], object]
 # Writes with the viewer's credentials alone; WeftErrors become a sentence on the page.
 Action = Callable[[Access, Question, Mapping[str, str]], Awaitable[Outcome]]
 # Yields what `pages/NAME.JOB.html` shows as `line`, until it ends; closed if the viewer leaves.
-Job = Callable[[Access, Question], AsyncGenerator[object, None]]
+Job = Callable[[JobAccess, Question], AsyncGenerator[object, None]]
 # Talks to a browser until one side ends it: a serial console, a screen.
 Talk = Callable[[Client, Question, web.WebSocketResponse], Awaitable[None]]
 

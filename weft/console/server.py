@@ -32,7 +32,8 @@ class Settings:
     """`connect` makes a client for a viewer's token, or for the user of the console.
 
     `names`: further names by which browsers reach it. `certificate` and `key` are files in PEM
-    form. `nodes` serves the user of the console alone, never who logs in.
+    form. `nodes` serves the user of the console alone. `lab`: the nodes of a lab, for who logs in
+    and may enter all of its pods.
     """
 
     connect: Callable[[str], Client]
@@ -43,6 +44,7 @@ class Settings:
     certificate: str = ""
     key: str = ""
     nodes: Nodes | None = None
+    lab: Nodes | None = None
 
 
 def connector(kubeconfig: str | None, context: str = "") -> Callable[[str], Client]:
@@ -101,6 +103,7 @@ def application(
         renderer=rendering.Renderer(),
         links=links,
         nodes=None if settings.is_login else settings.nodes,
+        lab=settings.lab,
     )
     app.on_response_prepare.append(middleware.set_headers)
     app.on_cleanup.append(_clean)

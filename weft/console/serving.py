@@ -17,7 +17,18 @@ from weft import errors
 from weft.console import guard, middleware, pages, rendering, sessions
 from weft.console.computing import Computing
 from weft.console.middleware import CONSOLE, Console, Handler
-from weft.console.page import Access, Action, Job, Outcome, Page, Question, Reading, Talk
+from weft.console.nodes import ViewersNodes
+from weft.console.page import (
+    Access,
+    Action,
+    Job,
+    JobAccess,
+    Outcome,
+    Page,
+    Question,
+    Reading,
+    Talk,
+)
 from weft.console.rendering import Frame, Shown
 from weft.console.stores import Store, reading
 from weft.console.viewers import Viewer
@@ -256,7 +267,10 @@ def work(page: Page, name: str, job: Job) -> Handler:
         async with viewing(request) as viewer:
             with viewer.streaming():
                 response = await _stream(request)
-                access = Access(viewer.client, console.nodes, viewer.computing)
+                nodes = console.nodes
+                if nodes is None:
+                    nodes = ViewersNodes(viewer.client, viewer.asking, console.lab)
+                access = JobAccess(viewer.client, viewer.computing, nodes=nodes)
                 template = f"pages/{page.name}.{name}.html"
                 try:
                     async with (

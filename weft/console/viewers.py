@@ -32,6 +32,8 @@ MOST_OBJECTS = 40_000  # of a viewer; a pod takes some 4 KiB
 MOST_OBJECTS_OF_ALL = 100_000
 MOST_STREAMS = 16  # of a viewer: open pages, consoles and jobs
 MOST_ACTIONS = 4  # of a viewer, at once: a preview reads the whole cluster
+MOST_ASKED = 4  # nodes, at once, for a viewer: what they answer is kept until it is shown
+MOST_ASKED_OF_ALL = 16
 _SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
@@ -50,8 +52,15 @@ class _Followed:
 class Viewer:
     """A client with one viewer's credentials, and what is followed with it."""
 
-    def __init__(self, client: Client, all_budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        all_budget: Budget | None = None,
+        all_asking: asyncio.Semaphore | None = None,
+    ) -> None:
         self.client, self.computing, self.views = client, Computing(), Views()
+        self._asking = asyncio.Semaphore(MOST_ASKED)
+        self._all_asking = all_asking or asyncio.Semaphore(MOST_ASKED_OF_ALL)
         self.budget = Budget(MOST_OBJECTS, all_budget, self.drop_unused)
         self.left = 0.0
         self.users = self.streams = self.actions = 0
@@ -143,6 +152,12 @@ class Viewer:
         finally:
             self.actions -= 1
 
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Wait until it is the viewer's turn to ask a node."""
+        async with self._asking, self._all_asking:
+            yield
+
     async def name(self) -> str:
         """As whom the API server knows the viewer; empty if it does not say. Raises Unauthorized
         for credentials that it does not know."""
@@ -183,6 +198,7 @@ class Viewers:
         self._closing: set[asyncio.Task[None]] = set()
         self._making = asyncio.Lock()
         self._budget = Budget(MOST_OBJECTS_OF_ALL, free=self._drop_unused)
+        self._asking = asyncio.Semaphore(MOST_ASKED_OF_ALL)
 
     @asynccontextmanager
     async def of(self, token: str) -> AsyncIterator[Viewer]:
@@ -210,7 +226,7 @@ class Viewers:
             if len(self._known) >= MOST_VIEWERS and not self._evict():
                 raise TooMuch(f"more than {MOST_VIEWERS} people use this console", hint="wait")
             client = await self._connect(token).__aenter__()
-            viewer = self._known[key] = Viewer(client, self._budget)
+            viewer = self._known[key] = Viewer(client, self._budget, self._asking)
             return viewer
 
     def _evict(self) -> bool:

@@ -28,6 +28,7 @@ from weft.kube.errors import (
     Unreachable,
 )
 from weft.kube.resources import Resource
+from weft.kube.transport import Query
 
 __all__ = [
     "AlreadyExists",
@@ -161,11 +162,11 @@ class Client:
         await self._door.request(method, path, repeatable=False, where=where)
 
     def websocket(
-        self, path: str, *, protocol: str, longest: int, where: str = ""
+        self, path: str, query: Query = None, *, protocol: str, longest: int, where: str = ""
     ) -> AbstractAsyncContextManager[ClientWebSocketResponse]:
         """A WebSocket to any API path, such as a console's; a message has at most `longest`
         bytes. The server's answer to a refused one is not read: an ApiError has its status."""
-        return self._door.websocket(path, protocol=protocol, longest=longest, where=where)
+        return self._door.websocket(path, query, protocol=protocol, longest=longest, where=where)
 
     async def content(self, path: str, **options: Any) -> bytes:
         """The response of an API path that answers with no object: a log, or a picture."""

@@ -10,7 +10,7 @@ import asyncio
 import platform
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,8 @@ from weft import __version__
 from weft.kube import config, credentials, errors
 from weft.kube.backoff import Backoff
 
+# Options of a request; one of several values stands there as often.
+Query = Mapping[str, str | Sequence[str]] | None
 CONNECTIONS = 64  # requests in flight; watches are not counted
 PATIENCE = 30.0  # seconds of retries before the caller gets the error
 _PAUSES = (0.05, 2.0)
@@ -109,7 +111,7 @@ class Transport:
             headers["Accept"] = accept
         return headers
 
-    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+    def _url(self, path: str, query: Query) -> URL:
         url = URL(self._base + path, encoded=True)
         return url.with_query(query) if query else url
 
@@ -220,7 +222,7 @@ class Transport:
     async def websocket(
         self,
         path: str,
-        query: Mapping[str, str] | None = None,
+        query: Query = None,
         *,
         protocol: str,
         longest: int,

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 from weft import names
-from weft.console.page import Access, Page, Question, Read, Reading
+from weft.console.page import JobAccess, Page, Question, Read, Reading
 from weft.console.pages import matrix
 from weft.kube import resources
 from weft.observe import members
@@ -62,7 +62,7 @@ def _ends(reading: Reading) -> Iterator[str]:
             yield f"pod/{meta['namespace']}/{meta['name']}"
 
 
-async def explain(access: Access, asked: Question) -> AsyncGenerator[object, None]:
+async def explain(access: JobAccess, asked: Question) -> AsyncGenerator[object, None]:
     """The explanation. Nodes are looked at, and packets sent, only where that is allowed."""
     query = {name: asked.query.get(name, "").strip() for name in ("a", "b", "port", "network")}
     of = question.Question(
@@ -76,12 +76,11 @@ async def explain(access: Access, asked: Question) -> AsyncGenerator[object, Non
     yield await _explained(access, of)
 
 
-async def _explained(access: Access, of: question.Question) -> Explanation:
+async def _explained(access: JobAccess, of: question.Question) -> Explanation:
     found = await collect.read(access.client, question.namespaces(of))
     evidence = await access.computing.run(question.answered, of, found)
-    if access.nodes is not None:
-        async with access.nodes.explorer(found.objects.pods) as explorer:
-            evidence = await collect.explored(evidence, found, explorer, _PATIENCE, ipv6=of.ipv6)
+    async with access.nodes.explorer(found.objects.pods) as explorer:
+        evidence = await collect.explored(evidence, found, explorer, _PATIENCE, ipv6=of.ipv6)
     return sentence.explain(evidence)
 
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from weft import errors
-from weft.console.page import Access, Page, Question, Read, Reading
+from weft.console.page import JobAccess, Page, Question, Read, Reading
 from weft.kube import resources
 from weft.observe import members, networkobjects, objects
 from weft.observe.flows import collect, subjects
@@ -52,27 +51,22 @@ def subject(about: str, namespace: str) -> subjects.Subject | None:
     return subjects.named(pod, machine, namespace, _COMMAND)
 
 
-async def look(access: Access, asked: Question) -> AsyncGenerator[object, None]:
+async def look(access: JobAccess, asked: Question) -> AsyncGenerator[object, None]:
     """A report of flows, again and again until the viewer leaves."""
-    if access.nodes is None:
-        what = "nodes are looked at for who has started the console, not for who logs in"
-        raise errors.Unavailable(what, hint="weft flows, with your own kubeconfig")
     network = asked.query.get("network", "")
     networks = (network,) if network else ()
     of = subject(asked.query.get("about", "").strip(), asked.namespace or "default")
     question = collect.Question(only_denied=bool(asked.query.get("dropped")), limit=MOST)
     own = [of.namespace] if of else []
-    found, partial = await objects.read_allowed(access.client, own)
-    read_at = time.monotonic()
     while True:
-        if time.monotonic() - read_at >= _OBJECTS_EVERY:
-            found, partial = await objects.read_allowed(access.client, own)
-            read_at = time.monotonic()
+        found, partial = await objects.read_allowed(access.client, own)
+        way = await access.nodes.way(found)
+        read_at = time.monotonic()
         networkobjects.check(networks, members.networks(found).values(), _COMMAND)
         whole = subjects.question(question, networks, of, found)
-        way = access.nodes.way(found)
-        yield await collect.report(way, found, whole, time.time(), partial)
-        await asyncio.sleep(_EVERY)
+        while time.monotonic() - read_at < _OBJECTS_EVERY:
+            yield await collect.report(way, found, whole, time.time(), partial)
+            await asyncio.sleep(_EVERY)
 
 
 PAGE = Page(

@@ -9,7 +9,7 @@ from weft import errors, names
 from weft.api import notation, podnetworks
 from weft.api.objects import key as key_of
 from weft.api.podnetworks import nad_of
-from weft.console.page import Access, Object, Page, Question, Read, Reading
+from weft.console.page import JobAccess, Object, Page, Question, Read, Reading
 from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import members, objects, outcomes, reach
@@ -198,12 +198,9 @@ def _reasons(entry: outcomes.GridEntry) -> Iterator[str]:
         yield outcomes.explained(each) if each.differs else each.reason
 
 
-async def measure(access: Access, asked: Question) -> AsyncGenerator[object, None]:
+async def measure(access: JobAccess, asked: Question) -> AsyncGenerator[object, None]:
     """The same grid with what packets say. Raises Unavailable where none are sent."""
     network = asked.query.get("network", "")
-    if access.nodes is None:
-        what = "packets are sent for the user of a lab alone, not for who logs in"
-        raise errors.Unavailable(what, where=f"network {network}")
     question, ipv6 = connection(asked.query.get("port", "")), bool(asked.query.get("ipv6"))
     found = await objects.read(access.client)
     known = members.networks(found)

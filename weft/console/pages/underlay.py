@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from markupsafe import Markup
 
-from weft import errors
-from weft.console.page import Access, Page, Question, Reading
+from weft.console.page import JobAccess, Page, Question, Reading
 from weft.observe import tunnelhealth, underlay
 from weft.observe.render import physical, svg, tunnel_picture
 from weft.observe.snapshot import Snapshot
@@ -17,11 +16,8 @@ def view(_: Reading, asked: Question) -> None:
     """Nothing: nodes alone know it."""
 
 
-async def look(access: Access, _: Question) -> AsyncGenerator[object, None]:
+async def look(access: JobAccess, _: Question) -> AsyncGenerator[object, None]:
     """The picture, as SVG."""
-    if access.nodes is None:
-        what = "nodes are looked at for who has started the console, not for who logs in"
-        raise errors.Unavailable(what)
     snapshots = await access.nodes.snapshots()
     yield await access.computing.run(_drawn, snapshots)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from weft import errors
 from weft.host import process
+from weft.model import ObjectKey
 from weft.observe.checks import AGENT as DAEMONSET
 from weft.observe.checks import SYSTEM
 from weft.observe.explain import hops, probeframes, zone
@@ -25,7 +26,7 @@ from weft.observe.reach import ProbeResult
 
 AGENT = "agent"  # the container, as deploy/chart names it
 _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
-_PYTHON = ("python3", "-I", "-m")
+PYTHON = ("python3", "-I", "-m")
 _ONNODE = "weft.observe.explain.onnode"
 _ASK = "weft.observe.explain.onnodeask"
 _PROBE = "weft.observe.explain.onnodeprobe"
@@ -82,8 +83,8 @@ class AgentPods:
     async def _answered(
         self, node: str, module: str, order: Mapping[str, Any], more: float = 0.0
     ) -> Mapping[str, Any]:
-        command, data = self.command(node, module), json.dumps(order).encode()
-        return answer(node, await output(node, command.argv, data, command.env, PATIENCE + more))
+        data = json.dumps(order).encode()
+        return answer(node, await self.run(node, module, data, PATIENCE + more))
 
     async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
         command, line = self.command(node, _PROBE), json.dumps(order).encode() + b"\n"
@@ -91,15 +92,24 @@ class AgentPods:
         found = await output(node, command.argv, line, command.env, seconds, holds=True)
         return answer(node, found)
 
+    async def run(self, node: str, module: str, data: bytes, patience: float = PATIENCE) -> bytes:
+        """What a module of weft answers on a node. Raise WeftError where it does not."""
+        command = self.command(node, module)
+        return await output(node, command.argv, data, command.env, patience)
+
     def command(self, node: str, module: str) -> process.Command:
         """What runs a module of weft on a node. Raise Unavailable if no agent's pod is known."""
-        pod = self._pods.get(node)
-        if pod is None:
+        where = ("-n", self._namespace, self.pod(node).name, "-c", AGENT)
+        argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *PYTHON, module)
+        return process.Command(argv, {**os.environ, "KUBECONFIG": self._kubeconfig})
+
+    def pod(self, node: str) -> ObjectKey:
+        """The agent's pod on a node. Raise Unavailable if none is known."""
+        name = self._pods.get(node)
+        if name is None:
             what = f"no pod of weft's agent that you may list in {self._namespace} runs there"
             raise errors.Unavailable(what, where=f"node {node}")
-        where = ("-n", self._namespace, pod, "-c", AGENT)
-        argv = ("kubectl", *self._options, "exec", "-i", *where, "--", *_PYTHON, module)
-        return process.Command(argv, {**os.environ, "KUBECONFIG": self._kubeconfig})
+        return ObjectKey(self._namespace, name)
 
     async def used(self, _: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
         """Nothing beyond what guest agents report at their instances."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from weft import errors, names
 from weft.api import podnetworks
-from weft.host import process
 from weft.observe import members
 from weft.observe.explain import agentpods
 from weft.observe.flows import chosen, join, sighting
@@ -25,8 +23,8 @@ from weft.observe.members import Objects
 MODULE = "weft.observe.flows.onnode"
 _AT_ONCE = 8  # nodes that are asked at the same time
 
-# The command that runs a module on a node. Raises WeftError where there is no way to it.
-Way = Callable[[str, str], AbstractContextManager[process.Command]]
+# What a module of weft, given some input, answers on a node. Raises WeftError where it does not.
+Way = Callable[[str, str, bytes], Awaitable[bytes]]
 # What was not read whole, as objects.read_allowed returns it.
 Partial = Mapping[str, frozenset[str]]
 WHOLE: Partial = MappingProxyType({})
@@ -129,10 +127,7 @@ def made(
 async def look(way: Way, node: str, order: Mapping[str, Any]) -> Look | str:
     """What a node sees, or why that is not known."""
     try:
-        with way(node, MODULE) as command:
-            data = json.dumps(order).encode()
-            output = await agentpods.output(node, command.argv, data, command.env)
-        answer = agentpods.answer(node, output)
+        answer = agentpods.answer(node, await way(node, MODULE, json.dumps(order).encode()))
         if "error" in answer:
             return str(answer["error"])[:300]
         return sighting.parse(answer)

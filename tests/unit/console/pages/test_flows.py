@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.support import consoled
 from tests.unit.observe.test_members import nad
 from weft import errors
-from weft.console.page import Access
 from weft.console.pages import flows
 from weft.kube import resources
-from weft.kube.client import Client
-from weft.kube.config import Endpoint
-from weft.kube.transport import Transport
 from weft.observe.flows.subjects import Subject
 
 
@@ -43,9 +37,3 @@ def test_a_pod_or_a_machine_is_named(about: str, expected: Subject | None) -> No
 def test_what_names_nothing_is_refused() -> None:
     with pytest.raises(errors.InvalidInput, match="must be NAME or NAMESPACE/NAME"):
         flows.subject("a/b/c", "shop")
-
-
-async def test_who_logs_in_does_not_look_at_nodes(tmp_path: Path) -> None:
-    client = Client(Transport(Endpoint(f"unix://{tmp_path}/nobody")))
-    with pytest.raises(errors.Unavailable, match="for who has started the console"):
-        await anext(flows.look(Access(client), consoled.asked({"network": ""})))
