@@ -34,6 +34,7 @@ document.addEventListener("wheel", (event) => {
 }, { passive: false });
 
 document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
   const picture = event.target.closest(".picture");
   const factor = { "+": STEP, "-": 1 / STEP, "0": 0 }[event.key];
   if (picture && factor !== undefined) zoom(picture, factor);
