@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from weft import names
 from weft.console import eventlist
 from weft.console.eventlist import Event
-from weft.console.page import Page, Question, Read, Reading
+from weft.console.page import Object, Page, Question, Read, Reading
 from weft.kube import resources
+from weft.kube.resources import Resource
 from weft.observe import checks, networkobjects
 from weft.observe.chassis import natural_key
 from weft.observe.checks import Finding, Verdict
@@ -38,13 +39,15 @@ _JUDGED_BY = {
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A number of the cluster, how many of them are well, and where to read more."""
+    """A number of the cluster, how many of them are well, and where to read more. `is_stale`: that
+    may be out of date."""
 
     name: str
     total: int
     well: int
     path: str = ""
     worst: Verdict = Verdict.FAIL
+    is_stale: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -125,20 +128,39 @@ def _of_networks(reading: Reading) -> Iterator[Problem]:
 
 
 def _tiles(reading: Reading) -> Iterator[Tile]:
-    if reading.has_all(resources.NODES):
-        nodes = reading.of(resources.NODES)
-        yield Tile("Nodes", len(nodes), sum(_holds(one, "Ready") for one in nodes), "nodes")
-        probed = [one for one in nodes if _status(one, names.TUNNELS_CONDITION)]
-        working = sum(_holds(one, names.TUNNELS_CONDITION) for one in probed)
-        if probed:
-            yield Tile("Nodes with all tunnels", len(probed), working, "nodes")
-    if reading.has_all(resources.NETWORKS):
-        networks = reading.of(resources.NETWORKS)
-        wrong = networkobjects.reasons(networks)
-        well = len(networks) - len(wrong)
-        yield Tile("Networks", len(networks), well, "networks", Verdict.WARN)
-    expected = [one for one in reading.of(resources.VMS) if not _is_halted(one)]
-    if expected and reading.has_all(resources.VMS):
+    for kind, tiles in (
+        (resources.NODES, _of_nodes),
+        (resources.NETWORKS, _of_all_networks),
+        (resources.VMS, _of_machines),
+    ):
+        if reading.has_all(kind):
+            yield from tiles(reading.of(kind))
+        elif _was_whole(reading, kind):
+            yield from (replace(one, is_stale=True) for one in tiles(reading.of(kind)))
+
+
+def _was_whole(reading: Reading, kind: Resource) -> bool:
+    """Whether all objects of a kind were there when it was read last, a while ago."""
+    is_cut = kind in reading.denied or kind in reading.left_out
+    return bool(reading.of(kind)) and kind in reading.stale and not is_cut
+
+
+def _of_nodes(nodes: Sequence[Object]) -> Iterator[Tile]:
+    yield Tile("Nodes", len(nodes), sum(_holds(one, "Ready") for one in nodes), "nodes")
+    probed = [one for one in nodes if _status(one, names.TUNNELS_CONDITION)]
+    working = sum(_holds(one, names.TUNNELS_CONDITION) for one in probed)
+    if probed:
+        yield Tile("Nodes with all tunnels", len(probed), working, "nodes")
+
+
+def _of_all_networks(networks: Sequence[Object]) -> Iterator[Tile]:
+    well = len(networks) - len(networkobjects.reasons(networks))
+    yield Tile("Networks", len(networks), well, "networks", Verdict.WARN)
+
+
+def _of_machines(machines: Sequence[Object]) -> Iterator[Tile]:
+    expected = [one for one in machines if not _is_halted(one)]
+    if expected:
         ready = sum(_holds(one, "Ready") for one in expected)
         yield Tile("Virtual machines", len(expected), ready, "machines", Verdict.WARN)
 

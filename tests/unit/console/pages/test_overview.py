@@ -71,6 +71,20 @@ def test_published_keys_show_that_a_manager_has_run() -> None:
     assert "cluster manager" in [one.what for one in found.good]
 
 
+def test_what_was_read_a_while_ago_stays_and_is_said_to_be_old() -> None:
+    objects = {resources.NODES: [node("node1", Ready="True")]}
+    for lack, expected in (
+        ({"stale": {resources.NODES: "no answer"}}, [("Nodes", 1, True)]),
+        ({"stale": {resources.NODES: "no answer"}, "left_out": {resources.NODES: 1}}, []),
+        ({}, [("Nodes", 1, False)]),
+    ):
+        found = overview.view(Reading(objects, **lack), consoled.asked())
+        nodes = [(one.name, one.total, one.is_stale) for one in found.tiles if one.path == "nodes"]
+        assert nodes == expected
+    unread = Reading(stale={resources.NODES: "has not been read yet"})
+    assert "Nodes" not in {one.name for one in overview.view(unread, consoled.asked()).tiles}
+
+
 def test_nothing_is_said_to_be_well_that_was_not_read() -> None:
     for kind in (resources.NODES, resources.NETWORKS, resources.NADS):
         for lack in ({"stale": {kind: "no answer"}}, {"left_out": {kind: 1}}):
