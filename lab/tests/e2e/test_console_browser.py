@@ -299,6 +299,13 @@ def test_two_viewers_see_what_each_may(browser: Browser, kubectl: Kubectl) -> No
         everything.goto(base + "/machines/shop/till")
         everything.get_by_role("button", name="Start").click()
         expect(everything.locator(".notice.fail")).to_contain_text("cannot update")
+        serial = alice.new_page()
+        serial.goto(base + "/machines/default/one/serial")
+        expect(serial.locator("#state")).to_contain_text("you lack the right")
+        everything.get_by_role("button", name="Log out").click()
+        expect(everything.get_by_label("Bearer token")).to_be_visible()
+        serial.get_by_role("button", name="Connect again").click()
+        expect(serial.locator("#state")).to_contain_text("The session has ended")
         for each in (alice, bob):
             each.close()
 

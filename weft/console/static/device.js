@@ -28,6 +28,17 @@ export function leaveByKey(place) {
   }, true);
 }
 
+// Whether the console lets this browser in no more: it has logged out, or the session has ended. A
+// browser says nothing of why a WebSocket was refused.
+async function isShutOut() {
+  try {
+    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" });
+    return answer.type === "opaqueredirect" || answer.status === 401;
+  } catch {
+    return false; // it is the way that was cut
+  }
+}
+
 // Gives each new WebSocket to the device that the place names to `use`.
 export function keepJoined(place, use) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -36,8 +47,10 @@ export function keepJoined(place, use) {
     const socket = new WebSocket(`${scheme}//${location.host}${place.dataset.socket}`);
     let opened = Infinity;
     socket.addEventListener("open", () => { opened = Date.now(); });
-    socket.addEventListener("close", ({ code, reason }) => {
-      if (CUT.has(code)) {
+    socket.addEventListener("close", async ({ code, reason }) => {
+      if (CUT.has(code) && opened === Infinity && await isShutOut()) {
+        report("The session has ended. Load the page again.");
+      } else if (CUT.has(code)) {
         // The console opens it before it has reached the guest: that alone is no success.
         if (Date.now() - opened > LONGEST) pause = FIRST;
         report("The connection was cut. Connecting again ...");
