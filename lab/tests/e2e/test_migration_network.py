@@ -116,6 +116,23 @@ class Mover:
         target = self.vmi()["status"]["migrationState"]["targetPod"]
         self.kubectl("delete", f"pod/{target}", "--ignore-not-found", "--timeout=90s")
 
+    def cut(self) -> None:
+        """Begins to move the machine, and cuts its nodes off from each other meanwhile.
+
+        Tunnels stay: Open vSwitch in userspace takes no note of such a route.
+        """
+        self.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
+        name = self.begin()
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Running"), "--timeout=90s")
+        state = self.vmi()["status"]["migrationState"]
+        place = NODES.index(state["sourceNode"])
+        peer = f"172.31.0.{11 + place}/32"  # on the network by which nodes reach each other
+        self.labs.run(state["targetNode"], "ip", "route", "add", "blackhole", peer)
+        try:
+            self.kubectl("wait", f"vmim/{name}", PHASE.format("Failed"), "--timeout=90s")
+        finally:
+            self.labs.run(state["targetNode"], "ip", "route", "del", "blackhole", peer)
+
     def begin(self) -> str:
         """Asks for a migration; returns its name."""
         self.moves += 1
@@ -151,6 +168,7 @@ def mover(tmp_path_factory: pytest.TempPathFactory, toolchain: Any) -> Iterator[
         status = house.json("lab", "status", "--name", LAB)
         machine = objects.vmi("mover", *(objects.nic(*each) for each in NICS.items()))
         machine["metadata"]["labels"] = {"app": "mover"}
+        machine["spec"]["evictionStrategy"] = "LiveMigrate"
         kubectl.apply(
             objects.nad("moving", "10.97.0.0/24", mtu=1300),
             objects.nad("beside", "10.95.0.0/24", mtu=1300),
@@ -188,13 +206,27 @@ def test_a_migration_that_is_cancelled_or_fails_cuts_nobody_off(mover: Mover) ->
     mover.kubectl("create", "namespace", "kubevirt")
     mover.settings("{bandwidthPerMigration: 2Mi}")  # the guest has more than that
     where = mover.vmi()["status"]["nodeName"]
-    for ending in (mover.cancel, mover.fail):
+    for ending in (mover.cancel, mover.fail, mover.cut):
         with mover.counted() as seen:
             ending()
             time.sleep(1.5)
         assert not any(each.twice or each.outage >= MOST for each in seen.values()), seen
         assert mover.vmi()["status"]["nodeName"] == where
     mover.settings("{}")
+
+
+def test_a_drained_node_lets_its_machine_go_without_a_gap(mover: Mover) -> None:
+    where = mover.vmi()["status"]["nodeName"]
+    launchers = "--pod-selector=kubevirt.io=virt-launcher"  # the peers stay
+    with mover.counted() as seen:
+        mover.kubectl("drain", where, launchers, "--timeout=300s")
+        ended = time.monotonic()
+        time.sleep(1.5)
+    mover.kubectl("uncordon", where)
+    assert mover.vmi()["status"]["nodeName"] != where
+    for name, each in seen.items():
+        assert each.outage < MOST, (name, where, seen)
+        assert {times for sent, times in each.pings if sent > ended + 1} == {1}, (name, seen)
 
 
 def test_a_slow_download_goes_on_where_a_policy_admits_nobody(mover: Mover) -> None:
