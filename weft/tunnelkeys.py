@@ -33,6 +33,12 @@ def datapath_key(network_id: int) -> int:
     return FIRST_DATAPATH_KEY + network_id
 
 
+def stand_in_key(tunnel_id: int) -> int:
+    """Tunnel key of a port beside the one with this key (`ports.stand_in`): from the other end of
+    the range, as pods have the lowest ones that are free."""
+    return FIRST_POD_TUNNEL_KEY + LAST_TUNNEL_KEY - tunnel_id
+
+
 def local_datapath_key(kind: str, network_id: int) -> int:
     """Tunnel key of a zone's own switch or router of this kind."""
     return FIRST_LOCAL_KEY + _LOCAL.index(kind) * MAX_NETWORKS + network_id

@@ -8,8 +8,8 @@ from ipaddress import ip_network
 import pytest
 
 from tests.unit.control.zone.test_moves import MOVE, SOURCE, TARGET
-from weft import model, names, rows
-from weft.control.zone import topologies
+from weft import model, names, rows, tunnelkeys
+from weft.control.zone import portrows, topologies
 from weft.ovn import ports
 
 SPEC = model.NetworkSpec("blue", model.Topology.LAYER2, 1300, (ip_network("10.1.0.0/24"),))
@@ -51,6 +51,26 @@ def test_the_targets_zone_waits_for_the_guests_announcement() -> None:
     assert options(made)["activation-strategy"] == "rarp"
     assert options(made)["iface-id-ver"] == "uid-b"
     assert also_on(made) is None
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"), [(ports.RemotePorts.PLAIN, 1), (ports.RemotePorts.REMOTE, 0)]
+)
+def test_a_port_stands_in_for_the_machine_where_it_runs_while_it_waits(
+    style: ports.RemotePorts, expected: int
+) -> None:
+    place = topologies.Here("n2", "c-n2", NODES, style, "")
+    *beside, own = portrows.of_port(NETWORK, replace(TARGET, move=MOVE), place)
+    found = [each for each in beside if each.table == ports.PORT]
+    assert [each.key for each in found] == [f"{own.key}:source"] * expected
+    for each in found:
+        assert (each.columns["addresses"], each.parent) == (frozenset(), own.parent)
+        assert options(each)["requested-chassis"] == "c-n1,c-n1"
+        assert int(str(options(each)["requested-tnl-key"])) == tunnelkeys.LAST_TUNNEL_KEY + 5
+    for here, port in (("n2", TARGET), ("n1", replace(SOURCE, move=MOVE)), ("n3", TARGET)):
+        there = topologies.Here(here, f"c-{here}", NODES, style, "")
+        made = portrows.of_port(NETWORK, port, there)
+        assert sum(each.table == ports.PORT for each in made) == 1
 
 
 @pytest.mark.parametrize(

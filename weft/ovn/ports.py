@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from weft import model, names, rows
+from weft import model, names, rows, tunnelkeys
 
 # OVN's port security allows only a port's EUI-64 link-local address. Hosts that follow RFC 7217
 # choose another; without this they could not solicit a router or request a lease (ADR 0004).
@@ -18,6 +18,7 @@ LINK_LOCAL = "fe80::/64"
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)  # RFC 1123
 
+_STAND_IN = ":source"  # ends no name of a port: a machine's ends with its tunnel key
 SWITCH = "Logical_Switch"
 PORT = "Logical_Switch_Port"
 # Option of a port's Southbound binding: the chassis at which a guest has announced itself.
@@ -57,6 +58,36 @@ def of_attachment(attachment: str, pod: model.PodRef, allocation: model.Allocati
     and outlasts them: what a live migration changes is where the port is bound (ADR 0113)."""
     own = names.logical_port(attachment, pod.namespace, pod.name)
     return allocation.logical_port or own
+
+
+def port_of_stand_in(name: str) -> str:
+    """The key of the port beside which a port of this name stands, which may be the port itself."""
+    return name.removesuffix(_STAND_IN)
+
+
+def stand_in(switch: rows.Ref, port: model.Port, chassis: str) -> rows.Row:
+    """A port without a NIC, beside that of a machine that waits here and runs on `chassis` still.
+
+    ovn-controller floods to the nodes of ports that it does not count as its own, and counts that
+    of the machine as its own. By this one, broadcasts reach the machine where it is (ADR 0113).
+    """
+    name = f"{port_key(port)}{_STAND_IN}"
+    options = {
+        "requested-chassis": RemotePorts.PLAIN.requested_chassis(chassis),
+        "requested-tnl-key": str(tunnelkeys.stand_in_key(port.allocation.tunnel_id)),
+    }
+    owner = names.pod_owner(port.pod.namespace, port.pod.name)
+    columns: dict[str, rows.DesiredValue] = {
+        "name": name,
+        "type": "",
+        "addresses": frozenset(),
+        "port_security": frozenset(),
+        "options": options,
+        "dhcpv4_options": frozenset(),
+        "dhcpv6_options": frozenset(),
+        "external_ids": {names.OWNER: owner, names.NETWORK: port.network},
+    }
+    return rows.Row(PORT, name, columns, parent=switch, parent_column="ports")
 
 
 def match(end: str, name: str) -> str:

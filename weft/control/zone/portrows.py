@@ -1,7 +1,7 @@
 """Plans the rows of one pod's port in a zone: the port itself, and the limits beside it.
 
 Pure. The topology decides which port the pod has here. Rows beside it exist for pods of this node
-alone.
+alone. One that stands in for the machine where it runs still is among them while it waits here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ def of_port(
 ) -> tuple[rows.Row, ...]:
     """Returns all rows of a port; the port's own is the last: it refers to others, and its groups
     follow it."""
-    row = topologies.KNOWN[network.spec.topology].of_pod(network, port, here)
+    topology = topologies.KNOWN[network.spec.topology]
+    row = topology.of_pod(network, port, here)
     if row is None:
         return ()
     if port.node != here.node:
@@ -27,13 +28,18 @@ def of_port(
     routed = own.subnets_of(network.name) if own is not None else ()
     leased = dhcp.of_port(network, port, row.key, routed)
     known = connections.rows_of(port, row.parent, here.admitted.get(row.key, ()))
-    return (*leased, *qos.of_port(network.spec, port, row.parent), *known, row)
+    beside = (*leased, *qos.of_port(network.spec, port, row.parent), *known)
+    move, is_flooded = port.move, here.remote_ports is ports.RemotePorts.PLAIN
+    if move is None or move.target != here.node or not topology.has_remote_pods or not is_flooded:
+        return (*beside, row)  # ports of type `remote` get a copy each, and none for their node
+    assert row.parent is not None
+    return (*beside, ports.stand_in(row.parent, port, here.chassis_of(move.source)), row)
 
 
 def port_of(table: str, row_key: str) -> str:
     """Returns the key of the port that a row of this table and key is for; "" for none."""
     if table == ports.PORT:
-        return row_key
+        return ports.port_of_stand_in(row_key)
     if table == dhcp.OPTIONS:
         return dhcp.port_of(row_key)
     if table == acl.ACL:
@@ -49,7 +55,8 @@ class RowsBeside:
 
     def note(self, port_key: str, made: Iterable[rows.Row]) -> list[rows.RowKey]:
         """Takes in all rows of a port; returns the keys of those that it has no more."""
-        keys = frozenset((row.table, row.key) for row in made if row.table != ports.PORT)
+        own = (ports.PORT, port_key)
+        keys = frozenset(each for row in made if (each := (row.table, row.key)) != own)
         before = self._keys.pop(port_key, frozenset())
         if keys:
             self._keys[port_key] = keys

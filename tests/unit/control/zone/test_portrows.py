@@ -8,6 +8,7 @@ PORT, LIMIT = rows.Row("Logical_Switch_Port", "p"), rows.Row("QoS", "qos/egress/
 
 def test_a_row_belongs_to_its_port() -> None:
     assert portrows.port_of("Logical_Switch_Port", "p") == "p"
+    assert portrows.port_of("Logical_Switch_Port", "p:source") == "p"
     assert portrows.port_of("QoS", "qos/egress/p") == "p"
     assert portrows.port_of("DHCP_Options", "dhcp/v4/p") == "p"
     assert portrows.port_of("DHCP_Options", "dhcp4/blue") == ""
@@ -21,3 +22,10 @@ def test_what_a_port_has_no_more_is_gone_once() -> None:
     assert not beside.has("QoS", "qos/ingress/p")
     assert beside.note("p", (PORT,)) == [("QoS", "qos/egress/p")]
     assert beside.note("p", ()) == []
+
+
+def test_what_stands_in_for_a_port_goes_before_it() -> None:
+    beside, other = portrows.RowsBeside(), rows.Row("Logical_Switch_Port", "p:source")
+    assert beside.note("p", (other, PORT)) == []
+    assert beside.has("Logical_Switch_Port", "p:source")
+    assert beside.note("p", (PORT,)) == [("Logical_Switch_Port", "p:source")]
