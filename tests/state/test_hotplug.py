@@ -5,6 +5,7 @@ The pod's network-status tells which interfaces it has: whoever calls the plugin
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 from tests.support import cluster_world as world
 from tests.support.cluster_world import address, allocations, managed, messages, settled
 from tests.support.memory_api import MemoryApi
+from tests.support.patience import PATIENCE
 from weft import names
 from weft.api import pod as api_pod
 from weft.api import podsignature, selection
@@ -23,6 +25,7 @@ from weft.app.cluster import Manager
 from weft.control import decisions
 from weft.control.cluster import unplugging
 from weft.kube.resources import CONFIGMAPS, NADS, NODES, PODS
+from weft.metrics import Histogram, Metric
 
 NETWORKS = {"blue": "10.1.0.0/24", "red": "10.2.0.0/24"}
 PRIMARY = settings.ClusterManager(workers=4, cluster_subnets="10.128.0.0/14/23")
@@ -255,6 +258,44 @@ async def test_a_nic_that_is_on_its_way_keeps_its_allocation_through_edits() -> 
         report(api, "one", "blue@net1")
         await settled(api, manager)
         assert set(allocations(api, "one")) == {"default/blue"}, "it has been unplugged"
+
+
+async def test_a_nic_that_may_be_on_its_way_delays_no_other_allocation() -> None:
+    """Nor the figure of how long allocations take, by which an alert judges."""
+    api = cluster()
+
+    def made(manager: Manager) -> int:
+        taken = manager.figures()[Metric.ALLOCATION]
+        assert isinstance(taken, Histogram)
+        return sum(counts[-1] for _, counts, _ in taken.series())
+
+    async with running(api) as manager:
+        edit(api, "one", "blue, blue@data0")
+        await settled(api, manager)
+        edit(api, "one", "blue")
+        await settled(api, manager)
+        before = made(manager)
+        edit(api, "one", "blue, red")
+        await settled(api, manager)
+        assert set(allocations(api, "one")) == {"default/blue", "default/blue/1", "default/red"}
+        assert made(manager) == before + 1
+
+
+async def test_a_nic_whose_status_comes_back_goes_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody emptied it for a moment: whether the NIC was made is not known any more."""
+    monkeypatch.setattr(unplugging, "GRACE", 0.1)
+    api = cluster()
+    async with running(api, "blue, blue", ("blue@net1", "blue@net2")) as manager:
+        edit(api, "one", "blue")
+        change = {"metadata": {"annotations": {names.NETWORK_STATUS: "[]"}}}
+        api.change(PODS, "default/one", change)
+        await settled(api, manager)
+        report(api, "one", "blue@net1")
+        async with asyncio.timeout(PATIENCE):
+            while set(allocations(api, "one")) != {"default/blue"}:
+                await settled(api, manager)
 
 
 async def test_a_network_that_is_full_gets_an_event_and_costs_the_other_nics_nothing() -> None:

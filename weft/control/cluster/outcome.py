@@ -123,7 +123,8 @@ class Replacement:
 class Outcome:
     """`events` are emitted at once; `patches`, `replacements` and `markings` are sent in turn.
 
-    `again`: seconds after which the object is decided again, whatever happens; 0: never.
+    `again`: seconds after which the object is decided again, whatever happens; 0: never. `later`
+    is the same of an object that waits for nothing until then.
     """
 
     patches: tuple[Patch, ...] = ()
@@ -131,6 +132,7 @@ class Outcome:
     again: float = 0.0
     replacements: tuple[Replacement, ...] = ()
     markings: tuple[Marking, ...] = ()
+    later: float = 0.0
 
 
 NOTHING = Outcome()

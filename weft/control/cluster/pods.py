@@ -106,7 +106,7 @@ class Pods:
             self._observe(new)
         is_news = new.key in self._refused or old is None or not old.has_same_request(new)
         unplugged = self._unplugged(new)  # of each version: what comes and goes between them counts
-        if is_news or unplugged.now:
+        if is_news or any(unplugged):
             self._wake([new.key] if self._is_due(new) else ())
         if is_news:
             self._wake(self._migrations.concerned(new))
@@ -214,13 +214,12 @@ class Pods:
             self._wake(self._pending.end_turn(key))
         if not events:
             return decided
-        return Outcome(decided.patches, (*events, *decided.events), decided.again)
+        return replace(decided, events=(*events, *decided.events))
 
     def _decided(self, pod: Pod) -> Outcome:
         unplugged = self._unplugged(pod)
         outcome = self._decide(pod, unplugged.now)
-        again = min(filter(None, (outcome.again, unplugged.later)), default=0.0)
-        return replace(outcome, again=again) if again != outcome.again else outcome
+        return replace(outcome, later=unplugged.later) if unplugged.later else outcome
 
     def _decide(self, pod: Pod, gone: frozenset[str]) -> Outcome:
         self._pending.forget(pod.key)

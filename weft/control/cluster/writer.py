@@ -127,8 +127,8 @@ class ApiWriter:
         outcome = self._cluster.decide(ref, events.now())
         self._emit(outcome.events)
         self.wake()
-        if outcome.again:
-            self._queues[resource].add(key, outcome.again)
+        for after in filter(None, (outcome.again, outcome.later)):
+            self._queues[resource].add(key, after)
         with self._reconciling.timed(time.perf_counter, resource.kind):
             for patch in outcome.patches:
                 if not await self._send(ref, patch):
