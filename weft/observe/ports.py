@@ -14,6 +14,7 @@ from weft.observe import chassis
 from weft.observe.graph import Port, PortKind
 from weft.observe.snapshot import Snapshot, entries, members, text
 from weft.ovn import policy
+from weft.ovn.ports import port_of_stand_in
 
 _KINDS = {
     "router": PortKind.ROUTER,
@@ -53,6 +54,12 @@ def parse(columns: rows.Columns, zone: str, zones: chassis.Zones) -> Port:
         peer=options.get("router-port", ""),
         physical=options.get("network_name", name) if kind is PortKind.LOCALNET else "",
     )
+
+
+def is_stand_in(columns: rows.Columns) -> bool:
+    """Whether the row is one that weft has beside that of a machine that waits."""
+    name = text(columns, "name")
+    return names.OWNER in entries(columns, "external_ids") and port_of_stand_in(name) != name
 
 
 def _bound(

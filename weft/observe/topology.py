@@ -130,6 +130,8 @@ def _switches(
         made.subnets += [other.get("subnet", ""), _whole(other.get("ipv6_prefix", ""))]
         made.subnets += entries(row, "external_ids").get(names.SUBNETS, "").split()
         for port_row in snapshot.referred("Logical_Switch_Port", row, "ports"):
+            if ports.is_stand_in(port_row):
+                continue  # of a pod that has a port beside it, and in this zone alone
             port = details.added_to(ports.parse(port_row, zone, zones))
             made.ports[port.name] = ports.joined(made.ports.get(port.name), port)
             for column in ("dhcpv4_options", "dhcpv6_options"):

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import topology as rows
+from weft import model
+from weft import rows as weft_rows
 from weft.observe import graph, topology
 from weft.observe.graph import DatapathRole, Graph, PortKind
 from weft.observe.snapshot import Snapshot
+from weft.ovn import ports
 
 
 def picture(made: list[rows.Zone]) -> Graph:
@@ -179,3 +182,19 @@ def test_the_order_of_reading_is_of_no_matter(order: list[int]) -> None:
 def test_nodes_are_in_the_order_in_which_people_count() -> None:
     shown = picture(rows.zones(11))
     assert [zone.name for zone in shown.zones][-3:] == ["node9", "node10", "node11"]
+
+
+def test_a_port_that_stands_in_for_a_waiting_machine_is_not_shown() -> None:
+    """No other zone has it, and none misses it."""
+    made = rows.zones(2)
+    pods = {1: [("shop", "web", "10.5.0.1")], 2: [("shop", "vm", "10.5.0.2")]}
+    rows.add_layer2(made, "blue", pods)
+    place = model.PodRef(model.ObjectKey("shop", "vm"), "u")
+    nic = model.Allocation("0a:58:00:00:00:01", tunnel_id=10)
+    port = model.Port(place, "shop/blue", model.ObjectKey("shop", "blue"), "blue", "node2", nic)
+    row = ports.stand_in(weft_rows.Ref("Logical_Switch", "blue"), port, rows.chassis("node1"))
+    (switch,) = made[1].tables["Logical_Switch"].values()
+    switch["ports"] |= {made[1].add(row.table, **row.columns, up=True)}
+    (shown,) = picture(made).of("blue")
+    assert sorted(each.label for each in shown.ports) == ["vm", "web"]
+    assert not any(graph.missing_from(shown, each) for each in shown.ports)
