@@ -79,7 +79,7 @@ def of_config_map(found: Mapping[str, Any] | None) -> Configuration:
         return Configuration(problem=f"{KEY} is longer than {_LONGEST} characters")
     try:
         value = yaml.safe_load(text) or {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # no date, or too deep
         return Configuration(problem=f"{KEY} is not YAML")
     if not isinstance(value, dict):
         return Configuration(problem=f"{KEY} must be an object")

@@ -35,6 +35,8 @@ def test_settings_are_followed() -> None:
         ("bandwidthPerMigration: fast", "bandwidthPerMigration must be a quantity"),
         ("[1]", "must be an object"),
         ("{", "is not YAML"),
+        ("[" * 2000, "is not YAML"),
+        ("progressTimeout: 2026-13-01", "is not YAML"),
         (" " * 5000 + "x", "is longer than"),
     ],
 )
