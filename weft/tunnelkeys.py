@@ -9,6 +9,7 @@ from __future__ import annotations
 # below FIRST_POD_TUNNEL_KEY belong to weft (router, advertiser and localnet ports).
 FIRST_DATAPATH_KEY = 16711683
 FIRST_POD_TUNNEL_KEY = 10
+LAST_POD_TUNNEL_KEY = 30719  # pods get them in turn; those above are of ports beside theirs
 LAST_TUNNEL_KEY = 32767
 MAX_NETWORKS = 4096
 # Datapaths that exist in one zone only; each kind has room for all networks. Their keys are fixed
@@ -34,9 +35,8 @@ def datapath_key(network_id: int) -> int:
 
 
 def stand_in_key(tunnel_id: int) -> int:
-    """Tunnel key of a port beside the one with this key (`ports.stand_in`): from the other end of
-    the range, as pods have the lowest ones that are free."""
-    return FIRST_POD_TUNNEL_KEY + LAST_TUNNEL_KEY - tunnel_id
+    """Tunnel key of a port beside the one with this key (`ports.stand_in`), which no pod gets."""
+    return LAST_POD_TUNNEL_KEY + 1 + tunnel_id % (LAST_TUNNEL_KEY - LAST_POD_TUNNEL_KEY)
 
 
 def local_datapath_key(kind: str, network_id: int) -> int:

@@ -36,7 +36,7 @@ class Ids:
 
 def port_keys() -> Ids:
     """Returns the tunnel keys for one network's pod ports, none taken."""
-    return Ids(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY)
+    return Ids(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_POD_TUNNEL_KEY)
 
 
 class NamedIds:

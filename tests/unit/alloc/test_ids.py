@@ -11,10 +11,10 @@ from weft.alloc import ids
 def test_port_keys_leave_the_platforms_alone() -> None:
     keys = ids.port_keys()
     assert keys.peek() == tunnelkeys.FIRST_POD_TUNNEL_KEY
-    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY):
+    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_POD_TUNNEL_KEY):
         keys.take(key)
-    assert keys.peek() == tunnelkeys.LAST_TUNNEL_KEY
-    keys.take(tunnelkeys.LAST_TUNNEL_KEY)
+    assert keys.peek() == tunnelkeys.LAST_POD_TUNNEL_KEY
+    keys.take(tunnelkeys.LAST_POD_TUNNEL_KEY)
     assert keys.peek() is None
     keys.take(1)
     keys.release(1)
@@ -61,3 +61,17 @@ def test_node_ids_count_from_two() -> None:
         nodes.reserve("c", 3)
     with pytest.raises(errors.InvalidInput, match="from 2 to 5001"):
         nodes.reserve("c", 1)
+
+
+def test_no_pod_ever_gets_the_key_of_a_port_that_stands_in_for_a_machine() -> None:
+    """Pods get keys in turn, so each of them is given out in the end."""
+    keys, given = ids.port_keys(), set[int]()
+    for _ in range(tunnelkeys.LAST_TUNNEL_KEY + 1):
+        key = keys.peek()
+        assert key is not None
+        keys.take(key, in_turn=True)
+        keys.release(key)
+        given.add(key)
+    beside = {tunnelkeys.stand_in_key(each) for each in given}
+    assert not beside & given
+    assert max(beside) <= tunnelkeys.LAST_TUNNEL_KEY

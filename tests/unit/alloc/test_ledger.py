@@ -78,7 +78,7 @@ def test_released_once() -> None:
 
 def test_mac_and_port_key_are_free_again() -> None:
     book = ledger.Ledger(network())
-    last = tunnelkeys.LAST_TUNNEL_KEY - tunnelkeys.FIRST_POD_TUNNEL_KEY
+    last = tunnelkeys.LAST_POD_TUNNEL_KEY - tunnelkeys.FIRST_POD_TUNNEL_KEY
     for number in range(last + 1):
         book.allocate(
             nic(f"o{number}"), asking(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}")
@@ -296,7 +296,7 @@ def test_exhausted_by_exclusion() -> None:
 
 def test_exhausted_port_keys() -> None:
     book = ledger.Ledger(network())
-    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_TUNNEL_KEY + 1):
+    for key in range(tunnelkeys.FIRST_POD_TUNNEL_KEY, tunnelkeys.LAST_POD_TUNNEL_KEY + 1):
         book.reserve(
             nic(f"o{key}"), model.Allocation(f"02:00:00:00:{key >> 8:02x}:{key & 255:02x}", (), key)
         )
