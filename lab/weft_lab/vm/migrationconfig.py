@@ -16,11 +16,13 @@ from weft.decode import quantity
 
 NAMESPACE, NAME, KEY = "kubevirt", "kubevirt-config", "migrations"
 _LONGEST = 4096  # characters
+_SWITCHES = ("allowAutoConverge", "allowPostCopy", "allowWorkloadDisruption")
+_NEVER = ("disableTLS", "unsafeMigrationOverride")  # as the lab has it, if they are false
 _READ = frozenset(
     {
         *("parallelMigrationsPerCluster", "parallelOutboundMigrationsPerNode"),
         *("bandwidthPerMigration", "completionTimeoutPerGiB", "progressTimeout"),
-        *("allowAutoConverge", "allowPostCopy", "allowWorkloadDisruption"),
+        *_SWITCHES,
     }
 )
 
@@ -88,8 +90,10 @@ def of_config_map(found: Mapping[str, Any] | None) -> Configuration:
 
 def parse(value: Mapping[str, Any]) -> Configuration:
     """Of an object with KubeVirt's fields; one that would have no effect is a problem."""
-    for name in value:
-        if name not in _READ:
+    for name, given in value.items():
+        if name in (*_NEVER, *_SWITCHES) and type(given) is not bool:
+            return Configuration(problem=f"{name} must be true or false")
+        if name not in _READ and not (name in _NEVER and given is False):
             return Configuration(problem=f"{str(name)[:100]} is not followed by the lab; remove it")
     known = Configuration()
     numbers = {}

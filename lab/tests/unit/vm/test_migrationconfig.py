@@ -24,6 +24,10 @@ def test_settings_are_followed() -> None:
     assert known.rendered()["bandwidthPerMigration"] == str(64 << 20)
 
 
+def test_settings_that_say_what_the_lab_does_anyway_are_no_fault() -> None:
+    assert of("{disableTLS: false, unsafeMigrationOverride: false}").refused() == ""
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -31,6 +35,7 @@ def test_settings_are_followed() -> None:
         ("allowWorkloadDisruption: true", "allowWorkloadDisruption is not supported"),
         ("bandwithPerMigration: 1Mi", "bandwithPerMigration is not followed by the lab"),
         ("disableTLS: true", "disableTLS is not followed by the lab; remove it"),
+        ("allowAutoConverge: 'true'", "allowAutoConverge must be true or false"),
         ("progressTimeout: soon", "progressTimeout must be a whole number"),
         ("bandwidthPerMigration: fast", "bandwidthPerMigration must be a quantity"),
         ("[1]", "must be an object"),
