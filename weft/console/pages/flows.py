@@ -65,7 +65,10 @@ async def look(access: JobAccess, asked: Question) -> AsyncGenerator[object, Non
         networkobjects.check(networks, members.networks(found).values(), _COMMAND)
         whole = subjects.question(question, networks, of, found)
         while time.monotonic() - read_at < _OBJECTS_EVERY:
-            yield await collect.report(way, found, whole, time.time(), partial)
+            at = time.time()
+            looks, notices = await collect.looked(way, found, whole, partial)
+            made = access.computing.run
+            yield await made(collect.made, looks, found, whole, at, partial, notices)
             await asyncio.sleep(_EVERY)
 
 

@@ -73,6 +73,14 @@ async def report(
     way: Way, found: Objects, question: Question, at: float, partial: Partial = WHOLE
 ) -> Report:
     """One look at the nodes. `at`: the time, in seconds since the epoch. `partial`: see Judge."""
+    looks, notices = await looked(way, found, question, partial)
+    return made(looks, found, question, at, partial, notices)
+
+
+async def looked(
+    way: Way, found: Objects, question: Question, partial: Partial = WHOLE
+) -> tuple[Mapping[str, Look], Sequence[str]]:
+    """What each node sees, and what is not known, for `made`: that takes seconds for many nodes."""
     order = {"networks": list(question.networks), "pods": list(question.pods)}
     asked = nodes(found, question)
     limit = asyncio.Semaphore(_AT_ONCE)
@@ -88,7 +96,7 @@ async def report(
         *(f"node {n}: {each}" for n, each in answers.items() if isinstance(each, str)),
     ]
     messages += [f"node {node}: {text}" for node, each in looks.items() for text in each.notices]
-    return made(looks, found, question, at, partial, messages)
+    return looks, messages
 
 
 def made(
