@@ -172,12 +172,13 @@ class Guest:
                 self._look.clear()
 
     async def _ask_once(self) -> None:
+        seen = self._seen  # another one, if the guest has closed its end meanwhile
         async with agentclient.Agent(self._folder / "agent.sock") as agent:
-            self._seen.frozen = await agent.is_frozen()
-            if not self._seen.frozen:  # it answers nothing else then
-                self._seen.system = self._seen.system or await agent.system()
-                self._seen.interfaces = await agent.interfaces()
-        self._seen.connected = True
+            seen.frozen = await agent.is_frozen()
+            if not seen.frozen:  # it answers nothing else then
+                seen.system = seen.system or await agent.system()
+                seen.interfaces = await agent.interfaces()
+        seen.connected = True
         await self._write()
         self._report_strays()
 
