@@ -385,13 +385,15 @@ def handed_off(vmi: Object, migration: Object, pod: Object, config: Configuratio
     }
 
 
-def marked_failed(vmi: Object, reason: str, now: str) -> Json:
-    """What is added to migrationState of an instance whose handlers did not say how it ended."""
+def marked_failed(vmi: Object, reason: str, now: str, *, cancelled: bool = False) -> Json:
+    """What a failure adds to migrationState; one that was cancelled ends by that, whatever went."""
     found = state(vmi)
+    is_cancelled = cancelled or bool(found.get("abortRequested"))
     return {
         "failed": True,
         "completed": True,
         "endTimestamp": found.get("endTimestamp") or now,
         "startTimestamp": found.get("startTimestamp") or now,
-        "failureReason": found.get("failureReason") or reason,
+        "failureReason": found.get("failureReason") or (ABORTED if is_cancelled else reason),
+        **({"abortStatus": "Succeeded"} if is_cancelled else {}),
     }

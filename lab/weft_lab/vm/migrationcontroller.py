@@ -171,7 +171,8 @@ class Migrations:
             changes = {**gone, **migration.handed_off(vmi, one, seen.target, seen.config)}
         elif decision.fail_instance:
             now = lifecycle.stamp(seen.now)
-            changes = migration.marked_failed(vmi, decision.fail_instance, now)
+            cancelled, why = lifecycle.is_deleted(one), decision.fail_instance
+            changes = migration.marked_failed(vmi, why, now, cancelled=cancelled)
         elif decision.request_abort:
             changes = {"abortRequested": True}
         if changes:

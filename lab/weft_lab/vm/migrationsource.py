@@ -377,12 +377,11 @@ class Source:
         if vmi is None or self._has_left():
             return
         now = lifecycle.stamp(datetime.now(UTC))
-        state = migration.marked_failed(vmi, reason, now)
-        if reason == migration.ABORTED:
-            state["abortStatus"] = "Succeeded"
+        cancelled = reason == migration.ABORTED
+        state = migration.marked_failed(vmi, reason, now, cancelled=cancelled)
         if await migrationstate.write(self._client, vmi, state) is not None:
-            uid = migration.state(vmi)["migrationUid"]
-            text = f"VirtualMachineInstance migration uid {uid} failed. reason: {reason}"
+            uid, why = migration.state(vmi)["migrationUid"], state["failureReason"]
+            text = f"VirtualMachineInstance migration uid {uid} failed. reason: {why}"
             self._recorder.emit(vmi, Reason.FAILED_MIGRATION, text)
 
     async def _measured(self, session: qmpsession.Session) -> None:

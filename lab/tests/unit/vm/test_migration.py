@@ -150,6 +150,23 @@ def test_cancelling_asks_the_source_once_it_was_handed_over_and_only_fails_befor
     assert not again.request_abort
 
 
+@pytest.mark.parametrize(
+    ("state", "cancelled", "says"),
+    [
+        ({}, False, "Target pod is down"),
+        ({"abortRequested": True}, False, migration.ABORTED),
+        ({}, True, migration.ABORTED),  # it is deleted, and the instance does not say so yet
+    ],
+)
+def test_a_cancelled_one_ended_by_that_though_its_target_went_first(
+    state: dict[str, Any], cancelled: bool, says: str
+) -> None:
+    vmi = instance(**state)
+    marks = migration.marked_failed(vmi, "Target pod is down", "now", cancelled=cancelled)
+    assert (marks["failed"], marks["failureReason"]) == (True, says)
+    assert marks.get("abortStatus") == ("Succeeded" if says == migration.ABORTED else None)
+
+
 def test_a_target_that_does_not_start_is_given_up_in_its_time() -> None:
     unplaced = pod("t", conditions=[{"type": "PodScheduled", "reason": "Unschedulable"}])
     for target, minutes in ((unplaced, 5), (pod("t", phase="Pending"), 15)):
