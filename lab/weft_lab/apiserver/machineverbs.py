@@ -19,14 +19,8 @@ MIGRATIONS = "virtualmachineinstancemigrations"
 VERBS = ("migrate", "restart", "start", "stop")
 CONSOLES = ("console", "vnc")
 SCREENSHOT = "vnc/screenshot"
-ORDERS = (
-    "freeze",
-    "pause",
-    "reset",
-    "softreboot",
-    "unfreeze",
-    "unpause",
-)  # the node's handler does them
+# The node's handler does them.
+ORDERS = ("freeze", "pause", "reset", "softreboot", "unfreeze", "unpause")
 _LONGEST_DURATION = 64  # characters
 _FINAL = ("Succeeded", "Failed")
 _WEBHOOK = "migration-create-validator.kubevirt.io"
