@@ -18,6 +18,11 @@ import json
 _LONGEST_SHOWN = 80
 
 
+def printable(text: str) -> str:
+    """Returns a text from outside with a space for each character that could tell a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
 def as_written(value: object) -> str:
     """`value` in the notation of a manifest: JSON, shortened where it is long."""
     try:

@@ -45,3 +45,7 @@ def test_in_full_an_error_says_what_to_do_too() -> None:
     assert error.in_full() == "Pod a/b: does not exist (create it)"
     assert error.in_full(named=False) == "does not exist (create it)"
     assert errors.NotReady("does not exist").in_full() == "does not exist"
+
+
+def test_a_text_from_outside_tells_no_terminal_anything() -> None:
+    assert errors.printable("é \x1b[2J\r\n\u202e\x00x") == "é  [2J    x"

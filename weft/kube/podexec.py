@@ -94,7 +94,7 @@ async def _output(socket: ClientWebSocketResponse, program: str, where: str, mos
     if not status:
         raise errors.Unavailable(f"the connection ended before {program} did", where=where)
     if failure := _failure(status, program):
-        text = _printable(complaint.decode(errors="replace").strip())
+        text = errors.printable(complaint.decode(errors="replace").strip()[-_SHOWN:])
         raise errors.Unavailable(f"{failure}: {text}" if text else failure, where=where)
     return bytes(found)
 
@@ -108,11 +108,7 @@ def _failure(content: bytes, program: str) -> str:
         if status.get("reason") == "NonZeroExitCode":
             causes = status["details"]["causes"]
             code = next(one["message"] for one in causes if one["reason"] == "ExitCode")
-            return f"{program} ended with status {_printable(str(code))}"
-        return _printable(str(status["message"]))
+            return f"{program} ended with status {errors.printable(str(code)[-_SHOWN:])}"
+        return errors.printable(str(status["message"])[-_SHOWN:])
     except (ValueError, LookupError, TypeError, AttributeError, StopIteration):
         return f"how {program} ended cannot be read"
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text[-_SHOWN:])

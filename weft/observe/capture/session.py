@@ -63,7 +63,7 @@ async def run(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST):
                 message = await complaint
-    message = "".join(each if each.isprintable() else " " for each in message).strip()
+    message = errors.printable(message).strip()
     trouble = outcome.trouble or message[-_LONGEST_ERROR:] or "it ended without a word"
     if not outcome.bytes:
         raise errors.Unavailable(trouble)

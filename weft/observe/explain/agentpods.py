@@ -205,6 +205,6 @@ async def output(
             what = f"the agent's pod gave no answer within {patience:g} s"
             raise errors.Unavailable(what, where=where) from None
     if status:
-        shown = "".join(each if each.isprintable() else " " for each in complaint[-_LONGEST:])
+        shown = errors.printable(complaint[-_LONGEST:])
         raise errors.Unavailable(f"{argv[0]} ended with status {status}: {shown}", where=where)
     return bytes(found)

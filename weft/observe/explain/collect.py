@@ -75,7 +75,7 @@ def _warnings(events: list[Object]) -> list[tuple[str, str]]:
         if event.get("type") == "Warning" and about.get("kind") == "Pod":
             key = f"{about.get('namespace')}/{about.get('name')}"
             text = str(event.get("message") or "")[:_LONGEST_WARNING]
-            found.append((key, "".join(each if each.isprintable() else " " for each in text)))
+            found.append((key, errors.printable(text)))
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
+from weft import errors
 from weft.observe.flows.record import Evidence
 
 MOST = 2000  # sightings of an answer; the node says how many more there are
@@ -171,7 +172,7 @@ def _text(found: Any) -> str:
     """Printable, so that no terminal is told anything."""
     if not isinstance(found, str) or len(found) > _LONGEST:
         raise ValueError("a text is missing or too long")
-    return "".join(each if each.isprintable() else " " for each in found)
+    return errors.printable(found)
 
 
 def _address(found: Any) -> str:
