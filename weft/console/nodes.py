@@ -110,13 +110,13 @@ class _Agents(agentpods.AgentPods):
         super().__init__(pods, (), "", SYSTEM)
         self._client, self._turn = client, turn
 
-    async def run(
-        self, node: str, module: str, data: bytes, patience: float = agentpods.PATIENCE
-    ) -> bytes:
+    async def run(self, node: str, module: str, data: bytes) -> bytes:
         pod, argv = self.pod(node), (*agentpods.PYTHON, module)
         async with self._turn():
             return await podexec.run(
-                *(self._client, pod, agentpods.AGENT, argv, data), patience=patience, most=MOST
+                *(self._client, pod, agentpods.AGENT, argv, data),
+                patience=agentpods.PATIENCE,
+                most=MOST,
             )
 
 

@@ -36,7 +36,19 @@ class LabExplorer:
         self._turn = asyncio.Lock()  # the supervisor's answers come in the order of the questions
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._answered(node, "weft.observe.explain.onnode", order)
+        place = await self._place(node)
+        argv = (sys.executable, "-m", "weft.observe.explain.onnode")
+        data = json.dumps(order).encode()
+        done = await asyncio.to_thread(target.captured, place, argv, data)
+        if done["exit"]:
+            last = done["stderr"].strip().rpartition("\n")[2]
+            raise errors.Unavailable(f"it cannot be asked: {last}", where=f"node {node}")
+        answer: Mapping[str, Any] = json.loads(done["stdout"])
+        return answer
+
+    async def _place(self, node: str) -> target.Place:
+        async with self._turn:
+            return await asyncio.to_thread(target.find, self._peer, node)
 
     def may_ask(self, role: str, evidence: Evidence) -> bool:
         """Pods are looked into; of guests whose agent does not say it, nobody else knows it."""
@@ -45,21 +57,9 @@ class LabExplorer:
         return end.kind is EndKind.MACHINE and not known
 
     async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._answered(node, "weft.observe.explain.onnodeask", order)
-
-    async def _answered(
-        self, node: str, module: str, order: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        async with self._turn:
-            place = await asyncio.to_thread(target.find, self._peer, node)
-        argv = (sys.executable, "-m", module)
-        data = json.dumps(order).encode()
-        done = await asyncio.to_thread(target.captured, place, argv, data)
-        if done["exit"]:
-            last = done["stderr"].strip().rpartition("\n")[2]
-            raise errors.Unavailable(f"it cannot be asked: {last}", where=f"node {node}")
-        answer: Mapping[str, Any] = json.loads(done["stdout"])
-        return answer
+        command = target.command(await self._place(node), (sys.executable, "-m", agentpods.ASK))
+        seconds = agentpods.PATIENCE + 2 * order["patience"]
+        return await agentpods.attended(node, command, order, seconds)
 
     async def used(self, evidence: Evidence) -> Mapping[str, UsedAddresses | Unseen]:
         ends = {"source": evidence.source, "target": evidence.target}

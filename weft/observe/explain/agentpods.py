@@ -28,7 +28,7 @@ AGENT = "agent"  # the container, as deploy/chart names it
 _OWNER = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": DAEMONSET, "controller": True}
 PYTHON = ("python3", "-I", "-m")
 _ONNODE = "weft.observe.explain.onnode"
-_ASK = "weft.observe.explain.onnodeask"
+ASK = "weft.observe.explain.onnodeask"
 _PROBE = "weft.observe.explain.onnodeprobe"
 PATIENCE = 60.0  # seconds for kubectl, beside what a probe waits
 _MOST = 16 << 20  # bytes of an answer
@@ -71,31 +71,25 @@ class AgentPods:
         self._options, self._kubeconfig = options, kubeconfig
 
     async def look(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._answered(node, _ONNODE, order)
+        return answer(node, await self.run(node, _ONNODE, json.dumps(order).encode()))
 
     def may_ask(self, role: str, evidence: Evidence) -> bool:
         """Of guests whose agent does not say it, and of pods, nobody else knows it."""
         return self._probes and not isinstance(evidence.used.get(role), UsedAddresses)
 
     async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await self._answered(node, _ASK, order, 2 * order["patience"])
-
-    async def _answered(
-        self, node: str, module: str, order: Mapping[str, Any], more: float = 0.0
-    ) -> Mapping[str, Any]:
-        data = json.dumps(order).encode()
-        return answer(node, await self.run(node, module, data, PATIENCE + more))
+        command = self.command(node, ASK)
+        return await attended(node, command, order, PATIENCE + 2 * order["patience"])
 
     async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        command, line = self.command(node, _PROBE), json.dumps(order).encode() + b"\n"
-        seconds = PATIENCE + 3 * order["patience"]  # it, a small ping, and one as large as the MTU
-        found = await output(node, command.argv, line, command.env, seconds, holds=True)
-        return answer(node, found)
+        # The packet, a small ping, and one as large as the MTU.
+        seconds = PATIENCE + 3 * order["patience"]
+        return await attended(node, self.command(node, _PROBE), order, seconds)
 
-    async def run(self, node: str, module: str, data: bytes, patience: float = PATIENCE) -> bytes:
+    async def run(self, node: str, module: str, data: bytes) -> bytes:
         """What a module of weft answers on a node. Raise WeftError where it does not."""
         command = self.command(node, module)
-        return await output(node, command.argv, data, command.env, patience)
+        return await output(node, command.argv, data, command.env)
 
     def command(self, node: str, module: str) -> process.Command:
         """What runs a module of weft on a node. Raise Unavailable if no agent's pod is known."""
@@ -166,6 +160,15 @@ def answer(node: str, output: bytes) -> Mapping[str, Any]:
         what = "the agent's pod gave no answer that can be read"
         raise errors.Unavailable(what, where=f"node {node}")
     return found
+
+
+async def attended(
+    node: str, command: process.Command, order: Mapping[str, Any], patience: float
+) -> Mapping[str, Any]:
+    """What a program that ends with who asked answers to an order. Raises Unavailable."""
+    line = json.dumps(order).encode() + b"\n"
+    found = await output(node, command.argv, line, command.env, patience, holds=True)
+    return answer(node, found)
 
 
 async def output(

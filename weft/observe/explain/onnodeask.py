@@ -1,6 +1,6 @@
 """Asks a guest or pod at its own port which address it uses.
 
-    python -m weft.observe.explain.onnodeask < ORDER
+    python -m weft.observe.explain.onnodeask
 
 It runs on the node of the port: in a lab's node, or in the agent's pod. The switch hands the port
 one question, who has the address (ARP or Neighbour Discovery), and a packet socket on the port's
@@ -8,18 +8,16 @@ device hears what comes back, and what else the guest says of itself. If it has 
 asked once more, by a ping as from the other end: to whom it answers says which subnet it believes
 to be on. No packet of this passes OVN on its way to the guest.
 
-Order and answer are one JSON object each, on standard input and output; `asking` writes the one and
-reads the other.
+Order and answer are those of `attended`: the program ends with who asked. `asking` writes the one
+and reads the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -30,7 +28,7 @@ from weft.host import netns, process, rawsocket
 from weft.observe.capture import expression, program
 from weft.observe.capture import onnode as capturing
 from weft.observe.capture.order import Order
-from weft.observe.explain import asking, neighbourframes, onnode, probeframes
+from weft.observe.explain import asking, attended, neighbourframes, onnode, probeframes
 from weft.observe.explain.neighbourframes import FrameKind
 from weft.ovn import daemons
 from weft.ovsdb.session import Session
@@ -215,8 +213,7 @@ async def tried(
 
 
 def main() -> None:
-    order = json.loads(sys.stdin.read())
-    print(json.dumps(asyncio.run(ask({"ovs": daemons.OVS, **order}))))
+    asyncio.run(attended.serve(lambda order: ask({"ovs": daemons.OVS, **order})))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ It runs in the agent's pod on the source's node. The packet enters br-int as if 
 Nothing runs in a pod: the answer is heard by a packet socket in the source's network namespace. The
 source's system did not ask, and refuses the answer by itself; a connection is reset here, too.
 
-Order and answer are one JSON object each, a line on standard input and output. Who asked has gone
-when either of these ends before the answer: then the program ends, too.
+Order and answer are those of `attended`: the program ends with who asked.
 
     packet     as `zone.order` makes it
     patience   seconds to wait for each answer, at most 30
@@ -21,11 +20,8 @@ when either of these ends before the answer: then the program ends, too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import os
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +29,7 @@ from typing import Any
 from weft import errors
 from weft.host import netns, process, rawsocket
 from weft.nic import port
-from weft.observe.explain import onnode, probeframes, zone
+from weft.observe.explain import attended, onnode, probeframes, zone
 from weft.ovn import daemons
 from weft.ovsdb.session import Session
 
@@ -41,7 +37,6 @@ TRIES = 2  # packets get lost
 # Ports that Linux and its guests give to no connection of their own (ip_local_port_range).
 _FIRST_PORT, _LAST_PORT = 61000, 65535
 _MOST_FRAMES = 100_000
-_LONGEST_ORDER = 1 << 16  # bytes
 _SELECTED = {
     "op": "select",
     "table": "Interface",
@@ -130,26 +125,8 @@ async def _send(ofport: int, frame: bytes) -> None:
     await process.run(argv, env={**onnode.FOLDERS, **os.environ}, timeout=onnode.PATIENCE)
 
 
-async def _serve() -> None:
-    """Answer the order on standard input, unless who asked goes before."""
-    loop = asyncio.get_running_loop()
-    reader, gone = asyncio.StreamReader(_LONGEST_ORDER), asyncio.Event()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    order = json.loads(await reader.readline())
-    with contextlib.suppress(PermissionError):  # a file does not go
-        loop.add_reader(sys.stdout.fileno(), gone.set)  # a pipe whose reader has closed it
-    probing = loop.create_task(probe({"ovs": daemons.OVS, **order}))
-    ends = [loop.create_task(gone.wait()), loop.create_task(reader.read(1))]
-    await asyncio.wait([probing, *ends], return_when=asyncio.FIRST_COMPLETED)
-    for each in (probing, *ends):
-        each.cancel()
-    await asyncio.wait([probing, *ends])
-    if not probing.cancelled():
-        print(json.dumps(probing.result()))
-
-
 def main() -> None:
-    asyncio.run(_serve())
+    asyncio.run(attended.serve(lambda order: probe({"ovs": daemons.OVS, **order})))
 
 
 if __name__ == "__main__":

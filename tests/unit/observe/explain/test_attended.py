@@ -1,4 +1,4 @@
-"""The program that sends a probe on a node does not outlive who asked for it."""
+"""Programs that wait for packets on a node do not outlive who asked for them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 120.0
-PACKET = {"protocol": "TCP", "source": "default_web"}
+ORDERS: dict[str, dict[str, object]] = {
+    "onnodeprobe": {"packet": {"protocol": "TCP", "source": "default_web"}},
+    "onnodeask": {
+        "port": "default_web",
+        "pod": "default/web",
+        "address": "10.9.0.2",
+        "mac": "0a:58:0a:09:00:02",
+    },
+}
 
 
+@pytest.mark.parametrize("module", ORDERS)
 @pytest.mark.parametrize("end", ["stdin", "stdout"])
-async def test_it_ends_when_who_asked_has_gone(tmp_path: Path, end: str) -> None:
+async def test_it_ends_when_who_asked_has_gone(tmp_path: Path, module: str, end: str) -> None:
     """Open vSwitch takes its connection and does not answer."""
     called = asyncio.Event()
 
@@ -28,7 +37,7 @@ async def test_it_ends_when_who_asked_has_gone(tmp_path: Path, end: str) -> None
     listening, writing = os.pipe()
     async with await asyncio.start_unix_server(accept, path), asyncio.timeout(PATIENCE):
         program = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "weft.observe.explain.onnodeprobe"),
+            *(sys.executable, "-m", f"weft.observe.explain.{module}"),
             stdin=asyncio.subprocess.PIPE,
             stdout=writing,
             stderr=asyncio.subprocess.PIPE,
@@ -37,7 +46,7 @@ async def test_it_ends_when_who_asked_has_gone(tmp_path: Path, end: str) -> None
         try:
             assert program.stdin is not None
             assert program.stderr is not None
-            order = {"ovs": f"unix:{path}", "packet": PACKET, "patience": 1}
+            order = {"ovs": f"unix:{path}", "patience": 1, **ORDERS[module]}
             program.stdin.write(json.dumps(order).encode() + b"\n")
             await program.stdin.drain()
             await called.wait()
