@@ -84,6 +84,11 @@ def beside(
     return [*others, made]
 
 
+def has(status: object, type: str) -> bool:
+    """Returns whether a status has a condition of a type, whatever its status is."""
+    return bool(_earlier(status, type))
+
+
 def _condition(
     condition: Condition[Any], before: Mapping[str, object], generation: int, now: str
 ) -> dict[str, object]:

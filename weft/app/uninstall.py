@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Mapping
 
 from weft import errors, names
-from weft.control import traces
+from weft.api import conditions
+from weft.control import conditionpatch, traces
 from weft.kube import resources
 from weft.kube.client import Client
-from weft.kube.errors import Expired, NotFound
+from weft.kube.errors import Conflict, Expired, NotFound
 from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,13 @@ async def cluster(client: Client, namespace: str, lease: str) -> None:
         with contextlib.suppress(NotFound):  # a kind that the cluster does not have
             for obj in await client.list(each.resource):
                 await _clean(client, each, obj)
+    with contextlib.suppress(NotFound):  # a cluster without the kind
+        for obj in await client.list(resources.IPAMCLAIMS):
+            await _patch(client, resources.IPAMCLAIMS, obj, traces.release(obj))
+    for kind in (resources.VMS, resources.VMIS):
+        with contextlib.suppress(NotFound):  # a cluster without KubeVirt
+            for obj in await client.list(kind):
+                await _unmark(client, kind, obj)
     for kind in (resources.NETWORKS, resources.PODENDPOINTS):
         with contextlib.suppress(NotFound):  # a cluster without the kind
             for obj in await client.list(kind):
@@ -65,19 +73,41 @@ async def _delete(client: Client, kind: resources.Resource, key: ObjectKey) -> N
 
 
 async def _clean(client: Client, each: traces.Traces, obj: traces.Object) -> None:
-    name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace", "")
-    patch = traces.cleaning(each, obj)
-    with contextlib.suppress(NotFound):  # it was deleted meanwhile
-        if patch is not None:
-            await client.patch(each.resource, name, namespace, patch)
-            log.info("cleaned %s %s", each.resource.kind, resources.key(obj))
-        if each.resource is resources.NODES and traces.conditions(obj) is not None:
-            gone = [{"type": each, "$patch": "delete"} for each in names.CONDITIONS]
+    await _patch(client, each.resource, obj, traces.cleaning(each, obj))
+    if each.resource is resources.NODES and traces.conditions(obj) is not None:
+        gone = [{"type": each, "$patch": "delete"} for each in names.CONDITIONS]
+        with contextlib.suppress(NotFound):  # it was deleted meanwhile
             await client.patch(
-                *(each.resource, name, "", {"status": {"conditions": gone}}),
+                *(each.resource, obj["metadata"]["name"], "", {"status": {"conditions": gone}}),
                 type="strategic",
                 subresource="status",
             )
+
+
+async def _patch(
+    client: Client, kind: resources.Resource, obj: traces.Object, patch: traces.Object | None
+) -> None:
+    key = resources.key(obj)
+    if patch is not None:
+        with contextlib.suppress(NotFound):  # it was deleted meanwhile
+            await client.patch(kind, key.name, key.namespace, patch)
+            log.info("cleaned %s %s", kind.kind, key)
+
+
+async def _unmark(client: Client, kind: resources.Resource, obj: traces.Object) -> None:
+    """Removes weft's condition of a machine, however often others write its status meanwhile."""
+    if not conditions.has(obj.get("status"), conditions.MACHINE_CONFLICT):
+        return
+    key = resources.key(obj)
+    while True:
+        try:
+            if await conditionpatch.write(client, kind, key, type=conditions.MACHINE_CONFLICT):
+                log.info("cleaned %s %s", kind.kind, key)
+        except Conflict:
+            continue
+        except NotFound:
+            log.debug("%s %s was deleted meanwhile", kind.kind, key)
+        return
 
 
 async def nodes(client: Client, namespace: str) -> None:

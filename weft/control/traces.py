@@ -70,9 +70,23 @@ def cleaning(traces: Traces, obj: Object) -> dict[str, Any] | None:
         patch["labels"] = dict.fromkeys(sorted(own))
     others = [each for each in finalizers if each not in _FINALIZERS]
     if others != finalizers:
-        patch["finalizers"] = others
-        patch["resourceVersion"] = meta.get("resourceVersion")
+        patch |= _finalizers(meta, others)
     return {"metadata": patch} if patch else None
+
+
+def release(claim: Object) -> dict[str, Any] | None:
+    """Returns the merge patch that lets an IPAMClaim go which weft made for a machine, when that is
+    deleted; None for a claim of others, whose finalizer has the same name."""
+    meta = claim["metadata"]
+    finalizers = list(meta.get("finalizers") or ())
+    others = [each for each in finalizers if each != names.CLAIM_PROTECTION]
+    if others == finalizers or names.CLAIM_MADE_FOR not in (meta.get("annotations") or {}):
+        return None
+    return {"metadata": _finalizers(meta, others)}
+
+
+def _finalizers(meta: Object, kept: list[str]) -> dict[str, Any]:
+    return {"finalizers": kept, "resourceVersion": meta.get("resourceVersion")}
 
 
 def conditions(node: Object) -> list[Object] | None:

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from weft import errors, logid
-from weft.api import conditions
-from weft.control import loop
+from weft.control import conditionpatch, loop
 from weft.control.cluster.outcome import Event, Marking, Patch, Ref, Replacement
 from weft.control.cluster.state import Cluster
 from weft.kube import events, queue, resources, troubles
@@ -167,23 +166,10 @@ class ApiWriter:
 
     async def _mark(self, marking: Marking) -> None:
         """Writes a condition beside those of others; where that is not admitted, Events say it."""
-        res, (namespace, name), uid = marking.about
+        res, key, uid = marking.about
+        what = {"type": marking.type, "reason": marking.reason, "message": marking.message}
         try:
-            present = await self._client.get(res, name, namespace)
-            listed = conditions.beside(
-                present.get("status"), marking.type, marking.reason, marking.message, events.now()
-            )
-            if listed is None or present["metadata"]["uid"] != uid:
-                return
-            version = present["metadata"]["resourceVersion"]
-            body = {
-                "metadata": {"uid": uid, "resourceVersion": version},
-                "status": {"conditions": listed},
-            }
-            try:
-                await self._client.patch(res, name, namespace, body, subresource="status")
-            except NotFound:  # KubeVirt's instances have no such subresource
-                await self._client.patch(res, name, namespace, body)
+            await conditionpatch.write(self._client, res, key, uid=uid, **what)
         except NotFound:
             log.debug("%s %s went before it was marked", res.kind, marking.about.key)
         except (Forbidden, Invalid) as error:
