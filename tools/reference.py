@@ -24,7 +24,7 @@ from weft.metrics import PREFIX, Metric
 from weft_lab import reasons as lab
 
 PAGES = Path(__file__).resolve().parents[1] / "docs/reference"
-REASONS: tuple[reasons.EventReason, ...] = (*reasons.Reason, *lab.Reason)
+REASONS: tuple[reasons.EventReason, ...] = (*reasons.Reason, *lab.REASONS)
 MADE = "<!-- Made by `python -m tools.reference`. Edit the code, not this page. -->"
 
 
@@ -134,7 +134,7 @@ def events_page() -> str:
         "object, the field, the value, the rule and the remedy. Below, … stands for what differs.",
         "What a node that is not ready says stands in [readiness](readiness.md).",
     ]
-    for part, registry in ((None, reasons.Reason), ("In the lab", lab.Reason)):
+    for part, registry in ((None, reasons.Reason), ("In the lab", lab.REASONS)):
         lines += ["", f"## {part}"] if part else []
         found = list(registry)
         for about in dict.fromkeys(one.about for one in found):

@@ -297,3 +297,19 @@ class Reason(EventReason):
         *("Migrated", VM, NORMAL),
         ("The VirtualMachineInstance migrated to node ….", ""),
     )
+
+
+class WarningReason(EventReason):
+    """What KubeVirt warns of by a reason that it has for something else, too."""
+
+    NOT_MIGRATABLE = (
+        *("Migrated", VM, WARNING),
+        (
+            "EvictionStrategy is set but vmi is not migratable; …",
+            "The machine's node cannot be drained: `evictionStrategy: LiveMigrate` keeps the "
+            "machine there. Change what the message names, or use `LiveMigrateIfPossible`.",
+        ),
+    )
+
+
+REASONS: tuple[EventReason, ...] = (*Reason, *WarningReason)

@@ -22,7 +22,7 @@ from weft.api import status as podstatus
 from weft.host import files
 from weft.kube import events, resources
 from weft.kube.client import Client, Conflict, NotFound, Object
-from weft_lab.reasons import Reason
+from weft_lab.reasons import Reason, WarningReason
 from weft_lab.vm import (
     agentclient,
     guestaddresses,
@@ -138,6 +138,8 @@ class Guest:
         await self._ask_pod()
         self._paused = await _pause(monitor)
         await self._write()
+        if text := migratable.warning(self._vmi):
+            self._recorder.emit(self._vmi, WarningReason.NOT_MIGRATABLE, text)
         async with asyncio.TaskGroup() as group:
             asking = group.create_task(self._ask())
             if await _agent_is_open(monitor):

@@ -39,6 +39,14 @@ def refusal(vmi: Object) -> tuple[str, ...]:
     return ()
 
 
+def warning(vmi: Object) -> str:
+    """Of an instance that has to migrate from a node that is drained, and cannot; else empty."""
+    why = refusal(vmi)
+    if not why or (vmi.get("spec") or {}).get("evictionStrategy") != "LiveMigrate":
+        return ""
+    return f"EvictionStrategy is set but vmi is not migratable; {why[1]}"
+
+
 def _bridges_pod_network(vmi: Object) -> bool:
     interfaces, networks = machine.interfaces_and_networks(vmi.get("spec") or {})
     pod = next((each["name"] for each in networks if "pod" in each), None)

@@ -28,6 +28,14 @@ def test_a_bridge_on_the_pods_network_needs_kubevirts_annotation() -> None:
     assert migratable.refusal(bridged) == ()
 
 
+@pytest.mark.parametrize("strategy", ["LiveMigrate", "LiveMigrateIfPossible", "None", ""])
+def test_a_machine_that_keeps_its_node_from_being_drained_warns_of_it(strategy: str) -> None:
+    made = machine({"bridge": {}}, evictionStrategy=strategy)
+    text = "EvictionStrategy is set but vmi is not migratable; cannot migrate VMI"
+    assert migratable.warning(made).startswith(text) is (strategy == "LiveMigrate")
+    assert not migratable.warning(machine({"masquerade": {}}, evictionStrategy=strategy))
+
+
 @pytest.mark.parametrize(
     ("volume", "reason"),
     [
