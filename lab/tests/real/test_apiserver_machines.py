@@ -160,6 +160,21 @@ async def test_a_migration_is_made_once(http: Http) -> None:
     code, answer = await put(http, "migrate")
     assert code == 500
     assert "in-flight migration detected" in answer["message"]
+    # By hand it is refused in the same words, and the first cannot be led elsewhere.
+    again = {"metadata": {"name": "again"}, "spec": {"vmiName": "m"}}
+    migrations = f"{KUBEVIRT}/virtualmachineinstancemigrations"
+    code, refused = await http("POST", migrations, again)
+    assert code == 400
+    assert answer["message"].endswith(refused["message"])
+    assert f"({one['metadata']['uid']}) is currently already in progress" in refused["message"]
+    mine = f"{migrations}/{one['metadata']['name']}"
+    for spec in ({"addedNodeSelector": {"a": "b"}}, {"addedNodeSelector": None}, {"vmiName": "o"}):
+        code, answer = await http("PATCH", mine, {"spec": spec}, "application/merge-patch+json")
+        assert (code, answer["reason"]) == (422, "Invalid"), spec
+        assert "update of Migration object's spec is restricted" in answer["message"]
+    other = {"metadata": {"name": "other"}, "spec": {"vmiName": "other"}}
+    code, answer = await http("POST", migrations, other)
+    assert (code, 'the VMI "default/other" does not exist' in answer["message"]) == (400, True)
 
 
 @dataclass

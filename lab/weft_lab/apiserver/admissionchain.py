@@ -1,4 +1,7 @@
-"""Asks policies, then webhooks, about each write, and carries it out when both allow it."""
+"""Asks policies, then webhooks, about each write, and carries it out when both allow it.
+
+What KubeVirt's own webhook says of a new migration is asked last: it is no process of its own here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,15 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import TypeVar
 
-from weft_lab.apiserver import admission, admissiontypes, status, webhooks, writes
+from weft_lab.apiserver import (
+    admission,
+    admissiontypes,
+    evictions,
+    migrations,
+    status,
+    webhooks,
+    writes,
+)
 from weft_lab.apiserver.auth import User
 from weft_lab.apiserver.cluster import Cluster
 from weft_lab.apiserver.resources import Object
@@ -19,6 +30,7 @@ _Done = TypeVar("_Done")
 
 class Chain:
     def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self.policies = admission.Admission(cluster)
         self.webhooks = webhooks.Webhooks(cluster)
         cluster.listeners += [self.policies.listen, self.webhooks.listen]
@@ -29,6 +41,8 @@ class Chain:
         """Has the target's writes judged; does nothing where nobody is concerned."""
         if method in ("GET", "HEAD") or target.resource.group == admissiontypes.GROUP:
             return
+        if target.resource.id == migrations.COLLECTION and not target.subresource:
+            target.admission = (self._check_migration,)
         by_policies = self.policies.concerns(target)
         by_webhooks = self.webhooks.concerns(target)
         if not by_policies and not by_webhooks:
@@ -43,7 +57,20 @@ class Chain:
             if by_webhooks:
                 self.webhooks.check(target, review, options(operation, query))
 
-        target.admission, target.is_repeated = (admit,), by_webhooks
+        target.admission, target.is_repeated = (admit, *target.admission), by_webhooks
+
+    def _check_migration(self, new: Object | None, old: Object | None) -> None:
+        if new is None or old is not None:
+            return
+        collections, namespace = self._cluster.store.collections, new["metadata"]["namespace"]
+        instances = collections[evictions.INSTANCES].items
+        item = instances.get((namespace, str((new.get("spec") or {}).get("vmiName"))))
+        others = (
+            each.parse()
+            for (place, _), each in collections[migrations.COLLECTION].items.items()
+            if place == namespace
+        )
+        migrations.check(new, item.parse() if item is not None else None, others)
 
     async def carry_out(
         self, target: writes.Target, write: Callable[[_Body], _Done], body: _Body

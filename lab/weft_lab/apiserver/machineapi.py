@@ -119,9 +119,7 @@ class Machines:
             return machineverbs.changes(route.subresource, vm, vmi, asked)
         if vmi is None:
             raise machineverbs.not_found(machineverbs.INSTANCES, route.name)
-        known = self._items(f"{machineverbs.MIGRATIONS}.{machineverbs.GROUP}")
-        under_way = [item.parse() for (place, _), item in known.items() if place == route.namespace]
-        return [machineverbs.migration(vm, vmi, under_way, asked)]
+        return [machineverbs.migration(vm, vmi, asked)]
 
     async def _write(
         self, route: request.Route, write: machineverbs.Write, options: writes.Options

@@ -6,7 +6,7 @@ Rules, codes and words are those of KubeVirt's virt-api (pkg/virt-api/rest in it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,6 @@ SCREENSHOT = "vnc/screenshot"
 ORDERS = ("freeze", "pause", "reset", "softreboot", "unfreeze", "unpause")
 _LONGEST_DURATION = 64  # characters
 _FINAL = ("Succeeded", "Failed")
-_WEBHOOK = "migration-create-validator.kubevirt.io"
 _NOT_RUNNING = "VM is not running"
 
 
@@ -135,29 +134,14 @@ def _restart(vm: Object, vmi: Object | None, asked: Options) -> list[Write]:
     return [*writes, _requests(vm, _stop_of(vmi), {"action": "Start"})]
 
 
-def migration(vm: Object, vmi: Object, under_way: Sequence[Object], asked: Options) -> Write:
-    """The migration of a running machine; `under_way`: those of its namespace.
+def migration(vm: Object, vmi: Object, asked: Options) -> Write:
+    """The migration of a running machine, which is judged when it is made (migrations.py).
 
-    Raises Conflict for a machine that does not run, and what KubeVirt's webhook refuses.
+    Raises Conflict for a machine that does not run.
     """
     if _phase(vmi) != "Running":
         raise _conflict(vm, _NOT_RUNNING)
-    name, refused = vm["metadata"]["name"], ""
-    for each in (vmi.get("status") or {}).get("conditions") or ():
-        if each.get("type") == "LiveMigratable" and each.get("status") == "False":
-            refused = (
-                f"Cannot migrate VMI, Reason: {each.get('reason')}, Message: {each.get('message')}"
-            )
-    for each in under_way:
-        if (each.get("spec") or {}).get("vmiName") == name and _phase(each) not in _FINAL:
-            refused = (
-                f"in-flight migration detected. Active migration job ({each['metadata']['uid']})"
-                f" is currently already in progress for VMI {name}."
-            )
-    if refused:
-        what = f'admission webhook "{_WEBHOOK}" denied the request: {refused}'
-        raise status.internal(what)
-    spec: Object = {"vmiName": name}
+    spec: Object = {"vmiName": vm["metadata"]["name"]}
     if asked.selector:
         spec["addedNodeSelector"] = dict(asked.selector)
     made = {

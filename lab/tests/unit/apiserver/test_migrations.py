@@ -1,0 +1,67 @@
+"""Which migrations may be made, in KubeVirt's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from weft_lab.apiserver import migrations, status
+from weft_lab.apiserver.resources import Object
+
+DENIED = 'admission webhook "migration-create-validator.kubevirt.io" denied the request: '
+FIXED = {
+    "phase": "Running",
+    "conditions": [{"type": "LiveMigratable", "status": "False", "reason": "R", "message": "why"}],
+}
+
+
+def migration(name: str = "new", phase: str = "", **spec: Any) -> Object:
+    meta = {"namespace": "ns", "name": name, "uid": f"uid-{name}"}
+    return {"metadata": meta, "spec": {"vmiName": "m", **spec}, "status": {"phase": phase}}
+
+
+def refused(made: Object, vmi: Object | None, *others: Object) -> status.ApiError:
+    with pytest.raises(status.ApiError) as caught:
+        migrations.check(made, vmi, others)
+    assert str(caught.value).startswith(DENIED)
+    return caught.value
+
+
+def test_the_instance_is_there_and_can_move() -> None:
+    for vmi, why in (
+        (None, 'the VMI "ns/m" does not exist'),
+        ({"status": {"phase": "Failed"}}, "Cannot migrate VMI in finalized state."),
+        ({"status": {"phase": "Succeeded"}}, "Cannot migrate VMI in finalized state."),
+        ({"status": FIXED}, "Cannot migrate VMI, Reason: R, Message: why"),
+    ):
+        error = refused(migration(), vmi)
+        assert str(error).removeprefix(DENIED) == why
+        assert (error.code, error.reason) == (400, "")
+
+
+def test_a_migration_names_an_instance_of_its_cluster() -> None:
+    error = refused(migration(vmiName=""), None)
+    assert (str(error).removeprefix(DENIED), error.code) == ("vmiName is missing", 422)
+    for field in ("sendTo", "receive"):
+        made = migration()
+        made["spec"][field] = {"migrationID": "x"}
+        error = refused(made, {"status": {}})
+        assert "DecentralizedLiveMigration feature gate is not enabled" in str(error)
+
+
+def test_one_is_under_way_at_a_time() -> None:
+    running = {"status": {"phase": "Running"}}
+    over = (migration("a", "Succeeded"), migration("b", "Failed"))
+    other = migration("c", "Running", vmiName="other")
+    migrations.check(migration(), running, (*over, other))
+    assert str(refused(migration(), running, *over, migration("d", "Running"))) == (
+        f"{DENIED}in-flight migration detected. Active migration job (uid-d) is currently already"
+        " in progress for VMI m."
+    )
+    refused(migration(), running, migration("e"))  # it has no phase yet
+
+
+def test_an_instance_that_starts_may_move_later() -> None:
+    migrations.check(migration(), {"status": {"phase": "Scheduled"}}, ())
+    migrations.check(migration(), {}, ())
