@@ -18,7 +18,7 @@ from lab.tests.support.apihttp import Http, connected
 from tests.support import objects
 from tests.support.apiserver import CRDS
 from tests.support.patience import PATIENCE
-from weft_lab.apiserver import machineapi
+from weft_lab.apiserver import machineapi, machineverbs
 from weft_lab.vm import guestconsoles, launcher
 
 pytestmark = pytest.mark.real
@@ -28,6 +28,7 @@ KUBEVIRT = "/apis/kubevirt.io/v1/namespaces/default"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
 ACCESS = CRDS.parent / "access/kubevirt.yaml"
 NODE = "node1"
+MERGE = "application/merge-patch+json"
 STALL = 3.0  # seconds
 
 
@@ -175,6 +176,32 @@ async def test_a_migration_is_made_once(http: Http) -> None:
     other = {"metadata": {"name": "other"}, "spec": {"vmiName": "other"}}
     code, answer = await http("POST", migrations, other)
     assert (code, 'the VMI "default/other" does not exist' in answer["message"]) == (400, True)
+
+
+async def test_an_evacuation_is_cancelled_and_what_is_not_served_says_so(http: Http) -> None:
+    await made(http)
+    cancel = f"{MINE}/virtualmachines/m/{machineverbs.EVACUATION}"
+    assert "VMI is not started" in (await http("PUT", cancel))[1]["message"]
+    await started(http)
+    path = f"{KUBEVIRT}/virtualmachineinstances/m"
+    for plural in ("virtualmachines", "virtualmachineinstances"):
+        cancel = f"{MINE}/{plural}/m/{machineverbs.EVACUATION}"
+        assert await http("PUT", cancel) == (200, "")  # there is none
+        status = {"status": {"evacuationNodeName": NODE}}
+        assert (await http("PATCH", f"{path}/status", status, MERGE))[0] == 200
+        code, answer = await http("PUT", cancel, {"evacuationNodeName": "other"})
+        assert (code, f"it is {NODE}, not other" in answer["message"]) == (500, True)
+        assert await http("PUT", cancel, {"dryRun": ["All"]}) == (200, "")
+        assert (await http("GET", path))[1]["status"]["evacuationNodeName"] == NODE
+        assert await http("PUT", cancel, {}) == (200, "")
+        assert "evacuationNodeName" not in (await http("GET", path))[1]["status"]
+    for verb in ("addvolume", "removevolume"):
+        for plural in ("virtualmachines", "virtualmachineinstances"):
+            code, answer = await http("PUT", f"{MINE}/{plural}/m/{verb}", {"name": "disk"})
+            assert (code, answer["reason"]) == (501, "NotImplemented")
+            assert answer["message"] == f"the lab does not serve {plural}/{verb}"
+    code, answer = await http("GET", f"{MINE}/virtualmachineinstances/m/portforward/22/tcp")
+    assert (code, answer["reason"]) == (501, "NotImplemented")
 
 
 @dataclass

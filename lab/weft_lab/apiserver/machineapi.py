@@ -59,6 +59,8 @@ def entries() -> list[dict[str, Any]]:
     reads = (*machineverbs.CONSOLES, machineverbs.SCREENSHOT)
     named += [(machineverbs.INSTANCES, verb, "get") for verb in reads]
     named += [(machineverbs.INSTANCES, verb, "update") for verb in machineverbs.ORDERS]
+    both = (machineverbs.MACHINES, machineverbs.INSTANCES)
+    named += [(plural, machineverbs.EVACUATION, "update") for plural in both]
     return [
         {"name": f"{plural}/{verb}", "namespaced": True, "kind": "", "verbs": [allowed]}
         for plural, verb, allowed in named
@@ -76,6 +78,8 @@ class Machines:
             **{(instances, verb): self._connect for verb in machineverbs.CONSOLES},
             **{(instances, verb): self._order for verb in machineverbs.ORDERS},
             (instances, machineverbs.SCREENSHOT): self._picture,
+            (machineverbs.MACHINES, machineverbs.EVACUATION): self._end_evacuation,
+            (instances, machineverbs.EVACUATION): self._end_evacuation,
         }
 
     async def serve(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
@@ -86,7 +90,13 @@ class Machines:
             return self._version(http)
         verb = route.subresource
         serve = self._servers.get((route.plural, verb))
-        if not route.namespace or not route.name or serve is None:
+        if not route.namespace or not route.name:
+            raise status.NoSuchPath()
+        if verb.partition("/")[0] == "portforward" or verb in machineverbs.UNSERVED.get(
+            route.plural, ()
+        ):
+            raise status.not_served(f"{route.plural}/{verb}")
+        if serve is None:
             raise status.NoSuchPath()
         is_read = verb in machineverbs.CONSOLES or verb == machineverbs.SCREENSHOT
         if http.method != ("GET" if is_read else "PUT"):
@@ -148,6 +158,25 @@ class Machines:
                 what = str(error)
                 raise status.conflict(machineverbs.GROUP, kind, route.name, what) from error
             raise status.internal(str(error)) from error
+
+    async def _end_evacuation(
+        self, http: web.BaseRequest, route: request.Route
+    ) -> web.StreamResponse:
+        sent = await _sent(http)
+        asked = machineverbs.options(route.subresource, sent)
+        if route.plural == machineverbs.MACHINES:
+            vm = self._of(machineverbs.MACHINES, route)
+            if vm is None:
+                raise machineverbs.not_found(machineverbs.MACHINES, route.name)
+            if self._of(machineverbs.INSTANCES, route) is None:
+                kind = machineverbs.MACHINES.removesuffix("s")
+                what = "VMI is not started"
+                raise status.conflict(machineverbs.GROUP, kind, route.name, what)
+        options = writes.Options(dry_run=asked.dry_run, manager="virt-api")
+        for write in machineverbs.evacuation_cancelled(self._instance(route), sent):
+            await self._write(route, write, options)
+        await self._cluster.journal.durable()
+        return web.Response()
 
     async def _connect(self, http: web.BaseRequest, route: request.Route) -> web.StreamResponse:
         vmi = self._instance(route)

@@ -21,6 +21,19 @@ CONSOLES = ("console", "vnc")
 SCREENSHOT = "vnc/screenshot"
 # The node's handler does them.
 ORDERS = ("freeze", "pause", "reset", "softreboot", "unfreeze", "unpause")
+EVACUATION = "evacuate/cancel"
+# What virt-api has, too. Of machines and of instances.
+UNSERVED = {
+    MACHINES: (
+        *("addvolume", "expand-spec", "memorydump", "objectgraph", "portforward"),
+        *("removememorydump", "removevolume"),
+    ),
+    INSTANCES: (
+        *("addvolume", "backup", "filesystemlist", "guestosinfo", "objectgraph", "portforward"),
+        *("removevolume", "sev/fetchcertchain", "sev/injectlaunchsecret"),
+        *("sev/querylaunchmeasurement", "sev/setupsession", "usbredir", "userlist", "vsock"),
+    ),
+}
 _LONGEST_DURATION = 64  # characters
 _FINAL = ("Succeeded", "Failed")
 _NOT_RUNNING = "VM is not running"
@@ -151,6 +164,24 @@ def migration(vm: Object, vmi: Object, asked: Options) -> Write:
         "spec": spec,
     }
     return Write(MIGRATIONS, made, creates=True)
+
+
+def evacuation_cancelled(vmi: Object, body: Any) -> list[Write]:
+    """What ends the evacuation of an instance: a migration that was made for it goes on.
+
+    Nothing where there is none. Raises an error for one of another node than the body says.
+    """
+    node = (vmi.get("status") or {}).get("evacuationNodeName")
+    given = (body or {}).get("evacuationNodeName") or node
+    if not isinstance(given, str | None):
+        raise _unreadable("evacuationNodeName", "the name of a node")
+    if not node:
+        return []
+    if given != node:
+        why = f"testing value /status/evacuationNodeName failed: it is {node}, not {given}"
+        raise status.internal(why)
+    body = {"metadata": _seen(vmi), "status": {"evacuationNodeName": None}}
+    return [Write(INSTANCES, body, "status")]
 
 
 def check_console(verb: str, vmi: Object) -> None:
