@@ -215,6 +215,12 @@ class Reason(EventReason):
         *("SuccessfulDelete", VM, NORMAL),
         ("stopped the instance …", ""),
         ("migration canceled and pod … is deleted", ""),
+        ("unschedulable pod … timeout period exceeded", ""),
+        ("pending pod … timeout period exceeded", ""),
+        (
+            "pod … is deleted: this migration has not made it",
+            "Its label names the migration. Find out who makes pods with labels of KubeVirt.",
+        ),
     )
 
     SUCCESSFUL_HAND_OVER = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +13,19 @@ from weft import errors
 from weft.cli import clusters, output
 from weft.cli.clusters import Cluster
 from weft.kube import cache, resources
-from weft.kube.client import Client, NotFound, Object
+from weft.kube.client import Client, Forbidden, NotFound, Object
 from weft.model import ObjectKey
 from weft_lab.cli.machines import Machine, Namespace, named
-from weft_lab.vm import migration, migrationcost, migrationreport, status
+from weft_lab.vm import (
+    launcherpod,
+    migration,
+    migrationcost,
+    migrationreport,
+    status,
+    targetpending,
+)
+
+Show = Callable[[str], None]
 
 HOSTNAME = "kubernetes.io/hostname"
 FIGURES_SECONDS = 5.0  # until the figures of a migration that has succeeded are there
@@ -84,7 +93,7 @@ def cancel(
 
 
 async def _migrate(
-    cluster: Cluster, key: ObjectKey, node: str, wait: bool, show: Any, limit: int | None
+    cluster: Cluster, key: ObjectKey, node: str, wait: bool, show: Show, limit: int | None
 ) -> dict[str, Any]:
     async with cluster.client() as api:
         await _check(api, key, node)
@@ -140,10 +149,10 @@ async def _check(api: Client, key: ObjectKey, node: str) -> None:
         ) from error
 
 
-async def _finished(api: Client, made: Object, show: Any) -> Object:
+async def _finished(api: Client, made: Object, show: Show) -> Object:
     """The migration when it is over. Raises Conflict with the reason of one that has failed."""
     where = f"VirtualMachineInstanceMigration {resources.key(made)}"
-    async with _watched(api, made) as changes:
+    async with _watched(api, made) as changes, _waiting(api, made, show):
         last, shown = made, ""
         async for one in changes:
             if one is None:
@@ -191,18 +200,53 @@ async def _watched(api: Client, made: Object) -> AsyncIterator[AsyncIterator[Obj
         field_selector=f"metadata.name={meta['name']}",
     )
     found.subscribe(lambda key, old, new: seen.put_nowait(new))
-    running = asyncio.ensure_future(found.run())
 
-    async def changes() -> AsyncIterator[Object | None]:
+    async def changes(running: asyncio.Future[None]) -> AsyncIterator[Object | None]:
         while True:
             next_one = asyncio.ensure_future(seen.get())
-            await asyncio.wait({next_one, running}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {next_one, running}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
             yield await next_one
 
+    async with _run(found) as running:
+        yield changes(running)
+
+
+@contextlib.asynccontextmanager
+async def _waiting(api: Client, made: Object, show: Show) -> AsyncIterator[None]:
+    """Show why no node takes the target pod, each time that the scheduler says something else.
+
+    Who may migrate may lack the right to see pods: nothing is shown then.
+    """
+    meta, reported = made["metadata"], ""
+    selector = f"{launcherpod.MIGRATION_UID}={meta['uid']}"
     try:
-        yield changes()
+        await api.list(resources.PODS, meta["namespace"], label_selector=selector)
+    except Forbidden:
+        yield
+        return
+    found = cache.Cache(api, resources.PODS, namespace=meta["namespace"], label_selector=selector)
+
+    def report(key: ObjectKey, old: Object | None, new: Object | None) -> None:
+        nonlocal reported
+        why = targetpending.why(new) if new else ""
+        if why and why != reported:
+            show(f"no node takes it yet: {why}")
+        reported = why
+
+    found.subscribe(report)
+    async with _run(found):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _run(found: cache.Cache) -> AsyncIterator[asyncio.Future[None]]:
+    """A cache that runs meanwhile."""
+    running = asyncio.ensure_future(found.run())
+    try:
+        yield running
     finally:
         running.cancel()
         await asyncio.wait([running])

@@ -153,3 +153,11 @@ FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 def stamp(moment: datetime) -> str:
     """A time as Kubernetes writes it."""
     return moment.strftime(FORMAT)
+
+
+def moment(text: object) -> datetime | None:
+    """A time as Kubernetes writes it; None of any other text."""
+    try:
+        return datetime.strptime(str(text), FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from weft_lab.reasons import Reason
-from weft_lab.vm import launcherpod, lifecycle, nicplaces, status
+from weft_lab.vm import launcherpod, lifecycle, nicplaces, status, targetpending
 from weft_lab.vm.migrationconfig import Configuration
 
 FINALIZER = "kubevirt.io/migrationJobFinalize"
@@ -26,7 +26,6 @@ FAILED = "lab.weft/Failed"  # condition of a migration: why it failed
 ABORT_REQUESTED = "migrationAbortRequested"
 ABORTED = "Live migration has been aborted"
 OCCUPIED = "VMI is not eligible for migration because another migration job is in progress."
-UNSCHEDULABLE_SECONDS, PENDING_SECONDS = 300, 900
 SOURCE_GONE_SECONDS = 10.0  # until a target that nobody feeds any more is given up
 FINAL = ("Succeeded", "Failed")
 BEFORE_HAND_OFF = ("", "Pending", "Scheduling", "Scheduled")
@@ -60,7 +59,7 @@ class Decision:
 
     status: Json
     create_pod: bool = False
-    delete_pod: bool = False
+    delete_pod: str = ""  # the text of the Event that says so
     hand_off: bool = False
     request_abort: bool = False
     fail_instance: str = ""  # the reason that the instance's migrationState gets
@@ -169,7 +168,7 @@ def _next(seen: Seen) -> Decision:
     if now == "Scheduling":
         if _is_ready(pod):
             return _to(seen, "Scheduled")
-        return _overdue(seen)
+        return _unready(seen)
     if now == "Scheduled":
         if not is_of(vmi, migration) and is_under_way(vmi):
             return _failed(seen, OCCUPIED)
@@ -244,26 +243,15 @@ def _pending(seen: Seen) -> Decision:
     return Decision({}, create_pod=True)
 
 
-def _overdue(seen: Seen) -> Decision:
-    """A target pod that does not start: an Event at once, the end after its time."""
-    pod = seen.target
-    assert pod is not None
-    since = _moment(pod["metadata"].get("creationTimestamp")) or seen.now
-    waited = (seen.now - since).total_seconds()
-    scheduled = status.condition(pod, "PodScheduled")
+def _unready(seen: Seen) -> Decision:
+    """A target pod that does not run yet: an Event at once, the end after its time."""
+    assert seen.target is not None
+    wait = targetpending.decide(seen.migration, seen.target, seen.now)
     events: tuple[tuple[Reason, str], ...] = ()
-    limit = PENDING_SECONDS
-    if scheduled is not None and scheduled.get("reason") == "Unschedulable":
-        limit = UNSCHEDULABLE_SECONDS
-        meta = pod["metadata"]
-        name = seen.migration["spec"].get("vmiName")
-        text = (
-            f"Migration target pod for VMI [{meta['namespace']}/{name}] is currently unschedulable."
-        )
-        events = ((Reason.MIGRATION_TARGET_POD_UNSCHEDULABLE, text),)
-    if waited >= limit:
-        return Decision({}, delete_pod=True, events=events)
-    return Decision({}, events=events, after=limit - waited + 1)
+    if wait.warning:
+        events = ((Reason.MIGRATION_TARGET_POD_UNSCHEDULABLE, wait.warning),)
+    after = wait.seconds + 1 if wait.seconds else 0.0
+    return Decision({}, delete_pod=wait.over, events=events, after=after)
 
 
 def _abandoned(seen: Seen) -> Decision:
@@ -289,7 +277,10 @@ def _over(seen: Seen, before: Json) -> Decision:
     if is_of(vmi, seen.migration) and before.get("migrationState") != state(vmi):
         changed["migrationState"] = dict(state(vmi))
     # One that has ended is left: it says why.
-    waste = failed and seen.target is not None and not _is_down(seen.target)
+    waste = ""
+    if failed and seen.target is not None and not _is_down(seen.target):
+        meta = seen.target["metadata"]
+        waste = f"migration canceled and pod {meta['namespace']}/{meta['name']} is deleted"
     return Decision(changed, delete_pod=waste, is_over=True)
 
 
@@ -352,7 +343,7 @@ def _ended_at(pod: Object | None) -> datetime | None:
     for entry in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
         ended = (entry.get("state") or {}).get("terminated") or {}
         if ended.get("finishedAt"):
-            return _moment(ended["finishedAt"])
+            return lifecycle.moment(ended["finishedAt"])
     return None
 
 
@@ -360,15 +351,8 @@ def ended_at(migration: Object) -> datetime | None:
     """When a migration reached its last phase; None for one that has not."""
     for each in (migration.get("status") or {}).get("phaseTransitionTimestamps") or ():
         if each.get("phase") in FINAL:
-            return _moment(each.get("phaseTransitionTimestamp"))
+            return lifecycle.moment(each.get("phaseTransitionTimestamp"))
     return None
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.strptime(str(text), lifecycle.FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def handed_off(vmi: Object, migration: Object, pod: Object, config: Configuration) -> Json:

@@ -158,7 +158,7 @@ class Migrations:
         if decision.create_pod and vmi is not None:
             await self._create_pod(seen, vmi)
         if decision.delete_pod and seen.target is not None:
-            await self._delete_pod(one, seen.target)
+            await self._delete_pod(one, seen.target, decision.delete_pod)
         if decision.mark_ready and vmi is not None and seen.target is not None:
             stamp = migration.state(vmi)["targetNodeDomainReadyTimestamp"]
             await self._patch_pod(seen.target, {migration.TARGET_READY: stamp})
@@ -217,9 +217,11 @@ class Migrations:
             except NotFound:
                 return
             if migrationrecord.target_uid(now) != meta["uid"]:
-                await self._delete_pod(one, pod)
+                name = f"{meta['namespace']}/{meta['name']}"
+                text = f"pod {name} is deleted: this migration has not made it"
+                await self._delete_pod(one, pod, text)
 
-    async def _delete_pod(self, one: Object, pod: Object) -> None:
+    async def _delete_pod(self, one: Object, pod: Object, text: str) -> None:
         meta = pod["metadata"]
         try:
             await self._client.delete(
@@ -227,7 +229,6 @@ class Migrations:
             )
         except (NotFound, Conflict):
             return
-        text = f"migration canceled and pod {meta['namespace']}/{meta['name']} is deleted"
         self._recorder.emit(one, Reason.SUCCESSFUL_DELETE, text)
 
     # Writing
