@@ -26,7 +26,7 @@ async def test_a_way_over_two_routers(cluster: Cluster) -> None:
     world = Explained(cluster, accepted(nad))
     for number, (name, kept) in enumerate(zip("ab", cluster.kept, strict=True), 11):
         guest = await net.pod(name, kept, number)
-        await world.plug(name, kept, net.ports[name], guest)
+        await world.plug(net.ports[name], guest)
     there = net.address(cluster.kept[1], 12, 4)
     assert await asyncio.to_thread(world.guests["a"].pings, there)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support import objects
+from tests.support.patience import PATIENCE as LONG
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
 from weft import model, names
@@ -15,11 +17,12 @@ from weft.api import nodeinfo, podnetworks
 from weft.host import process
 from weft.observe.explain import agentpods, collect, ends, question, sentence
 from weft.observe.explain.question import Question
-from weft.observe.explain.sentence import Explanation
+from weft.observe.explain.sentence import Explanation, Outcome
 from weft.observe.members import Objects
 from weft.policy import netpolicy
 
 PATIENCE = 10.0  # seconds for each reply: a busy machine is late
+SHORT = 0.6  # seconds for replies that are not to come
 PING = netpolicy.Connection(None)
 
 
@@ -42,6 +45,7 @@ class Explained:
     cluster: Cluster
     nad: dict[str, Any]
     guests: dict[str, Guest] = field(default_factory=dict)
+    ports: dict[str, model.Port] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
     policies: list[dict[str, Any]] = field(default_factory=list)
 
@@ -55,23 +59,48 @@ class Explained:
 
     async def add(self, name: str, number: int, zone: int = 0) -> Guest:
         """A pod with addresses of both families that it has taken."""
-        kept, key = self.cluster.kept[zone], "default/blue"
+        return await self.wire(await self.declare(name, number, zone))
+
+    async def declare(self, name: str, number: int, zone: int = 0) -> model.Port:
+        """A pod as everybody knows it before its NIC is there."""
         given = f"10.1.0.{number}/24", f"fd01::{number}/64"
-        port = await self.cluster.pod(name, kept, key, number, *given)
-        guest = await self.cluster.guest(kept, port)
-        for each in given:
-            guest.take(each)
-        await self.plug(name, kept, port, guest)
+        port = await self.cluster.pod(name, self.cluster.kept[zone], "default/blue", number, *given)
+        self._appear(port)
+        return port
+
+    async def wire(self, port: model.Port) -> Guest:
+        """The NIC of a pod, bound in each zone, and what its agent writes of it."""
+        guest = await self.cluster.guest(self._home(port), port)
+        await self._own(port, guest)
         return guest
 
-    async def plug(self, name: str, kept: Kept, port: model.Port, guest: Guest) -> None:
+    async def replug(self, name: str) -> None:
+        """The pod's port, which was taken out of the switch, as the pod had it."""
+        guest, port = self.guests[name], self.ports[name]
+        await asyncio.to_thread(self._home(port).zone.replug, guest)
+        await self._own(port, guest)
+
+    async def plug(self, port: model.Port, guest: Guest) -> None:
         """A pod that is there already, as the agent and the cluster manager write of it."""
-        await asyncio.to_thread(_own, kept, guest, name, port.key)
-        made = objects.pod(name, "blue", node=kept.zone.name)
+        self._appear(port)
+        self.guests[port.pod.key.name] = guest
+        await asyncio.to_thread(_own, self._home(port), guest, port)
+
+    async def _own(self, port: model.Port, guest: Guest) -> None:
+        for each in port.allocation.addresses:
+            await asyncio.to_thread(guest.take, str(each))
+        await asyncio.to_thread(_own, self._home(port), guest, port)
+        self.guests[port.pod.key.name] = guest
+
+    def _appear(self, port: model.Port) -> None:
+        made = objects.pod(port.pod.key.name, "blue", node=port.node)
         text = podnetworks.render({port.key: port.allocation})
         made["metadata"]["annotations"][names.POD_NETWORKS] = text
         self.pods.append({**made, "status": {"phase": "Running"}})
-        self.guests[name] = guest
+        self.ports[port.pod.key.name] = port
+
+    def _home(self, port: model.Port) -> Kept:
+        return next(each for each in self.cluster.kept if each.zone.name == port.node)
 
     async def ask(
         self,
@@ -88,6 +117,27 @@ class Explained:
         evidence = question.answered(Question(source, target, connection, ipv6=ipv6), found)
         seen = await collect.explored(evidence, found, InZones(zones), patience, ipv6=ipv6)
         return sentence.explain(seen)
+
+    async def stopped(self, source: str, target: str, expected: str) -> Explanation:
+        """The explanation that this stops a ping, with the exit status that goes with it. A node
+        follows a moment later."""
+        begins = f"default/{source} does not reach default/{target} by ping on blue: {expected}"
+        end = time.monotonic() + LONG
+        while True:
+            found = await self.ask(source, target, patience=SHORT)
+            if found.outcome is Outcome.STOPPED and found.sentence.startswith(begins):
+                return found
+            assert time.monotonic() < end, found
+
+    async def reaches(self, source: str, target: str) -> Explanation:
+        """The explanation that a ping is answered, and that nothing was seen that is wrong."""
+        whole = f"default/{source} reaches default/{target} by ping on blue."
+        end = time.monotonic() + LONG
+        while True:
+            found = await self.ask(source, target)
+            if found.outcome is Outcome.REACHES and found.sentence == whole:
+                return found
+            assert time.monotonic() < end, found
 
     def objects(self) -> Objects:
         return Objects(
@@ -107,25 +157,23 @@ def accepted(nad: dict[str, Any]) -> dict[str, Any]:
 def declared(kept: Kept) -> dict[str, Any]:
     """The Node of a zone, as its agent keeps it."""
     transit = nodeinfo.render_transit(kept.info.transit)
-    notes = {names.NODE_CHASSIS_ID: kept.zone.chassis, **transit}
+    notes = {**nodeinfo.render_zone(kept.zone.chassis, (kept.zone.address,)), **transit}
     made = objects.node(kept.zone.name, notes)
     return {**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
-def _own(kept: Kept, guest: Guest, name: str, key: str) -> None:
+def _own(kept: Kept, guest: Guest, port: model.Port) -> None:
     """What weft's agent writes of a pod's port."""
-    device = next(
-        f"g{number}" for number, each in enumerate(kept.zone.guests.values()) if each is guest
-    )
+    name = port.pod.key.name
     own = {
         names.OWNER: names.pod_owner("default", name),
-        names.ATTACHMENT: key,
+        names.ATTACHMENT: port.key,
         names.SANDBOX: f"sandbox-{name}",
         names.POD_INTERFACE: "eth0",
         names.NETNS: f"/proc/{kept.zone._inner(guest.space)}/ns/net",
     }
     pairs = [f'external_ids:"{name}"="{value}"' for name, value in own.items()]
-    kept.zone.run("ovs-vsctl", "set", "Interface", device, *pairs)
+    kept.zone.run("ovs-vsctl", "set", "Interface", kept.zone.device(guest), *pairs)
 
 
 def step(found: Explanation, name: str) -> str:

@@ -83,6 +83,7 @@ class Guest:
     space: Space
     port: str
     mac: str
+    settings: tuple[str, ...] = ()  # of its interface in the switch
 
     def run(self, *command: str, check: bool = True, timeout: float = PATIENCE) -> str:
         return self.space.run(*command, check=check, timeout=timeout)
@@ -178,21 +179,38 @@ class Zone:
     ) -> Guest:
         """A namespace whose `eth0` is a new port of a bridge."""
         device = f"g{len(self.guests)}"
+        self.guests[port] = Guest(self.space.fork("--net"), port, mac, settings)
+        self._plug(bridge, device, self.guests[port], port_settings)
+        return self.guests[port]
+
+    def unplug(self, guest: Guest) -> None:
+        """Take the guest's port out of br-int; its interface goes, too."""
+        self.run("ovs-vsctl", "del-port", "br-int", self.device(guest))
+
+    def replug(self, guest: Guest) -> None:
+        """The same port with a new interface, which has no address."""
+        self._plug("br-int", self.device(guest), guest)
+
+    def device(self, guest: Guest) -> str:
+        """The name of the guest's port in the switch."""
+        return f"g{list(self.guests.values()).index(guest)}"
+
+    def _plug(
+        self, bridge: str, device: str, guest: Guest, port_settings: Sequence[str] = ()
+    ) -> None:
         self.run(
             *("ovs-vsctl", "--", "add-port", bridge, device, *port_settings, "--"),
-            *("set", "Interface", device, "type=internal", *settings),
+            *("set", "Interface", device, "type=internal", *guest.settings),
         )
-        space = self.space.fork("--net")
+        space = guest.space
         ip = ("busybox", "ip", "link", "set", "dev")
         self.run(*ip, device, "netns", self._inner(space))
         space.run(*ip, device, "name", "eth0")
         # An IPv6 address is usable at once: OVN answers no duplicate detection anyway.
         space.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
         space.run(*ip, "lo", "up")
-        space.run(*ip, "eth0", "address", mac)
+        space.run(*ip, "eth0", "address", guest.mac)
         space.run(*ip, "eth0", "up")
-        self.guests[port] = Guest(space, port, mac)
-        return self.guests[port]
 
     @staticmethod
     def _inner(space: Space) -> str:

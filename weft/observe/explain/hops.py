@@ -57,7 +57,8 @@ def crossings(evidence: Evidence, nodes: list[str]) -> dict[str, Crossing]:
     mac = mac_towards(source, target, evidence)
     macs = (source.member.mac, mac) if source.member and mac else None
     if not is_routed(evidence):
-        order = zone.order(ports, evidence.connection, macs)
+        tunnels = evidence.encaps.get(source.node, ())
+        order = zone.order(ports, evidence.connection, macs, tunnels=tunnels)
         return {node: Crossing(ports, order) for node in nodes}
     assert isinstance(evidence.network, NetworkFacts)
     name = evidence.network.name

@@ -7,7 +7,8 @@ each, on standard input and output; `zone` reads the answer. It changes nothing.
 
     nb, sb, ovs     addresses of the databases
     ports           names of logical ports
-    packet          source and target port, MACs, addresses, protocol and port; null for none
+    packet          source and target port, MACs, addresses, protocol and port, and the tunnel
+                    addresses of the source's node; null for none
     drops           true: also the flows that have dropped packets
     before          the drops of an earlier answer: then only what was dropped since, with stages
 """
@@ -35,7 +36,7 @@ _DROP = re.compile(
 )
 _INTERFACE = ["name", "ofport", "external_ids", "error", "options", "type", "status"]
 _DATAPATH = ["_uuid", "external_ids", "tunnel_key"]
-_BINDING = ["logical_port", "chassis", "requested_chassis", "datapath", "up"]
+_BINDING = ["logical_port", "chassis", "requested_chassis", "datapath", "tunnel_key", "up"]
 
 # Where programs look for sockets of daemons, if nobody says otherwise.
 FOLDERS = {"OVS_RUNDIR": daemons.OVS_RUN, "OVN_RUNDIR": daemons.OVN_RUN}
@@ -55,9 +56,9 @@ async def read(order: Mapping[str, Any]) -> dict[str, Any]:
     packet = order.get("packet")
     if packet and isinstance(south, list) and isinstance(switch, list):
         name = zone.datapath(south, packet["source"]) or zone.datapath(south, packet["target"])
-        ofport = zone.ofport(switch, packet["source"])
+        flow = zone.openflow(switch, south, packet)
         answer["trace"], answer["datapath"] = await asyncio.gather(
-            _traced(order["sb"], name, packet), _translated(order["ovs"], ofport, packet)
+            _traced(order["sb"], name, packet), _translated(order["ovs"], flow)
         )
         answer["acls"] = await _acls(order, answer["trace"])
     if order.get("drops") or "before" in order:
@@ -111,10 +112,9 @@ async def _traced(database: str, datapath: str, packet: Mapping[str, Any]) -> Js
     return await _ran(argv)
 
 
-async def _translated(database: str, ofport: int, packet: Mapping[str, Any]) -> Json:
-    if not ofport:
-        return None  # the source is on another node
-    flow = zone.openflow(ofport, packet)
+async def _translated(database: str, flow: str) -> Json:
+    if not flow:
+        return None
     try:
         control = sockets.control(sockets.folder(database))
         found = await unixctl.beginning(

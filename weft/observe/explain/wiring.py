@@ -28,10 +28,14 @@ def judge(evidence: Evidence) -> Iterator[Step]:
     for role, end in (("source", evidence.source), ("target", evidence.target)):
         if end.is_member:
             yield from _port(role, end, evidence)
-    yield from _traces(evidence)
-    # Agents answer each other through tunnels: silence may also be that of an agent, and then
-    # another fault, which was seen for certain, is the cause.
-    yield from _tunnel(evidence)
+    # What a switch without the tunnel does follows from that. Agents answer each other through
+    # tunnels: silence may also be that of an agent, and then another fault, which was seen for
+    # certain, is the cause.
+    nodes = evidence.source.node, evidence.target.node
+    is_missing = any(_answers(*way, evidence) == [] for way in (nodes, nodes[::-1]))
+    parts = (_tunnel, _traces) if is_missing else (_traces, _tunnel)
+    for part in parts:
+        yield from part(evidence)
 
 
 def _mapping(evidence: Evidence) -> Iterator[Step]:
@@ -162,12 +166,19 @@ def _tunnel(evidence: Evidence) -> Iterator[Step]:
     yield min(verdicts, key=lambda step: step.verdict is not Verdict.UNSEEN)
 
 
+def _answers(here: str, there: str, evidence: Evidence) -> list[bool] | None:
+    """Whether each tunnel of a switch to a node answers; None if it is not known."""
+    facts, addresses = evidence.nodes.get(here), evidence.encaps.get(there)
+    if not isinstance(facts, NodeFacts) or not addresses:
+        return None
+    return [facts.tunnels[each] for each in addresses if each in facts.tunnels]
+
+
 def _tunnel_at(name: str, here: str, there: str, evidence: Evidence) -> Step:
     underlay = f"check the underlay between {here} and {there}, UDP port 6081 both ways"
     remedy = f"{underlay}, and whether weft's agent runs on {there}"
-    facts = evidence.nodes.get(here)
-    if isinstance(facts, NodeFacts) and evidence.encaps.get(there):
-        found = [facts.tunnels[each] for each in evidence.encaps[there] if each in facts.tunnels]
+    found = _answers(here, there, evidence)
+    if found is not None:
         if not found:
             seen = f"Open vSwitch on {here} has no tunnel to {there}"
             return fault(name, seen, f"is ovn-controller up on {here}?")
@@ -246,5 +257,9 @@ def _datapath(node: str, datapath: Trace, trace: Trace | Unseen) -> Step:
         return ok(name, "ofproto/trace: the packet goes on")
     if isinstance(trace, Trace) and not trace.reaches:
         return ok(name, "ofproto/trace: dropped, as OVN says")
-    seen = f"Open vSwitch on {node} drops what OVN would forward, by the flow {datapath.match}"
+    seen = f"Open vSwitch on {node} drops what OVN would forward"
+    if not datapath.match:
+        remedy = f"restart ovn-controller on {node}, which writes its flows again"
+        return fault(name, f"{seen}: it has no flow for it", remedy)
+    seen += f", by the flow {datapath.match}"
     return fault(name, seen, f"who added it? ovs-ofctl dump-flows br-int on {node}")

@@ -42,9 +42,11 @@ def order(
     connection: netpolicy.Connection,
     macs: tuple[str, str] | None,
     ttl: int = 64,
+    tunnels: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What to ask a node about the port that a packet comes from and the one that it goes to; no
-    packet if an end lacks a MAC or an address."""
+    packet if an end lacks a MAC or an address. `tunnels`: addresses from which another node gets it
+    with both ports named."""
     asked: dict[str, Any] = {"ports": list(ports), "drops": True, "packet": None}
     if macs and all(ports) and connection.source and connection.target:
         asked["packet"] = {
@@ -55,6 +57,7 @@ def order(
             "protocol": connection.protocol or "ICMP",
             "port": connection.port,
             "ttl": ttl,
+            "tunnels": list(tunnels),
         }
     return asked
 
@@ -78,12 +81,40 @@ def microflow(packet: Mapping[str, Any]) -> str:
     return " && ".join(parts)
 
 
-def openflow(ofport: int, packet: Mapping[str, Any]) -> str:
-    """A packet as ofproto/trace of ovs-vswitchd(8) reads it."""
+def openflow(switch: Json, south: Json, packet: Mapping[str, Any]) -> str:
+    """A packet as ofproto/trace of ovs-vswitchd(8) reads it, from the source's port or out of a
+    tunnel; "" if neither brings it to this node."""
+    if own := ofport(switch, packet["source"]):
+        return _openflow(own, "", packet)
+    source, target = (_keys(south, packet[end]) for end in ("source", "target"))
+    tunnel = _tunnel_from(switch, packet.get("tunnels") or ())
+    if not tunnel or source is None or target is None or not ofport(switch, packet["target"]):
+        return ""
+    named = f"tun_id={source[0]},tun_metadata0={source[1] << 16 | target[1]}"  # ovn-architecture(7)
+    return _openflow(tunnel, named, packet)
+
+
+def _keys(south: Json, port: str) -> tuple[int, int] | None:
+    """The tunnel keys of a port's datapath and of the port, as the zone has them."""
+    found = _datapath(south, port)
+    return (found["tunnel_key"], _binding(south, port)["tunnel_key"]) if found else None
+
+
+def _tunnel_from(switch: Json, addresses: Collection[str]) -> int:
+    """The number of the tunnel's interface that leads to one of the addresses, 0 for none."""
+    for row in switch[1]:
+        remote = mapped(row["options"]).get("remote_ip")
+        if row["type"] in _TUNNELS and remote in addresses:
+            return _number(row["ofport"])
+    return 0
+
+
+def _openflow(ofport: int, tunnel: str, packet: Mapping[str, Any]) -> str:
     (source, target), is_six = packet["addresses"], ":" in packet["addresses"][0]
     kind = packet["protocol"].lower()
     parts = [
         f"in_port={ofport}",
+        tunnel,
         f"{kind}6" if is_six else kind,
         f"dl_src={packet['macs'][0]}",
         f"dl_dst={packet['macs'][1]}",
@@ -193,11 +224,12 @@ def datapath(south: Json, port: str) -> str:
 def _datapath(south: Json, port: str) -> Json:
     """The row of a port's datapath, None if the zone has no such port."""
     rows = {row["_uuid"][1]: row for row in south[1]}
-    for part in south[2:]:
-        for row in part:
-            if row["logical_port"] == port:
-                return rows.get(listed(row["datapath"])[0])
-    return None
+    found = _binding(south, port)
+    return rows.get(listed(found["datapath"])[0]) if found else None
+
+
+def _binding(south: Json, port: str) -> Json:
+    return next((row for part in south[2:] for row in part if row["logical_port"] == port), None)
 
 
 def ofport(switch: Json, port: str) -> int:
@@ -252,7 +284,8 @@ def _acl(row: Mapping[str, Json]) -> str:
 
 
 def _translated(text: Json) -> Trace | Unseen | None:
-    """What ofproto/trace says at the source's port: only whether the packet goes on."""
+    """What ofproto/trace says at the source's port, or out of a tunnel: only whether the packet
+    goes on."""
     if text is None:
         return None
     if not isinstance(text, str):

@@ -152,6 +152,13 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
         evidence(nodes=with_zone("node1", tunnels={}), probe=SILENT),
         "Open vSwitch on node1 has no tunnel to node2; is ovn-controller up on node1?",
     ),
+    "tunnel missing, so that the switch drops it": (
+        evidence(
+            nodes=with_zone("node1", tunnels={}, datapath=Trace(False, match="priority 0")),
+            probe=SILENT,
+        ),
+        "Open vSwitch on node1 has no tunnel to node2; is ovn-controller up on node1?",
+    ),
     "tunnel down by the Node's condition": (
         evidence(
             nodes={},
@@ -205,6 +212,11 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
         ),
         "Open vSwitch on node1 drops what OVN would forward, by the flow in_port=5, priority "
         "60000; who added it? ovs-ofctl dump-flows br-int on node1",
+    ),
+    "no flows in Open vSwitch": (
+        evidence(nodes=with_zone("node2", datapath=Trace(False)), probe=SILENT),
+        "Open vSwitch on node2 drops what OVN would forward: it has no flow for it; restart "
+        "ovn-controller on node2, which writes its flows again",
     ),
     "dropped by a foreign flow while the probe ran": (
         evidence(

@@ -165,13 +165,29 @@ def test_an_output_to_another_port_is_no_arrival() -> None:
 
 def test_packets_in_the_words_of_the_tools() -> None:
     assert zone.microflow(PACKET).endswith("ip4.dst == 10.9.0.2 && ip.ttl == 64 && tcp.dst == 443")
-    assert zone.openflow(7, PACKET) == (
+    switch, south = answer()["switch"], answer()["south"]
+    assert zone.openflow(switch, south, PACKET) == (
         "in_port=7,tcp,dl_src=0a:58:0a:09:00:01,dl_dst=0a:58:0a:09:00:02,nw_src=10.9.0.1,"
         "nw_dst=10.9.0.2,nw_ttl=64,tp_dst=443"
     )
     six = {**PACKET, "addresses": ["fd09::1", "fd09::2"], "protocol": "ICMP", "port": 0}
     assert zone.microflow(six).endswith("ip6.dst == fd09::2 && ip.ttl == 64 && icmp6.type == 128")
-    assert zone.openflow(7, six).endswith("ipv6_dst=fd09::2,nw_ttl=64,icmpv6_type=128")
+    found = zone.openflow(switch, south, six)
+    assert found.endswith("ipv6_dst=fd09::2,nw_ttl=64,icmpv6_type=128")
+
+
+def test_where_it_comes_from_another_node_a_packet_is_traced_out_of_the_tunnel() -> None:
+    there = answer()
+    there["switch"][1][0] = interface("wpb", PORTS[1])
+    there["switch"][1][1]["ofport"] = 3
+    for number, rows in enumerate(there["south"][2:], 5):
+        rows[0]["tunnel_key"] = number
+    packet = {**PACKET, "tunnels": ["172.31.1.12"]}
+    found = zone.openflow(there["switch"], there["south"], packet)
+    assert found.startswith("in_port=3,tun_id=1,tun_metadata0=327686,tcp,")  # 5 << 16 | 6
+    assert zone.openflow(there["switch"], there["south"], PACKET) == ""
+    elsewhere = {**packet, "tunnels": ["172.31.1.13"]}
+    assert zone.openflow(there["switch"], there["south"], elsewhere) == ""
 
 
 def test_no_packet_is_traced_between_ends_without_addresses() -> None:
