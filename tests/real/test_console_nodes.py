@@ -155,10 +155,18 @@ async def test_who_logs_in_sees_of_nodes_what_the_right_to_enter_pods_gives(
             text = await browser.job(EXPLAIN)
             assert ON_A_CLUSTER not in text
             assert "ok" in verdicts(text)[port], text
+            assert "no packet was sent; the field “Send a probe” sends one" in text
             (order,) = orders
             assert order["command"] == ["python3", "-I", "-m", "weft.observe.explain.onnode"]
             where = order["namespace"], order["pod"], order["container"]
             assert where == (SYSTEM, "weft-node-x", "agent")
+
+            text = await browser.job(f"{EXPLAIN}&probe=1")
+            assert "default/a reaches default/b by ping on blue." in text
+            assert set(verdicts(text).values()) == {"ok"}, text
+            assert {each["command"][-1].rpartition(".")[2] for each in orders[1:]} == {
+                *("onnode", "onnodeask", "onnodeprobe")
+            }
 
             assert await asyncio.to_thread(of.zones.guests["a"].pings, "10.1.0.12")
             text = await flows(browser)

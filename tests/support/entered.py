@@ -6,6 +6,7 @@ It speaks to the lab's API server as the lab's own kubelets do (`weft_lab.apiser
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,25 +32,44 @@ class Kubelet:
         order = json.loads(await reader.readline())
         self.orders.append(order)
         writer.write(b'{"taken": true}\n')
-        given = bytearray()
-        while (frame := await _receive(reader))[0] != CLOSE:
-            given += frame[1:]
         argv = (*self.inside, *order["command"])
-        running = asyncio.create_task(
-            process.run(argv, data=bytes(given), env=self.env, check=False, timeout=None)
-        )
-        gone = asyncio.create_task(reader.read())
         try:
-            await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                for frame in _frames(running.result()):
-                    writer.write(len(frame).to_bytes(4, "big") + frame)
-                    await writer.drain()
+            async with process.start(argv, env=self.env, stdin=True) as program:
+                assert program.stdin is not None
+                feeding = asyncio.create_task(_feed(reader, program.stdin))
+                running = asyncio.create_task(_end(argv, program))
+                try:
+                    await asyncio.wait({running, feeding}, return_when=asyncio.FIRST_COMPLETED)
+                    if running.done():
+                        for frame in _frames(running.result()):
+                            writer.write(len(frame).to_bytes(4, "big") + frame)
+                            await writer.drain()
+                finally:
+                    running.cancel()
+                    feeding.cancel()
+                    await asyncio.gather(running, feeding, return_exceptions=True)
         finally:
-            running.cancel()
-            gone.cancel()
-            await asyncio.gather(running, gone, return_exceptions=True)
             writer.close()
+
+
+async def _feed(reader: asyncio.StreamReader, stdin: asyncio.StreamWriter) -> None:
+    """Gives a program its input as it comes; returns when who asked has gone."""
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while (frame := await _receive(reader))[0] != CLOSE:
+            with contextlib.suppress(ConnectionError):  # a program need not read it
+                stdin.write(frame[1:])
+                await stdin.drain()
+        stdin.close()
+        await reader.read()
+
+
+async def _end(argv: Sequence[str], program: asyncio.subprocess.Process) -> process.Completed:
+    assert program.stdout is not None
+    assert program.stderr is not None
+    stdout, stderr, status = await asyncio.gather(
+        program.stdout.read(), program.stderr.read(), program.wait()
+    )
+    return process.Completed(tuple(argv), status, stdout, stderr)
 
 
 async def _receive(reader: asyncio.StreamReader) -> bytes:

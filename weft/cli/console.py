@@ -14,6 +14,7 @@ import typer
 from weft import errors
 from weft.cli import clusters, flows, labs, matrix
 from weft.console import libraries, server
+from weft.console.nodes import PROBE
 from weft.console.page import Object
 from weft.observe import reading
 from weft.observe.checks import SYSTEM
@@ -77,17 +78,25 @@ def command(
     asyncio.run(server.serve(settings, _announce))
 
 
+class _Agents(agentpods.AgentPods):
+    """Agents' pods of which a page asks."""
+
+    offer = PROBE
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterNodes:
     """Nodes of a lab, or of a cluster by kubectl."""
 
     cluster: clusters.Cluster
 
-    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
+    def explorer(
+        self, pods: Sequence[Object], *, probes: bool
+    ) -> AbstractAsyncContextManager[Explorer]:
         if self.cluster.lab is not None:
             return labs.needed("a lab").explorer(self.cluster.lab)
         options = ("--context", self.cluster.context) if self.cluster.context else ()
-        return nullcontext(agentpods.AgentPods(pods, options, self.cluster.kubeconfig, SYSTEM))
+        return nullcontext(_Agents(pods, options, self.cluster.kubeconfig, SYSTEM, probes=probes))
 
     async def way(self, found: Objects) -> Way:
         return flows.way(self.cluster, found, SYSTEM)

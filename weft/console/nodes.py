@@ -1,8 +1,9 @@
 """Looks at nodes for a viewer who logs in, by the viewer's own right to enter the agents' pods.
 
 On a cluster the programs run in the agents' pods, through the API server and with the viewer's
-token. A lab has no such pods: the console itself looks at its nodes, for who may enter all pods by
-the API server's word. Who may do that on a cluster is root on its nodes.
+token. Packets are sent in the name of pods where the viewer asks for it. A lab has no such pods:
+the console itself looks at its nodes, for who may enter all pods by the API server's word. Who may
+do that on a cluster is root on its nodes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from weft.observe.snapshot import Snapshot
 from weft.policy import netpolicy
 
 MOST = 4 << 20  # bytes of a node's answer
+PROBE = "the field “Send a probe”"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 Turn = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -40,14 +42,14 @@ class ViewersNodes:
         self._client, self._turn, self._lab = client, turn, lab
 
     @asynccontextmanager
-    async def explorer(self, pods: Sequence[Object]) -> AsyncIterator[Explorer]:
+    async def explorer(self, pods: Sequence[Object], *, probes: bool) -> AsyncIterator[Explorer]:
         if why := await self._lacking():
             yield Unexplored(why)
         elif self._lab is not None:
-            async with self._lab.explorer(pods) as found:
+            async with self._lab.explorer(pods, probes=probes) as found:
                 yield found
         else:
-            yield await self._agents(pods)
+            yield await self._agents(pods, probes=probes)
 
     async def way(self, found: Objects) -> Way:
         await self._check()
@@ -79,44 +81,69 @@ class ViewersNodes:
     async def _lacking(self) -> str:
         """Which right to look at nodes the viewer lacks, by the API server's word; "" if none."""
         namespace = SYSTEM if self._lab is None else ""
-        right = {"verb": "create", "resource": "pods", "subresource": "exec"}
+        where = f"in the namespace {namespace}" if namespace else "in all namespaces"
+        # A WebSocket begins with a GET, of which newer servers ask for the right to create, too.
+        for verb in ("create", "get") if self._lab is None else ("create",):
+            try:
+                is_allowed = await self._may(verb, namespace)
+            except Forbidden as error:
+                return f"nodes are looked at for who may {verb} pods/exec {where}: {error.what}"
+            if not is_allowed:
+                right = f"{verb} pods/exec {where}"
+                return f"nodes are looked at for who may {right}, and you may not"
+        return ""
+
+    async def _may(self, verb: str, namespace: str) -> bool:
+        right = {"verb": verb, "resource": "pods", "subresource": "exec", "namespace": namespace}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {**right, "namespace": namespace}},
+            "spec": {"resourceAttributes": right},
         }
         answer = await self._client.request(
             "POST", _REVIEWS, body=orjson.dumps(review), content_type="application/json"
         )
-        if (answer.get("status") or {}).get("allowed") is True:
-            return ""
-        where = f"in the namespace {namespace}" if namespace else "in all namespaces"
-        return f"nodes are looked at for who may create pods/exec {where}, and you may not"
+        return (answer.get("status") or {}).get("allowed") is True
 
-    async def _agents(self, pods: Sequence[Object]) -> _Agents:
+    async def _agents(self, pods: Sequence[Object], *, probes: bool = False) -> _Agents:
         """`pods` are those that were read; they may be of the viewer's own namespaces alone."""
         if not agentpods.agents(pods):
             try:
                 pods = await self._client.list(resources.PODS, SYSTEM)
             except Forbidden:
                 pods = ()
-        return _Agents(self._client, pods, self._turn)
+        return _Agents(self._client, pods, self._turn, probes=probes)
 
 
 class _Agents(agentpods.AgentPods):
-    """Agents' pods that are entered with a viewer's client. No packet is sent."""
+    """Agents' pods that are entered with a viewer's client."""
 
-    def __init__(self, client: Client, pods: Sequence[Object], turn: Turn) -> None:
-        super().__init__(pods, (), "", SYSTEM)
+    offer = PROBE
+
+    def __init__(self, client: Client, pods: Sequence[Object], turn: Turn, *, probes: bool) -> None:
+        super().__init__(pods, (), "", SYSTEM, probes=probes)
         self._client, self._turn = client, turn
 
     async def run(self, node: str, module: str, data: bytes) -> bytes:
+        return await self._entered(node, module, data, agentpods.PATIENCE)
+
+    async def hold(
+        self, node: str, module: str, order: Mapping[str, Any], patience: float
+    ) -> Mapping[str, Any]:
+        line = orjson.dumps(order) + b"\n"
+        found = await self._entered(node, module, line, patience, holds=True)
+        return agentpods.answer(node, found)
+
+    async def _entered(
+        self, node: str, module: str, data: bytes, patience: float, *, holds: bool = False
+    ) -> bytes:
         pod, argv = self.pod(node), (*agentpods.PYTHON, module)
         async with self._turn():
             return await podexec.run(
                 *(self._client, pod, agentpods.AGENT, argv, data),
-                patience=agentpods.PATIENCE,
+                patience=patience,
                 most=MOST,
+                holds=holds,
             )
 
 

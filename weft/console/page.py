@@ -121,8 +121,11 @@ class Outcome:
 class Nodes(Protocol):
     """Looks at the cluster's nodes, beyond what the Kubernetes API has."""
 
-    def explorer(self, pods: Sequence[Object]) -> AbstractAsyncContextManager[Explorer]:
-        """What looks at nodes; `pods` are those that the viewer may list."""
+    def explorer(
+        self, pods: Sequence[Object], *, probes: bool
+    ) -> AbstractAsyncContextManager[Explorer]:
+        """What looks at nodes; `pods` are those that the viewer may list. `probes`: whether packets
+        are sent on a cluster, too."""
 
     async def way(self, found: Objects) -> Way:
         """How modules of weft are run on nodes. Raises Unavailable."""

@@ -35,9 +35,11 @@ async def run(
     *,
     patience: float,
     most: int,
+    holds: bool = False,
 ) -> bytes:
     """What a program writes that is given `data` as its whole input: at most `most` bytes, within
-    `patience` seconds.
+    `patience` seconds. With `holds` the input ends only with this: the program can see that nobody
+    waits any more.
 
     Raises an ApiError if the server refuses it, and Unavailable if the program fails.
     """
@@ -62,7 +64,8 @@ async def run(
                 raise errors.Unavailable(what, where=where)
             for at in range(0, len(data), _PART):
                 await socket.send_bytes(bytes([_INPUT]) + data[at : at + _PART])
-            await socket.send_bytes(bytes([_CLOSE, _INPUT]))
+            if not holds:
+                await socket.send_bytes(bytes([_CLOSE, _INPUT]))
             return await _output(socket, argv[0], where, most)
     except TimeoutError:
         what = f"{argv[0]} gave no answer within {patience:g} s"

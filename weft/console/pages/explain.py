@@ -28,6 +28,7 @@ class Form:
     port: str
     network: str
     ipv6: bool
+    probe: bool
     ends: tuple[str, ...]
     networks: tuple[str, ...]
 
@@ -37,7 +38,7 @@ class Form:
 
 
 def view(reading: Reading, asked: Question) -> Form:
-    """The form with the query: a, b, port, network, ipv6."""
+    """The form with the query: a, b, port, network, ipv6, probe."""
     nads = members.Objects(nads=reading.of(resources.NADS))
     query = {name: asked.query.get(name, "").strip() for name in ("a", "b", "port", "network")}
     return Form(
@@ -46,6 +47,7 @@ def view(reading: Reading, asked: Question) -> Form:
         query["port"],
         query["network"],
         ipv6=bool(asked.query.get("ipv6")),
+        probe=bool(asked.query.get("probe")),
         ends=tuple(itertools.islice(sorted(set(_ends(reading)), key=natural_key), MOST_OFFERED)),
         networks=tuple(sorted(set(members.networks(nads).values()))),
     )
@@ -73,13 +75,13 @@ async def explain(access: JobAccess, asked: Question) -> AsyncGenerator[object, 
         asked.namespace or "default",
         bool(asked.query.get("ipv6")),
     )
-    yield await _explained(access, of)
+    yield await _explained(access, of, probes=bool(asked.query.get("probe")))
 
 
-async def _explained(access: JobAccess, of: question.Question) -> Explanation:
+async def _explained(access: JobAccess, of: question.Question, *, probes: bool) -> Explanation:
     found = await collect.read(access.client, question.namespaces(of))
     evidence = await access.computing.run(question.answered, of, found)
-    async with access.nodes.explorer(found.objects.pods) as explorer:
+    async with access.nodes.explorer(found.objects.pods, probes=probes) as explorer:
         evidence = await collect.explored(evidence, found, explorer, _PATIENCE, ipv6=of.ipv6)
     return sentence.explain(evidence)
 

@@ -55,7 +55,9 @@ def agents(pods: Iterable[Object], namespace: str = SYSTEM) -> dict[str, str]:
 
 class AgentPods:
     """As `collect.Explorer` describes it. `options` choose the cluster for kubectl; `namespace` is
-    weft's. Packets are sent if `probes` says so."""
+    weft's. Packets are sent if `probes` says so; `offer` is how that is asked for."""
+
+    offer = "--probe"
 
     def __init__(
         self,
@@ -78,13 +80,14 @@ class AgentPods:
         return self._probes and not isinstance(evidence.used.get(role), UsedAddresses)
 
     async def ask(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        command = self.command(node, ASK)
-        return await attended(node, command, order, PATIENCE + 2 * order["patience"])
+        return await self.hold(node, ASK, order, PATIENCE + 2 * order["patience"])
 
-    async def _probed(self, node: str, order: Mapping[str, Any]) -> Mapping[str, Any]:
-        # The packet, a small ping, and one as large as the MTU.
-        seconds = PATIENCE + 3 * order["patience"]
-        return await attended(node, self.command(node, _PROBE), order, seconds)
+    async def hold(
+        self, node: str, module: str, order: Mapping[str, Any], patience: float
+    ) -> Mapping[str, Any]:
+        """What a module answers on a node that ends with who asked. Raise WeftError where it does
+        not."""
+        return await attended(node, self.command(node, module), order, patience)
 
     async def run(self, node: str, module: str, data: bytes) -> bytes:
         """What a module of weft answers on a node. Raise WeftError where it does not."""
@@ -111,7 +114,7 @@ class AgentPods:
 
     async def probe(self, evidence: Evidence, patience: float) -> Probe | Unseen:
         if not self._probes:
-            return Unseen("no packet was sent; --probe sends one in the source's name")
+            return Unseen(f"no packet was sent; {self.offer} sends one in the source's name")
         source, target, network = evidence.source, evidence.target, evidence.network
         if source.member is None or target.member is None:
             return Unseen("packets are sent between pods and virtual machines only")
@@ -121,17 +124,17 @@ class AgentPods:
         packet = zone.order([source.port, target.port], evidence.connection, macs)["packet"]
         if packet is None:
             return Unseen("the ends have no addresses of one family")
-        order = {
-            "packet": packet,
-            "patience": min(patience, probeframes.LONGEST_WAIT),
-            "size": network.mtu,
-        }
+        patience = min(patience, probeframes.LONGEST_WAIT)
+        size = network.mtu
+        order = {"packet": packet, "patience": patience, "size": size}
+        # The packet, a small ping, and one as large as the MTU.
+        seconds = PATIENCE + 3 * patience
         try:
-            found = await self._probed(source.node, order)
+            found = await self.hold(source.node, _PROBE, order, seconds)
         except errors.WeftError as error:
             return Unseen(error.what)
         by = f"sent in {source.name}'s name by the switch of {source.node}"
-        return probed(found, by, network.mtu)
+        return probed(found, by, size)
 
 
 def probed(found: Mapping[str, Any], by: str, size: int = 0) -> Probe | Unseen:
