@@ -125,7 +125,7 @@ class AgentPods:
         if packet is None:
             return Unseen("the ends have no addresses of one family")
         patience = min(patience, probeframes.LONGEST_WAIT)
-        size = network.mtu
+        size = min(network.mtu, probeframes.LARGEST)
         order = {"packet": packet, "patience": patience, "size": size}
         # The packet, a small ping, and one as large as the MTU.
         seconds = PATIENCE + 3 * patience

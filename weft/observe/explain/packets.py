@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from weft.api import nad
 from weft.observe.explain.evidence import (
     DropCount,
     EndKind,
@@ -17,6 +18,7 @@ from weft.observe.explain.step import Step, connection_of, fault, note, ok, unse
 from weft.observe.reach import ProbeResult
 from weft.policy import netpolicy
 
+MTU = "MTU"
 UNHEARD = "nothing came back, which says nothing: a program that takes datagrams need not answer"
 REACHED = (ProbeResult.ANSWERED, ProbeResult.ARRIVED)
 
@@ -26,10 +28,13 @@ def judge(evidence: Evidence) -> Iterator[Step]:
     probe = evidence.probe
     if isinstance(probe, Unseen):
         yield unseen("probe", probe.reason)
+        yield from _expected(evidence)
         return
     yield _probe(probe, evidence)
     if probe.full is not None:
         yield _full(probe, evidence)
+    else:
+        yield from _expected(evidence)
     if probe.result not in REACHED:
         yield from _drops(evidence)
 
@@ -60,8 +65,37 @@ def tells_nothing(probe: Probe, evidence: Evidence) -> bool:
     return is_udp and probe.result is ProbeResult.SILENT and probe.arrived is None
 
 
+def _expected(evidence: Evidence) -> Iterator[Step]:
+    """The MTU that the way needs, where no large packet was tried."""
+    network, source, target = evidence.network, evidence.source, evidence.target
+    if isinstance(network, Unseen) or not network.mtu:
+        return
+    seen = f"expected, not probed: packets have up to {network.mtu} bytes"
+    if target.is_member and source.is_member and source.node == target.node:
+        seen += f", and stay on {source.node}"
+    elif network.topology == "localnet":
+        tag = ", and a VLAN tag beside them" if network.vlan is not None else ""
+        seen += f": the physical network {network.physical} has to carry that{tag}"
+    else:
+        seen += f", {_wrapped(network.mtu, evidence)}: the underlay's MTU has to be that"
+    yield note(MTU, seen)
+
+
+def _wrapped(mtu: int, evidence: Evidence) -> str:
+    """How long a packet is in a tunnel between the nodes of the ends."""
+    ends = evidence.source, evidence.target
+    addresses = [evidence.encaps.get(end.node) for end in ends if end.is_member]
+    families = {6 if ":" in each else 4 for found in addresses if found for each in found}
+    sizes = [
+        f"{mtu + more} in a tunnel over IPv{family}"
+        for family, more in nad.TUNNEL_OVERHEAD.items()
+        if family in families or not families
+    ]
+    return " or ".join(sizes)
+
+
 def _full(probe: Probe, evidence: Evidence) -> Step:
-    name = "MTU"
+    name = MTU
     if isinstance(probe.full, Unseen):
         return unseen(name, probe.full.reason)
     if probe.full in REACHED:

@@ -16,6 +16,9 @@ from typing import Any
 from weft.ovn import ipv6
 
 LONGEST_WAIT = 30.0  # seconds that a probe waits for its reply, at most
+# Bytes of a packet, from its IP header on, that a switch can be handed. It is an argument of
+# ovs-ofctl in hexadecimal digits, of which Linux takes 128 KiB, and a message of OpenFlow.
+LARGEST = 65_000
 _IPV4 = 0x0800
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, ipv6.UDP, ipv6.ICMPV6
 _HEADER = 14

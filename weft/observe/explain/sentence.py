@@ -58,7 +58,7 @@ def explain(evidence: Evidence) -> Explanation:
 
 
 def _reached(evidence: Evidence, walked: tuple[Step, ...], faults: Sequence[Step]) -> Explanation:
-    large = next((step for step in faults if step.name == "MTU"), None)
+    large = next((step for step in faults if step.name == packets.MTU), None)
     if large is not None:
         whole = _reaching(evidence, "does not reach", "large packets")
         text = f"{whole}: {large.seen}; {large.remedy}."
