@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from weft import errors
 from weft_lab.runtime import toolchain as toolchains
-from weft_lab.vm import migrationdisks, migrationlink, migrationtls, qmpsession
+from weft_lab.vm import migrationdisks, migrationlink, migrationpace, migrationtls, qmpsession
 
 pytestmark = pytest.mark.real
 LAB, OTHER = b"k" * 32, b"o" * 32
@@ -22,6 +23,8 @@ MOVE = "5e7f0c4a-0000-4000-8000-000000000001"
 MEMORY = "memory"
 PATIENCE = 60.0
 SIZE = 8 << 20
+SPEED = 10 << 20  # bytes per second: QEMU takes its first measure when a megabyte is sent
+WAITS_LONG = 60_000  # milliseconds: more than all of it takes
 
 
 @dataclass
@@ -123,13 +126,18 @@ def layer(tools: toolchains.Toolchain, folder: Path, name: str, base: Path) -> l
 
 @contextlib.asynccontextmanager
 async def ends(
-    toolchain: toolchains.Toolchain, folder: Path, base: Path | None = None
+    toolchain: toolchains.Toolchain,
+    folder: Path,
+    base: Path | None = None,
+    loaded: Path | None = None,
 ) -> AsyncIterator[Ends]:
+    """With `loaded` the source's memory has the content of this file."""
     disks = {
         name: layer(toolchain, folder, name, base) if base else [] for name in ("here", "there")
     }
+    memory = ["-device", f"loader,file={loaded},addr=0x200000,force-raw=on"] if loaded else []
     async with (
-        qemu(toolchain, folder / "here.sock", *disks["here"]) as source,
+        qemu(toolchain, folder / "here.sock", *disks["here"], *memory) as source,
         qemu(toolchain, folder / "there.sock", *disks["there"], "-incoming", "defer") as target,
     ):
         yield Ends(source, target)
@@ -179,6 +187,46 @@ async def test_a_guest_that_comes_plain_or_by_another_key_is_refused(
         # The guest is where it was, and can go on.
         stands = (await pair.source.ask("query-status"))["status"]
         assert stands in ("paused", "prelaunch", "postmigrate")
+
+
+async def test_a_guest_stands_still_for_the_last_of_its_memory_alone(
+    toolchain: toolchains.Toolchain, tmp_path: Path
+) -> None:
+    """In bytes, which no busy machine makes more of. The control, first: with a limit that is long,
+    QEMU stops it with megabytes to send, though nobody writes to them."""
+    content = tmp_path / "memory.raw"
+    content.write_bytes(os.urandom(SIZE))
+    left = []
+    for limit in (WAITS_LONG, None):
+        folder = tmp_path / f"limit-{limit}"
+        folder.mkdir()
+        async with ends(toolchain, folder, loaded=content) as pair:
+            settings = {"bandwidthPerMigration": str(SPEED)}
+            await migrationpace.begin(pair.source, settings, copies=False)
+            if limit is not None:
+                await pair.source.execute("migrate-set-parameters", downtime_limit=limit)
+            await pair.source.execute("cont")  # its firmware runs, and writes little
+            assert await pair.move() == "completed"
+            left.append((await pair.source.ask("query-migrate"))["ram"]["downtime-bytes"])
+    assert left[0] > SIZE // 2
+    assert left[1] < SIZE // 4
+
+
+async def test_a_source_that_goes_through_many_rounds_may_stop_its_guest_for_longer(
+    toolchain: toolchains.Toolchain, tmp_path: Path
+) -> None:
+    async def asked() -> int:
+        return int((await pair.source.ask("query-migrate-parameters"))["downtime-limit"])
+
+    async with ends(toolchain, tmp_path) as pair:
+        await migrationpace.begin(pair.source, {}, copies=True)
+        assert await asked() == migrationpace.LEAST
+        for round_ in range(1, 7):
+            await migrationpace.follow(pair.source, round_)
+            assert await asked() == migrationpace.limit(round_)
+        assert await asked() > migrationpace.LEAST
+        await migrationpace.begin(pair.source, {}, copies=False)
+        assert await asked() == migrationpace.LEAST, "another migration begins anew"
 
 
 async def test_a_disk_above_a_shared_base_is_copied_without_the_base(

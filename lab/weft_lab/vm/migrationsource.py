@@ -29,6 +29,7 @@ from weft_lab.vm import (
     migrationcost,
     migrationdisks,
     migrationlink,
+    migrationpace,
     migrationprogress,
     migrationstate,
     migrationtarget,
@@ -163,17 +164,7 @@ class Source:
         if await migrationstate.write(self._client, vmi, started) is None:
             raise Failed("it was ended meanwhile")
         self._recorder.emit(vmi, Reason.MIGRATING, "VirtualMachineInstance is migrating.")
-        capabilities = {
-            "events": True,
-            "pause-before-switchover": bool(self._copies.every),
-            "auto-converge": bool(settings.get("allowAutoConverge")),
-        }
-        await session.execute(
-            "migrate-set-capabilities",
-            capabilities=[{"capability": name, "state": on} for name, on in capabilities.items()],
-        )
-        bandwidth = int(settings.get("bandwidthPerMigration") or 0)
-        await session.execute("migrate-set-parameters", max_bandwidth=bandwidth or 1 << 50)
+        await migrationpace.begin(session, settings, copies=bool(self._copies.every))
         secret = migrationtls.key(self._key, str(self._state()["migrationUid"]))
         encrypted = migrationtls.encrypted(session, secret, migrationtls.CLIENT, self._keys)
         credentials = await self._encryption.enter_async_context(encrypted)
@@ -181,6 +172,7 @@ class Source:
             await self._copy(session, credentials)
         line = await self._call(migrationtarget.MEMORY)
         try:
+            migrationpace.keep_short(line.connection)
             await session.pass_on(migrationtarget.MEMORY, line.connection.fileno())
         finally:
             line.close()
@@ -297,6 +289,8 @@ class Source:
             self._ready.add(str(data.get("device")))
         elif name in ("BLOCK_JOB_ERROR", "BLOCK_JOB_COMPLETED") and data.get("error"):
             raise Failed(self._why or f"a disk was not copied: {str(data['error'])[:200]}")
+        elif name == "MIGRATION_PASS" and migrationcost.STOPPED not in self._cost.at:
+            await migrationpace.follow(session, data.get("pass"))
         elif name == "MIGRATION" and data.get("status") == "pre-switchover":
             await self._copies.finish(session)
             await session.execute("migrate-continue", state="pre-switchover")

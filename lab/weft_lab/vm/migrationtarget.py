@@ -31,6 +31,7 @@ from weft_lab.vm import (
     migration,
     migrationdisks,
     migrationlink,
+    migrationpace,
     migrationstate,
     migrationtls,
     qmpsession,
@@ -178,6 +179,7 @@ class Target:
                 line.close()
 
     async def _receive(self, session: qmpsession.Session, line: migrationlink.Line) -> None:
+        migrationpace.keep_short(line.connection)
         await session.pass_on(MEMORY, line.connection.fileno())
         await session.execute("migrate-incoming", uri=f"fd:{MEMORY}")
 
