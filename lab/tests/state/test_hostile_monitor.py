@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import PATIENCE
 from weft import errors
 from weft_lab.vm import qmp, qmpsession
 
@@ -64,6 +65,32 @@ async def test_a_line_without_end_ends_a_session(tmp_path: Path) -> None:
         with pytest.raises(errors.Unavailable, match="closed the connection"):
             async with qmpsession.Session(path) as session:
                 await session.execute("query-status")
+
+
+@pytest.mark.parametrize("greeting", [b"", GREETING], ids=["not even greets", "greets alone"])
+@pytest.mark.parametrize("opened", [qmp.Monitor, qmpsession.Session])
+async def test_whoever_never_answers_is_left(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: type[qmp.Monitor] | type[qmpsession.Session],
+    greeting: bytes,
+) -> None:
+    path = tmp_path / "qmp.sock"
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        await reader.read()
+        left.set()
+        writer.close()
+
+    for module in (qmp, qmpsession):
+        monkeypatch.setattr(module, "ANSWER", 0.1)
+    async with await asyncio.start_unix_server(serve, path):
+        with pytest.raises(errors.Unavailable, match="no answer"):
+            async with opened(path) as monitor:
+                await monitor.execute("query-status")
+        await asyncio.wait_for(left.wait(), PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -87,5 +87,9 @@ class Stream:
         except OSError:
             pass  # it was gone already
 
+    def cut(self) -> None:
+        """Close it at once: what was not sent yet never is."""
+        self._writer.transport.abort()
+
     def _lost(self) -> errors.Unavailable:
         return errors.Unavailable("the virtual machine closed the connection", where=self._where)

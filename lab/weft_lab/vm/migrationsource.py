@@ -41,6 +41,7 @@ from weft_lab.vm.status import is_paused
 log = logging.getLogger(__name__)
 
 TICK = 1.0  # seconds between two looks at QEMU's figures
+PATIENCE = 60.0  # seconds in which QEMU lets go of a migration; then it is asked anew
 _MOVING = ("setup", "active", "pre-switchover", "device", "cancelling")
 
 
@@ -349,9 +350,14 @@ class Source:
 
     async def _await_end(self, session: qmpsession.Session) -> None:
         """Until QEMU has let go of a migration; each step of that is an event."""
-        while (await session.ask("query-migrate")).get("status") in _MOVING:
-            if await session.events.get() is None:
-                return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while (await session.ask("query-migrate")).get("status") in _MOVING:
+                    if await session.events.get() is None:
+                        return
+        except TimeoutError as error:
+            what = f"QEMU has not let go of the migration within {PATIENCE:g} s"
+            raise errors.Unavailable(what, where=str(self._folder)) from error
 
     async def _await_gone(self, session: qmpsession.Session) -> None:
         """Until no other QEMU can have the guest: its pod has ended."""

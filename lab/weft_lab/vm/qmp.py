@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from weft_lab.vm.jsonlines import Stream
 
 LONGEST_LINE = 1 << 20  # bytes
 MAX_EVENTS = 64  # that wait for a reader
+ANSWER = 60.0  # seconds for an answer, also of a QEMU that has just been started
 
 
 class Monitor:
@@ -25,8 +28,13 @@ class Monitor:
 
     async def __aenter__(self) -> Self:
         self._stream = await Stream.connect(self._path, LONGEST_LINE)
-        await self._stream.receive()  # the greeting
-        await self.execute("qmp_capabilities")
+        try:
+            async with self._limit("greeting"):
+                await self._stream.receive()
+            await self.execute("qmp_capabilities")
+        except BaseException:
+            self._stream.cut()
+            raise
         return self
 
     async def __aexit__(
@@ -40,7 +48,8 @@ class Monitor:
     async def execute(self, command: str, **arguments: Any) -> Any:
         """The command's return value; events that come meanwhile are kept for `events`.
 
-        Raises Unavailable for more events than QEMU has: a pod may serve the socket.
+        Raises Unavailable for more events than QEMU has, or for no answer: a pod may serve the
+        socket.
         """
         return await self._send(command, jsonlines.request(command, arguments))
 
@@ -49,17 +58,27 @@ class Monitor:
         await self._send("device_add", {"execute": "device_add", "arguments": properties})
 
     async def _send(self, command: str, request: dict[str, Any]) -> Any:
-        stream = self._connected()
-        await stream.send(request)
-        while True:
-            message = await stream.receive()
-            if "event" in message:
-                if len(self._events) >= MAX_EVENTS:
-                    what = f"{command}: {MAX_EVENTS} events came before an answer"
-                    raise errors.Unavailable(what, where=str(self._path))
-                self._events.append(message)
-            else:
-                return jsonlines.value(command, message, self._path)
+        async with self._limit(command):
+            await self._connected().send(request)
+            answer = await self._answer(command)
+        return jsonlines.value(command, answer, self._path)
+
+    async def _answer(self, command: str) -> dict[str, Any]:
+        while "event" in (message := await self._connected().receive()):
+            if len(self._events) >= MAX_EVENTS:
+                what = f"{command}: {MAX_EVENTS} events came before an answer"
+                raise errors.Unavailable(what, where=str(self._path))
+            self._events.append(message)
+        return message
+
+    @contextlib.asynccontextmanager
+    async def _limit(self, command: str) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ANSWER):
+                yield
+        except TimeoutError as error:
+            self._connected().cut()  # a late answer would be taken for that of another command
+            raise errors.Unavailable(f"{command}: no answer", where=str(self._path)) from error
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Events as they happen, until QEMU goes. No command may be executed meanwhile."""
