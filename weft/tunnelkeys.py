@@ -1,9 +1,12 @@
 """Defines the tunnel keys of weft's datapaths and ports, by which OVN's zones know them alike.
 
-Nothing here is chosen: a key follows from a network's id and from what it is for.
+Nothing here is chosen: a key follows from a network's id and from what it is for, or there is an
+order of those that may be.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 # Datapath keys come from the range that northd never allocates by itself; port keys
 # below FIRST_POD_TUNNEL_KEY belong to weft (router, advertiser and localnet ports).
@@ -34,9 +37,11 @@ def datapath_key(network_id: int) -> int:
     return FIRST_DATAPATH_KEY + network_id
 
 
-def stand_in_key(tunnel_id: int) -> int:
-    """Tunnel key of a port beside the one with this key (`ports.stand_in`), which no pod gets."""
-    return LAST_POD_TUNNEL_KEY + 1 + tunnel_id % (LAST_TUNNEL_KEY - LAST_POD_TUNNEL_KEY)
+def stand_in_keys(tunnel_id: int) -> Iterator[int]:
+    """Tunnel keys for a port beside the one with this key (`ports.stand_in`), the first choice
+    first. No pod gets any of them."""
+    count = LAST_TUNNEL_KEY - LAST_POD_TUNNEL_KEY
+    return (LAST_POD_TUNNEL_KEY + 1 + (tunnel_id + step) % count for step in range(count))
 
 
 def local_datapath_key(kind: str, network_id: int) -> int:

@@ -9,10 +9,11 @@ from collections import Counter
 import pytest
 
 from tests.support import frames
-from tests.support.migrating import followed, machine
+from tests.support.migrating import Machine, followed, machine
 from tests.support.patience import PATIENCE
-from tests.support.realised import PORT, Cluster, network
+from tests.support.realised import PORT, Cluster, Kept, network
 from tests.support.zones import Guest, Space
+from weft import model, names, rows, tunnelkeys
 
 pytestmark = pytest.mark.real
 
@@ -80,3 +81,47 @@ async def test_the_target_nodes_pods_reach_a_machine_where_it_runs(cluster: Clus
     for when, of_each in counts.items():
         assert set(of_each.values()) == {1}, (when, of_each)
         assert len(of_each) > len(NUMBERED) / 2, (when, of_each)
+
+
+async def test_machines_that_wait_together_take_no_key_from_a_pod(cluster: Cluster) -> None:
+    """Their own keys lead to one key for what stands in for each. To the second one northd would
+    give any that is free here, and later none to the pod which has that one everywhere else."""
+    a, b = [await cluster.zone() for _ in range(2)]
+    await cluster.define(NAD, network("blue", 1, "10.1.0.0/24"))
+    every = tunnelkeys.LAST_TUNNEL_KEY - tunnelkeys.LAST_POD_TUNNEL_KEY
+    machines = [alike(cluster, every - 1 + number * every, f"vm{number}") for number in range(3)]
+    for vm in machines:
+        await vm.place(f"{vm.name}-1", a)
+    async with followed(a, b):
+        for vm in machines:
+            await vm.place(f"{vm.name}-2", b, source=f"{vm.name}-1")
+        await cluster.synced()
+        keys = [await key_of(b, f"{vm.port}:source") for vm in machines]
+        assert len({*keys}) == len(keys), keys
+        assert all(each > tunnelkeys.LAST_POD_TUNNEL_KEY for each in keys), keys
+        # The key of one that waits no more is free again, and the others keep theirs.
+        await cluster.gone(f"{machines[0].name}-2")
+        await cluster.synced()
+        assert [await key_of(b, f"{vm.port}:source") for vm in machines[1:]] == keys[1:]
+        await machines[0].place(f"{machines[0].name}-3", b, source=f"{machines[0].name}-1")
+        await cluster.synced()
+        assert [await key_of(b, f"{vm.port}:source") for vm in machines] == keys
+
+
+def alike(cluster: Cluster, key: int, name: str) -> Machine:
+    port = names.machine_port(NAD, "default", name, key)
+    mac = f"0a:58:00:00:{key >> 8:02x}:{key & 0xFF:02x}"
+    return Machine(cluster, NAD, model.Allocation(mac, (), key, logical_port=port), name)
+
+
+async def key_of(kept: Kept, port: str) -> int:
+    """The tunnel key that a port has in a zone's Southbound database."""
+    found = 0
+
+    def is_there(row: rows.Columns | None) -> bool:
+        nonlocal found
+        found = int(str(row["tunnel_key"])) if row is not None else 0
+        return row is not None
+
+    await kept.sb.wait_for("Port_Binding", port, is_there, PATIENCE)
+    return found

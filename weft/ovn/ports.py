@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from weft import model, names, rows, tunnelkeys
+from weft import model, names, rows
 
 # OVN's port security allows only a port's EUI-64 link-local address. Hosts that follow RFC 7217
 # choose another; without this they could not solicit a router or request a lease (ADR 0004).
@@ -65,8 +65,9 @@ def port_of_stand_in(name: str) -> str:
     return name.removesuffix(_STAND_IN)
 
 
-def stand_in(switch: rows.Ref, port: model.Port, chassis: str) -> rows.Row:
-    """A port without a NIC, beside that of a machine that waits here and runs on `chassis` still.
+def stand_in(switch: rows.Ref, port: model.Port, chassis: str, key: int) -> rows.Row:
+    """A port without a NIC and with a tunnel key of its own, beside that of a machine that waits
+    here and runs on `chassis` still.
 
     ovn-controller floods to the nodes of ports that it does not count as its own, and counts that
     of the machine as its own. By this one, broadcasts reach the machine where it is (ADR 0113).
@@ -74,7 +75,7 @@ def stand_in(switch: rows.Ref, port: model.Port, chassis: str) -> rows.Row:
     name = f"{port_key(port)}{_STAND_IN}"
     options = {
         "requested-chassis": RemotePorts.PLAIN.requested_chassis(chassis),
-        "requested-tnl-key": str(tunnelkeys.stand_in_key(port.allocation.tunnel_id)),
+        "requested-tnl-key": str(key),
     }
     owner = names.pod_owner(port.pod.namespace, port.pod.name)
     columns: dict[str, rows.DesiredValue] = {

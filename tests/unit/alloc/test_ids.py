@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from weft import errors, tunnelkeys
@@ -72,6 +74,6 @@ def test_no_pod_ever_gets_the_key_of_a_port_that_stands_in_for_a_machine() -> No
         keys.take(key, in_turn=True)
         keys.release(key)
         given.add(key)
-    beside = {tunnelkeys.stand_in_key(each) for each in given}
+    beside = {key for each in given for key in islice(tunnelkeys.stand_in_keys(each), 2)}
     assert not beside & given
     assert max(beside) <= tunnelkeys.LAST_TUNNEL_KEY

@@ -192,7 +192,9 @@ def test_a_port_that_stands_in_for_a_waiting_machine_is_not_shown() -> None:
     place = model.PodRef(model.ObjectKey("shop", "vm"), "u")
     nic = model.Allocation("0a:58:00:00:00:01", tunnel_id=10)
     port = model.Port(place, "shop/blue", model.ObjectKey("shop", "blue"), "blue", "node2", nic)
-    row = ports.stand_in(weft_rows.Ref("Logical_Switch", "blue"), port, rows.chassis("node1"))
+    row = ports.stand_in(
+        weft_rows.Ref("Logical_Switch", "blue"), port, rows.chassis("node1"), 30720
+    )
     (switch,) = made[1].tables["Logical_Switch"].values()
     switch["ports"] |= {made[1].add(row.table, **row.columns, up=True)}
     (shown,) = picture(made).of("blue")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from weft import model, rows
-from weft.control.zone import topologies
+from weft.control.zone import standins, topologies
 from weft.ovn import acl, connections, dhcp, ports, qos
 
 
@@ -33,7 +33,8 @@ def of_port(
     if move is None or move.target != here.node or not topology.has_remote_pods or not is_flooded:
         return (*beside, row)  # ports of type `remote` get a copy each, and none for their node
     assert row.parent is not None
-    return (*beside, ports.stand_in(row.parent, port, here.chassis_of(move.source)), row)
+    key = here.stand_ins.key_of(network.name, row.key, port.allocation.tunnel_id)
+    return (*beside, ports.stand_in(row.parent, port, here.chassis_of(move.source), key), row)
 
 
 def port_of(table: str, row_key: str) -> str:
@@ -48,9 +49,11 @@ def port_of(table: str, row_key: str) -> str:
 
 
 class RowsBeside:
-    """The rows beside ports as they were desired last."""
+    """The rows beside ports as they were desired last. A key that a port's stand-in had is free
+    again when that is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, stand_ins: standins.StandIns) -> None:
+        self._stand_ins = stand_ins
         self._keys: dict[str, frozenset[rows.RowKey]] = {}  # by port key
 
     def note(self, port_key: str, made: Iterable[rows.Row]) -> list[rows.RowKey]:
@@ -60,6 +63,8 @@ class RowsBeside:
         before = self._keys.pop(port_key, frozenset())
         if keys:
             self._keys[port_key] = keys
+        if not any(table == ports.PORT for table, _ in keys):
+            self._stand_ins.release(port_key)
         return sorted(before - keys)
 
     def has(self, table: str, key: str) -> bool:

@@ -68,7 +68,7 @@ class Zone:
         self._ports_of_node: dict[str, dict[str, str]] = {}  # node -> port key -> network
         self._chassis_nodes: dict[str, set[str]] = {}  # chassis id -> nodes that claim it
         self._last_keys: dict[RowOwner, frozenset[rows.RowKey]] = {}  # of the last `changes`
-        self._beside, self._dirty = portrows.RowsBeside(), _Dirty()
+        self._beside, self._dirty = portrows.RowsBeside(self._here.stand_ins), _Dirty()
         self._realised: dict[str, model.Network] = {}  # as of the last `changes`
         self.policies = policies.PolicyEnforcement(self._here, self._pods, self._realised)
         self.dns = dnsrecords.DnsRecords(self._ports, self._pods, self.network)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from weft import model, names, rows
+from weft.control.zone.standins import StandIns
 from weft.migration import Connection
 from weft.ovn import advertisement, dhcp, dns, gateway, layer2, layer3, localnet, ports, transit
 
@@ -26,6 +27,7 @@ class Here:
     physical_network: str
     # By port key: connections that go on with a machine that came here.
     admitted: dict[str, frozenset[Connection]] = field(default_factory=dict)
+    stand_ins: StandIns = field(default_factory=StandIns)
 
     def admit(self, port: str, known: frozenset[Connection]) -> bool:
         """Sets the connections that a port is to have; returns whether that is news."""

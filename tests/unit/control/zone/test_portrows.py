@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from weft import rows
-from weft.control.zone import portrows
+from weft.control.zone import portrows, standins
 
 PORT, LIMIT = rows.Row("Logical_Switch_Port", "p"), rows.Row("QoS", "qos/egress/p")
 
@@ -16,7 +16,7 @@ def test_a_row_belongs_to_its_port() -> None:
 
 
 def test_what_a_port_has_no_more_is_gone_once() -> None:
-    beside = portrows.RowsBeside()
+    beside = portrows.RowsBeside(standins.StandIns())
     assert beside.note("p", (PORT, LIMIT)) == []
     assert beside.has("QoS", "qos/egress/p")
     assert not beside.has("QoS", "qos/ingress/p")
@@ -25,7 +25,10 @@ def test_what_a_port_has_no_more_is_gone_once() -> None:
 
 
 def test_what_stands_in_for_a_port_goes_before_it() -> None:
-    beside, other = portrows.RowsBeside(), rows.Row("Logical_Switch_Port", "p:source")
+    beside, other = (
+        portrows.RowsBeside(standins.StandIns()),
+        rows.Row("Logical_Switch_Port", "p:source"),
+    )
     assert beside.note("p", (other, PORT)) == []
     assert beside.has("Logical_Switch_Port", "p:source")
     assert beside.note("p", (PORT,)) == [("Logical_Switch_Port", "p:source")]
