@@ -22,12 +22,13 @@ from tests.state.test_machine_identity import (
     start,
     stop,
 )
+from tests.support import cluster_world
 from tests.support.cluster_world import stored
 from tests.support.manager_state import World
 from tests.support.objects import Object
 from weft import names
 from weft.api import conditions
-from weft.kube.resources import IPAMCLAIMS, VMIS, VMS, Resource
+from weft.kube.resources import IPAMCLAIMS, PODS, VMIS, VMS, Resource
 
 OTHER_MAC = "02:00:00:00:00:08"
 ADDRESS = "10.1.0.9"
@@ -109,7 +110,7 @@ def test_a_clone_without_filters_that_asks_for_its_originals_address_waits_and_s
     assert not conflict(there, "clone")
 
 
-def test_a_clone_that_names_its_originals_claim_waits_until_that_stops() -> None:
+def test_a_clone_that_everyits_originals_claim_waits_until_that_stops() -> None:
     there = network()
     manager = begun(there)
     put(manager, IPAMCLAIMS, claim(ips=[ADDRESS], mac=MAC))
@@ -191,3 +192,67 @@ def test_a_condition_goes_with_its_cause_and_leaves_those_of_others() -> None:
     assert there.of(VMS, "default/clone")["status"]["conditions"] == listed, "nothing is new"
     remove(manager, VMS, "default/original")
     assert there.of(VMS, "default/clone")["status"]["conditions"] == [ready]
+
+
+def message(there: World, name: str) -> str:
+    """The message of weft's condition at a machine, "" without one."""
+    status = there.of(VMS, f"default/{name}").get("status") or {}
+    found = [e for e in status.get("conditions") or () if e["type"] == conditions.MACHINE_CONFLICT]
+    return str(found[0]["message"]) if found else ""
+
+
+def test_a_stopped_machine_says_so_as_soon_as_a_pod_has_what_it_asks_for() -> None:
+    """And no more as soon as that lets go: nothing happens to the machine itself."""
+    there = network()
+    manager = begun(there)
+    put(manager, VMS, asking(machine("db", mac=MAC), ADDRESS))
+    assert not conflict(there, "db")
+    listed = [{"name": "blue", "ips": [f"{ADDRESS}/24"], "mac": OTHER_MAC}]
+    put(manager, PODS, cluster_world.pod("web", listed))
+    assert conflict(there, "db") == "MachineIdentityConflict"
+    assert f'"{ADDRESS}": is held by Pod default/web' in message(there, "db")
+    remove(manager, PODS, "default/web")
+    assert not conflict(there, "db")
+    put(manager, PODS, cluster_world.pod("api", [{"name": "blue", "mac": MAC}]))
+    assert f'"{MAC}": is held by Pod default/api' in message(there, "db")
+    put(manager, PODS, {**there.of(PODS, "default/api"), "status": {"phase": "Succeeded"}})
+    assert not conflict(there, "db")
+    assert len([each for each in at(manager, "db") if "is held by" in each]) == 2
+
+
+def test_a_stopped_machine_says_so_as_soon_as_a_claim_keeps_what_it_asks_for() -> None:
+    there = network()
+    manager = begun(there)
+    put(manager, VMS, asking(machine("db"), ADDRESS))
+    put(manager, IPAMCLAIMS, claim(ips=[ADDRESS]))
+    assert f'"{ADDRESS}": is held by IPAMClaim default/mine' in message(there, "db")
+    remove(manager, IPAMCLAIMS, "default/mine")
+    assert not conflict(there, "db")
+
+
+def test_a_stopped_machine_says_so_as_soon_as_another_uses_the_claim_that_it_names() -> None:
+    there = network()
+    manager = begun(there)
+    put(manager, IPAMCLAIMS, claim())
+    for name in ("one", "two"):
+        put(manager, VMS, machine(name, "mine"))
+    assert not conflict(there, "two")
+    start(manager, "one", "mine")
+    assert "is used by Pod default/virt-launcher-one" in message(there, "two")
+    assert not conflict(there, "one", VMIS)
+    stop(manager, "one")
+    assert not conflict(there, "two")
+    assert not conflict(there, "one")
+
+
+def test_of_very_many_that_ask_for_what_a_pod_gets_the_oldest_hear_of_it() -> None:
+    """Anybody can make many, and pods that come and go."""
+    there = network()
+    manager = begun(there)
+    every = [f"db{number:03}" for number in range(102)]
+    for name in every:
+        put(manager, VMS, machine(name, mac=MAC))
+    put(manager, PODS, cluster_world.pod("api", [{"name": "blue", "mac": MAC}]))
+    heard = [each for each in every if "is held by Pod default/api" in message(there, each)]
+    assert heard == every[:100]
+    assert all(message(there, each) for each in every[1:])

@@ -51,6 +51,7 @@ class Allocations:
         self._claims: dict[AllocationOwner, ClaimUse] = {}
         self._users = NadUsers()
         self._changed_networks: set[str] = set()  # for `take_changed_networks`
+        self._changed_allocations: list[model.Allocation] = []
 
     def __len__(self) -> int:
         """The number of holders: attachments and claims."""
@@ -65,6 +66,13 @@ class Allocations:
         if not (changed := self._changed_networks):
             return changed
         self._changed_networks = set()
+        return changed
+
+    def take_changed_allocations(self) -> list[model.Allocation]:
+        """Returns what was given, kept or freed since the last call."""
+        if not (changed := self._changed_allocations):
+            return changed
+        self._changed_allocations = []
         return changed
 
     def users(self, nad: ObjectKey) -> Mapping[str, str]:
@@ -251,7 +259,7 @@ class Allocations:
             self._labels[heir] = label
             for uid, key in heirs.values():
                 self._held[uid][key] = segment, heir
-            self._changed_networks.add(segment.network)
+            self._touch(segment, heir)
         del self._claims[owner]
         if len(heirs) > 1:
             self._claims[heir] = use
@@ -269,7 +277,7 @@ class Allocations:
         if book.get(owner) is None and (claim.addresses or (mac and not network.spec.subnets)):
             book.keep(owner, claim.addresses, mac, claim_label(claim))
             self._labels[owner] = claim_label(claim)
-            self._changed_networks.add(network.name)
+            self._touch(_segment(book), owner)
 
     def choose(self, network: model.Network, claim: model.IpamClaim) -> None:
         """Keeps what a claim's reservation asks for; raises as `allocate`.
@@ -363,17 +371,24 @@ class Allocations:
         self, segment: model.Segment, uid: str, key: str, owner: AllocationOwner, label: str
     ) -> None:
         self._held.setdefault(uid, {})[key] = (segment, owner)
-        self._changed_networks.add(segment.network)
+        self._touch(segment, owner)
         self._labels[owner] = label
         claim = self._claims.get(owner)
         if claim is not None:
             claim.users.add((uid, key))
 
     def _drop_owner(self, segment: model.Segment, owner: AllocationOwner) -> None:
+        self._touch(segment, owner)
         if (book := self.ledgers.get(segment)) is not None:
             book.release(owner)
-        self._changed_networks.add(segment.network)
         self._labels.pop(owner, None)
+
+    def _touch(self, segment: model.Segment, owner: AllocationOwner) -> None:
+        """Notes for others what an owner has got, or is about to lose."""
+        self._changed_networks.add(segment.network)
+        book = self.ledgers.get(segment)
+        if book is not None and (held := book.get(owner)) is not None:
+            self._changed_allocations.append(held)
 
 
 def _segment(book: ledger.Ledger) -> model.Segment:

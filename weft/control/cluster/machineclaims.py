@@ -90,6 +90,12 @@ class MachineClaims:
             self.due |= dict.fromkeys(claimrules.owners(self._claims.get(claim)), 0.0)
             self.due |= dict.fromkeys(sorted(self._machines.naming(claim)), 0.0)
 
+    def use_allocations(self, changed: Iterable[model.Allocation]) -> None:
+        """What was given or freed may be what machines ask for, which need not run."""
+        for each in changed:
+            for value in (each.mac, *(str(address.ip) for address in each.addresses)):
+                self.due |= dict.fromkeys(sorted(self._machines.asking(value)), 0.0)
+
     def use_nads(self, nads: Iterable[ObjectKey]) -> None:
         """NADs may stand for other networks."""
         found = sorted({*chain.from_iterable(map(self._machines.on, nads))})

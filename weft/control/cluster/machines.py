@@ -24,6 +24,7 @@ from weft.model import ObjectKey
 
 Object = Mapping[str, Any]
 GROUP = resources.VMS.group
+_MOST_ASKING = 100  # machines that hear of one value: anybody can make many that ask for it
 _LONGEST_NAME = 253
 
 
@@ -226,6 +227,10 @@ class MachineTable:
     def naming(self, claim: ObjectKey) -> set[ObjectKey]:
         """Returns the machines with a NIC that would have this claim."""
         return {ref.key for ref in self._of_claim.get(claim, ())}
+
+    def asking(self, value: str) -> set[ObjectKey]:
+        """Returns the machines that ask for a MAC or an address, the oldest of very many."""
+        return {each.key for each in self._asking.get(value, ())[:_MOST_ASKING]}
 
     def before(self, owner: Machine, value: str) -> Iterator[Machine]:
         """Yields the older machines and instances that ask for a MAC or an address, too, that

@@ -368,6 +368,7 @@ class Cluster:
             for name in self._allocations.take_changed_networks():
                 self._statuses.touch(name)
                 self._udns.use_network(name)
+            self._machines.use_allocations(self._allocations.take_changed_allocations())
             if self._networks.affected:
                 is_quiet = False
                 self._carry_networks(self._networks.take_affected())
