@@ -32,6 +32,7 @@ from weft.observe.explain.collect import Explorer
 from weft.observe.flows.collect import Way
 from weft.observe.members import Objects
 from weft.observe.reach import Matrix
+from weft.observe.remembered import Memo
 from weft.observe.snapshot import Snapshot
 from weft.policy import netpolicy
 
@@ -78,7 +79,7 @@ class Reading:
     `denied`: why the viewer may not list a kind, in the server's words. `absent`: kinds that the
     cluster does not have. `stale`: why a kind may be out of date. Each has no objects or old ones.
     `left_out`: how many objects of a kind are not there, because the viewer's are too many.
-    `versions`: equal numbers stand for equal objects.
+    `versions`: equal numbers stand for equal objects. `memo`: what the page made the last time.
     """
 
     objects: Mapping[Resource, Sequence[Object]] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Reading:
     stale: Mapping[Resource, str] = field(default_factory=dict)
     left_out: Mapping[Resource, int] = field(default_factory=dict)
     versions: tuple[int, ...] = ()
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
     def of(self, kind: Resource) -> Sequence[Object]:
         """All objects of a kind, in the order of their keys; none if it cannot be read."""

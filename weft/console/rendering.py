@@ -69,6 +69,11 @@ class Renderer:
         )
         self._templates.globals.update(FUNCTIONS)
 
+    def prepare(self) -> None:
+        """Compile the templates of all pages, so that nobody who opens the first one waits."""
+        for name in self._templates.list_templates(extensions=["html"]):
+            self._templates.get_template(name)
+
     def fragment(self, shown: Shown, form_token: str) -> str:
         """The page alone, as a stream sends it."""
         return self._render("templates/fragment.html", shown, {"form_token": form_token})

@@ -173,6 +173,7 @@ async def serve(
     await runner.setup()
     try:
         await web.SockSite(runner, listening, ssl_context=tls).start()
+        await asyncio.to_thread(app[middleware.CONSOLE].renderer.prepare)
         await ended.wait()
     finally:
         await runner.cleanup()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from weft.console.budget import Budget
 from weft.console.page import Object, Read, Reading
@@ -19,7 +19,13 @@ from weft.kube.client import ApiError, Client, Expired, Forbidden, Unauthorized
 from weft.kube.client import Object as Raw
 from weft.kube.resources import Resource
 from weft.model import ObjectKey
+from weft.observe import members
+from weft.observe.remembered import Kept
 
+_PREPARED: Mapping[Resource, Callable[[Kept], object]] = {
+    resources.PODS: members.prepare,
+    resources.MULTINETWORKPOLICIES: members.prepare_policy,
+}
 _VERSIONS = itertools.count(1)  # of all stores
 
 
@@ -70,7 +76,7 @@ class Store:
         """Add an object to the list; for the reflector."""
         # Room is taken here, not at the end: several kinds are listed at once.
         if len(self._listed) < self._held or self._budget.has_room():
-            self._listed[resources.key(obj)] = trimmed(self.kind, obj)
+            self._listed[resources.key(obj)] = self._keep(obj)
             self._hold(max(self._held, len(self._listed)))
         else:
             self._unlisted += 1
@@ -94,7 +100,7 @@ class Store:
         if is_gone and is_kept:
             del self._objects[key]
         elif not is_gone and (is_kept or self._budget.has_room()):
-            kept = trimmed(self.kind, obj)
+            kept = self._keep(obj)
             if kept == self._objects.get(key):
                 return
             self._objects[key] = kept
@@ -102,6 +108,14 @@ class Store:
             self.left_out += 1
         self._hold(len(self._objects))
         self._notify()
+
+    def _keep(self, obj: Raw) -> Kept:
+        """What is kept of an object: what takes long is made of it now, and not while somebody
+        waits for a page."""
+        kept = Kept(trimmed(self.kind, obj))
+        if prepare := _PREPARED.get(self.kind):
+            prepare(kept)
+        return kept
 
     def close(self) -> None:
         """Give up all objects: nobody looks at them any more.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from markupsafe import Markup, escape
 
 from weft.console.page import Page, Reading
 from weft.kube.resources import Resource
@@ -53,8 +55,42 @@ def stale(page: Page, reading: Reading) -> Iterator[tuple[str, str]]:
     return ((listed(each), reason) for reason, each in by_reason.items())
 
 
+class GridField(Protocol):
+    """A field of a matrix, as `pages.matrix` makes it."""
+
+    @property
+    def sign(self) -> str: ...
+    @property
+    def style(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+def cells(row: Iterable[GridField]) -> Markup:
+    """A row's cells. A matrix has thousands, and few that differ: those are written once."""
+    written: dict[int, str] = {}  # by the field's id: alike ones are one object
+    found = []
+    for field in row:
+        text = written.get(id(field))
+        if text is None:
+            text = written[id(field)] = _cell(field)
+        found.append(text)
+    return Markup("\n".join(found))
+
+
+def _cell(field: GridField) -> str:
+    tip = ""
+    if field.text:
+        text, reason = escape(field.text), escape(field.reason)
+        tip = f' title="{text}: {reason}" aria-label="{text}"'
+    return f'<td class="cell {escape(field.style)}"{tip}>{escape(field.sign)}</td>'
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "kinds": kinds,
+    "cells": cells,
     "counted": counted,
     "segments": segments,
     "stale": stale,

@@ -6,6 +6,7 @@ what was declared and allocated, and no port's state.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,23 +48,46 @@ def build(objects: Objects, nodes: Iterable[Object]) -> Graph:
         topology = str(spec.topology) if spec is not None else ""
         subnets = tuple(str(each) for each in spec.subnets) if spec is not None else ()
         networks.append(Network(name, topology, False, subnets, mtu))
-        make = _Ports(guarding.get(name, ()), known, reports, mtu)
-        ports = tuple(map(make.port, everybody.get(name, ())))
+        there = everybody.get(name, ())
+        make = _Ports(guarding.get(name, ()), known, _of(reports, there), mtu)
+        role = _ROLES.get(topology, DatapathRole.LAYER2)
         switches.append(
-            Switch(
-                id=name,
-                name=name,
-                role=_ROLES.get(topology, DatapathRole.LAYER2),
-                network=name,
-                zones=(),
-                spans=True,
-                subnets=subnets,
-                key="",
-                ports=ports,
+            objects.memo.of(
+                ("switch", name),
+                (there, make.given, role, subnets),
+                functools.partial(_switch, name, role, subnets, make, there),
             )
         )
     zones = tuple(Zone(name) for name in _names(nodes, switches))
     return details.of_networks(Graph(zones, tuple(networks), tuple(switches)), objects, specs)
+
+
+def _of(reports: details.Reports, there: Iterable[Member]) -> details.Reports:
+    """The reports about these members."""
+    if not reports:
+        return reports
+    keys = ((each.endpoint.namespace, each.machine, each.mac.lower()) for each in there)
+    return {key: reports[key] for key in keys if key in reports}
+
+
+def _switch(
+    name: str,
+    role: DatapathRole,
+    subnets: tuple[str, ...],
+    make: _Ports,
+    there: Iterable[Member],
+) -> Switch:
+    return Switch(
+        id=name,
+        name=name,
+        role=role,
+        network=name,
+        zones=(),
+        spans=True,
+        subnets=subnets,
+        key="",
+        ports=tuple(map(make.port, there)),
+    )
 
 
 def _names(nodes: Iterable[Object], switches: Iterable[Switch]) -> list[str]:
@@ -86,6 +110,11 @@ class _Ports:
 
     def __post_init__(self) -> None:
         self._spaces = {each.namespace for each in self.policies}
+
+    @property
+    def given(self) -> tuple[object, ...]:
+        """What the ports depend on, beside the members."""
+        return self.policies, self.known if self.policies else None, self.reports, self.mtu
 
     def port(self, member: Member) -> Port:
         endpoint = member.endpoint

@@ -5,10 +5,12 @@ Pure. OVN's databases alone make a graph; objects add to it. What a guest report
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
+from typing import Any
 
 from weft import errors, model
 from weft.alloc.ledger import AllocationOwner, Ledger
@@ -20,7 +22,7 @@ from weft.observe.graph import DatapathRole, Graph, Network, Port, Switch
 from weft.observe.members import Object, Objects
 
 MAX_REPORTED = 16  # addresses of one interface; a guest may report any number
-MOST_SPECS = 1000  # NADs that are parsed once
+MOST_SPECS = 2 << 20  # characters of NADs that are parsed once
 MOST_COUNTED = 64  # networks whose free addresses are counted once
 MAX_TROUBLES = 5  # sentences about a network; any number of NADs may be refused
 
@@ -53,7 +55,8 @@ def of_networks(graph: Graph, objects: Objects, known: Mapping[str, model.Networ
             for name in sorted(reasons.keys() - there)
         ),
         networks=tuple(
-            _network(
+            _remembered(
+                objects.memo,
                 replace(
                     network,
                     reasons=reasons.get(network.name, ()),
@@ -86,7 +89,7 @@ def specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
     for each in objects.nads:
-        spec = _spec(each)
+        spec = remembered.once(each, "spec", None, functools.partial(_spec, each))
         if spec is not None and accepted.get(key_of(each)) == spec.name:
             found.setdefault(spec.name, spec)
     return found
@@ -112,6 +115,11 @@ def _claimed(objects: Objects) -> dict[str, list[model.Interface]]:
             continue
         found.setdefault(parsed.network, []).extend(parsed.addresses)
     return found
+
+
+def _remembered(memo: remembered.Memo, *given: Any) -> Network:
+    """`_network` of the same, once."""
+    return memo.of(("network", given[0].name), given, lambda: _network(*given))
 
 
 def _network(
@@ -198,7 +206,9 @@ def reported(instances: Iterable[Object]) -> Reports:
 @lru_cache(maxsize=members.MOST_REMEMBERED)
 def _interface(address: str) -> model.Interface | None:
     """The address alone; None if the text is none."""
+    if "/" in address:
+        return None
     try:
-        return ip_interface(ip_address(address))
+        return ip_interface(address)
     except ValueError:
         return None

@@ -7,8 +7,9 @@ guest agent reports.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,8 +22,10 @@ from weft.observe.chassis import natural_key
 from weft.observe.reach import Member
 from weft.policy import netpolicy
 
-MOST_REMEMBERED = 20_000  # pods whose annotations are parsed once, some 2 KiB each
-MOST_POLICIES = 2000  # that are parsed once
+# Characters of texts that are parsed once; what is made of them takes some five times as much.
+MOST_OF_PODS, MOST_OF_POLICIES = 8 << 20, 2 << 20
+MOST_REMEMBERED = 20_000  # addresses
+MOST_SHARED = 64  # sets of networks, and of labels, that members have in common
 _DONE = ("Succeeded", "Failed")
 
 Object = Mapping[str, Any]
@@ -30,7 +33,8 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of a cluster that decide who may reach whom."""
+    """The objects of a cluster that decide who may reach whom. `memo`: what was made of them, and
+    of those of the last time."""
 
     nads: Sequence[Object] = ()
     namespaces: Sequence[Object] = ()
@@ -40,6 +44,9 @@ class Objects:
     claims: Sequence[Object] = ()  # IPAMClaims
     controllers: Sequence[Object] = ()  # between a pod and its workload
     states: Sequence[Object] = ()  # Networks
+    memo: remembered.Memo = field(
+        default_factory=remembered.Memo, compare=False, repr=False, kw_only=True
+    )
 
 
 def networks(objects: Objects) -> dict[ObjectKey, str]:
@@ -81,11 +88,17 @@ def choose(
 
 def in_force(objects: Objects) -> tuple[netpolicy.Policy, ...]:
     """The policies in force: each in its present version, or the one accepted last."""
-    found = map(_in_force, objects.policies)
+    found = map(prepare_policy, objects.policies)
     return tuple(one for one in found if one is not None)
 
 
-_in_force = remembered.by_text(policy.in_force, MOST_POLICIES)
+def prepare_policy(obj: Object) -> netpolicy.Policy | None:
+    """A policy in force, once for each object: its present version, or the one accepted last."""
+    make = functools.partial(_parsed_policy, obj)
+    return remembered.once(obj, "in force", None, make)
+
+
+_parsed_policy = remembered.by_text(policy.in_force, MOST_OF_POLICIES)
 
 
 def on(network: str, objects: Objects) -> tuple[Member, ...]:
@@ -99,18 +112,29 @@ def everywhere(
     """The members of each network that has any, sorted by namespace and name; `only` of these."""
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     nics = guestaddresses.nics(objects.instances)
-    known = networks(objects)
+    known = _shared(frozenset(networks(objects).items()))
     by_uid = workloads.index((*objects.instances, *objects.controllers))
     found: dict[str, list[Member]] = {}
     for pod in objects.pods:
-        joined = _joined(pod, known, only)
-        for member in _members(pod, joined, labels, by_uid) if joined else ():
-            endpoint = member.endpoint
-            if not endpoint.addresses and member.machine:
-                endpoint = replace(endpoint, addresses=_reported(member, nics))
+        if (pod.get("status") or {}).get("phase") in _DONE:
+            continue
+        space = labels.get(pod["metadata"]["namespace"], _NOTHING)
+        for member in _members(pod, known, space, workloads.above(pod, by_uid)):
+            network = member.endpoint.network
+            if only is not None and network not in only:
+                continue
+            if member.machine and not member.endpoint.addresses:
+                endpoint = replace(member.endpoint, addresses=_reported(member, nics))
                 member = replace(member, endpoint=endpoint)
-            found.setdefault(endpoint.network, []).append(member)
-    return {network: tuple(sorted(each, key=_order)) for network, each in found.items()}
+            found.setdefault(network, []).append(member)
+    return {
+        network: objects.memo.of(("members", network), each, functools.partial(_sorted, each))
+        for network, each in found.items()
+    }
+
+
+def _sorted(found: Iterable[Member]) -> tuple[Member, ...]:
+    return tuple(sorted(found, key=_order))
 
 
 def learned(member: Member, seen: Iterable[str]) -> Member:
@@ -131,28 +155,44 @@ def _labels(obj: Object) -> dict[str, str]:
     return dict(obj["metadata"].get("labels") or {})
 
 
-def _joined(
-    pod: Object, known: Mapping[ObjectKey, str], only: Collection[str] | None
-) -> dict[str, list[_Attached]]:
-    """What a pod has on each network; `only` of these."""
-    joined: dict[str, list[_Attached]] = {}
-    if (pod.get("status") or {}).get("phase") in _DONE:
-        return joined
-    for each in _parsed(pod):
-        network = known.get(each.nad, "") if each.nad is not None else ""
-        if network if only is None else network in only:
-            joined.setdefault(network, []).append(each)
-    return joined
+@lru_cache(maxsize=MOST_SHARED)
+def _shared(networks: frozenset[tuple[ObjectKey, str]]) -> Mapping[ObjectKey, str]:
+    """One object for equal networks: the next page compares it at once."""
+    return dict(networks)
 
 
 def _members(
     pod: Object,
+    known: Mapping[ObjectKey, str],
+    space: Mapping[str, str],
+    above: Sequence[Object],
+) -> tuple[Member, ...]:
+    """A pod's members; `space`: its namespace's labels, `above`: what controls it."""
+    make = functools.partial(_made, pod, known, space, above)
+    return remembered.once(pod, "members", (known, space, above), make)
+
+
+def _made(
+    pod: Object,
+    known: Mapping[ObjectKey, str],
+    space: Mapping[str, str],
+    above: Sequence[Object],
+) -> tuple[Member, ...]:
+    joined: dict[str, list[_Attached]] = {}
+    for each in _parsed(pod):
+        if network := known.get(each.nad, "") if each.nad is not None else "":
+            joined.setdefault(network, []).append(each)
+    return tuple(_each(pod, joined, space, above)) if joined else ()
+
+
+def _each(
+    pod: Object,
     joined: Mapping[str, Sequence[_Attached]],
-    namespaces: Mapping[str, dict[str, str]],
-    by_uid: Mapping[object, Object],
+    space: Mapping[str, str],
+    above: Sequence[Object],
 ) -> Iterator[Member]:
     meta, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
-    workload = workloads.controlling(pod, by_uid)
+    workload = workloads.controlling(pod, above)
     pod_key = f"{meta['namespace']}/{meta['name']}"
     labels, ports = _labels(pod), podports.NamedPorts(pod)
     for network, attachments in joined.items():
@@ -161,7 +201,7 @@ def _members(
                 namespace=meta["namespace"],
                 pod=meta["name"],
                 labels=labels,
-                namespace_labels=namespaces.get(meta["namespace"], {}),
+                namespace_labels=space,
                 network=network,
                 addresses=each.addresses,
                 named_ports=ports,
@@ -188,14 +228,20 @@ class _Attached:
     addresses: tuple[model.Address, ...]
 
 
+def prepare(pod: Object) -> None:
+    """Parse a pod's annotations before somebody looks at it; the result is remembered."""
+    if (pod.get("status") or {}).get("phase") not in _DONE:
+        _parsed(pod)
+
+
 def _parsed(pod: Object) -> tuple[_Attached, ...]:
     meta = pod["metadata"]
     notes = meta.get("annotations") or {}
     if not notes.get(names.POD_NETWORKS):
         return ()
-    is_short = sum(map(len, notes.values())) <= remembered.LONGEST
-    read = _remembered if is_short else _read
-    return read(meta["namespace"], meta["name"], tuple(notes.items()))
+    key = meta["namespace"], meta["name"], tuple(notes.items())
+    length = sum(map(len, notes.values()))
+    return _remembered.of(key, length, functools.partial(_read, *key))
 
 
 def _read(
@@ -222,7 +268,8 @@ def _read(
     )
 
 
-_remembered = lru_cache(maxsize=MOST_REMEMBERED)(_read)
+_remembered = remembered.Texts(MOST_OF_PODS)
+_NOTHING: Mapping[str, str] = {}
 
 
 def _reported(

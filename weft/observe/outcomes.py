@@ -85,7 +85,10 @@ def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
     for result in matrix.results:
         found.setdefault((number[result.source], number[result.target]), []).append(result)
     places = {
-        at: GridEntry(_summed(map(outcome, results)), tuple(results))
+        at: GridEntry(
+            outcome(results[0]) if len(results) == 1 else _summed(map(outcome, results)),
+            tuple(results),
+        )
         for at, results in found.items()
     }
     return Grid(tuple(rows), places, grouped)
@@ -93,7 +96,9 @@ def grid(matrix: Matrix, *, most: int = MOST) -> Grid:
 
 def outcome(result: PairResult) -> Outcome:
     """The outcome of one pair; the expected one if it was not measured."""
-    reaches = result.expected if result.seen is None else result.reaches
+    if result.seen is None:
+        return Outcome.CONNECTS if result.expected else Outcome.SILENT
+    reaches = result.reaches
     if reaches is None:
         return Outcome.UNKNOWN
     if result.differs:

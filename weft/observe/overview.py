@@ -5,8 +5,9 @@ Pure. Switches and routers are folded away. User networks come first, the cluste
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weft import names
@@ -14,6 +15,7 @@ from weft.observe import chassis, workloads
 from weft.observe import graph as graphs
 from weft.observe.chassis import merged, natural_key
 from weft.observe.graph import Graph, Port, PortKind, Switch, Zone
+from weft.observe.remembered import Memo
 from weft.observe.workloads import Workload
 
 
@@ -111,72 +113,101 @@ class Section:
     network: graphs.Network
     groups: tuple[Group, ...]
     by_node: Mapping[str, int]
-
-    @property
-    def size(self) -> int:
-        return sum(len(group.members) for group in self.groups)
-
-    @property
-    def faulty(self) -> frozenset[str]:
-        """Nodes with a member that has faults."""
-        return frozenset(
-            member.node for group in self.groups for member in group.members if member.faults
-        )
+    size: int
+    faults: int  # members that have some
+    faulty: frozenset[str]  # nodes with such a member
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`hosts`: the zones' names without their domain."""
+    """`hosts`: the zones' names without their domain. `size`: how many pods and machines there are,
+    each counted once."""
 
     zones: tuple[Zone, ...]
     sections: tuple[Section, ...]
     hosts: Mapping[str, str]
-
-    @property
-    def size(self) -> int:
-        """How many pods and machines there are, each counted once."""
-        found = {
-            (owner.namespace, owner.pod) if (owner := member.port.owner) else member.port.name
-            for section in self.sections
-            for group in section.groups
-            for member in group.members
-        }
-        return len(found)
+    size: int
 
 
-def fold(graph: Graph) -> Overview:
+def fold(graph: Graph, memo: Memo | None = None) -> Overview:
     """Return the overview of a graph; a pod on several networks is a member of each."""
-    joined: dict[tuple[str, str], set[str]] = {}
-    for switch in graph.switches:
-        for port in switch.ports:
-            if port.owner is not None:
-                key = port.owner.namespace, port.owner.pod
-                joined.setdefault(key, set()).add(switch.network)
-    known = (*graph.networks, *graph.absent)
-    ordered = sorted(known, key=lambda one: (one.primary, natural_key(one.name)))
+    memo = Memo() if memo is None else memo
+    folding = [_Folding(network, graph.of(network.name)) for network in _ordered(graph)]
+    everybody: set[_Who] = set()
+    counted: Counter[_Who] = Counter()
+    joined: dict[_Who, set[str]] = {}
+    for each in folding:
+        found = memo.of(("who", each.network.name), each.switches, each.identified)
+        each.owners, members = found
+        everybody |= members
+        counted.update(each.owners)
+    for each in folding:
+        for who in each.owners:
+            if counted[who] > 1:
+                joined.setdefault(who, set()).add(each.network.name)
     hosts = chassis.hosts(zone.name for zone in graph.zones)
-    sections = (_section(graph, network, joined, hosts) for network in ordered)
-    return Overview(graph.zones, tuple(sections), hosts)
+    sections = tuple(_remembered(memo, each, joined, hosts) for each in folding)
+    return Overview(graph.zones, sections, hosts, len(everybody))
 
 
-def _section(
-    graph: Graph,
-    network: graphs.Network,
-    joined: Mapping[tuple[str, str], set[str]],
-    hosts: Mapping[str, str],
+_Who = tuple[str, ...]  # a pod's namespace and name, or a port's name
+
+
+def _ordered(graph: Graph) -> list[graphs.Network]:
+    known = (*graph.networks, *graph.absent)
+    return sorted(known, key=lambda one: (one.primary, natural_key(one.name)))
+
+
+@dataclass
+class _Folding:
+    """A network of which a section is made. `owners`: the pods that have a port on it."""
+
+    network: graphs.Network
+    switches: tuple[Switch, ...]
+    owners: frozenset[_Who] = frozenset()
+
+    def ports(self) -> Iterator[tuple[Switch, Port]]:
+        """The ports that are members'."""
+        for switch in self.switches:
+            for port in switch.ports:
+                if port.kind is PortKind.POD or (port.kind is PortKind.OTHER and not switch.spans):
+                    yield switch, port
+
+    def identified(self) -> tuple[frozenset[_Who], frozenset[_Who]]:
+        """The owners, and the members, each once."""
+        ports = (port for switch in self.switches for port in switch.ports)
+        owners = frozenset(_who(port) for port in ports if port.owner is not None)
+        return owners, frozenset(_who(port) for _, port in self.ports())
+
+
+def _who(port: Port) -> _Who:
+    return (owner.namespace, owner.pod) if (owner := port.owner) else (port.name,)
+
+
+def _remembered(
+    memo: Memo, each: _Folding, joined: Mapping[_Who, set[str]], hosts: Mapping[str, str]
 ) -> Section:
+    """The section of a network, made once of the same."""
+    several = {who: joined[who] for who in each.owners & joined.keys()}
+    given = each.network, each.switches, several, hosts
+    make = functools.partial(_section, each, several, hosts)
+    return memo.of(("section", each.network.name), given, make)
+
+
+def _section(each: _Folding, joined: Mapping[_Who, set[str]], hosts: Mapping[str, str]) -> Section:
+    network = each.network
     groups: dict[Workload, list[Member]] = {}
-    for switch in graph.of(network.name):
-        for port in switch.ports:
-            if port.kind is PortKind.POD or (port.kind is PortKind.OTHER and not switch.spans):
-                groups.setdefault(_workload(port), []).append(_member(switch, port, network, hosts))
+    for switch, port in each.ports():
+        groups.setdefault(_workload(port), []).append(_member(switch, port, network, hosts))
     listed = [
         Group(workload, tuple(sorted(found, key=_order)), _others(found, network.name, joined))
         for workload, found in groups.items()
     ]
     listed.sort(key=lambda group: (natural_key(group.workload.namespace), natural_key(group.name)))
-    counted = Counter(member.node for group in listed for member in group.members)
-    return Section(network, tuple(listed), counted)
+    members = [member for group in listed for member in group.members]
+    wrong = [member.node for member in members if member.faults]
+    by_node = Counter(member.node for member in members)
+    return Section(network, tuple(listed), by_node, len(members), len(wrong), frozenset(wrong))
 
 
 def _member(
@@ -199,12 +230,13 @@ def _workload(port: Port) -> Workload:
 
 
 def _others(
-    members: Iterable[Member], network: str, joined: Mapping[tuple[str, str], set[str]]
+    members: Iterable[Member], network: str, joined: Mapping[_Who, set[str]]
 ) -> tuple[str, ...]:
-    each = [
-        joined.get((owner.namespace, owner.pod), set()) if (owner := member.port.owner) else set()
-        for member in members
-    ]
+    common: set[str] | None = None
+    for member in members:
+        found = joined.get(_who(member.port)) if member.port.owner else None
+        if not found:
+            return ()
+        common = found if common is None else common & found
     # Every pod is on the default network.
-    common = set.intersection(*each) - {network, names.DEFAULT_NETWORK}
-    return tuple(sorted(common, key=natural_key))
+    return tuple(sorted((common or set()) - {network, names.DEFAULT_NETWORK}, key=natural_key))

@@ -88,6 +88,8 @@ class PairResult:
 
     @property
     def differs(self) -> bool:
+        if self.seen is None:  # as nearly all that pages show
+            return False
         return self.reaches is not None and self.reaches is not self.expected
 
 
@@ -204,9 +206,16 @@ class _Judge:
         rows: dict[Workload, dict[int, list[_End]]] = {}
         for end in self._ends:
             rows.setdefault(end.member.group, {}).setdefault(end.kind, []).append(end)
+        alike = {workload: _only(ends) for workload, ends in rows.items()}
         for workload, sources in rows.items():
+            some = alike[workload]
             for other, targets in rows.items():
-                yield from self._summed(sources, targets, is_same=workload == other)
+                others = alike[other]
+                if some and others and workload is not other:
+                    verdict = self._verdict(some[0], others[0])
+                    yield _result(some[0], others[0], verdict, len(some) * len(others))
+                else:
+                    yield from self._summed(sources, targets, is_same=workload is other)
 
     def _summed(
         self, sources: Mapping[int, list[_End]], targets: Mapping[int, list[_End]], *, is_same: bool
@@ -278,6 +287,11 @@ class _Judge:
         endpoints = source.member.endpoint, target.member.endpoint
         verdict = evaluator.explain(chosen, self._networks, *endpoints, connection)
         return _Verdict((verdict.allowed, reason_of(verdict)), family)
+
+
+def _only(ends: Mapping[int, list[_End]]) -> list[_End]:
+    """The ends of a workload that are all of one kind; none if they are not."""
+    return next(iter(ends.values())) if len(ends) == 1 else []
 
 
 def _result(source: _End, target: _End, verdict: _Verdict, pairs: int = 1) -> PairResult:

@@ -6,7 +6,7 @@ Pure. OVN's databases have only a pod's name; Kubernetes objects have its ownerR
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ def controlled(pods: Iterable[Object], controllers: Iterable[Object]) -> dict[st
     by_uid = index(controllers)
     found = {}
     for pod in pods:
-        made = controlling(pod, by_uid)
+        made = controlling(pod, above(pod, by_uid))
         if made is not None:
             meta = pod["metadata"]
             found[f"{meta['namespace']}/{meta['name']}"] = made
@@ -71,22 +71,36 @@ def index(controllers: Iterable[Object]) -> Mapping[object, Object]:
     return {(obj.get("metadata") or {}).get("uid"): obj for obj in controllers}
 
 
-def controlling(pod: Object, by_uid: Mapping[object, Object]) -> Workload | None:
-    """The workload of a pod that a controller made; None if none did, or it makes one pod only."""
-    top = _top(pod, by_uid)
+def above(pod: Object, by_uid: Mapping[object, Object]) -> tuple[Object, ...]:
+    """The controllers of a pod that are known, from its own upwards."""
+    found: list[Object] = []
+    reference = _controller(pod)
+    while reference is not None and len(found) < _LONGEST_CHAIN:
+        known = by_uid.get(reference.get("uid"))
+        if known is None:
+            break
+        found.append(known)
+        reference = _controller(known)
+    return tuple(found)
+
+
+def controlling(pod: Object, known: Sequence[Object]) -> Workload | None:
+    """The workload of a pod that a controller made; None if none did, or it makes one pod only.
+
+    `known`: the controllers `above` it.
+    """
+    top = _top(pod, known)
     if top is None:
         return None
     return Workload(pod["metadata"]["namespace"], str(top["name"]), str(top["kind"]))
 
 
-def _top(pod: Object, by_uid: Mapping[object, Object]) -> Object | None:
+def _top(pod: Object, known: Sequence[Object]) -> Object | None:
     """The ownerReference of the topmost controller; None if it makes only one pod."""
-    reference, above = None, _controller(pod)
-    for _ in range(_LONGEST_CHAIN):
-        if above is None:
-            break
-        reference = above
-        above = _controller(by_uid.get(above.get("uid"), {}))
+    listed = (_controller(each) for each in (pod, *known[: _LONGEST_CHAIN - 1]))
+    reference = None
+    for each in listed:
+        reference = each or reference
     if reference is None or reference.get("kind") in _SINGLE:
         return None
     end = f"-{(pod['metadata'].get('labels') or {}).get(_HASH, '')}"

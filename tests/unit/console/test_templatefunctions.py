@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from weft.console import templatefunctions
 from weft.console.page import Page, Read, Reading
+from weft.console.pages import matrix
 from weft.kube import resources
 
 
@@ -18,6 +19,16 @@ def test_counts() -> None:
     assert templatefunctions.counted(1, "node") == "1 node"
     assert templatefunctions.counted(0, "node") == "0 nodes"
     assert templatefunctions.counted(2, "policy", "policies") == "2 policies"
+
+
+def test_cells_of_a_matrix_are_escaped_and_in_their_order() -> None:
+    hostile = matrix.GridField("<b>", "good", 'x"y', "a & b\n<i>")
+    empty = matrix.GridField()
+    written = str(templatefunctions.cells([hostile, empty, hostile])).split("\n<td")
+    assert len(written) == 3
+    assert written[0].removeprefix("<td") == written[2]
+    assert 'title="x&#34;y: a &amp; b\n&lt;i&gt;" aria-label="x&#34;y">&lt;b&gt;</td>' in written[0]
+    assert written[1] == ' class="cell "></td>'
 
 
 def test_a_reason_is_given_once_for_all_kinds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ def counting(calls: list[Any]) -> Any:
         calls.append(obj)
         return str(obj["name"])
 
-    return remembered.by_text(parse, most=2)
+    return remembered.by_text(parse, most=2 * len('{"name":"a"}'))
 
 
 def test_equal_objects_are_parsed_once_and_others_by_themselves() -> None:
@@ -23,8 +24,56 @@ def test_equal_objects_are_parsed_once_and_others_by_themselves() -> None:
     parsed = counting(calls)
     assert [parsed({"name": each}) for each in ("a", "b", "a", "b")] == ["a", "b", "a", "b"]
     assert len(calls) == 2
-    assert [parsed({"name": each}) for each in ("c", "a")] == ["c", "a"]  # a was the oldest
+    assert parsed({"name": "b"}) == "b"
+    assert [parsed({"name": each}) for each in ("c", "a")] == [
+        "c",
+        "a",
+    ]  # a was not used for longest
     assert len(calls) == 4
+
+
+def test_texts_are_bounded_by_their_length_and_not_by_their_number() -> None:
+    known = remembered.Texts(most=100)
+    for number in range(20):
+        assert known.of(number, 30, partial(int, number)) == number
+    assert len(known) == 3
+    assert known.of("short", 100, lambda: "made") == "made"
+    assert len(known) == 1, "one text may take all of it"
+
+
+def test_what_was_made_of_an_object_lasts_as_long_as_it_was_made_of_the_same() -> None:
+    calls: list[int] = []
+
+    def make() -> int:
+        calls.append(0)
+        return len(calls)
+
+    kept = remembered.Kept({"name": "a"})
+    assert kept == {"name": "a"}
+    given = ((1, {"a": "b"}), (1, {"a": "b"}), (1, {"a": "c"}))
+    assert [remembered.once(kept, "what", each, make) for each in given] == [1, 1, 2]
+    assert remembered.once(kept, "other", given[2], make) == 3
+    plain = {"name": "a"}  # it may be changed, so that nothing is remembered of it
+    assert [remembered.once(plain, "what", 1, make) for _ in range(2)] == [4, 5]
+
+
+def test_a_memo_forgets_what_was_not_asked_for() -> None:
+    memo, calls = remembered.Memo(), list[str]()
+
+    def made(key: str, given: object) -> str:
+        def make() -> str:
+            calls.append(key)
+            return f"{key} of {given}"
+
+        return memo.of(key, given, make)
+
+    assert [made("a", 1), made("b", 1)] == ["a of 1", "b of 1"]
+    memo.sweep()
+    assert [made("a", 1), made("a", 2)] == ["a of 1", "a of 2"]
+    memo.sweep()
+    assert len(memo) == 1, "b is forgotten"
+    assert [made("a", 2), made("b", 1)] == ["a of 2", "b of 1"]
+    assert calls == ["a", "b", "a", "b"]
 
 
 @pytest.mark.parametrize(

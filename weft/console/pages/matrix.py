@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from weft import errors, names
@@ -14,7 +14,7 @@ from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import members, objects, outcomes, reach
 from weft.observe.outcomes import Difference, Outcome
-from weft.observe.reach import Matrix
+from weft.observe.reach import Matrix, Member
 from weft.observe.render import matrix_text
 from weft.policy import netpolicy
 
@@ -90,13 +90,24 @@ def view(reading: Reading, asked: Question) -> Shown:
             raise errors.InvalidInput("address", "network", network, rule)
         there, policies = members.on(network, found), members.in_force(found)
         _bound(network, len(there), asked.namespace)
-        merge = len(there) > outcomes.MOST  # a field is of two workloads then
-        matrix = reach.expect(
-            network, there, policies, known, connection(port), ipv6=ipv6, merge=merge
-        )
+        question = connection(port)
     except errors.InvalidInput as error:
         return Shown(networks, network, port, ipv6, problem=error.in_full())
-    return Shown(networks, network, port, ipv6, grid(matrix))
+    given = there, policies, known, question, ipv6
+    made = reading.memo.of("grid", (network, *given), lambda: _expected(network, *given))
+    return Shown(networks, network, port, ipv6, made)
+
+
+def _expected(
+    network: str,
+    there: Sequence[Member],
+    policies: Sequence[netpolicy.Policy],
+    known: Mapping[ObjectKey, str],
+    question: netpolicy.Connection,
+    ipv6: bool,
+) -> Grid:
+    merge = len(there) > outcomes.MOST  # a field is of two workloads then
+    return grid(reach.expect(network, there, policies, known, question, ipv6=ipv6, merge=merge))
 
 
 def _unknown(reading: Reading) -> str:
@@ -128,6 +139,7 @@ def gathered(reading: Reading) -> members.Objects:
         policies=reading.of(resources.MULTINETWORKPOLICIES),
         instances=reading.of(resources.VMIS),
         controllers=tuple(one for kind in _CONTROLLERS for one in reading.of(kind)),
+        memo=reading.memo,
     )
 
 
@@ -166,10 +178,12 @@ def grid(matrix: Matrix) -> Grid:
     """The grid of a matrix."""
     found = outcomes.grid(matrix)
     numbers = range(len(found.rows))
+    known: dict[Outcome | None, dict[str, GridField]] = {}
     return Grid(
         labels=tuple(each.label for each in found.rows),
         rows=tuple(
-            tuple(_field(found.places.get((row, column))) for column in numbers) for row in numbers
+            tuple(_field(found.places.get((row, column)), known) for column in numbers)
+            for row in numbers
         ),
         legend=tuple(_signed(each) for each in found.outcomes),
         differences=outcomes.differences(found)[: matrix_text.MAX_DIFFERENCES],
@@ -184,13 +198,26 @@ def _signed(outcome: Outcome, reason: str = "") -> GridField:
     return GridField(sign, style, outcome.value, reason)
 
 
-def _field(entry: outcomes.GridEntry | None) -> GridField:
+def _field(
+    entry: outcomes.GridEntry | None, known: dict[Outcome | None, dict[str, GridField]]
+) -> GridField:
+    """The field of an entry; one object for all that are alike, which are most."""
     if entry is None:
         return GridField()
+    pairs = entry.pairs
+    reason = pairs[0].reason if len(pairs) == 1 and not pairs[0].differs else _of_several(entry)
+    alike = known.setdefault(entry.outcome, {})
+    found = alike.get(reason)
+    if found is None:
+        found = alike[reason] = _signed(entry.outcome, reason)
+    return found
+
+
+def _of_several(entry: outcomes.GridEntry) -> str:
+    """The reasons of several pairs, a line for each."""
     reasons = list(dict.fromkeys(_reasons(entry)))
     more = len(reasons) - _MOST_REASONS
-    lines = reasons[:_MOST_REASONS] + ([f"and {more} more reasons"] if more > 0 else [])
-    return _signed(entry.outcome, "\n".join(lines))
+    return "\n".join(reasons[:_MOST_REASONS] + ([f"and {more} more reasons"] if more > 0 else []))
 
 
 def _reasons(entry: outcomes.GridEntry) -> Iterator[str]:

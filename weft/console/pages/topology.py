@@ -31,8 +31,9 @@ def view(reading: Reading, asked: Question) -> Picture:
     """The picture of all networks that the viewer may see; it depends on the objects alone."""
     objects = replace(matrix.gathered(reading), states=reading.of(resources.NETWORKS))
     graph = declaredgraph.build(objects, reading.of(resources.NODES))
-    folded = overview.fold(graph)
+    folded = overview.fold(graph, reading.memo)
     if folded.size > MOST:
+        reading.memo.clear()  # of so many it would take much, for no picture
         return Picture(Markup(""), folded.size)
     names = {networkobjects.name_of(each): str(each["metadata"]["name"]) for each in objects.states}
     links = Links(
@@ -41,9 +42,11 @@ def view(reading: Reading, asked: Question) -> Picture:
         more=lambda name: _unfolded(name, asked.namespace),
     )
     unfolded = asked.query.get("network", "")
-    drawing = overview_picture.lay_out(folded, links=links, most=MOST_CARDS, unfolded=unfolded)
+    drawing = overview_picture.lay_out(
+        *(folded,), links=links, most=MOST_CARDS, unfolded=unfolded, memo=reading.memo
+    )
     # Names and texts are escaped where they become SVG.
-    return Picture(Markup(svg.render(drawing)))
+    return Picture(Markup(svg.render(drawing, reading.memo)))
 
 
 def _path(*segments: str) -> str:

@@ -6,10 +6,12 @@ about equal height. The card of a member says what is wrong with it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from weft.observe.overview import Group, Member, Overview, Section
+from weft.observe.remembered import Memo
 from weft.observe.render import cards, colours, lettering, overview_text
 from weft.observe.render.canvas import place
 from weft.observe.render.cards import Card, Label
@@ -51,19 +53,22 @@ def lay_out(
     links: Links = NO_LINKS,
     most: int = 0,
     unfolded: str = "",
+    memo: Memo | None = None,
 ) -> Drawing:
-    """The drawing of an overview; `whole` lists every member on its workload's card.
+    """The drawing of an overview; `whole` lists every member on its workload's card. `memo`: that
+    of pictures with the same `links` and `whole`.
 
     If there are more than `most` workloads, and that is not 0, each network but the `unfolded` one
     has cards of its share of them, and one card for the others.
     """
+    memo = Memo() if memo is None else memo
     count = sum(len(section.groups) for section in overview.sections)
     share = max(FEWEST, most // len(overview.sections)) if 0 < most < count else count
     stacks = []
     for section in overview.sections:
-        kept, rest = _folded(section, count if section.network.name == unfolded else share)
-        stack = [_card(section, each, whole=whole, href=links.group(each)) for each in kept]
-        stacks.append([*stack, _more(section, rest, links.more)] if rest else stack)
+        limit = count if section.network.name == unfolded else share
+        make = functools.partial(_stack, section, limit, whole=whole, links=links)
+        stacks.append(memo.of(("stack", section.network.name), (section, limit), make))
     summary = overview_text.summary(overview)
     columns = min(COLUMNS, max((len(stack) for stack in stacks), default=1))
     width = columns * CARD + (columns - 1) * GAP
@@ -82,7 +87,10 @@ def lay_out(
     for section, stack, facts in zip(overview.sections, stacks, bands, strict=True):
         y += SECTION_GAP
         boxes.append(_band(section, facts, y, width, links.network(section.network.name)))
-        y = _stacked(stack, y + BAND + GAP, columns, boxes)
+        at = y + BAND + GAP, columns
+        key = "stacked", section.network.name
+        placed, y = memo.of(key, (stack, at), functools.partial(_stacked, stack, *at))
+        boxes += placed
     for zone in overview.zones:
         if zone.trouble:
             y += 22
@@ -164,15 +172,22 @@ def _band(section: Section, facts: Sequence[str], y: float, width: float, href: 
     return Box(MARGIN, y, width, BAND, Shape.BAND, texts, title, hue=hue, href=href, id=id)
 
 
-def _stacked(stack: Sequence[Card], top: float, columns: int, boxes: list[Box]) -> float:
-    """Put each card into the shortest column; return the y at which the longest ends."""
-    ends = [top] * columns
+def _stack(section: Section, share: int, *, whole: bool, links: Links) -> list[Card]:
+    """The cards of a network."""
+    kept, rest = _folded(section, share)
+    stack = [_card(section, each, whole=whole, href=links.group(each)) for each in kept]
+    return [*stack, _more(section, rest, links.more)] if rest else stack
+
+
+def _stacked(stack: Sequence[Card], top: float, columns: int) -> tuple[list[Box], float]:
+    """The boxes of the cards, each in the shortest column; and the y at which the longest ends."""
+    ends, boxes = [top] * columns, []
     for card in stack:
         column = ends.index(min(ends))
         box = place(card, MARGIN + column * (CARD + GAP), ends[column], CARD)
         boxes.append(box)
         ends[column] = box.bottom + GAP
-    return max(ends) - GAP if stack else top - GAP
+    return boxes, max(ends) - GAP if stack else top - GAP
 
 
 def _folded(section: Section, share: int) -> tuple[Sequence[Group], Sequence[Group]]:

@@ -40,12 +40,7 @@ def summary(overview: Overview) -> str:
         lettering.counted(len(overview.zones), "node"),
         f"{overview.size} pods and VMs",
     ]
-    wrong = sum(
-        bool(member.faults)
-        for section in overview.sections
-        for group in section.groups
-        for member in group.members
-    )
+    wrong = sum(section.faults for section in overview.sections)
     return ", ".join([*parts, *([f"{wrong} with a fault"] if wrong else [])])
 
 

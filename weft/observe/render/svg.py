@@ -5,10 +5,12 @@ Colours are CSS classes of one style sheet.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from html import escape
 
+from weft.observe.remembered import Memo
 from weft.observe.render import colours, lettering
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
 
@@ -52,8 +54,9 @@ DARK = {
 _REMEMBERED = 8192  # texts and numbers, most of which a picture has again and again
 
 
-def render(drawing: Drawing) -> str:
-    """The SVG document."""
+def render(drawing: Drawing, memo: Memo | None = None) -> str:
+    """The SVG document; `memo`: that of drawings of the same."""
+    memo = Memo() if memo is None else memo
     width, height = _n(drawing.width), _n(drawing.height)
     # What is within an image is nothing to a screen reader: links are.
     role = "group" if any(box.href for box in drawing.boxes) else "img"
@@ -67,7 +70,10 @@ def render(drawing: Drawing) -> str:
         f'height="{_n(drawing.height - 1)}" rx="12"/>',
         *(line for frame in drawing.frames for line in _box(frame)),
         *(_path(path) for path in drawing.paths),
-        *(line for box in drawing.boxes for line in _box(box)),
+        *(
+            memo.of(("box", number), box, functools.partial(_whole, box))
+            for number, box in enumerate(drawing.boxes)
+        ),
         *(_dot(dot) for dot in drawing.dots),
         *(_text(text) for text in drawing.texts),
         "</svg>",
@@ -151,6 +157,10 @@ def _box(box: Box) -> Iterator[str]:
     for text in box.texts:
         yield _text(text)
     yield "</g></a>" if box.href else "</g>"
+
+
+def _whole(box: Box) -> str:
+    return "\n".join(_box(box))
 
 
 def _badge(box: Box) -> Iterator[str]:

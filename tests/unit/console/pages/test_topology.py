@@ -50,8 +50,10 @@ def test_too_many_members_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         resources.NADS: [nad("blue", "blue")],
         resources.PODS: [launcher("db")],
     }
-    found = topology.view(consoled.read(objects), consoled.asked())
+    read = consoled.read(objects)
+    found = topology.view(read, consoled.asked())
     assert (found.hidden, str(found.svg)) == (1, "")
+    assert len(read.memo) == 0, "nothing is kept for a picture that is not there"
 
 
 def test_a_large_networks_workloads_unfold_at_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
