@@ -7,6 +7,7 @@ A repetition is safe if the request was never sent, if the server says that it d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import socket
 import time
@@ -37,6 +38,7 @@ _SIGNS_OF_LIFE = {
     socket.TCP_USER_TIMEOUT: 20_000,
 }
 _HEARTBEAT = 30.0  # seconds between two pings of a WebSocket
+_CLOSING = 5.0  # seconds in which the other side of a WebSocket may agree to its end
 _LONGEST_REFUSAL = 1 << 16  # bytes of the reason why there is none
 _BUFFER = 1 << 20  # a burst of watch events then takes few reads
 
@@ -228,7 +230,8 @@ class Transport:
         longest: int,
         where: str = "",
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A WebSocket of `protocol`; a message has at most `longest` bytes.
+        """A WebSocket of `protocol`; a message has at most `longest` bytes. It is closed within
+        _CLOSING seconds, whatever the server still sends.
 
         Raises an errors.ApiError with the server's words if it refuses one.
         """
@@ -256,7 +259,12 @@ class Transport:
                 ) as socket,
             ):
                 self.received_at = time.monotonic()
-                yield socket
+                try:
+                    yield socket
+                finally:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_CLOSING):
+                            await socket.close()
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 401:
                 self._credentials.recheck()

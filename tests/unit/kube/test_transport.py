@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from tests.support.patience import PATIENCE
 from weft.kube import config, errors, transport
 
 
@@ -33,3 +36,39 @@ async def test_a_token_file_without_a_token_is_named_and_nobody_is_anonymous(
         with pytest.raises(errors.Unauthorized, match=why) as caught:
             await door.request("GET", "/version")
         assert str(token) in str(caught.value)
+
+
+async def test_a_websocket_ends_though_the_server_sends_on_and_never_agrees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a guest does that writes all the time to its serial console."""
+    monkeypatch.setattr(transport, "_CLOSING", 0.2)
+    gone = asyncio.Event()
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("plain",), autoclose=False)
+        await socket.prepare(request)
+        try:
+            while True:
+                await socket.send_bytes(b"x" * 4096)
+                await asyncio.sleep(0.01)
+        finally:
+            gone.set()
+
+    app = web.Application()
+    app.router.add_get("/talk", talk)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with (
+            asyncio.timeout(PATIENCE),
+            transport.Transport(config.Endpoint(f"http://{host}:{port}")) as door,
+        ):
+            async with door.websocket("/talk", protocol="plain", longest=1 << 16) as socket:
+                assert (await socket.receive()).data
+            await gone.wait()
+    finally:
+        await runner.cleanup()
