@@ -46,6 +46,10 @@ def command(
         str, typer.Option("--tls-certificate", metavar="FILE", help="Certificate in PEM form.")
     ] = "",
     key: Annotated[str, typer.Option("--tls-key", metavar="FILE", help="Its key.")] = "",
+    system: Annotated[
+        str,
+        typer.Option("--weft-namespace", metavar="NAME", help="Namespace in which weft runs."),
+    ] = SYSTEM,
     kubeconfig: clusters.Kubeconfig = "",
     context: clusters.Context = "",
     lab: clusters.Lab = "",
@@ -58,7 +62,7 @@ def command(
     is_in_pod = login and not (kubeconfig or context or lab) and clusters.is_in_pod()
     cluster = None if is_in_pod else clusters.choose(kubeconfig, context, lab)
     file, chosen = (cluster.existing(), cluster.context) if cluster else (None, "")
-    nodes = ClusterNodes(cluster) if cluster else None
+    nodes = ClusterNodes(cluster, system) if cluster else None
     settings = server.Settings(
         connect=server.connector(file, chosen),
         address=address,
@@ -69,6 +73,7 @@ def command(
         key=key,
         nodes=nodes,
         lab=nodes if cluster and cluster.lab is not None else None,
+        system=system,
     )
     if libraries.missing(libraries.LIVE):
         note = "Pages are not updated while they are open: run make prepare where npm is installed."
@@ -86,9 +91,10 @@ class _Agents(agentpods.AgentPods):
 
 @dataclass(frozen=True, slots=True)
 class ClusterNodes:
-    """Nodes of a lab, or of a cluster by kubectl."""
+    """Nodes of a lab, or of a cluster by kubectl, where weft runs in the namespace `system`."""
 
     cluster: clusters.Cluster
+    system: str = SYSTEM
 
     def explorer(
         self, pods: Sequence[Object], *, probes: bool
@@ -96,10 +102,12 @@ class ClusterNodes:
         if self.cluster.lab is not None:
             return labs.needed("a lab").explorer(self.cluster.lab)
         options = ("--context", self.cluster.context) if self.cluster.context else ()
-        return nullcontext(_Agents(pods, options, self.cluster.kubeconfig, SYSTEM, probes=probes))
+        return nullcontext(
+            _Agents(pods, options, self.cluster.kubeconfig, self.system, probes=probes)
+        )
 
     async def way(self, found: Objects) -> Way:
-        return flows.way(self.cluster, found, SYSTEM)
+        return flows.way(self.cluster, found, self.system)
 
     async def snapshots(self) -> tuple[Snapshot, ...]:
         if self.cluster.lab is None:

@@ -18,6 +18,7 @@ from weft.console import guard, peers, rendering, sessions
 from weft.console.page import Nodes, NoSuchObject
 from weft.console.viewers import TooMuch, Viewers
 from weft.kube.client import Unauthorized
+from weft.observe.checks import SYSTEM
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,7 +33,8 @@ STREAMED = ("/live/", "/socket/")  # for the console's own pages alone
 class Console:
     """What all handlers need. `links` is None where each viewer logs in, and `nodes` then, too.
 
-    `lab`: the nodes of a lab, for viewers who may enter all of its pods. `known`: connections of
+    `lab`: the nodes of a lab, for viewers who may enter all of its pods. `system`: the namespace in
+    which weft runs. `known`: connections of
     the console's own user, who is looked up once for each.
     """
 
@@ -44,6 +46,7 @@ class Console:
     known: WeakSet[BaseTransport] = field(default_factory=WeakSet)
     nodes: Nodes | None = None
     lab: Nodes | None = None
+    system: str = SYSTEM
     logins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOGINS_AT_ONCE))
 
     @property

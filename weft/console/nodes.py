@@ -35,11 +35,13 @@ Turn = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class ViewersNodes:
-    """Nodes as one viewer may look at them. `lab`: those of a lab, None on a cluster. A node is
-    asked when it is the viewer's `turn`."""
+    """Nodes as one viewer may look at them. `lab`: those of a lab, None on a cluster, where weft
+    runs in the namespace `system`. A node is asked when it is the viewer's `turn`."""
 
-    def __init__(self, client: Client, turn: Turn, lab: Nodes | None = None) -> None:
-        self._client, self._turn, self._lab = client, turn, lab
+    def __init__(
+        self, client: Client, turn: Turn, lab: Nodes | None = None, system: str = SYSTEM
+    ) -> None:
+        self._client, self._turn, self._lab, self._system = client, turn, lab, system
 
     @asynccontextmanager
     async def explorer(self, pods: Sequence[Object], *, probes: bool) -> AsyncIterator[Explorer]:
@@ -80,7 +82,7 @@ class ViewersNodes:
 
     async def _lacking(self) -> str:
         """Which right to look at nodes the viewer lacks, by the API server's word; "" if none."""
-        namespace = SYSTEM if self._lab is None else ""
+        namespace = self._system if self._lab is None else ""
         where = f"in the namespace {namespace}" if namespace else "in all namespaces"
         # A WebSocket begins with a GET, of which newer servers ask for the right to create, too.
         for verb in ("create", "get") if self._lab is None else ("create",):
@@ -107,12 +109,12 @@ class ViewersNodes:
 
     async def _agents(self, pods: Sequence[Object], *, probes: bool = False) -> _Agents:
         """`pods` are those that were read; they may be of the viewer's own namespaces alone."""
-        if not agentpods.agents(pods):
+        if not agentpods.agents(pods, self._system):
             try:
-                pods = await self._client.list(resources.PODS, SYSTEM)
+                pods = await self._client.list(resources.PODS, self._system)
             except Forbidden:
                 pods = ()
-        return _Agents(self._client, pods, self._turn, probes=probes)
+        return _Agents(self._client, pods, self._turn, self._system, probes=probes)
 
 
 class _Agents(agentpods.AgentPods):
@@ -120,8 +122,10 @@ class _Agents(agentpods.AgentPods):
 
     offer = PROBE
 
-    def __init__(self, client: Client, pods: Sequence[Object], turn: Turn, *, probes: bool) -> None:
-        super().__init__(pods, (), "", SYSTEM, probes=probes)
+    def __init__(
+        self, client: Client, pods: Sequence[Object], turn: Turn, system: str, *, probes: bool
+    ) -> None:
+        super().__init__(pods, (), "", system, probes=probes)
         self._client, self._turn = client, turn
 
     async def run(self, node: str, module: str, data: bytes) -> bytes:

@@ -21,6 +21,7 @@ from weft.console.viewers import Viewers
 from weft.kube import config
 from weft.kube.client import Client
 from weft.kube.transport import Transport
+from weft.observe.checks import SYSTEM
 
 _WHERE = "weft console"
 _PATIENCE = 5.0  # seconds of retries of a request to the API server; people wait for it
@@ -33,7 +34,7 @@ class Settings:
 
     `names`: further names by which browsers reach it. `certificate` and `key` are files in PEM
     form. `nodes` serves the user of the console alone. `lab`: the nodes of a lab, for who logs in
-    and may enter all of its pods.
+    and may enter all of its pods. `system`: the namespace in which weft runs.
     """
 
     connect: Callable[[str], Client]
@@ -45,6 +46,7 @@ class Settings:
     key: str = ""
     nodes: Nodes | None = None
     lab: Nodes | None = None
+    system: str = SYSTEM
 
 
 def connector(kubeconfig: str | None, context: str = "") -> Callable[[str], Client]:
@@ -104,6 +106,7 @@ def application(
         links=links,
         nodes=None if settings.is_login else settings.nodes,
         lab=settings.lab,
+        system=settings.system,
     )
     app.on_response_prepare.append(middleware.set_headers)
     app.on_cleanup.append(_clean)

@@ -269,7 +269,7 @@ def work(page: Page, name: str, job: Job) -> Handler:
                 response = await _stream(request)
                 nodes = console.nodes
                 if nodes is None:
-                    nodes = ViewersNodes(viewer.client, viewer.asking, console.lab)
+                    nodes = ViewersNodes(viewer.client, viewer.asking, console.lab, console.system)
                 access = JobAccess(viewer.client, viewer.computing, nodes=nodes)
                 template = f"pages/{page.name}.{name}.html"
                 try:
