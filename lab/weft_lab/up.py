@@ -25,7 +25,7 @@ from typing import Any
 
 from weft import errors
 from weft.app import settings
-from weft_lab import layout, plan, spec, state
+from weft_lab import consolerecord, layout, plan, spec, state
 from weft_lab.runtime import cache, databases, pythonpath, toolchain
 from weft_lab.vm import disks
 
@@ -93,6 +93,7 @@ def status(name: str) -> dict[str, Any]:
         "lab": spec.render(lab) if lab else None,
         "folder": str(folder.path),
         "kubeconfig": str(folder.kubeconfig),
+        "console": consolerecord.address(folder),
         "services": [],
     }
     peer = folder.connect()
@@ -340,7 +341,9 @@ def _died(folder: state.Folder) -> errors.WeftError:
 
 
 def _end(folder: state.Folder) -> bool:
-    """Ask the supervisor to end, and make sure: when it is gone, so is every process of the lab."""
+    """Ask the supervisor to end, and make sure: when it is gone, so is every process of the lab.
+    Its console, which is outside of it, ends before."""
+    consolerecord.end(folder)
     peer = folder.connect()
     if peer is None:
         return False

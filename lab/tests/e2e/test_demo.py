@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab.tests.support import consoles
 from lab.tests.support import labs as support
 
 pytestmark = pytest.mark.lab
@@ -19,4 +20,9 @@ def test_the_demo_holds_and_leaves_its_lab_running(labs: support.LabHouse) -> No
     assert claims >= {"leased by DHCP", "ping", "curl", "curl outside", "forged sender dropped"}
     nodes = {machine["name"]: machine["node"] for machine in shown["machines"]}
     assert len({nodes[name] for name in ("client", "web1", "web2")}) == 3
-    assert labs.json("lab", "status", "--name", "demo")["running"]
+    assert "Overview" in consoles.entered(shown["console"], "/")
+    status = labs.json("lab", "status", "--name", "demo")
+    assert status["running"]
+    assert status["console"] not in ("", shown["console"]), "there is one for the next browser"
+    labs.weft("lab", "down", "--name", "demo")
+    assert not consoles.is_served(shown["console"]), "it ends with its lab"

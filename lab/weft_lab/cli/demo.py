@@ -21,10 +21,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from weft import errors
 from weft.cli import columns, console, matrix, output
 from weft.host import files
 from weft.kube import client as kube
 from weft_lab import spec, state, target, up
+from weft_lab.cli import labconsole
 from weft_lab.cli.names import LabCommand, export, interruptible, option
 from weft_lab.demos import (
     localnet,
@@ -68,7 +70,10 @@ def command(
     name: Annotated[str, typer.Option("--name", help="Name of its lab.")] = spec.DEFAULT_NAME,
     open_console: Annotated[
         bool,
-        typer.Option("--console", help="Serve its console in the end, until you press Ctrl-C."),
+        typer.Option(
+            "--console",
+            help="Serve its console in the end, until you press Ctrl-C, and not in the background.",
+        ),
     ] = False,
     form: output.Option = output.Output.text,
 ) -> None:
@@ -79,7 +84,8 @@ def command(
     localnet: machines in a VLAN of the nodes' physical network, and a database there.
     migrate: a machine moves between nodes under load, and its peers count what they lose.
 
-    The exit status is 0 if every check holds. The lab keeps running.
+    The exit status is 0 if every check holds. The lab keeps running, and its console with it: the
+    last line is the address to open.
     """
     with interruptible(name), output.progress(form) as report:
         tools = toolchain.ensure(report)
@@ -88,8 +94,9 @@ def command(
         options = spec.Options(nodes=3, vlans=vlans)
         lab = up.up(name, options, tools=tools, progress=progress)
         shown = asyncio.run(SHOWS[which](lab, report))
+        address, why = ("", "") if open_console else _console(lab["name"])
     data = {"machines": [asdict(vm) for vm in shown.vms.values()], **shown.data}
-    data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"]}
+    data |= {"holds": shown.holds, "kubeconfig": lab["kubeconfig"], "console": address}
 
     def say() -> None:
         screen = Console(width=output.width())
@@ -97,12 +104,32 @@ def command(
             _say_machines(screen, shown.vms)
         shown.say(screen)
         _say_hints(lab, which)
+        for line in _way_to_console(lab, address, why) if not open_console else ():
+            typer.echo(line)
 
     output.emit(form, data, say)
     if open_console:
         console.command(lab=lab["name"])
     if not shown.holds:
         raise typer.Exit(1)
+
+
+def _console(name: str) -> tuple[str, str]:
+    """The address of the lab's console, or why there is none: the demo's outcome is another."""
+    try:
+        return labconsole.start(name), ""
+    except (errors.WeftError, OSError) as error:
+        return "", str(error)
+
+
+def _way_to_console(lab: Mapping[str, Any], address: str, why: str) -> tuple[str, ...]:
+    if not address:
+        chosen = option(lab["name"], word="--lab")
+        return (
+            f"\nIts console is not there: {why}. {output.program()} console{chosen} serves one.",
+        )
+    again = f"{output.program()} lab status{option(lab['name'])}"
+    return (f"\nIn your browser, while the lab runs (for one more browser: {again}):", address)
 
 
 def _vlans(name: str) -> tuple[int, ...]:
@@ -288,7 +315,6 @@ def _say_hints(lab: Mapping[str, Any], which: Which) -> None:
         "\nThe lab is yours; try:",
         f"  {export(lab['kubeconfig'])}; kubectl get vm,nad,pods -A",
         *hints[which],
-        f"  {weft} console{chosen}     # the same in your browser, at the address that it prints",
         "and when you are done:",
         f"  {weft} lab down{named}",
     ):

@@ -28,6 +28,8 @@ def show(found: Mapping[str, Any]) -> None:
         typer.echo(line + "\n")
     if cluster:
         typer.echo(f"API: https://127.0.0.1:{found['lab']['port']} {cluster['api']}")
+    if found.get("console"):
+        typer.echo(f"console: {found['console']} (for one browser; then there is another one)")
     typer.echo(f"KUBECONFIG: {found['kubeconfig']}")
     typer.echo(f"logs: {found['folder']}/logs")
 

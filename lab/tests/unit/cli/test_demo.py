@@ -23,10 +23,19 @@ def test_the_console_opens_to_who_is_named() -> None:
         assert told == demo.LOGIN
 
 
+def test_a_demo_ends_with_the_address_of_its_console() -> None:
+    lab = {"name": "mine"}
+    *said, last = demo._way_to_console(lab, "http://127.0.0.1:1/enter?key=x", "")
+    assert last == "http://127.0.0.1:1/enter?key=x"
+    assert "weft lab status --name mine" in said[0]
+    (why,) = demo._way_to_console(lab, "", "no port is free")
+    assert "no port is free" in why
+    assert "weft console --lab mine" in why
+
+
 @pytest.mark.parametrize("which", Which)
-def test_every_demo_ends_with_the_way_to_its_console(
+def test_every_demo_says_how_its_lab_is_removed(
     which: Which, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo._say_hints({"name": "mine", "kubeconfig": "/a/kubeconfig"}, which)
-    said = capsys.readouterr().out.splitlines()
-    assert [line for line in said[-3:] if "weft console --lab mine" in line]
+    assert "weft lab down --name mine" in capsys.readouterr().out.splitlines()[-1]

@@ -30,8 +30,10 @@ def test_what_several_nodes_have_is_said_once(capsys: pytest.CaptureFixture[str]
             "lab": {"port": 1},
             "kubeconfig": "k",
             "folder": "f",
+            "console": "http://here",
         }
     )
     out = capsys.readouterr().out
     assert out.count("known faults") == 1
     assert "a, c: OVN 25.03.0 has known faults: X" in out
+    assert "console: http://here" in out
