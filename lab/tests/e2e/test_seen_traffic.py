@@ -56,23 +56,29 @@ class Seen:
         return measured & ALL_PAIRS  # c may be gone
 
     @contextmanager
-    def capturing(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
-        """A capture that has begun."""
+    def started(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """A command of weft that goes on."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "weft.cli.main", "capture", *argv, "--lab", LAB],
+            [sys.executable, "-m", "weft.cli.main", *argv, "--lab", LAB],
             env={**os.environ, "PYTHONPATH": str(ROOT), "WEFT_DEBUG": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         try:
-            assert process.stderr is not None
-            first = process.stderr.readline()
-            assert first.startswith("capturing "), first + process.stderr.read()
             yield process
         finally:
             process.kill()
             process.communicate(timeout=PATIENCE)
+
+    @contextmanager
+    def capturing(self, *argv: str) -> Iterator[subprocess.Popen[str]]:
+        """A capture that has begun."""
+        with self.started("capture", *argv) as process:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            assert first.startswith("capturing "), first + process.stderr.read()
+            yield process
 
 
 def labelled(name: str, node: str) -> dict[str, Any]:
@@ -225,6 +231,24 @@ def test_flows_of_one_end_and_what_is_denied_with_the_policy(lab: Seen) -> None:
             lab.kubectl("delete", "multi-policy", "shut")
     assert advice["admitted"]
     assert {one["kind"] for one in advice["policies"]} == {"MultiNetworkPolicy"}
+
+
+def test_new_flows_are_followed_until_ctrl_c(lab: Seen) -> None:
+    """A flow is printed while it goes on, and no other pod's."""
+    about = ("--network", "blue", "--pod", "a")
+    with lab.started("flows", "--follow", *about, "-o", "json") as running:
+        assert running.stdout is not None
+        with pinging(lab.house, "a", lab.address("b")):
+            for line in running.stdout:
+                one = json.loads(line)
+                ends = {one[end]["name"] for end in ("source", "target")}
+                assert (one["network"], "a" in ends) == ("blue", True)
+                if ends == {"a", "b"}:
+                    break
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0, said
+    assert "Traceback" not in said
 
 
 def flow(source: str, target: str, port: int) -> dict[str, Any]:
