@@ -13,7 +13,7 @@ from weft import errors
 from weft.cli import clusters, output
 from weft.cli.clusters import Cluster
 from weft.kube import cache, resources
-from weft.kube.client import Client, Forbidden, NotFound, Object
+from weft.kube.client import Client, Forbidden, Invalid, NotFound, Object
 from weft.model import ObjectKey
 from weft_lab.cli.machines import Machine, Namespace, named
 from weft_lab.vm import (
@@ -100,42 +100,35 @@ async def _migrate(
         spec: dict[str, Any] = {"vmiName": key.name}
         if node:
             spec["addedNodeSelector"] = {HOSTNAME: node}
-        made = await api.create(
-            resources.VMIMS,
-            {
-                "apiVersion": resources.VMIMS.api_version,
-                "kind": resources.VMIMS.kind,
-                "metadata": {"generateName": "kubevirt-migrate-vm-", "namespace": key.namespace},
-                "spec": spec,
-            },
-        )
+        body = {
+            "apiVersion": resources.VMIMS.api_version,
+            "kind": resources.VMIMS.kind,
+            "metadata": {"generateName": "kubevirt-migrate-vm-", "namespace": key.namespace},
+            "spec": spec,
+        }
+        try:
+            made = await api.create(resources.VMIMS, body)
+        except Invalid as error:
+            why = migrationreport.refusal(error.message)
+            under_way = f"wait for it, or: weft vm migrate-cancel {key}"
+            raise errors.Conflict(
+                why,
+                where=f"VirtualMachineInstance {key}",
+                hint=under_way if why.startswith("in-flight") else "",
+            ) from error
         if not wait:
             return migrationreport.result(made, limit)
         return migrationreport.result(await _finished(api, made, show), limit)
 
 
 async def _check(api: Client, key: ObjectKey, node: str) -> None:
-    """What KubeVirt's webhook refuses, and a node that cannot be the target."""
+    """That the machine runs, and can move to the node; KubeVirt's webhook judges the rest."""
     where = f"VirtualMachineInstance {key}"
     try:
         vmi = await api.get(resources.VMIS, key.name, key.namespace)
     except NotFound as error:
         hint = f"start it first: weft vm start {key}"
         raise errors.Conflict("it does not run", where=where, hint=hint) from error
-    migratable = status.condition(vmi, "LiveMigratable")
-    if migratable is not None and migratable.get("status") == "False":
-        raise errors.Conflict(
-            f"Cannot migrate VMI, Reason: {migratable.get('reason')}, "
-            f"Message: {migratable.get('message')}",
-            where=where,
-        )
-    for each in await api.list(resources.VMIMS, key.namespace):
-        if each["spec"].get("vmiName") == key.name and not migration.is_final(each):
-            raise errors.Conflict(
-                f"in-flight migration detected: {each['metadata']['name']}",
-                where=where,
-                hint=f"wait for it, or: weft vm migrate-cancel {key}",
-            )
     if not node:
         return
     if (vmi.get("status") or {}).get("nodeName") == node:

@@ -22,6 +22,11 @@ def budget(text: str) -> int:
     return round(float(found[1]) * _UNITS[found[2]])
 
 
+def refusal(message: str) -> str:
+    """Why a migration may not be made, without the name of the webhook that says so."""
+    return message.partition("denied the request: ")[2] or message
+
+
 def standstill(migration: Object) -> int | None:
     """Milliseconds that the guest stood still, as its peers saw it; else by QEMU; None: unknown."""
     cost = (migration.get("status") or {}).get(migrationcost.FIELD) or {}

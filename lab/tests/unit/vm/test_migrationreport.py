@@ -21,6 +21,12 @@ def test_a_budget_is_a_time(text: str, limit: int) -> None:
     assert migrationreport.budget(text) == limit
 
 
+def test_a_refusal_is_its_reason_alone() -> None:
+    denied = 'admission webhook "migration-create-validator.kubevirt.io" denied the request: '
+    assert migrationreport.refusal(f"{denied}Cannot migrate VMI.") == "Cannot migrate VMI."
+    assert migrationreport.refusal("spec.vmiName: Required value") == "spec.vmiName: Required value"
+
+
 @pytest.mark.parametrize("text", ["200", "fast", "-1ms", "1m", "1e3s"])
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(errors.InvalidInput, match="must be a time"):
