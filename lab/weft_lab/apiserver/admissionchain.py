@@ -60,7 +60,10 @@ class Chain:
         target.admission, target.is_repeated = (admit, *target.admission), by_webhooks
 
     def _check_migration(self, new: Object | None, old: Object | None) -> None:
-        if new is None or old is not None:
+        if new is None:
+            return
+        if old is not None:
+            migrations.check_edit(new, old)
             return
         collections, namespace = self._cluster.store.collections, new["metadata"]["namespace"]
         instances = collections[evictions.INSTANCES].items

@@ -1,4 +1,4 @@
-"""Judges new migrations of virtual machines, as KubeVirt's webhook does. Pure.
+"""Judges migrations of virtual machines that are made or edited, as KubeVirt's webhooks do. Pure.
 
 What changes after that, or at the same time on another way, is the controller's to fail
 (vm/migration.py).
@@ -12,7 +12,11 @@ from weft_lab.apiserver import machineverbs, status
 from weft_lab.apiserver.resources import Object
 
 COLLECTION = f"{machineverbs.MIGRATIONS}.{machineverbs.GROUP}"
-_WEBHOOK = "migration-create-validator.kubevirt.io"
+_CREATE, _UPDATE = (
+    "migration-create-validator.kubevirt.io",
+    "migration-update-validator.kubevirt.io",
+)
+_VMI_NAME = "kubevirt.io/vmi-name"  # label
 _FINAL = ("Succeeded", "Failed")
 _BETWEEN_CLUSTERS = ("sendTo", "receive")
 _NO_FEATURE = "DecentralizedLiveMigration feature gate is not enabled in kubevirt resource"
@@ -47,6 +51,20 @@ def check(migration: Object, vmi: Object | None, others: Iterable[Object]) -> No
             )
 
 
-def _denied(text: str, code: int = 400, reason: str = "") -> status.ApiError:
-    what = f'admission webhook "{_WEBHOOK}" denied the request: {text}'
+def check_edit(new: Object, old: Object) -> None:
+    """That one which is under way is found by its instance. Its schema refuses another `spec`."""
+    before = (old["metadata"].get("labels") or {}).get(_VMI_NAME)
+    after = (new["metadata"].get("labels") or {}).get(_VMI_NAME)
+    is_over = (new.get("status") or {}).get("phase") in _FINAL
+    if before is None or after == before or is_over:
+        return
+    what = "removed from" if after is None else "modified on"
+    text = f"selector label can't be {what} an in-flight migration"
+    raise _denied(text, 422, "Invalid", webhook=_UPDATE)
+
+
+def _denied(
+    text: str, code: int = 400, reason: str = "", *, webhook: str = _CREATE
+) -> status.ApiError:
+    what = f'admission webhook "{webhook}" denied the request: {text}'
     return status.ApiError(code, reason, what)

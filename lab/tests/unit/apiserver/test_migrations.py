@@ -65,3 +65,16 @@ def test_one_is_under_way_at_a_time() -> None:
 def test_an_instance_that_starts_may_move_later() -> None:
     migrations.check(migration(), {"status": {"phase": "Scheduled"}}, ())
     migrations.check(migration(), {}, ())
+
+
+def test_the_label_by_which_a_migration_is_found_stays_until_its_end() -> None:
+    old, new = migration(phase="Running"), migration(phase="Running")
+    old["metadata"]["labels"] = {"kubevirt.io/vmi-name": "m"}
+    for labels, what in ((None, "removed from"), ({"kubevirt.io/vmi-name": "o"}, "modified on")):
+        new["metadata"]["labels"] = labels
+        with pytest.raises(status.ApiError, match=f"can't be {what} an in-flight") as caught:
+            migrations.check_edit(new, old)
+        assert caught.value.code == 422
+        migrations.check_edit({**new, "status": {"phase": "Failed"}}, old)
+    migrations.check_edit(old, migration())  # it is new there
+    migrations.check_edit(old, old)
