@@ -226,6 +226,7 @@ class Source:
                 elif not self._why:
                     self._judge(info, progress)
                     if self._why:
+                        await migrationstate.explain(self._client, self._vmi_of(), self._why)
                         await self._copies.cut(session)
                         await session.execute("migrate_cancel")
         finally:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from weft import errors
 from weft.kube import resources
 from weft.kube.client import Client, Conflict, NotFound, Object
 from weft_lab.vm import lifecycle, migration
 
 ATTEMPTS = 10
+EXPLAINING = 2.0  # seconds
 
 
 async def write(
@@ -39,6 +43,15 @@ async def write(
         except NotFound:
             return None
     return None
+
+
+async def explain(client: Client, vmi: Object | None, reason: str) -> None:
+    """Say why a migration is about to end. Its target ends by that, and who sees it first keeps
+    what stands here. Where the API does not answer, the end is not put off."""
+    with contextlib.suppress(errors.WeftError, TimeoutError):
+        async with asyncio.timeout(EXPLAINING):
+            if vmi is not None:
+                await write(client, vmi, {"failureReason": reason})
 
 
 def _is_over(vmi: Object, own: str, uid: object) -> bool:
