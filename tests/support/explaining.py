@@ -15,7 +15,7 @@ from tests.support.zones import Guest
 from weft import model, names
 from weft.api import nodeinfo, podnetworks
 from weft.host import process
-from weft.observe.explain import agentpods, collect, ends, question, sentence
+from weft.observe.explain import agentpods, collect, naming, question, sentence
 from weft.observe.explain.question import Question
 from weft.observe.explain.sentence import Explanation, Outcome
 from weft.observe.members import Objects
@@ -113,7 +113,7 @@ class Explained:
     ) -> Explanation:
         """With packets, as `--probe` sends them."""
         zones = {each.zone.name: each for each in self.cluster.kept}
-        found = ends.Found(self.objects(), [declared(each) for each in self.cluster.kept])
+        found = naming.Found(self.objects(), [declared(each) for each in self.cluster.kept])
         evidence = question.answered(Question(source, target, connection, ipv6=ipv6), found)
         seen = await collect.explored(evidence, found, InZones(zones), patience, ipv6=ipv6)
         return sentence.explain(seen)

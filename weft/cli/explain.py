@@ -101,7 +101,7 @@ async def _collected(
     probes: bool,
 ) -> Evidence:
     async with cluster.client() as api:
-        found = await collect.read(api, question.namespaces(asked))
+        found = await collect.read(api, asked)
         evidence = question.answered(asked, found)
         if cluster.lab is None:
             options = ("--context", cluster.context) if cluster.context else ()

@@ -79,7 +79,7 @@ async def explain(access: JobAccess, asked: Question) -> AsyncGenerator[object, 
 
 
 async def _explained(access: JobAccess, of: question.Question, *, probes: bool) -> Explanation:
-    found = await collect.read(access.client, question.namespaces(of))
+    found = await collect.read(access.client, of)
     evidence = await access.computing.run(question.answered, of, found)
     async with access.nodes.explorer(found.objects.pods, probes=probes) as explorer:
         evidence = await collect.explored(evidence, found, explorer, _PATIENCE, ipv6=of.ipv6)

@@ -11,7 +11,7 @@ from weft import errors
 from weft.kube import resources
 from weft.kube.client import Client
 from weft.observe import objects
-from weft.observe.explain import asking, ends, hops, question, zone
+from weft.observe.explain import asking, hops, naming, question, zone
 from weft.observe.explain.evidence import (
     DropCount,
     Evidence,
@@ -47,17 +47,25 @@ class Explorer(Protocol):
         """What comes of packets from source to target. `patience`: seconds for each reply."""
 
 
-async def read(api: Client, namespaces: Sequence[str]) -> ends.Found:
-    """List the objects that the user may list: in these namespaces, if not in all. What is absent
-    for lack of rights counts as not seen."""
-    (found, partial), nodes, machines, events = await asyncio.gather(
+async def read(api: Client, asked: question.Question) -> naming.Found:
+    """List the objects that the user may list: in the namespaces of the question, if not in all.
+    What is absent for lack of rights counts as not seen."""
+    namespaces = question.namespaces(asked)
+
+    async def read_services() -> list[Object] | None:
+        if not any(map(naming.is_address, (asked.source, asked.target))):
+            return None
+        return await _allowed(api, resources.SERVICES, namespaces)
+
+    (found, partial), nodes, machines, events, services = await asyncio.gather(
         objects.read_allowed(api, namespaces),
         _allowed(api, resources.NODES),
         _allowed(api, resources.VMS, namespaces),
         _allowed(api, resources.EVENTS, namespaces),
+        read_services(),
     )
     warnings = None if events is None else dict(_warnings(events))
-    return ends.Found(found, nodes, machines, warnings, partial)
+    return naming.Found(found, nodes, machines, warnings, partial, services or ())
 
 
 async def _allowed(
@@ -80,7 +88,7 @@ def _warnings(events: list[Object]) -> list[tuple[str, str]]:
 
 
 async def explored(
-    evidence: Evidence, found: ends.Found, explorer: Explorer, patience: float, *, ipv6: bool
+    evidence: Evidence, found: naming.Found, explorer: Explorer, patience: float, *, ipv6: bool
 ) -> Evidence:
     """The evidence with what nodes say and what came of packets."""
     network = evidence.network

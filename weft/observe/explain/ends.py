@@ -1,16 +1,15 @@
 """Finds the two ends of a question in Kubernetes objects, and the network that they share. Pure.
 
-An end is named as kubectl names things: NAME, NAMESPACE/NAME, pod/NAME or vm/NAME with or without a
-namespace, an address, or "outside".
+`naming` reads what the user calls them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from weft import errors, model, names
 from weft.api import nodeinfo, podnetworks, selection
@@ -19,90 +18,12 @@ from weft.kube import resources
 from weft.model import ObjectKey
 from weft.observe import details, guestaddresses, machines, members
 from weft.observe.explain.evidence import End, EndKind, NetworkFacts, NodeState, Unseen
-from weft.observe.members import Object, Objects
+from weft.observe.explain.naming import COMMAND, OUTSIDE, Found, Named
+from weft.observe.members import Object
 from weft.observe.reach import Member
 from weft.ovn import ports, router
 
-COMMAND = "weft explain"
-OUTSIDE = "outside"
-KINDS = {"pod": EndKind.POD, "vm": EndKind.MACHINE, "vmi": EndKind.MACHINE}
 _DONE = ("Succeeded", "Failed")
-_MAX_NAMED = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The objects of a cluster. `nodes` and `machines` (VirtualMachines) are None if the user may
-    not list them. `warnings`: the last warning Event about each pod, by "<namespace>/<name>".
-    `partial`: the kinds that the user may not list in all namespaces, by plural, with the
-    namespaces that were read."""
-
-    objects: Objects
-    nodes: Sequence[Object] | None = ()
-    machines: Sequence[Object] | None = ()
-    warnings: Mapping[str, str] | None = None
-    partial: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-    def sees(self, kind: resources.Resource, namespace: str = "") -> bool:
-        """Whether all objects of a kind were read: of a namespace, or of all."""
-        read = self.partial.get(kind.plural)
-        return read is None or namespace in read
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a user's text names. `key` is empty for an address and for outside; with both, who holds
-    the address."""
-
-    kind: EndKind
-    key: ObjectKey | None = None
-    address: model.Address | None = None
-
-
-def named(text: str, field: str, namespace: str, found: Found) -> Named:
-    """What `text` names. Raise InvalidInput if there is no such thing, or if there are two."""
-    if text == OUTSIDE:
-        return Named(EndKind.OUTSIDE)
-    try:
-        if "%" not in text:  # a scope names an interface, and no member
-            return Named(EndKind.ADDRESS, address=ip_address(text))
-    except ValueError:
-        pass
-    kind: EndKind | None = None
-    first, slash, rest = text.partition("/")
-    if slash and first in KINDS:
-        kind, text = KINDS[first], rest
-    key = ObjectKey.parse(text) if "/" in text else ObjectKey(namespace, text)
-    if not found.sees(resources.PODS, key.namespace):
-        what = f"you may not list the pods of namespace {key.namespace}"
-        raise errors.WeftError(what, where=COMMAND, hint="ask for the right to list pods there")
-    pods = {key_of(each) for each in found.objects.pods}
-    guests = {key_of(each) for each in (*found.objects.instances, *(found.machines or ()))}
-    if not found.sees(resources.VMIS, key.namespace):
-        guests |= _launched(found.objects.pods)
-    there = [
-        each
-        for each, known in ((EndKind.MACHINE, guests), (EndKind.POD, pods))
-        if key in known and kind in (None, each)
-    ]
-    if len(there) == 1:
-        return Named(there[0], key)
-    if there:
-        rule = f"is a pod and a virtual machine: write pod/{text} or vm/{text}"
-        raise errors.InvalidInput(COMMAND, field, text, rule)
-    near = sorted({str(each) for each in pods | guests if each.name == key.name})
-    hint = f"did you mean {', '.join(near[:_MAX_NAMED])}?" if near else "kubectl get pods,vm -A"
-    rule = f"is no pod, virtual machine or address, and not {OUTSIDE!r}; looked for {key}"
-    raise errors.InvalidInput(COMMAND, field, text, rule, hint=hint)
-
-
-def _launched(pods: Iterable[Object]) -> set[ObjectKey]:
-    """The machines that pods say they run."""
-    named = {
-        (key_of(each).namespace, (each["metadata"].get("labels") or {}).get(names.VM_NAME))
-        for each in pods
-    }
-    return {ObjectKey(namespace, str(name)) for namespace, name in named if name}
 
 
 def find(which: Named, network: str, found: Found) -> End:
@@ -137,6 +58,20 @@ def several(networks: Sequence[str]) -> errors.InvalidInput:
     """The error that ends share several networks."""
     rule = f"is needed: both are on {', '.join(networks)}"
     return errors.InvalidInput(COMMAND, "--network", None, rule)
+
+
+def is_led_to(address: model.Address, found: Found) -> bool:
+    """Whether somebody holds an address on a network of weft's, or a network has it in a subnet."""
+    return bool(_holding(address, found) or _including(address, found))
+
+
+def beside(source: End, target: End, found: Found) -> tuple[NetworkFacts, NetworkFacts] | None:
+    """A network of each end, both of which are on one physical network."""
+    both = [[facts(name, found) for name in end.networks] for end in (source, target)]
+    for one, other in itertools.product(*both):
+        if one.physical and one.physical == other.physical:
+            return one, other
+    return None
 
 
 def facts(network: str, found: Found) -> NetworkFacts:
@@ -189,24 +124,28 @@ def _networks(which: Named, found: Found) -> set[str]:
     if which.kind is EndKind.OUTSIDE:
         return {name for name, spec in specs.items() if spec.topology is model.Topology.LOCALNET}
     if which.address is not None:
-        holding = {
-            name
-            for name in specs
-            if any(
-                which.address in each.endpoint.addresses for each in members.on(name, found.objects)
-            )
-        }
-        if holding:
-            return holding
-        inside = {
-            name
-            for name, spec in specs.items()
-            if any(which.address in subnet for subnet in spec.subnets)
-        }
-        return inside or {name for name, spec in specs.items() if not spec.subnets}
+        held = _holding(which.address, found) or _including(which.address, found)
+        return held or {name for name, spec in specs.items() if not spec.subnets}
     assert which.key is not None
     pod = _pod(which, found)
     return set(_asked(pod, found)) if pod is not None else _declared(which.key, found)
+
+
+def _holding(address: model.Address, found: Found) -> set[str]:
+    """The networks on which somebody has an address."""
+    return {
+        name
+        for name in details.specs(found.objects)
+        if any(address in each.endpoint.addresses for each in members.on(name, found.objects))
+    }
+
+
+def _including(address: model.Address, found: Found) -> set[str]:
+    """The networks with an address in a subnet."""
+    specs = details.specs(found.objects)
+    return {
+        name for name, spec in specs.items() if any(address in subnet for subnet in spec.subnets)
+    }
 
 
 def _declared(machine: ObjectKey, found: Found) -> set[str]:
@@ -296,6 +235,7 @@ def _attached(which: Named, pod: Object, network: str, found: Found) -> End:
         networks=tuple(sorted(asked)),
         hidden=_hidden(pod, found),
         address=which.address,
+        moves=_moves(name, found) if kind is EndKind.MACHINE else "",
         trouble="is paused" if is_paused else _trouble(pod, found),
         remedy=remedy,
     )
@@ -307,8 +247,17 @@ def _attached(which: Named, pod: Object, network: str, found: Found) -> End:
         warning = (found.warnings or {}).get(key, "")
         why = "has no address and MAC on it yet" + (f": {warning}" if warning else "")
         return replace(end, trouble=end.trouble or why)
-    holding = [each for each in mine if which.address in each.endpoint.addresses]
-    return _with_member(end, pod, (holding or mine)[0], found)
+    if which.interface:
+        mine = [each for each in mine if each.interface == which.interface] or _no_nic(which, mine)
+    holding = [each for each in mine if which.address in each.endpoint.addresses] or mine
+    if which.address is None:
+        end = replace(end, others=tuple(each.interface for each in mine[1:]))
+    return _with_member(end, pod, holding[0], found)
+
+
+def _no_nic(which: Named, there: Sequence[Member]) -> NoReturn:
+    rule = f"has no such interface on the network: {', '.join(each.interface for each in there)}"
+    raise errors.InvalidInput(COMMAND, str(which.key), which.interface, rule)
 
 
 def _with_member(end: End, pod: Object, member: Member, found: Found) -> End:
@@ -364,6 +313,16 @@ def _is_paused(machine: str, found: Found) -> bool:
         if str(key_of(instance)) == machine
         for each in (instance.get("status") or {}).get("conditions") or ()
     )
+
+
+def _moves(machine: str, found: Found) -> str:
+    """From where to where a machine migrates now; "" if it does not."""
+    for each in found.objects.instances:
+        state = (each.get("status") or {}).get("migrationState") or {}
+        is_over = any(state.get(name) for name in ("completed", "failed", "endTimestamp"))
+        if str(key_of(each)) == machine and state.get("startTimestamp") and not is_over:
+            return f"from {state.get('sourceNode')} to {state.get('targetNode')}"
+    return ""
 
 
 def _link_state(member: Member, instances: Iterable[Object]) -> str:

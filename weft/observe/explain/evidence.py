@@ -52,8 +52,9 @@ class End:
     `name` is "<namespace>/<name>", an address or "outside". `networks` are all secondary networks
     that it is on, or asks for; `hidden` are NADs that it names and the user may not read. `member`
     is its attachment to the network in question, None without an allocation. `port` is its logical
-    port. `trouble`: why it does not run or is not attached, with `remedy`. `blind`: why it is not
-    known who holds the address.
+    port. `others` are further interfaces on the network, of which the user chose none. `moves`:
+    from where to where it migrates. `trouble`: why it does not run or is not attached, with
+    `remedy`. `blind`: why it is not known who holds the address.
     """
 
     name: str
@@ -70,6 +71,8 @@ class End:
     link_state: str = ""
     hidden: tuple[str, ...] = ()
     blind: str = ""
+    others: tuple[str, ...] = ()
+    moves: str = ""
 
     @property
     def is_member(self) -> bool:
@@ -243,6 +246,7 @@ class PortAnswer:
 class Evidence:
     """All that was collected. `used` and `asked` by "source" and "target"; `nodes` by name.
 
+    `beside`: networks of the ends on one physical network, where they share none.
     `encaps`: the tunnel addresses of each node; `routers`: the MAC of its routers on transit
     switches."""
 
@@ -250,7 +254,7 @@ class Evidence:
     target: End
     connection: netpolicy.Connection
     network: NetworkFacts | Unseen
-    others: tuple[str, ...] = ()
+    beside: tuple[NetworkFacts, NetworkFacts] | None = None
     policies: tuple[PolicyFinding, ...] = ()
     states: Mapping[str, NodeState | Unseen] = field(default_factory=dict)
     used: Mapping[str, UsedAddresses | Unseen] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from weft import errors, model
 from weft.kube import resources
 from weft.observe import guestaddresses, members, reach
-from weft.observe.explain import ends, policies
+from weft.observe.explain import ends, naming, policies
 from weft.observe.explain.evidence import (
     End,
     EndKind,
@@ -44,19 +44,19 @@ def namespaces(question: Question) -> tuple[str, ...]:
     named = [question.namespace]
     for text in (question.source, question.target, question.network):
         before, _, own = text.rpartition("/")[0].rpartition("/")
-        if before or own not in ends.KINDS:  # vm/NAME has no namespace
+        if before or own not in naming.KINDS:  # vm/NAME has no namespace
             named.append(own)
     return tuple(dict.fromkeys(each for each in named if _NAMESPACE.fullmatch(each)))
 
 
-def answered(question: Question, found: ends.Found) -> Evidence:
+def answered(question: Question, found: naming.Found) -> Evidence:
     """The evidence in the objects. Raise InvalidInput for what names nothing, or too much."""
+    texts = {"A": question.source, "B": question.target}
     named = tuple(
-        ends.named(text, field, question.namespace, found)
-        for text, field in ((question.source, "A"), (question.target, "B"))
+        naming.named(text, field, question.namespace, found) for field, text in texts.items()
     )
     itself = errors.InvalidInput(
-        ends.COMMAND, "B", question.target, "is A itself, which always reaches itself"
+        naming.COMMAND, "B", question.target, "is A itself, which always reaches itself"
     )
     if named[0] == named[1]:
         raise itself
@@ -64,6 +64,9 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         networks: tuple[str, ...] = (ends.chosen(question.network, question.namespace, found),)
     else:
         networks = ends.shared(named[0], named[1], found)
+    for field, which in zip(texts, named, strict=True):
+        if which.address is not None and not ends.is_led_to(which.address, found):
+            naming.check_followed(which.address, field, found)
     if len(networks) > 1:
         raise ends.several(networks)
     name = next(iter(networks), "")
@@ -75,6 +78,7 @@ def answered(question: Question, found: ends.Found) -> Evidence:
         target=target,
         connection=question.connection,
         network=ends.facts(name, found) if name else Unseen("they share none"),
+        beside=None if name else ends.beside(source, target, found),
         states=ends.states((source, target), found),
         encaps=ends.encaps(found),
         routers=ends.routers(found),
@@ -83,7 +87,7 @@ def answered(question: Question, found: ends.Found) -> Evidence:
     return judged(evidence, found, ipv6=question.ipv6)
 
 
-def judged(evidence: Evidence, found: ends.Found, *, ipv6: bool = False) -> Evidence:
+def judged(evidence: Evidence, found: naming.Found, *, ipv6: bool = False) -> Evidence:
     """The evidence with the addresses that the ends use, and what policies say of them."""
     addresses = _addresses(evidence, ipv6)
     connection = replace(
@@ -112,7 +116,7 @@ def _learned(end: End, used: UsedAddresses | Unseen | None) -> End:
     return replace(end, member=members.learned(end.member, seen))
 
 
-def _reported(end: End, found: ends.Found) -> UsedAddresses | Unseen:
+def _reported(end: End, found: naming.Found) -> UsedAddresses | Unseen:
     namespace = end.member.endpoint.namespace if end.member else ""
     if end.kind is EndKind.MACHINE and not found.sees(resources.VMIS, namespace):
         return Unseen(f"you may not list virtual machine instances of namespace {namespace}")
@@ -167,7 +171,7 @@ def _stranger(end: End, network: str) -> netpolicy.Endpoint:
     return netpolicy.Endpoint("", "", {}, {}, network, addresses, {})
 
 
-def _policies(evidence: Evidence, found: ends.Found) -> tuple[PolicyFinding, ...]:
+def _policies(evidence: Evidence, found: naming.Found) -> tuple[PolicyFinding, ...]:
     network = evidence.network
     if not isinstance(network, NetworkFacts):
         return ()
@@ -192,7 +196,7 @@ def _hidden(
     finding: PolicyFinding,
     evidence: Evidence,
     in_force: Iterable[netpolicy.Policy],
-    found: ends.Found,
+    found: naming.Found,
 ) -> str:
     """What the user may not read without which policies cannot be judged; "" if he reads enough.
 

@@ -46,6 +46,9 @@ def _ends(evidence: Evidence) -> Iterator[Step]:
         yield _end(role, end, other, evidence.network)
     yield _shared(evidence)
     for role, end in (("source", evidence.source), ("target", evidence.target)):
+        if end.moves:
+            seen = f"{end.name} is migrating {end.moves}: what is seen now may change"
+            yield note(f"{role} migration", seen)
         yield from _attachment(role, end, evidence.network)
     for name, state in evidence.states.items():
         yield from _node(name, state)
@@ -87,14 +90,30 @@ def _shared(evidence: Evidence) -> Step:
     hidden = {nad: None for end in (source, target) for nad in end.hidden}
     if hidden:
         return unseen("network", f"you may not read the NAD {_few(tuple(hidden))}")
+    if evidence.beside is not None:
+        return _beside(source, target, *evidence.beside)
     lists = [f"{end.name} is on {_few(end.networks)}" for end in (source, target) if end.is_member]
+    strange = [end.name for end in (source, target) if end.kind is EndKind.ADDRESS]
+    if strange:
+        seen = f"{strange[0]} is in no subnet of a network that the other is on: {'; '.join(lists)}"
+        seen += "; name a member, or --network for one with a router that leads there"
+        return unseen("network", f"{seen} (the cluster's own network is not followed)")
     remedy = "name one network in k8s.v1.cni.cncf.io/networks of both, and restart them"
-    if not all(end.is_member for end in (source, target)):
-        remedy = "name the address of a member, or an address in a subnet of the network"
-        remedy += " (the cluster's own network, with its Services, is not followed)"
     if EndKind.OUTSIDE in (source.kind, target.kind):
         remedy = "only networks of topology localnet lead outside: put it on one"
     return fault("network", f"they share no network: {'; '.join(lists)}", remedy)
+
+
+def _beside(source: End, target: End, one: NetworkFacts, other: NetworkFacts) -> Step:
+    """Two networks on one physical network: a VLAN is what keeps them apart."""
+    lanes = ["untagged" if each.vlan is None else f"in VLAN {each.vlan}" for each in (one, other)]
+    where = f"physical network {one.physical}"
+    if one.vlan == other.vlan:
+        seen = f"{one.name} and {other.name} are both {lanes[0]} on {where}"
+        return unseen("network", f"{seen}: what passes between them there is not followed")
+    seen = f"{source.name} is {lanes[0]} on {where} ({one.name}), and {target.name} {lanes[1]}"
+    remedy = "name one NAD in both, or correct vlanID in the wrong one, and restart its pods"
+    return fault("network", f"{seen} ({other.name})", remedy)
 
 
 def _few(networks: tuple[str, ...]) -> str:
@@ -115,6 +134,9 @@ def _attachment(role: str, end: End, network: NetworkFacts | Unseen) -> Iterator
     else:
         addresses = ", ".join(map(str, end.allocated)) or "no address of the network's"
         yield ok(name, f"{end.interface}, MAC {end.member.mac}, {addresses}")
+        if end.others:
+            others = ", ".join(f"{end.name}@{each}" for each in end.others)
+            yield note(f"{role} NIC", f"it is on {network.name} by others, too: name {others}")
         if end.link_state:
             seen = f"the link of {end.name}'s interface is {end.link_state}"
             yield fault(name, seen, "set state: up at the interface in the VirtualMachine")

@@ -8,7 +8,7 @@ import pytest
 from tests.support import objects as made
 from tests.unit.observe.test_members import entry, nad, pod
 from weft import errors
-from weft.observe.explain import ends, question, sentence
+from weft.observe.explain import naming, question, sentence
 from weft.observe.explain.evidence import EndKind, NetworkFacts, UsedAddresses
 from weft.observe.explain.policies import line_of, printed
 from weft.observe.explain.question import Question
@@ -31,17 +31,17 @@ def on_blue(name: str, number: int, **more: Any) -> dict[str, Any]:
     return pod(name, "blue", {"default/blue": entry(number, f"10.9.0.{number}/24")}, **more)
 
 
-def world(*policies: dict[str, Any], pods: Any = (), **more: Any) -> ends.Found:
+def world(*policies: dict[str, Any], pods: Any = (), **more: Any) -> naming.Found:
     there = pods or (
         on_blue("a", 1, labels={"app": "a"}),
         on_blue("b", 2, labels={"app": "b"}),
     )
     nads = (network("blue"), network("red", subnets="10.8.0.0/24"))
     namespaces = [{"metadata": {"name": "default"}}]
-    return ends.Found(Objects(nads, namespaces, there, policies, **more))
+    return naming.Found(Objects(nads, namespaces, there, policies, **more))
 
 
-def asked(found: ends.Found, source: str = "a", target: str = "b", **more: Any) -> Any:
+def asked(found: naming.Found, source: str = "a", target: str = "b", **more: Any) -> Any:
     return question.answered(Question(source, target, more.pop("connection", HTTPS), **more), found)
 
 
@@ -218,7 +218,7 @@ def test_an_address_is_looked_for_in_subnets_before_networks_without() -> None:
         pod("a", "blue,bare", {"default/blue": entry(1, "10.9.0.1/24"), "default/bare": entry(9)})
     ]
     nads = (network("blue"), network("bare", subnets=""))
-    evidence = asked(ends.Found(Objects(nads, (), pods)), target="10.9.0.77")
+    evidence = asked(naming.Found(Objects(nads, (), pods)), target="10.9.0.77")
     assert evidence.network.name == "blue"
 
 
@@ -227,7 +227,7 @@ def test_only_a_localnet_leads_outside() -> None:
     assert "only networks of topology localnet lead outside" in found.sentence
     dmz = network("dmz", subnets="10.7.0.0/24", topology="localnet", physicalNetworkName="phys")
     pods = [pod("a", "dmz", {"default/dmz": entry(1, "10.7.0.1/24")})]
-    evidence = asked(ends.Found(Objects((dmz,), (), pods)), target="outside")
+    evidence = asked(naming.Found(Objects((dmz,), (), pods)), target="outside")
     assert evidence.network.name == "dmz"
     assert sentence.explain(evidence).outcome is Outcome.UNKNOWN
 
@@ -251,14 +251,14 @@ def test_who_may_not_list_everything_reads_the_namespaces_that_he_names(
 MINE = frozenset({"default"})
 
 
-def tenant(found: ends.Found, **unread: frozenset[str]) -> ends.Found:
+def tenant(found: naming.Found, **unread: frozenset[str]) -> naming.Found:
     """What one sees who may list these kinds in these namespaces alone."""
     plurals = {"nads": "network-attachment-definitions", "policies": "multi-networkpolicies"}
     partial = {plurals.get(kind, kind): read for kind, read in unread.items()}
     return replace(found, partial=partial)
 
 
-def seen(found: ends.Found, name: str, **more: Any) -> tuple[str, str]:
+def seen(found: naming.Found, name: str, **more: Any) -> tuple[str, str]:
     """The verdict of a step, and its text; and the end of the question is never a guess."""
     explained = sentence.explain(asked(found, **more))
     assert explained.outcome is Outcome.UNKNOWN, explained.sentence
@@ -347,7 +347,7 @@ def test_ends_without_a_network_in_common() -> None:
 
 def test_a_pod_that_waits_for_its_address_says_why() -> None:
     pods = [on_blue("a", 1), pod("b", "blue", {}, phase="Pending")]
-    found = ends.Found(
+    found = naming.Found(
         Objects((network("blue"),), (), pods), warnings={"default/b": "no address is free"}
     )
     stopped = sentence.explain(asked(found))
