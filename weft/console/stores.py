@@ -19,11 +19,12 @@ from weft.kube.client import ApiError, Client, Expired, Forbidden, Unauthorized
 from weft.kube.client import Object as Raw
 from weft.kube.resources import Resource
 from weft.model import ObjectKey
-from weft.observe import members
+from weft.observe import details, members
 from weft.observe.remembered import Kept
 
 _PREPARED: Mapping[Resource, Callable[[Kept], object]] = {
-    resources.PODS: members.prepare,
+    resources.PODS: details.prepare,
+    resources.NADS: details.prepare_nad,
     resources.MULTINETWORKPOLICIES: members.prepare_policy,
 }
 _VERSIONS = itertools.count(1)  # of all stores

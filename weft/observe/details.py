@@ -89,10 +89,22 @@ def specs(objects: Objects) -> dict[str, model.NetworkSpec]:
     accepted = members.networks(objects)
     found: dict[str, model.NetworkSpec] = {}
     for each in objects.nads:
-        spec = remembered.once(each, "spec", None, functools.partial(_spec, each))
+        spec = prepare_nad(each)
         if spec is not None and accepted.get(key_of(each)) == spec.name:
             found.setdefault(spec.name, spec)
     return found
+
+
+def prepare(pod: Object) -> None:
+    """Parse what a pod's annotations say before somebody looks at it; it is remembered."""
+    for address in members.prepare(pod):
+        _interface(str(address))
+
+
+def prepare_nad(declaration: Object) -> model.NetworkSpec | None:
+    """A parsed NAD, once for each object; None if it is invalid."""
+    make = functools.partial(_spec, declaration)
+    return remembered.once(declaration, "spec", None, make)
 
 
 def _parsed(declaration: Object) -> model.NetworkSpec | None:

@@ -228,10 +228,11 @@ class _Attached:
     addresses: tuple[model.Address, ...]
 
 
-def prepare(pod: Object) -> None:
-    """Parse a pod's annotations before somebody looks at it; the result is remembered."""
-    if (pod.get("status") or {}).get("phase") not in _DONE:
-        _parsed(pod)
+def prepare(pod: Object) -> tuple[model.Address, ...]:
+    """Parse a pod's annotations before somebody looks at it; returns its addresses."""
+    if (pod.get("status") or {}).get("phase") in _DONE:
+        return ()
+    return tuple(address for each in _parsed(pod) for address in each.addresses)
 
 
 def _parsed(pod: Object) -> tuple[_Attached, ...]:
