@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -79,15 +78,6 @@ def verdicts(text: str) -> dict[str, str]:
     return {name: re.sub(r"<[^>]+>", "", verdict).strip() for verdict, name in rows}
 
 
-async def flows(browser: consoled.Browser) -> str:
-    """What the page of flows shows first."""
-    _, text, _ = await browser.get(FLOWS)
-    found = re.search(r'data-job="/live([^"]+)"', text)
-    assert found, text
-    async with browser.stream(html.unescape(found[1])) as until:
-        return html.unescape(await until("event: line"))
-
-
 @asynccontextmanager
 async def world(cluster: Cluster, folder: Path) -> AsyncIterator[World]:
     zones = await Explained.build(cluster)
@@ -148,7 +138,7 @@ async def test_who_logs_in_sees_of_nodes_what_the_right_to_enter_pods_gives(
             assert "Nothing that was seen stops ping from default/a to default/b on blue" in text
             assert ON_A_CLUSTER in text
             assert "not seen" in verdicts(text)[port], text
-            assert ON_A_CLUSTER in await flows(browser)
+            assert ON_A_CLUSTER in await browser.look(FLOWS)
             assert orders == []
 
             await of.allow(ENTERS, "enters", SYSTEM)
@@ -169,7 +159,7 @@ async def test_who_logs_in_sees_of_nodes_what_the_right_to_enter_pods_gives(
             }
 
             assert await asyncio.to_thread(of.zones.guests["a"].pings, "10.1.0.12")
-            text = await flows(browser)
+            text = await browser.look(FLOWS)
             assert re.search(r"default/a\b.*default/b\b", text), text
             assert orders[-1]["command"][-1] == "weft.observe.flows.onnode"
 
@@ -177,7 +167,7 @@ async def test_who_logs_in_sees_of_nodes_what_the_right_to_enter_pods_gives(
         seen = len(orders)
         async with of.viewing(ViewersNodes(of.api, nullcontext)) as browser:
             assert IN_A_LAB in await browser.job(EXPLAIN)
-            assert IN_A_LAB in await flows(browser)
+            assert IN_A_LAB in await browser.look(FLOWS)
             assert len(orders) == seen
             await of.allow(ENTERS, "enters")
             assert IN_A_LAB not in await browser.job(EXPLAIN)

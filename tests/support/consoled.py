@@ -85,6 +85,14 @@ class Browser:
         assert text.endswith("event: end\ndata: \n\n"), text
         return html.unescape(text)
 
+    async def look(self, path: str) -> str:
+        """What a job that looks again and again has shown first."""
+        _, text, _ = await self.get(path)
+        found = re.search(r'data-job="/live([^"]+)"', text)
+        assert found, text
+        async with self.stream(html.unescape(found[1])) as until:
+            return html.unescape(await until("event: line"))
+
     @asynccontextmanager
     async def stream(self, path: str) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
         """A function that waits until a message of the stream has a text, and returns it."""

@@ -138,7 +138,7 @@ async def test_the_console_shows_what_objects_nodes_and_packets_say(cluster: Clu
         assert "<svg" in text
         assert "on-node1" in text
         assert '<a href="/networks/blue">' in text
-        below = await browser.job("/topology/physical")
+        below = await browser.look("/topology/physical")
         assert "default/on-node2 on blue" in below
         assert "geneve" in below
         assert "2 of 2 pairs connect, as expected" in await browser.job("/matrix?network=blue")

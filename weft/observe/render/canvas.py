@@ -34,7 +34,9 @@ def place(card: cards.Card, x: float, y: float, width: float) -> Box:
             full = label.text if shown != label.text else ""
             texts.append(
                 Text(
-                    edge, baseline, shown, label.style, label.end, label.hue, full, tone=label.tone
+                    *(edge, baseline, shown, label.style, label.end, label.hue, full),
+                    tone=label.tone,
+                    href=label.href,
                 )
             )
     return Box(

@@ -22,8 +22,8 @@ BADGE_ROOM = 40.0
 class Label:
     """A label on a card. `port` is the name of the switch's port that it is about.
 
-    `beside`: on the line of the label before. `end`: at the end of the line. `hue` and `tone`: as
-    those of a drawing's text.
+    `beside`: on the line of the label before. `end`: at the end of the line. `hue`, `tone` and
+    `href`: as those of a drawing's text.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Label:
     beside: bool = False
     hue: int | None = None
     tone: Tone | None = None
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ of a network's colour (`colours`), `tone` shows health; without both it is neutr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,7 +46,7 @@ class Tone(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text. `x`, `y`: where its baseline begins, or ends if `end`. `full`: the whole text if
-    `content` is cut.
+    `content` is cut. `href` is where a click on it leads, "" for nowhere.
 
     `turn`: degrees by which it is turned around that place, clockwise.
     """
@@ -60,6 +60,7 @@ class Text:
     full: str = ""
     turn: int = 0
     tone: Tone | None = None
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,12 @@ class Drawing:
     boxes: tuple[Box, ...] = ()
     dots: tuple[Dot, ...] = ()
     texts: tuple[Text, ...] = ()
+
+    @property
+    def has_links(self) -> bool:
+        """Whether a click on any part of it leads somewhere."""
+        parts: Iterable[Box | Text] = (*self.frames, *self.boxes, *self.written())
+        return any(part.href for part in parts)
 
     def written(self) -> Iterator[Text]:
         """Every text of the drawing, on boxes or loose."""

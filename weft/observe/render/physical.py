@@ -6,9 +6,10 @@ other as overlap; below are the devices that carry them, and the underlay networ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from weft.observe.graph import PortPod
 from weft.observe.render import cards, colours, lettering
 from weft.observe.render.canvas import place
 from weft.observe.render.drawing import Box, Dot, Drawing, Path, Shape, Stroke, Text, Tone
@@ -42,10 +43,24 @@ class _Rows:
     bottom: float
 
 
-def lay_out(underlay: Underlay) -> Drawing:
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where a click on a node, a pod or a machine leads; "" for nowhere."""
+
+    node: Callable[[str], str] = lambda _: ""
+    owner: Callable[[PortPod], str] = lambda _: ""
+
+
+NO_LINKS = Links()
+
+
+def lay_out(underlay: Underlay, links: Links = NO_LINKS) -> Drawing:
     """The drawing of an underlay."""
-    inner = {node.name: [_card(node, bridge) for bridge in _inner(node)] for node in underlay.nodes}
-    outer = {node.name: _carrying(node) for node in underlay.nodes}
+    inner = {
+        node.name: [_card(node, bridge, links) for bridge in _inner(node)]
+        for node in underlay.nodes
+    }
+    outer = {node.name: _carrying(node, links) for node in underlay.nodes}
     columns = _columns(underlay, [*inner.values(), *outer.values()])
     rows = _rows(underlay, inner, outer)
     boxes: dict[tuple[str, str], Box] = {}
@@ -73,7 +88,9 @@ def lay_out(underlay: Underlay) -> Drawing:
         height=rows.bottom + MARGIN,
         title="Physical topology",
         summary=summary,
-        frames=tuple(_frame(node, columns[node.name], rows) for node in underlay.nodes),
+        frames=tuple(
+            _frame(node, columns[node.name], rows, links.node(node.name)) for node in underlay.nodes
+        ),
         paths=tuple(paths),
         boxes=(*boxes.values(), *([wire] if wire else [])),
         dots=tuple(dots),
@@ -99,7 +116,7 @@ def _outer(node: Node) -> list[Bridge]:
     ]
 
 
-def _card(node: Node, bridge: Bridge) -> cards.Card:
+def _card(node: Node, bridge: Bridge, links: Links) -> cards.Card:
     """The card of a bridge with its interfaces and their pods."""
     labels = [cards.Label(bridge.name, "name"), cards.Label(f"datapath {bridge.datapath}", "muted")]
     title = [f"bridge {bridge.name} of {node.name}"]
@@ -109,7 +126,7 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
             whose = f"{one.owner.namespace}/{one.owner.name}"
             shown = f"{whose} on {one.network}" if one.network else whose
             hue = colours.of(one.network) if one.network else None
-            labels += [cards.Label(shown, "plain", hue=hue)]
+            labels += [cards.Label(shown, "plain", hue=hue, href=links.owner(one.owner))]
             labels += [cards.Label(one.name, end=True, beside=True)]
             about += f": {one.owner.kind} {whose}, port {one.port} {one.mac}"
         elif one.type not in TUNNELS and one.name != bridge.name:
@@ -118,11 +135,11 @@ def _card(node: Node, bridge: Bridge) -> cards.Card:
     return cards.Card(bridge.name, Shape.BRIDGE, tuple(labels), "\n".join(title), None, "OVS")
 
 
-def _carrying(node: Node) -> list[cards.Card]:
+def _carrying(node: Node, links: Links) -> list[cards.Card]:
     """Cards of the bridges and devices through which the tunnels leave."""
     found = []
     for bridge in _outer(node):
-        card = _card(node, bridge)
+        card = _card(node, bridge, links)
         if bridge.name in node.egress or not node.egress:
             extra = tuple(cards.Label(address) for address in node.zone.addresses)
             card = replace(card, labels=(*card.labels[:1], *extra, *card.labels[1:]))
@@ -266,7 +283,7 @@ def _down(
     return found
 
 
-def _frame(node: Node, span: Extent, rows: _Rows) -> Box:
+def _frame(node: Node, span: Extent, rows: _Rows, href: str) -> Box:
     x, room = span.start + INSET, span.length - 2 * INSET
     zone = node.zone
     name = lettering.fit(zone.name, "heading", room)
@@ -275,7 +292,11 @@ def _frame(node: Node, span: Extent, rows: _Rows) -> Box:
         about = "cannot be read" if zone.trouble else "not read"
     shown = lettering.fit(about, "mono", room)
     texts = (
-        Text(x, HEADER + 24, name, "heading", full=zone.name if name != zone.name else ""),
+        Text(
+            *(x, HEADER + 24, name, "heading"),
+            full=zone.name if name != zone.name else "",
+            href=href,
+        ),
         Text(x, HEADER + 40, shown, "mono", full=about if shown != about else ""),
     )
     title = "\n".join(part for part in (zone.name, zone.chassis, zone.trouble) if part)

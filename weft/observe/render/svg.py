@@ -59,7 +59,7 @@ def render(drawing: Drawing, memo: Memo | None = None) -> str:
     memo = Memo() if memo is None else memo
     width, height = _n(drawing.width), _n(drawing.height)
     # What is within an image is nothing to a screen reader: links are.
-    role = "group" if any(box.href for box in drawing.boxes) else "img"
+    role = "group" if drawing.has_links else "img"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="{role}" aria-labelledby="title summary">',
@@ -205,10 +205,11 @@ def _text(text: Text) -> str:
     if text.turn:
         anchor += f' transform="rotate({text.turn} {_n(text.x)} {_n(text.y)})"'
     title = f"<title>{_lines(text.full)}</title>" if text.full else ""
-    return (
+    written = (
         f'<text class="{text.style}{colour}" x="{_n(text.x)}" y="{_n(text.y)}"{anchor}>'
         f"{title}{_safe(text.content)}</text>"
     )
+    return f'<a href="{escape(text.href)}">{written}</a>' if text.href else written
 
 
 @lru_cache(maxsize=_REMEMBERED)

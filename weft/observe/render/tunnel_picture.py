@@ -5,6 +5,8 @@ A cell is the tunnel from its row's node to its column's, as the row's node has 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from weft.observe import chassis, tunnelhealth
 from weft.observe.render import colours, lettering, physical_text
 from weft.observe.render.canvas import place
@@ -30,8 +32,8 @@ TONES = {
 }
 
 
-def lay_out(underlay: Underlay) -> Drawing:
-    """The drawing of an underlay."""
+def lay_out(underlay: Underlay, link: Callable[[str], str] = lambda _: "") -> Drawing:
+    """The drawing of an underlay; `link`: where a click on a node leads."""
     names = [node.name for node in underlay.nodes]
     by_pair = tunnelhealth.grid(underlay)
     hosts = list(chassis.hosts(names).values())
@@ -66,7 +68,9 @@ def lay_out(underlay: Underlay) -> Drawing:
     ends = [bottom + 2 * GAP] * columns
     for node in underlay.nodes:
         column = ends.index(min(ends))
-        box = place(_card(node), MARGIN + column * (CARD + GAP), ends[column], CARD)
+        box = place(
+            _card(node, link(node.name)), MARGIN + column * (CARD + GAP), ends[column], CARD
+        )
         boxes.append(box)
         ends[column] = box.bottom + GAP
     return Drawing(
@@ -106,7 +110,7 @@ def _legend(
     return x
 
 
-def _card(node: Node) -> Card:
+def _card(node: Node, href: str) -> Card:
     """A node with its addresses, what carries its tunnels, and its pods by network."""
     zone = node.zone
     labels = [Label(zone.name, "name"), Label(", ".join(zone.addresses) or "no address")]
@@ -121,4 +125,4 @@ def _card(node: Node) -> Card:
     text = [zone.name, f"chassis {zone.chassis}", zone.trouble]
     text += [f"bridge {one.name}, datapath {one.datapath}" for one in node.bridges]
     title = "\n".join(part for part in text if part)
-    return Card(zone.name, Shape.BRIDGE, tuple(labels), title, faint=not zone.read)
+    return Card(zone.name, Shape.BRIDGE, tuple(labels), title, faint=not zone.read, href=href)
