@@ -11,8 +11,9 @@ import pytest
 
 from tests.support import objects
 from tests.support.explaining import Explained, step
-from tests.support.realised import Cluster
+from tests.support.realised import Cluster, alongside
 from tests.support.zones import Zone
+from weft.control.zone import writer
 from weft.model import ObjectKey
 from weft.observe import members
 
@@ -116,6 +117,18 @@ async def test_what_ovn_has_bound_and_connected(cluster: Cluster) -> None:
     await near.run("ovn-nbctl", "--wait=hv", "lsp-del", "thief", *back)
     await world.reaches("a", "b")
 
+    for place, told, *harm in (
+        (0, "OVN on node1 does not know node node2; the", "ovn-sbctl", "chassis-del", "chassis-2"),
+        (0, "OVN on node1 has no port for default/b; the", "ovn-nbctl", "--wait=hv", "lsp-del", B),
+        (1, "OVN on node2 has no port for default/b; the", "ovn-nbctl", "--wait=hv", "lsp-del", B),
+    ):
+        kept = cluster.kept[place]
+        await Node(kept.zone).run(*harm)
+        await world.stopped("a", "b", told)
+        again = writer.OvnWriter(kept.state, kept.nb, kept.sb, own=kept.info)
+        async with alongside(again.run()):  # as an agent mends it
+            await world.reaches("a", "b")
+
 
 async def test_what_a_switch_has_lost(cluster: Cluster) -> None:
     world, near, far = await build(cluster)
@@ -127,6 +140,17 @@ async def test_what_a_switch_has_lost(cluster: Cluster) -> None:
         await world.replug("b")
         told = "the flows of default/b are not in place on node2 (no ovn-installed); is ovn-contr"
         await world.stopped("a", "b", told)
+    await world.reaches("a", "b")
+
+    device = far.zone.device(guest)
+    ids = ("external_ids:iface-id={}", "external_ids:iface-id-ver=uid-b")
+    thief = ("--", "add-port", "br-int", "thief", "--", "set", "Interface", "thief")
+    there = (*thief, "type=internal", ids[0].format(B), ids[1])
+    await far.run("ovs-vsctl", "set", "Interface", device, ids[0].format("lost"), *there)
+    told = "Open vSwitch on node2 has thief, which has the id of default/b's port and is not weft's"
+    await world.stopped("a", "b", told)
+    own = ("--", "set", "Interface", device, ids[0].format(B))
+    await far.run("ovs-vsctl", "del-port", "thief", *own)
     await world.reaches("a", "b")
 
     for node in (near, far):

@@ -140,13 +140,15 @@ class PolicyFinding:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceFacts:
-    """The OVS interface of a port. `is_installed`: OVN reports its flows as in place."""
+    """The OVS interface of a port. `is_installed`: OVN reports its flows as in place. `rival`: one
+    that has the port's id, too, or instead, and is not weft's."""
 
     name: str
     ofport: int = 0
     is_installed: bool = False
     is_current: bool = True
     error: str = ""
+    rival: str = ""
 
 
 @dataclass(frozen=True, slots=True)

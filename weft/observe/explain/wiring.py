@@ -128,6 +128,11 @@ def _unwired_locally(
     if interface is None:
         seen = f"Open vSwitch on {node} has no interface for {end.name}"
         return seen, f"{agent}; restart the pod if it stays so"
+    if interface.rival:
+        seen = (
+            f"Open vSwitch on {node} has {interface.rival}, which has the id of {end.name}'s port"
+        )
+        return f"{seen} and is not weft's", f"remove it: ovs-vsctl del-port {interface.rival}"
     if interface.error:
         return f"Open vSwitch on {node} cannot use {interface.name}: {interface.error}", agent
     if not port.bound or (chassis and port.bound != chassis):

@@ -169,18 +169,18 @@ def _facts(answer: Mapping[str, Any], ports: Sequence[str]) -> NodeFacts | Unsee
 def _port(
     name: str, north: Json, south: Json, chassis: Mapping[str, str], interfaces: Json
 ) -> PortFacts:
-    interface = next(
-        (row for row in interfaces if mapped(row["external_ids"]).get(names.IFACE_ID) == name),
-        None,
-    )
+    held = [row for row in interfaces if mapped(row["external_ids"]).get(names.IFACE_ID) == name]
+    rivals = [row for row in held if names.OWNER not in mapped(row["external_ids"])]
     found = None
-    if interface is not None:
+    if held:
+        interface = next((row for row in held if row not in rivals), held[0])
         external = mapped(interface["external_ids"])
         found = InterfaceFacts(
             name=str(interface["name"]),
             ofport=_number(interface["ofport"]),
             is_installed=external.get(names.OVN_INSTALLED) == "true",
             error=next(iter(listed(interface["error"])), ""),
+            rival=next((str(row["name"]) for row in rivals), ""),
         )
     if not north:
         return PortFacts(interface=found)

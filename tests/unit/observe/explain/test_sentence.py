@@ -128,6 +128,14 @@ STOPPED: dict[str, tuple[Evidence, str]] = {
         "Open vSwitch on node2 has no interface for default/b; the agent on node2 mends it within "
         "seconds, or its log says why not; restart the pod if it stays so",
     ),
+    "a port's id at another interface": (
+        evidence(
+            nodes=with_port("node2", "b", interface=InterfaceFacts("wpb", 5, rival="tap0")),
+            probe=SILENT,
+        ),
+        "Open vSwitch on node2 has tap0, which has the id of default/b's port and is not weft's; "
+        "remove it: ovs-vsctl del-port tap0",
+    ),
     "flows not installed": (
         evidence(nodes=with_port("node1", "a", interface=InterfaceFacts("wpa", 5)), probe=SILENT),
         "the flows of default/a are not in place on node1 (no ovn-installed); "
