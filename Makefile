@@ -17,7 +17,7 @@ test: prepare-dev lint   ## everything tested
 	$(RUN) pytest -q -n $(JOBS) --dist worksteal -m "not lab"
 	$(RUN) pytest -q -n 2 --dist loadfile -m lab
 
-API_TESTS = tests/real/test_admission_policy.py tests/real/test_kube_rights.py tests/real/test_webhook.py
+API_TESTS = tests/real/test_admission_policy.py tests/real/test_kube_rights.py tests/real/test_exec_rights.py tests/real/test_webhook.py
 # The lab's API server is held to the newest release.
 CONFORMANCE = $(if $(KUBECONFIG)$(filter oldest,$(RELEASE)),,lab/tests/conformance)
 

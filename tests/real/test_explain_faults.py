@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support import objects
-from tests.support.explaining import Explained, step
+from tests.support.explaining import MAPPINGS, Explained, step
 from tests.support.realised import Cluster, alongside
 from tests.support.zones import Zone
+from weft import model
 from weft.control.zone import writer
 from weft.model import ObjectKey
 from weft.observe import members
@@ -160,6 +161,20 @@ async def test_what_a_switch_has_lost(cluster: Cluster) -> None:
             await world.stopped("a", "b", told)
         await node.restarts("ovn-controller")
         await world.reaches("a", "b")
+
+
+async def test_a_node_that_does_not_lead_to_the_physical_network(cluster: Cluster) -> None:
+    """From the start: ovn-controller keeps what it has wired by a mapping that goes."""
+    world = await Explained.build(cluster, zones=2, topology=model.Topology.LOCALNET)
+    far = Node(cluster.kept[1].zone)
+    own = await far.run("ovs-vsctl", "get", *MAPPINGS)
+    await far.run("ovs-vsctl", "remove", *MAPPINGS[:2], "external_ids", "ovn-bridge-mappings")
+    await world.add("a", 11)
+    await world.add("b", 12, zone=1)
+    told = "node node2 has no bridge mapping for physical network physnet; add physnet:BRIDGE to"
+    await world.stopped("a", "b", told)
+    await far.run("ovs-vsctl", "set", *MAPPINGS[:2], f"{MAPPINGS[2]}={own}")
+    await world.reaches("a", "b")
 
 
 async def test_a_northd_that_stands_still(cluster: Cluster) -> None:

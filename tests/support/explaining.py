@@ -22,6 +22,7 @@ from weft.observe.members import Objects
 from weft.policy import netpolicy
 
 PATIENCE = 10.0  # seconds for each reply: a busy machine is late
+MAPPINGS = "Open_vSwitch", ".", "external_ids:ovn-bridge-mappings"
 SHORT = 0.6  # seconds for replies that are not to come
 PING = netpolicy.Connection(None)
 
@@ -50,12 +51,21 @@ class Explained:
     policies: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    async def build(cls, cluster: Cluster, zones: int = 1, mtu: int = 1300) -> Explained:
+    async def build(
+        cls,
+        cluster: Cluster,
+        zones: int = 1,
+        mtu: int = 1300,
+        topology: model.Topology = model.Topology.LAYER2,
+    ) -> Explained:
         for _ in range(zones):
             await cluster.zone()
         subnets = "10.1.0.0/24", "fd01::/64"
-        await cluster.define("default/blue", network("blue", 1, *subnets, mtu=mtu))
-        return cls(cluster, accepted(objects.nad("blue", ",".join(subnets), mtu=mtu)))
+        declared = network("blue", 1, *subnets, mtu=mtu, topology=topology)
+        await cluster.define("default/blue", declared)
+        wire = {"physicalNetworkName": "physnet"} if topology is model.Topology.LOCALNET else {}
+        own = objects.nad("blue", ",".join(subnets), mtu=mtu, topology=str(topology), **wire)
+        return cls(cluster, accepted(own))
 
     async def add(self, name: str, number: int, zone: int = 0) -> Guest:
         """A pod with addresses of both families that it has taken."""
@@ -113,7 +123,8 @@ class Explained:
     ) -> Explanation:
         """With packets, as `--probe` sends them."""
         zones = {each.zone.name: each for each in self.cluster.kept}
-        found = naming.Found(self.objects(), [declared(each) for each in self.cluster.kept])
+        nodes = [await asyncio.to_thread(declared, each) for each in self.cluster.kept]
+        found = naming.Found(self.objects(), nodes)
         evidence = question.answered(Question(source, target, connection, ipv6=ipv6), found)
         seen = await collect.explored(evidence, found, InZones(zones), patience, ipv6=ipv6)
         return sentence.explain(seen)
@@ -157,7 +168,13 @@ def accepted(nad: dict[str, Any]) -> dict[str, Any]:
 def declared(kept: Kept) -> dict[str, Any]:
     """The Node of a zone, as its agent keeps it."""
     transit = nodeinfo.render_transit(kept.info.transit)
-    notes = {**nodeinfo.render_zone(kept.zone.chassis, (kept.zone.address,)), **transit}
+    mapped = kept.zone.run("ovs-vsctl", "--if-exists", "get", *MAPPINGS).strip().strip('"')
+    bridges = dict(each.split(":") for each in mapped.split(",") if each)
+    notes = {
+        **nodeinfo.render_zone(kept.zone.chassis, (kept.zone.address,)),
+        **transit,
+        **{key: text for key, text in nodeinfo.render_mappings(bridges).items() if text},
+    }
     made = objects.node(kept.zone.name, notes)
     return {**made, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 

@@ -31,6 +31,7 @@ OPTIONS = ("--lab", LAB, "--patience", "0.5")
 STATUS = {"reaches": 0, "stopped": 1, "unknown": 2}
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 LOCALNET = {"topology": "localnet", "physicalNetworkName": "physnet", "vlanID": 20, "mtu": 1400}
+OFFICE: dict[str, Any] = {**LOCALNET, "vlanID": 21}
 UNDERLAY = daemons.UNDERLAY_BRIDGE
 BLUE_MTU = 1300
 
@@ -85,6 +86,8 @@ class Explaining:
 def labelled(name: str, node: str) -> dict[str, Any]:
     made = pod(name, node, "blue")
     made["metadata"]["labels"] = {"app": name}
+    capable = {"capabilities": {"add": ["NET_ADMIN"]}}  # it takes its interface down itself
+    made["spec"]["containers"][0]["securityContext"] = capable
     return made
 
 
@@ -200,7 +203,9 @@ def test_a_flow_that_somebody_else_added(lab: Explaining) -> None:
     (mac,) = [one["mac"] for one in lab.kubectl.status("b") if one["interface"] == "net1"]
     flow = f"table=0,priority=50000,icmp,dl_dst={mac}"
     lab.on("node2", "ovs-ofctl", "add-flow", "br-int", f"{flow},actions=drop")
-    with lab.named("a flow that is not OVN's dropped .* in br-int on node2: .*icmp", "a", "b"):
+    with lab.named(
+        "Open vSwitch on node2 drops what OVN would forward, by the flow .*icmp", "a", "b"
+    ):
         lab.on("node2", "ovs-ofctl", "--strict", "del-flows", "br-int", flow)
 
 
@@ -220,11 +225,38 @@ def test_an_underlay_that_is_too_narrow(lab: Explaining) -> None:
         lab.on("node2", "ovs-ofctl", "del-flows", UNDERLAY, "table=1")
 
 
+def test_a_nad_with_the_wrong_vlan(lab: Explaining) -> None:
+    lab.kubectl.run_pods(nad("office", "10.7.0.0/24", **OFFICE), pod("f", "node2", "office"))
+    where = "on physical network physnet"
+    told = f"default/d is in VLAN 20 {where} .dmz., and default/f in VLAN 21 .office.; name one NAD"
+    with lab.named(told, "d", "f"):
+        lab.kubectl("delete", "pod/f", "net-attach-def/office")
+        lab.kubectl.run_pods(pod("f", "node2", "dmz"))
+
+
 def test_a_vlan_that_the_physical_network_does_not_carry(lab: Explaining) -> None:
     flow = "priority=60000,dl_vlan=20"
     lab.on("node2", "ovs-ofctl", "add-flow", UNDERLAY, f"{flow},actions=drop")
     with lab.named("the physical network physnet does not carry VLAN 20 between them", "d", "e"):
         lab.on("node2", "ovs-ofctl", "--strict", "del-flows", UNDERLAY, flow)
+
+
+def test_an_interface_that_is_down(lab: Explaining) -> None:
+    """In a pod, and that of a machine, whose cable its owner takes out."""
+    link = ("busybox", "ip", "link", "set", "dev", "net1")
+    lab.on("default/b", *link, "down")
+    with lab.named("default/b has its interface down; bring it up in the guest", "a", "b"):
+        lab.on("default/b", *link, "up")
+
+    place = "/spec/domain/devices/interfaces/0/state"
+
+    def state(is_up: str) -> None:
+        patch = json.dumps([{"op": "add", "path": place, "value": is_up}])
+        lab.kubectl("patch", "vmi", "vm", "--type=json", "-p", patch)
+
+    state("down")
+    with lab.named("the link of default/vm's interface is down; set state: up at the", "a", "vm"):
+        state("up")
 
 
 def test_a_binding_that_is_lost(lab: Explaining) -> None:
@@ -240,6 +272,14 @@ def test_a_guest_that_lets_nothing_in(lab: Explaining) -> None:
     lab.in_guest(ignore.format(1))
     with lab.named("the packet arrives at default/vm's NIC, and the guest does not", "a", "vm"):
         lab.in_guest(ignore.format(0))
+
+
+def test_a_guest_that_lets_nothing_out(lab: Explaining) -> None:
+    (address,) = [one["ips"][0] for one in lab.kubectl.status("a") if one["interface"] == "net1"]
+    lab.in_guest(f"ip route add prohibit {address}/32")
+    told = "the packet never leaves default/vm: a firewall or route in the guest, or no answer to"
+    with lab.named(told, "vm", "a"):
+        lab.in_guest(f"ip route del prohibit {address}/32")
 
 
 def test_a_guest_with_a_wrong_address_or_none(lab: Explaining) -> None:

@@ -9,6 +9,7 @@ from weft.observe.explain.evidence import (
     DropCount,
     EndKind,
     Evidence,
+    NetworkFacts,
     NodeFacts,
     NodeState,
     Probe,
@@ -102,7 +103,9 @@ def _full(probe: Probe, evidence: Evidence) -> Step:
         return ok(name, f"packets of {probe.size} bytes pass")
     if probe.full is ProbeResult.UNKNOWN:
         return unseen(name, f"{evidence.source.name} could not send {probe.size} bytes")
-    seen = f"packets of {probe.size} bytes, the network's MTU, are lost; small ones pass"
+    mtu = evidence.network.mtu if isinstance(evidence.network, NetworkFacts) else 0
+    what = ", the network's MTU," if probe.size >= mtu else f" (the network's MTU is {mtu})"
+    seen = f"packets of {probe.size} bytes{what} are lost; small ones pass"
     remedy = (
         "raise the MTU of the underlay (58 bytes more than the network's, 78 over IPv6), "
         "or lower mtu in the NAD and restart its pods; look at the guest's own MTU too"

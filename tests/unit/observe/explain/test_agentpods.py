@@ -1,16 +1,45 @@
 """Which pods are asked in the name of a node: weft's agents alone, not who is labelled so."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.explained import BLUE, evidence
 from weft import errors
-from weft.observe.explain import agentpods
+from weft.observe.explain import agentpods, probeframes, sentence
 from weft.observe.explain.evidence import Probe, Unseen
 from weft.observe.reach import ProbeResult
 
 LABELS = {"app.kubernetes.io/name": "weft", "app.kubernetes.io/component": "node"}
+
+
+class Holding(agentpods.AgentPods):
+    """Agents' pods that answer each order."""
+
+    def __init__(self) -> None:
+        super().__init__([], (), "", "weft-system", probes=True)
+        self.orders: list[Mapping[str, Any]] = []
+
+    async def hold(
+        self, node: str, module: str, order: Mapping[str, Any], patience: float
+    ) -> Mapping[str, Any]:
+        self.orders.append(order)
+        return {"reply": "an echo reply", "full": ""}
+
+
+async def test_a_packet_is_no_larger_than_a_switch_can_be_handed() -> None:
+    """The programs that hand it over get it as one argument, of which Linux takes 128 KiB."""
+    pods, whole = Holding(), evidence(network=replace(BLUE, mtu=65535))
+    probe = await pods.probe(whole, 1.0)
+    (order,) = pods.orders
+    assert order["size"] == probeframes.LARGEST
+    packet = {**order["packet"], "protocol": "ICMP", "size": order["size"]}
+    assert len(probeframes.request(packet, 1, 1).hex()) < 128 * 1024 - 200
+    found = sentence.explain(replace(whole, probe=probe))
+    assert "packets of 65000 bytes (the network's MTU is 65535) are lost" in found.sentence
 
 
 def owner(**changes: Any) -> dict[str, Any]:
