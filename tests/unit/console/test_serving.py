@@ -50,6 +50,28 @@ async def test_who_waits_for_a_turn_is_not_updated_less_often(
     await asyncio.gather(long, updating, return_exceptions=True)
 
 
+async def test_a_page_that_waited_for_a_processor_is_not_updated_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited = 0.2
+    monkeypatch.setattr(serving, "_SHARE", 2 * PATIENCE / waited)
+
+    def slowly(read: Reading) -> str:
+        time.sleep(waited)
+        return show(read)
+
+    store, response = Store(MemoryApi(), Read(resources.NODES)), Response()
+    update = serving._update(response, Computing(), slowly, [store], "")  # type: ignore[arg-type]
+    updating = asyncio.create_task(update)
+    async with asyncio.timeout(PATIENCE):
+        assert b"0 nodes" in await response.sent.get()
+        store.change("ADDED", made.named(resources.NODES, "a"))
+        while b"1 nodes" not in await response.sent.get():
+            pass
+    updating.cancel()
+    await asyncio.gather(updating, return_exceptions=True)
+
+
 async def test_a_page_that_takes_long_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_SIGN_OF_LIFE", 0.01)
     response = Response()
