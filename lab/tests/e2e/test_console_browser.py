@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from lab.tests.support import chromium, labs, pagechecks, visits
+from lab.tests.support import chromium, labs, pagechecks, pictures, visits
 from lab.tests.support.lab_pods import Kubectl, pod
-from lab.tests.support.visits import Visit, console, enter
-from tests.support.objects import nad, named, nic, policy, vmi
+from lab.tests.support.visits import Visit, console, enter, machine
+from tests.support.objects import nad, named, nic, policy
 from tests.support.patience import PATIENCE, await_true
 from tests.support.relay import Relay
 from weft.kube import resources
@@ -22,29 +22,7 @@ from weft_lab.runtime.toolchain import Toolchain
 pytestmark = pytest.mark.lab
 LAB = "browsed"
 Lab = tuple[labs.LabHouse, str]  # and its kubeconfig
-GUESTS = ("/serial", "/screen")  # whose guest is sent each key
-# An input that has no name, is too far to the right, and is the first stop of the key Tab.
-SPOILT = """() => {
-    const input = document.createElement("input");
-    Object.assign(input.style, {position: "absolute", left: "3000px"});
-    input.tabIndex = 1;
-    document.querySelector("main").append(input);
-}"""
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-PAGES = (
-    *("/", "/topology", "/topology/physical", "/networks", "/networks/blue", "/policies"),
-    *("/policies/default/+", "/matrix?network=blue", "/explain?a=a&b=one", "/flows?network=blue"),
-    *("/machines", "/machines/default/one", "/machines/default/one/serial"),
-    *("/machines/default/one/screen", "/nodes", "/events", "/nowhere"),
-)
-
-
-def machine(
-    name: str, *nics: Any, namespace: str = "default", strategy: str = "Always", **more: Any
-) -> dict[str, Any]:
-    spec = vmi(name, *nics, **more)["spec"]
-    made = named(resources.VMS, name, namespace)
-    return {**made, "spec": {"runStrategy": strategy, "template": {"spec": spec}}}
 
 
 @pytest.fixture(scope="module")
@@ -96,28 +74,48 @@ def visit(entered: Visit) -> Iterator[Visit]:
     assert entered.complaints == []
 
 
-def test_each_page_fits_and_keyboard_and_screen_reader_suffice(visit: Visit) -> None:
-    for path in PAGES:
-        page = visit.open(path)
-        expect(page.locator("main")).to_be_visible()
+def test_each_page_fits_can_be_read_and_needs_no_pointer(visit: Visit) -> None:
+    for path in visits.PAGES:
+        page = visit.open_whole(path)
         assert pagechecks.unnamed(page) == [], path
-        if not path.endswith(GUESTS):
+        if not path.endswith(visits.GUESTS):
             page.locator("main").focus()  # what is above is the same on all pages
             assert pagechecks.unreached(page, "main") == [], path
         assert pagechecks.fits(page) == [], path
+        assert pagechecks.faint_in_each_scheme(page) == [], path
         page.close()
     page = visit.open("/networks")
     assert pagechecks.unreached(page, "body") == []
-    page.evaluate(SPOILT)
+    page.evaluate(pagechecks.SPOILT)
     assert "INPUT" in str(pagechecks.fits(page))
     assert "no label" in str(pagechecks.unnamed(page))
     assert pagechecks.unreached(page, "body")
-    for path in GUESTS:
+    assert pagechecks.faint_in_each_scheme(page)
+    for path in visits.GUESTS:
         page = visit.open(f"/machines/default/one{path}")
         expect(page.locator("#state")).to_be_hidden()
         expect(page.locator(".device :focus")).to_have_count(1)
         page.keyboard.press("Control+]")
         expect(page.get_by_role("link", name="Virtual machine default/one")).to_be_focused()
+
+
+def test_a_card_is_still_a_row_and_what_scrolls_is_moved_by_keyboard(visit: Visit) -> None:
+    page = visit.open("/nodes")
+    expect(page.locator("table.named")).to_have_count(1)
+    wide = pagechecks.roles(page)
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect(page.locator("tbody tr").first).to_have_attribute("role", "row")
+    for role in ("table", "row", "columnheader", "rowheader", "cell"):
+        assert pagechecks.roles(page)[role] == wide[role] > 0, role
+    page = visit.open("/matrix?network=blue")
+    grid = page.locator(".scroll:has(.matrix)")
+    expect(grid).not_to_have_attribute("tabindex", "0")
+    page.set_viewport_size({"width": 120, "height": 800})
+    region = page.get_by_role("region", name="What policies allow").locator("[tabindex]")
+    expect(region).to_have_attribute("aria-label", "What policies allow")
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    await_true(lambda: region.evaluate("each => each.scrollLeft"), "the table has moved")
 
 
 def test_no_page_breaks_its_own_rules(visit: Visit) -> None:
@@ -155,6 +153,13 @@ def test_a_click_on_the_topology_leads_to_the_network(visit: Visit) -> None:
     ).not_to_have_count(0)
 
 
+def test_a_folded_group_unfolds_by_a_click(browser: Browser, kubectl: Kubectl) -> None:
+    with console("--lab", LAB, before=pictures.FOLDING) as (_, link):
+        context, base = enter(browser, link)
+        pictures.check_unfolding(context.new_page(), base)
+        context.close()
+
+
 def test_a_machine_is_stopped_after_a_question(visit: Visit) -> None:
     page = visit.open("/machines/default/two")
     asked: list[str] = []
@@ -188,22 +193,11 @@ def test_a_guest_is_typed_to(visit: Visit) -> None:
     expect(shown).to_contain_text("42-answer")
 
 
-# A copy is read: a browser complains of a page's own canvas that is read again and again.
-COLOURS = """canvas => {
-    const {width, height} = canvas;
-    if (!width || !height) return 0;
-    const copy = new OffscreenCanvas(width, height).getContext("2d");
-    copy.drawImage(canvas, 0, 0);
-    const {data} = copy.getImageData(0, 0, width, height);
-    return new Set(new Uint32Array(data.buffer)).size;
-}"""
-
-
 def test_a_screen_is_drawn(visit: Visit) -> None:
     page = visit.open("/machines/default/one/screen")
     canvas = page.locator("#display canvas")
     expect(canvas).to_be_visible()
-    await_true(lambda: canvas.evaluate(COLOURS) > 1, "a picture of the screen")
+    await_true(lambda: canvas.evaluate(visits.COLOURS) > 1, "a picture of the screen")
 
 
 def test_a_way_is_explained(visit: Visit) -> None:

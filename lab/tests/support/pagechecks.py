@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
 from playwright.sync_api import Page
 
 WIDTHS = (390, 768, 2560, 1280)
+GROUNDS: Mapping[Literal["dark", "light"], str] = {
+    "dark": "rgb(20, 24, 29)",
+    "light": "rgb(255, 255, 255)",
+}
+# An input that has no name, is too far to the right, and is the first stop of the key Tab; and a
+# heading that is grey on grey.
+SPOILT = """() => {
+    const input = document.createElement("input");
+    Object.assign(input.style, {position: "absolute", left: "3000px"});
+    input.tabIndex = 1;
+    document.querySelector("main").append(input);
+    Object.assign(document.querySelector("h1").style, {color: "#999", background: "#aaa"});
+}"""
 
 # Things that are read or used, and do not lie in what scrolls by itself.
 _LAYOUT = """() => {
@@ -71,6 +88,59 @@ _FOLLOW = f"""(within) => {{
   }});
   return {_STOPS}.length;
 }}"""
+
+
+# Texts whose colour is too near to what they stand on (WCAG 2.2, 1.4.3: 4.5 for small ones), with
+# their contrast. A picture's own texts stand on its paper; a device's are the guest's.
+_FAINT = """() => {
+  const channels = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((each) => each / 255)
+    .map((each) => each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0);
+  const ground = (each) => {
+    for (let at = each; at; at = at.parentElement) {
+      const found = channels(getComputedStyle(at).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const each of document.querySelectorAll('body *')) {
+    const own = [...each.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+    const unseen = '.device, style, script, datalist, title, desc';
+    if (!own || !each.checkVisibility() || each.closest(unseen)) continue;
+    const style = getComputedStyle(each), picture = each.closest('svg');
+    const box = picture && (each.closest('.box') ?? picture).querySelector('rect');
+    const colours = picture
+      ? [channels(style.fill), channels(getComputedStyle(box).fill)]
+      : [channels(style.color), ground(each)];
+    const [low, high] = colours.map(light).sort((a, b) => a - b);
+    const contrast = (high + 0.05) / (low + 0.05);
+    if (contrast < 4.5) found.push(`${contrast.toFixed(2)}: ${each.outerHTML.slice(0, 120)}`);
+  }
+  return found;
+}"""
+
+
+def faint_in_each_scheme(page: Page) -> list[str]:
+    """What cannot be read well in light or in dark; the page is light afterwards."""
+    found = []
+    for scheme, ground in GROUNDS.items():
+        page.emulate_media(color_scheme=scheme)
+        is_ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        if is_ground != ground:
+            found.append(f"{scheme}: the page is {is_ground}")
+        found += [f"{scheme}: {each}" for each in page.evaluate(_FAINT)]
+    page.emulate_media(color_scheme="light")
+    return found
+
+
+def roles(page: Page) -> Counter[str]:
+    """How many of each role a screen reader is given."""
+    session = page.context.new_cdp_session(page)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    return Counter(each["role"]["value"] for each in nodes if not each["ignored"])
 
 
 def fits(page: Page) -> list[str]:

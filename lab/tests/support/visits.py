@@ -17,15 +17,19 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lab.tests.support.lab_pods import Kubectl
 from lab.tests.support.labs import ROOT
+from tests.support.objects import named, vmi
 from tests.support.patience import PATIENCE
 from tests.support.relay import Relay
+from weft.kube import resources
 
 
 @contextmanager
-def console(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A console: its process, and the link that it has printed."""
+def console(*options: str, before: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A console: its process, and the link that it has printed. `before`: Python that it runs
+    first."""
+    program = f"{before}\nfrom weft.cli.main import main\nmain()"
     process = subprocess.Popen(
-        [sys.executable, "-m", "weft.cli.main", "console", *options],
+        [sys.executable, "-c", program, "console", *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
@@ -36,6 +40,21 @@ def console(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE)
+
+
+GUESTS = ("/serial", "/screen")  # whose guest is sent each key
+PAGES = (
+    *("/", "/topology", "/topology/physical", "/networks", "/networks/blue", "/policies"),
+    *("/policies/default/+", "/matrix?network=blue", "/explain?a=a&b=one", "/flows?network=blue"),
+    *("/machines", "/machines/default/one", "/machines/default/one/serial"),
+    *("/machines/default/one/screen", "/nodes", "/events", "/nowhere"),
+)
+# What jobs show.
+_SHOWN = {
+    "/topology/physical": ".picture svg",
+    "/explain": ".job table",
+    "/flows": ".job .empty, .job table",
+}
 
 
 @dataclass
@@ -54,9 +73,23 @@ class Visit:
         page.goto(self.base + path)
         return page
 
+    def open_whole(self, path: str) -> Page:
+        """A page with what its job shows, which comes later."""
+        page = self.open(path)
+        expect(page.locator(_SHOWN.get(path.partition("?")[0], "main")).first).to_be_visible()
+        return page
+
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning") and "/nowhere" not in message.location["url"]:
             self.complaints.append(f"{message.page.url}: {message.text}")
+
+
+def machine(
+    name: str, *nics: Any, namespace: str = "default", strategy: str = "Always", **more: Any
+) -> dict[str, Any]:
+    spec = vmi(name, *nics, **more)["spec"]
+    made = named(resources.VMS, name, namespace)
+    return {**made, "spec": {"runStrategy": strategy, "template": {"spec": spec}}}
 
 
 def profile(browser: Browser, **options: Any) -> BrowserContext:
@@ -87,6 +120,17 @@ def log_in(browser: Browser, link: str, token: str) -> BrowserContext:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     page.close()
     return context
+
+
+# A copy is read: a browser complains of a page's own canvas that is read again and again.
+COLOURS = """canvas => {
+    const {width, height} = canvas;
+    if (!width || !height) return 0;
+    const copy = new OffscreenCanvas(width, height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const {data} = copy.getImageData(0, 0, width, height);
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
 
 
 class Proxy(Relay):
