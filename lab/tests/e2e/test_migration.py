@@ -4,179 +4,73 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from lab.tests.support import labs
-from lab.tests.support.labs import LabHouse
+from lab.tests.support import lab_peers, labs
+from lab.tests.support.mover import (
+    CONNECTED,
+    COUNTING,
+    MACHINE,
+    MEASURED,
+    MIGRATION,
+    NAME,
+    NODES,
+    SLOW,
+    Cluster,
+)
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
-NAME = "migration"
-MACHINE = """
-apiVersion: kubevirt.io/v1
-kind: VirtualMachine
-metadata: {name: mover}
-spec:
-  runStrategy: Always
-  template:
-    spec:
-      evictionStrategy: LiveMigrate
-      terminationGracePeriodSeconds: 5
-      domain:
-        devices:
-          disks: [{name: scratch, disk: {bus: virtio}}]
-          interfaces: [{name: default, masquerade: {}}]
-        resources: {requests: {memory: 192M}}
-      networks: [{name: default, pod: {}}]
-      volumes: [{name: scratch, emptyDisk: {capacity: 16Mi}}]
-"""
-MIGRATION = """
-apiVersion: kubevirt.io/v1
-kind: VirtualMachineInstanceMigration
-metadata: {{name: {name}}}
-spec: {{vmiName: mover}}
-"""
-
-
-# A count that a restart would lose, and one that would be lost with the disk.
-COUNTING = (
-    "mkdir /tmp/counting && (n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
-    " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
-)
-CONNECTED = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
-MEASURED = "lab.weft/Measured"
-SLOW = "{bandwidthPerMigration: 2Mi}"  # the guest has more than that
-LIMIT_MEMORY = (
-    "import resource, sys; pid = int(sys.argv[1]); room = int(sys.argv[2]);"
-    " before = resource.prlimit(pid, resource.RLIMIT_DATA);"
-    " resource.prlimit(pid, resource.RLIMIT_DATA, (room if room else before[1], before[1]))"
-)
-
-
-class Cluster:
-    """The real kubectl against the lab, and the guest's console."""
-
-    def __init__(self, house: LabHouse, kubeconfig: str) -> None:
-        self.house = house
-        self._argv = [house.tools.program("kubectl"), "--kubeconfig", kubeconfig]
-
-    def kubectl(self, *argv: str, stdin: str = "", check: bool = True) -> str:
-        done = subprocess.run(
-            [*self._argv, *argv], input=stdin, capture_output=True, text=True, check=False
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    def json(self, *argv: str) -> Any:
-        return json.loads(self.kubectl("get", *argv, "-o", "json"))
-
-    def migrate(self, name: str) -> None:
-        self.kubectl("create", "-f", "-", stdin=MIGRATION.format(name=name))
-
-    def begin(self, name: str) -> dict[str, Any]:
-        """A migration under way: migrationState of its instance."""
-        self.migrate(name)
-        self.phase(name, "Running")
-        return dict(self.json("vmi", "mover")["status"]["migrationState"])
-
-    def uid(self, name: str) -> str:
-        return str(self.json("vmim", name)["metadata"]["uid"])
-
-    def phase(self, name: str, phase: str) -> None:
-        """Until the migration is in this phase."""
-        condition = f"--for=jsonpath={{.status.phase}}={phase}"
-        said = self.kubectl("wait", f"vmim/{name}", condition, "--timeout=90s", check=False)
-        if "condition met" not in said:
-            raise AssertionError(said + self.kubectl("get", f"vmim/{name}", "-o", "yaml"))
-
-    def failed(self, name: str) -> str:
-        """Until it has failed and nothing is left of its target; the reason."""
-        self.phase(name, "Failed")
-        one = self.json("vmim", name)
-        pod = one["status"]["migrationState"]["targetPod"]
-        self.kubectl("wait", f"pod/{pod}", "--for=delete", "--timeout=30s", check=False)
-        return str(one["status"]["migrationState"]["failureReason"])
-
-    def count(self) -> int:
-        return int(self.guest("cat /tmp/count"))
-
-    def settings(self, text: str) -> None:
-        """The cluster's migration settings."""
-        made = self.kubectl(
-            *("create", "configmap", "kubevirt-config", "-n", "kubevirt"),
-            *(f"--from-literal=migrations={text}", "--dry-run=client", "-o", "yaml"),
-        )
-        self.kubectl("apply", "-f", "-", stdin=made)
-
-    def kill(self, pod: str) -> None:
-        """QEMU in a launcher's pod, at once."""
-        words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
-        self.house.run(f"default/{pod}", "kill", "-9", words[-1])
-
-    def stall(self, node: str, pod: str) -> None:
-        """A node stays dead, for all that others see: its kubelet and a pod's QEMU stand still."""
-        kubelet = self.process(f"{node}/kubelet")
-        words = re.findall(r"as process (\d+)", self.kubectl("logs", pod))
-        self.house.run(f"default/{pod}", "kill", "-STOP", words[-1])
-        self.house.run("lab", "busybox", "kill", "-STOP", kubelet)
-
-    def process(self, service: str) -> str:
-        """The id of a service's process."""
-        services = self.house.json("lab", "status", "--name", NAME)["services"]
-        pid = next(each["pid"] for each in services if each["name"] == service)
-        assert pid, f"no {service} runs"  # 0 would be ourselves
-        return str(pid)
-
-    def limit_memory(self, node: str, room: int) -> None:
-        """What each process that a node's kubelet starts may have, in bytes; 0: no limit."""
-        pid = self.process(f"{node}/kubelet")
-        self.house.run("lab", sys.executable, "-c", LIMIT_MEMORY, pid, str(room))
-
-    def reboot(self, node: str) -> None:
-        """The node loses its power, with all that runs there, and comes back."""
-        self.house.weft("lab", "reboot", node, "--name", NAME)
-
-    @property
-    def running(self) -> list[str]:
-        """The machine's launcher pods that run."""
-        pods = self.json("pods", "-l", "vm.kubevirt.io/name=mover")["items"]
-        return [each["metadata"]["name"] for each in pods if each["status"]["phase"] == "Running"]
-
-    def guest(self, command: str) -> str:
-        """What the guest prints between two marks. It is asked again: a busy machine lets an
-        emulated processor wait for longer than its console is listened to."""
-        line = f"echo be''gin; eval {shlex.quote(command)}; echo e''nd\n"
-        argv, told = ("lab", "console", "mover", "--name", NAME, "--quiet", "3"), ""
-        for _ in range(5):
-            told = self.house.weft(*argv, stdin=line).stdout
-            found = re.search(r"^begin\r?\n(.*?)^end", told, re.DOTALL | re.MULTILINE)
-            if found is not None:
-                return found[1]
-        raise AssertionError(told)
-
-    @property
-    def node(self) -> str:
-        return str(self.json("vmi", "mover")["status"]["nodeName"])
 
 
 @pytest.fixture(scope="module")
 def cluster(
     toolchain: toolchains.Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    """One lab for all tests here: two nodes and a machine with a disk of its own."""
-    with labs.running(NAME, 2, tmp_path_factory.mktemp("state"), toolchain) as (house, config):
+    """One lab for all tests here: two nodes, a machine with a disk of its own, and a third node."""
+    with labs.running(NAME, 3, tmp_path_factory.mktemp("state"), toolchain) as (house, config):
         cluster = Cluster(house, config)
         cluster.kubectl("create", "namespace", "kubevirt")
-        cluster.kubectl("apply", "-f", "-", stdin=MACHINE)
-        cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=120s")
+        cluster.make()
         cluster.guest(COUNTING)
         yield cluster
+
+
+def check_answered(seen: lab_peers.Watched) -> None:
+    """Each ping to a guest that stayed where it was has been answered, and once."""
+    assert not seen.lost, seen
+    assert not seen.twice, seen
+
+
+def check_silent(seen: lab_peers.Watched, begin: float, end: float) -> None:
+    """No ping that was sent in this time was answered, and none twice at any time."""
+    for node, each in seen.peers.items():
+        assert not any(times for sent, times in each.pings if begin < sent < end), (node, each)
+    assert any(each.lost for each in seen.peers.values()), "they asked meanwhile"
+    assert not seen.twice, seen
+
+
+def test_a_loss_is_excused_only_where_a_link_has_changed() -> None:
+    pings = [(0.02 * number, int(number not in (10, 100))) for number in range(200)]
+    peers = {"node1": lab_peers.Counted(pings), "node2": lab_peers.Counted(pings)}
+    for links, left in (([], [0.2, 2.0]), ([0.1], [2.0]), ([0.1, 1.9], []), ([0.8], [0.2, 2.0])):
+        lost = lab_peers.Watched(peers, {"node1": [], "node2": links}).lost
+        assert (lost["node1"], lost.get("node2", [])) == ([0.2, 2.0], left)
+
+
+def test_the_count_sees_what_is_lost_and_what_comes_twice(cluster: Cluster) -> None:
+    """The control of all counts: each peer loses three answers, and gets three twice."""
+    with cluster.counted() as seen, cluster.answers_go("drop"):
+        pass
+    assert {*seen.lost} == {*NODES}, seen
+    assert not seen.twice, seen
+    with cluster.counted() as seen, cluster.answers_go("copy"):
+        pass
+    assert {*seen.twice} == {*NODES}, seen
+    assert not seen.lost, seen
 
 
 def test_a_machine_moves_and_its_guest_goes_on(cluster: Cluster) -> None:
@@ -234,29 +128,33 @@ def test_what_a_move_cost_is_reported_by_command_condition_event_and_metrics(
 def test_a_migration_that_is_cancelled_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
     cluster.settings(SLOW)
     source, before = cluster.node, cluster.count()
-    state = cluster.begin("cancelled")
-    cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
-    cluster.kubectl("wait", "vmim/cancelled", "--for=delete", "--timeout=30s", check=False)
-    assert "not found" in cluster.kubectl("get", "vmim", "cancelled", check=False)
-    pod = f"pod/{state['targetPod']}"
-    cluster.kubectl("wait", pod, "--for=delete", "--timeout=30s", check=False)
-    # It is deleted, or it ended by itself before that, and says why.
-    phase = ("get", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
-    assert cluster.kubectl(*phase) in ("", "Failed", "Succeeded")
+    with cluster.counted() as seen:
+        state = cluster.begin("cancelled")
+        uid = cluster.uid("cancelled")
+        second = cluster.house.weft("vm", "migrate", "mover", "--lab", NAME, check=False)
+        cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
+        cluster.kubectl("wait", "vmim/cancelled", "--for=delete", "--timeout=30s", check=False)
+        assert "not found" in cluster.kubectl("get", "vmim", "cancelled", check=False)
+        cluster.ended(state["targetPod"])
+        assert cluster.count() > before
+    check_answered(seen)
+    assert (second.returncode, "wait for it, or:" in second.stderr) == (1, True)
+    assert f"in-flight migration detected. Active migration job ({uid})" in second.stderr
     told = cluster.json("vmi", "mover")["status"]["migrationState"]
     assert (told["abortStatus"], told["failed"]) == ("Succeeded", True)
     assert told["failureReason"] == "Live migration has been aborted"
     assert cluster.node == source
-    assert cluster.count() > before
 
 
 def test_a_target_that_dies_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
     source, before = cluster.node, cluster.count()
-    state = cluster.begin("target-killed")
-    cluster.kill(state["targetPod"])
-    assert cluster.failed("target-killed")
+    with cluster.counted() as seen:
+        state = cluster.begin("target-killed")
+        cluster.kill(state["targetPod"])
+        assert cluster.failed("target-killed")
+        assert cluster.count() > before
     assert cluster.node == source
-    assert cluster.count() > before
+    check_answered(seen)
 
 
 def test_a_network_that_is_cut_between_the_nodes_ends_a_migration_in_its_time(
@@ -281,12 +179,15 @@ def test_a_target_node_without_memory_leaves_the_guest_where_it_was(cluster: Clu
     """Its QEMU is not given the guest's memory."""
     source, before = cluster.node, cluster.count()
     other = {"node1": "node2", "node2": "node1"}[source]
-    cluster.limit_memory(other, 300 << 20)
-    try:
-        cluster.migrate("no-memory")
-        cluster.phase("no-memory", "Failed")
-    finally:
-        cluster.limit_memory(other, 0)
+    with cluster.counted() as seen:
+        cluster.limit_memory(other, 300 << 20)
+        try:
+            cluster.migrate("no-memory")
+            cluster.phase("no-memory", "Failed")
+        finally:
+            cluster.limit_memory(other, 0)
+        assert cluster.count() > before
+    check_answered(seen)
     told = cluster.kubectl("describe", "vmim", "no-memory")
     assert "Migration failed because target pod shutdown during migration" in told
     (pod,) = cluster.json(
@@ -297,16 +198,18 @@ def test_a_target_node_without_memory_leaves_the_guest_where_it_was(cluster: Clu
     assert "qemu-system-x86_64:" in said, "its QEMU says what it could not do"
     assert "ended with status 1" in said
     assert (cluster.node, len(cluster.running)) == (source, 1)
-    assert cluster.count() > before
 
 
 def test_a_target_node_that_is_lost_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
     source, before = cluster.node, cluster.count()
-    state = cluster.begin("target-lost")
-    cluster.reboot(state["targetNode"])
-    assert cluster.failed("target-lost")
+    other = {"node1": "node2", "node2": "node1"}[source]
+    with cluster.counted(without=other) as seen:
+        state = cluster.begin("target-lost")
+        cluster.reboot(other)
+        assert cluster.failed("target-lost")
+        assert cluster.count() > before
     assert (cluster.node, cluster.running) == (source, [state["sourcePod"]])
-    assert cluster.count() > before
+    check_answered(seen)
 
 
 def test_a_migration_that_takes_longer_than_its_memory_allows_is_given_up(
@@ -357,90 +260,113 @@ def test_settings_that_the_lab_does_not_follow_are_refused_with_a_reason(cluster
 
 def test_a_source_that_dies_ends_the_machine_and_leaves_no_target(cluster: Cluster) -> None:
     before = cluster.json("vmi", "mover")["metadata"]["uid"]
-    state = cluster.begin("source-killed")
-    cluster.kill(state["sourcePod"])
-    cluster.phase("source-killed", "Failed")
-    pod = f"pod/{state['targetPod']}"
-    cluster.kubectl("wait", pod, "--for=delete", "--timeout=30s", check=False)
-    # Its run strategy starts it again.
-    cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
-    assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+    address = cluster.address()
+    with cluster.counted(late=1) as seen:
+        state = cluster.begin("source-killed")
+        cluster.kill(state["sourcePod"])
+        dead = time.monotonic()
+        reborn = cluster.reborn(before)  # its run strategy starts it again
+        cluster.phase("source-killed", "Failed")
+        cluster.ended(state["targetPod"])
+        cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
+        cluster.is_reached_by(*NODES)
+    check_silent(seen, dead, reborn)
+    assert cluster.address() == address
     assert len(cluster.running) == 1
+    cluster.has_one_port()
 
 
 def test_a_source_node_that_is_lost_ends_the_machine_and_leaves_no_target(
     cluster: Cluster,
 ) -> None:
     before = cluster.json("vmi", "mover")["metadata"]["uid"]
-    state = cluster.begin("source-lost")
-    cluster.reboot(state["sourceNode"])
-    cluster.phase("source-lost", "Failed")
-    cluster.kubectl(
-        *("wait", f"pod/{state['targetPod']}", "--for=delete", "--timeout=30s"), check=False
-    )
-    cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
-    assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
+    source, address = cluster.node, cluster.address()
+    with cluster.counted(without=source, late=1) as seen:
+        state = cluster.begin("source-lost")
+        cluster.reboot(source)
+        cluster.phase("source-lost", "Failed")
+        cluster.ended(state["targetPod"])
+        cluster.reborn(before)
+        cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
+        cluster.is_reached_by(*NODES)
+    assert not seen.twice, seen
+    assert cluster.address() == address
     assert len(cluster.running) == 1
+    cluster.has_one_port()
 
 
 def test_a_target_node_that_stays_dead_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
     cluster.guest(COUNTING)
     cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
     source, before = cluster.node, cluster.count()
-    state = cluster.begin("target-dead")
-    node, pod = state["targetNode"], state["targetPod"]
-    cluster.stall(node, pod)
-    try:
+    with cluster.counted() as seen:
+        state = cluster.begin("target-dead")
+        node, pod = state["targetNode"], state["targetPod"]
+        cluster.stall(node, pod)
         cluster.phase("target-dead", "Failed")
         assert (cluster.node, cluster.count() > before) == (source, True)
+    check_answered(seen)
+    with cluster.counted(without=node) as seen:
         # Nobody says that the target pod has ended, until its node is deleted.
         assert "deletionTimestamp" in cluster.json("pod", pod)["metadata"]
         cluster.kubectl("delete", "node", node)
         cluster.kubectl("wait", f"pod/{pod}", "--for=delete", "--timeout=60s", check=False)
         assert "NotFound" in cluster.kubectl("get", "pod", pod, check=False)
-    finally:
         cluster.reboot(node)
         cluster.settings(SLOW)
-    cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
+        cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
+        assert cluster.count() > before
+    check_answered(seen)
     assert (cluster.node, len(cluster.running)) == (source, 1)
 
 
 def test_a_source_node_that_stays_dead_ends_the_machine_when_it_is_deleted(
     cluster: Cluster,
 ) -> None:
-    before = cluster.json("vmi", "mover")["metadata"]["uid"]
-    state = cluster.begin("source-dead")
-    node = state["sourceNode"]
-    cluster.stall(node, state["sourcePod"])
-    try:
+    before, address = cluster.json("vmi", "mover")["metadata"]["uid"], cluster.address()
+    node = cluster.node
+    others = [each for each in NODES if each != node]
+    with cluster.counted(without=node, late=1) as seen:
+        state = cluster.begin("source-dead")
+        cluster.stall(node, state["sourcePod"])
+        dead = time.monotonic()
         cluster.kubectl("delete", "node", node)
+        reborn = cluster.reborn(before)
         cluster.phase("source-dead", "Failed")
         cluster.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=90s")
-        assert cluster.json("vmi", "mover")["metadata"]["uid"] != before
         assert cluster.node == state["targetNode"]
+        cluster.is_reached_by(*others)
         told = cluster.kubectl("get", "events", "--field-selector=reason=NodeUnresponsive")
         assert f"virt-handler on node {node} is not responsive, marking VMI as failed" in told
-    finally:
+    check_silent(seen, dead, reborn)
+    with cluster.counted(without=node) as seen:
         cluster.reboot(node)
-    cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
+        cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s")
+        cluster.guest(COUNTING)
+    check_answered(seen)
+    assert cluster.address() == address
     assert len(cluster.running) == 1
+    cluster.has_one_port()
 
 
 def test_a_handler_that_is_killed_goes_on_with_the_migration(cluster: Cluster) -> None:
-    cluster.guest(COUNTING)
     source, before = cluster.node, cluster.count()
-    cluster.begin("handler-killed")
-    cluster.house.run("lab", "busybox", "kill", "-9", cluster.process(f"{source}/kubelet"))
-    cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
-    cluster.kubectl("wait", "vmim/handler-killed", "--for=delete", "--timeout=30s", check=False)
+    with cluster.counted() as seen:
+        cluster.begin("handler-killed")
+        cluster.house.run("lab", "busybox", "kill", "-9", cluster.process(f"{source}/kubelet"))
+        cluster.house.weft("vm", "migrate-cancel", "mover", "--lab", NAME)
+        cluster.kubectl("wait", "vmim/handler-killed", "--for=delete", "--timeout=30s", check=False)
+        assert cluster.count() > before
     assert cluster.node == source
-    assert cluster.count() > before
+    check_answered(seen)
 
 
 def test_a_drained_node_lets_its_machines_go(cluster: Cluster) -> None:
     cluster.settings("{}")
     source, before = cluster.node, cluster.count()
-    done = cluster.kubectl("drain", source, "--timeout=60s", "--ignore-daemonsets")
+    done = cluster.kubectl(
+        *("drain", source, "--timeout=60s", "--pod-selector=kubevirt.io=virt-launcher")
+    )
     assert "drained" in done
     cluster.kubectl("uncordon", source)
     assert cluster.node != source

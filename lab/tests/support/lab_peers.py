@@ -7,11 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lab.tests.support.inside import linkwatch
 from tests.support import pinger
 
 Place = tuple[str, ...]  # as bench.stream.inside gives it
+# Seconds before and after a link of a node has come or gone in which its switch, in userspace, may
+# drop what tunnels carry: it reads its routes anew, and on a busy machine waits for its turn (ADR
+# 0113). A ping may have been sent before and passed the switch then.
+BEFORE, AFTER = 0.5, 1.0
 
 
 @contextmanager
@@ -30,6 +35,12 @@ def program(lab: str, where: Place, *argv: str) -> Iterator[subprocess.Popen[str
             yield process
         finally:
             process.kill()
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    """What it says until its end."""
+    assert process.stdout is not None
+    return process.stdout.read()
 
 
 @dataclass(frozen=True)
@@ -62,19 +73,83 @@ class Counted:
 
 @contextmanager
 def counted(
-    lab: str, peers: Mapping[str, Place], address: str, interval: float = 0.01
+    lab: str,
+    peers: Mapping[str, Place],
+    address: str,
+    interval: float = 0.01,
+    late: float = pinger.BUSY,
 ) -> Iterator[dict[str, Counted]]:
-    """Pings from all peers for as long as this is open; then the figures are there, by peer."""
+    """Pings from all peers for as long as this is open; then the figures are there, by peer.
+
+    `late`: seconds for which answers are waited for in the end.
+    """
     seen: dict[str, Counted] = {}
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(
-                program(lab, where, pinger.__file__, address, f"{interval:g}")
+                program(lab, where, pinger.__file__, address, f"{interval:g}", f"{late:g}")
             )
             for name, where in peers.items()
         }
         yield seen
+        for process in running.values():
+            assert process.stdin is not None
+            process.stdin.close()
         for name, process in running.items():
-            found = json.loads(process.communicate()[0])
+            found = json.loads(output(process))
             pings = [(found["begin"] + sent, times) for sent, _, times in found["pings"]]
             seen[name] = Counted(pings)
+
+
+@dataclass
+class Watched:
+    """What peers saw of one machine, by node, and when links of each node came or went."""
+
+    peers: dict[str, Counted] = field(default_factory=dict)
+    links: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> dict[str, list[float]]:
+        """When pings were sent that nobody answered, by peer.
+
+        Without those that a switch lost because a link of the peer's own node came or went. Where
+        no pod comes or goes no link does, nor at the guest: there each ping counts.
+        """
+        found = {
+            node: [
+                sent
+                for sent, times in each.pings
+                if not times and not any(-BEFORE < sent - at < AFTER for at in self.links[node])
+            ]
+            for node, each in self.peers.items()
+        }
+        return {node: times for node, times in found.items() if times}
+
+    @property
+    def twice(self) -> dict[str, int]:
+        """How many pings were answered more than once, by peer."""
+        return {node: each.twice for node, each in self.peers.items() if each.twice}
+
+
+@contextmanager
+def watched(
+    lab: str,
+    peers: Mapping[str, Place],
+    address: str,
+    interval: float,
+    late: float = pinger.BUSY,
+) -> Iterator[Watched]:
+    """Pings from all peers, by node, for as long as this is open; then what was seen is there."""
+    seen = Watched()
+    with ExitStack() as stack:
+        nodes = {
+            node: stack.enter_context(program(lab, ("exec", node, "--"), linkwatch.__file__))
+            for node in peers
+        }
+        with counted(lab, peers, address, interval, late) as found:
+            yield seen
+        seen.peers |= found
+        for node, process in nodes.items():
+            assert process.stdin is not None
+            process.stdin.close()
+            seen.links[node] = json.loads(output(process))
