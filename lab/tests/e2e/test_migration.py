@@ -161,7 +161,7 @@ def test_a_network_that_is_cut_between_the_nodes_ends_a_migration_in_its_time(
     cluster: Cluster,
 ) -> None:
     source, before = cluster.node, cluster.count()
-    cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
+    cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 20}")
     cluster.begin("cut")
     peer = "172.31.0.11/32"  # node1, on the network by which nodes reach each other and the API
     try:
@@ -297,7 +297,7 @@ def test_a_source_node_that_is_lost_ends_the_machine_and_leaves_no_target(
 
 def test_a_target_node_that_stays_dead_leaves_the_guest_where_it_was(cluster: Cluster) -> None:
     cluster.guest(COUNTING)
-    cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
+    cluster.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 20}")
     source, before = cluster.node, cluster.count()
     with cluster.counted() as seen:
         state = cluster.begin("target-dead")

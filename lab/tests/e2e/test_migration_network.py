@@ -129,7 +129,7 @@ class Mover:
 
         Tunnels stay: Open vSwitch in userspace takes no note of such a route.
         """
-        self.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 6}")
+        self.settings("{bandwidthPerMigration: 2Mi, progressTimeout: 20}")
         name = self.begin()
         self.kubectl("wait", f"vmim/{name}", PHASE.format("Running"), "--timeout=90s")
         state = self.vmi()["status"]["migrationState"]
