@@ -24,6 +24,7 @@ NETWORK, PREFIX = "kept", "10.96.0."
 # Seconds between two pings of one peer: more often, and a switch that had no turn for seconds on a
 # busy machine would lose some at its sockets.
 INTERVAL = 0.05
+LONG = 3 * PATIENCE  # for a node, a guest and a pod in turn
 NODES = ("node1", "node2", "node3")  # nothing moves to the third: only its peer is there
 MACHINE = """
 apiVersion: kubevirt.io/v1
@@ -115,7 +116,8 @@ class Cluster:
     def ended(self, pod: str) -> None:
         """Until a pod is deleted, or has ended by itself before that."""
         phase = ("get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
-        await_true(lambda: self.kubectl(*phase) in ("", "Failed", "Succeeded"), f"{pod} ends")
+        is_over = ("", "Failed", "Succeeded")
+        await_true(lambda: self.kubectl(*phase) in is_over, f"{pod} ends", LONG)
 
     def count(self) -> int:
         return int(self.guest("cat /tmp/count"))
@@ -231,7 +233,7 @@ class Cluster:
     def reborn(self, old: str) -> float:
         """Until there is another instance than that of uid `old`; when there was none yet."""
         last = time.monotonic()
-        end = last + 3 * PATIENCE
+        end = last + LONG
         argv = ("get", "vmi", "mover", "--ignore-not-found", "-o", "jsonpath={.metadata.uid}")
         while True:
             asked = time.monotonic()
@@ -244,12 +246,12 @@ class Cluster:
     def is_reached_by(self, *nodes: str) -> None:
         """Until the machine answers the peers of these nodes."""
         for node in nodes:
-            self.house.reach(f"default/peer-{node}", self.address())
+            self.house.reach(f"default/peer-{node}", self.address(), patience=LONG)
 
     def has_one_port(self) -> None:
         """Until nobody but the machine's node has its port."""
         home = self.node
-        await_true(lambda: [*self.ports()] == [home], f"the port is on {home} alone")
+        await_true(lambda: [*self.ports()] == [home], f"the port is on {home} alone", LONG)
 
     def ports(self) -> dict[str, list[int]]:
         """The OpenFlow ports that are the machine's on its network, by node."""
