@@ -40,7 +40,8 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="[pod/|vm/][NAMESPACE/]NAME, an address, or outside: who asks."
+            metavar="A",
+            help="[pod/|vm/][NAMESPACE/]NAME[@INTERFACE], an address, or outside: who asks.",
         ),
     ],
     target: Annotated[str, typer.Argument(metavar="B", help="The same: who is asked.")],
