@@ -12,6 +12,7 @@ from tests.support.cluster_world import address, allocations, manage, managed, m
 from tests.support.memory_api import MemoryApi
 from weft import names
 from weft.api import ipamclaim
+from weft.kube import errors
 from weft.kube.resources import IPAMCLAIMS, NADS, PODS, Resource
 
 REQUEST = [{"name": "blue", "ipam-claim-reference": "vm.net1"}]
@@ -361,3 +362,34 @@ async def test_an_edit_of_a_reservation_changes_nothing_and_says_so() -> None:
         await settled(api, manager)
         assert kept(api) == before
         assert "to have 10.1.0.6 instead, delete the claim" in condition(api)[2]
+
+
+class Fleeting(MemoryApi):
+    """A claim is deleted when its status is about to be written; nobody may get one by its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[str] = []
+
+    async def patch(self, res: Resource, name: str, namespace: str, body: Any, **_: Any) -> Any:
+        if res is IPAMCLAIMS and f"{namespace}/{name}" in self.all(IPAMCLAIMS):
+            self.remove(IPAMCLAIMS, f"{namespace}/{name}")
+        return await super().patch(res, name, namespace, body)
+
+    async def get(self, res: Resource, name: str, namespace: str = "") -> Any:
+        if res is IPAMCLAIMS:
+            self.refused.append(name)
+            raise errors.Forbidden(403, "Forbidden", "cannot get resource ipamclaims")
+        return await super().get(res, name, namespace)
+
+
+async def test_a_claim_that_goes_before_its_status_is_written_asks_for_no_right() -> None:
+    """Only a policy's kind may have no status of its own, and only policies may be got by name."""
+    api = Fleeting()
+    api.put(NADS, persistent())
+    made = claim()
+    made["metadata"]["annotations"] = {names.IP_RESERVATION: '{"ips": ["10.1.0.9"]}'}
+    api.put(IPAMCLAIMS, made)
+    await manage(api)
+    assert not api.all(IPAMCLAIMS)
+    assert not api.refused

@@ -222,9 +222,10 @@ class ApiWriter:
         try:
             return await self._client.patch(res, name, namespace, patch.body(), subresource=sub)
         except NotFound:
-            if sub:  # the kind may have no such subresource
+            # Upstream's kind of policies has no such subresource; else the object is gone.
+            if sub and res.kind == resources.MULTINETWORKPOLICIES.kind:
                 return await self._client.get(res, name, namespace)
-            if not patch.creates:
+            if sub or not patch.creates:
                 raise
         body = {**patch.about.as_object(), "data": patch.data}
         return await self._client.create(res, body)
