@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 NETWORK = "flowing"
 
 
-class Told(NamedTuple):
+class Ended(NamedTuple):
     """A command that has ended: what it printed, and what it complained of."""
 
     output: str
@@ -46,11 +46,11 @@ def started(room: Room, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def weft(room: Room, *arguments: str) -> Told:
+def weft(room: Room, *arguments: str) -> Ended:
     with started(room, *arguments) as running:
-        told = Told(*running.communicate(timeout=PATIENCE))
-    assert running.returncode == 0, told
-    return told
+        ended = Ended(*running.communicate(timeout=PATIENCE))
+    assert running.returncode == 0, ended
+    return ended
 
 
 class Flow(NamedTuple):
