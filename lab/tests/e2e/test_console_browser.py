@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from lab.tests.support import chromium, labs, pagechecks, pictures, visits
-from lab.tests.support.lab_pods import Kubectl, pod
+from lab.tests.support.lab_pods import Kubectl, pinging, pod
 from lab.tests.support.visits import Visit, console, enter, machine
 from tests.support.objects import nad, named, nic, policy
 from tests.support.patience import PATIENCE, await_true
@@ -160,6 +160,22 @@ def test_a_folded_group_unfolds_by_a_click(browser: Browser, kubectl: Kubectl) -
         context.close()
 
 
+def test_the_physical_topology_changes_while_it_is_open_and_leads_on(visit: Visit) -> None:
+    pictures.check_physical(visit)
+
+
+def test_flows_show_who_talks_now(visit: Visit, lab: Lab) -> None:
+    with pinging(lab[0], "a", visit.kubectl.address("b", "net1")):
+        page = visit.open("/flows")
+        page.get_by_label("Network").select_option("blue")
+        page.get_by_label("Pod or machine").fill("a")
+        page.get_by_role("button", name="Look").click()
+        row = page.get_by_role("row").filter(has_text="default/a").filter(has_text="default/b")
+        expect(row.first).to_contain_text("allowed")
+        expect(row.first).to_contain_text("ICMP")
+        expect(row.first).to_contain_text("node1")
+
+
 def test_a_machine_is_stopped_after_a_question(visit: Visit) -> None:
     page = visit.open("/machines/default/two")
     asked: list[str] = []
@@ -180,6 +196,7 @@ def test_a_machine_is_stopped_after_a_question(visit: Visit) -> None:
     expect(page.get_by_role("button", name="Start")).to_be_visible()
     expect(serial.locator("#state")).to_contain_text("the machine has stopped")
     expect(serial.get_by_role("button", name="Connect again")).to_be_visible()
+    visits.check_start_restart_and_move(page, visit.kubectl, "two")
 
 
 def test_a_guest_is_typed_to(visit: Visit) -> None:

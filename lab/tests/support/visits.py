@@ -92,6 +92,29 @@ def machine(
     return {**made, "spec": {"runStrategy": strategy, "template": {"spec": spec}}}
 
 
+def check_start_restart_and_move(page: Page, kubectl: Kubectl, name: str) -> None:
+    """The page of a stopped machine has buttons that do what they say."""
+    said, status = page.locator(".notice.ok"), page.locator(".facts .verdict")
+    node, pod = (page.locator(".facts dd").nth(at) for at in (1, 2))
+    page.get_by_role("button", name="Start").click()
+    expect(said).to_have_text("It starts.")
+    expect(status).to_have_text("Running")
+    before = pod.inner_text()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Restart").click()
+    expect(said).to_have_text("It shuts down, and starts again.")
+    expect(pod).not_to_have_text(re.compile(f"^({re.escape(before)}|-)$"))
+    expect(status).to_have_text("Running")
+    limit = f"--timeout={PATIENCE:g}s"
+    kubectl("wait", f"vmi/{name}", "--for=jsonpath={.status.phase}=Running", limit)
+    kubectl("wait", f"vmi/{name}", "--for=condition=LiveMigratable", limit)
+    expect(node).to_have_text(re.compile("^node[12]$"))
+    source = node.inner_text()
+    page.get_by_role("button", name="Migrate").click()
+    expect(said).to_have_text("It moves to another node.")
+    expect(node).to_have_text({"node1": "node2", "node2": "node1"}[source])
+
+
 def profile(browser: Browser, **options: Any) -> BrowserContext:
     """A new one, which waits long."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
