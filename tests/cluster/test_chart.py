@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import chart, goparts, missing
-from tests.cluster.access import Access
+from tests.cluster import chart, goparts, kubevirt, missing
+from tests.cluster.access import Access, Object
 from tests.cluster.chart import CHART, Chart, address, network, pings, pod
 from tests.cluster.cluster import until
+from tests.support import objects
 from tools import manifest
+from weft import names
+from weft.api.conditions import MACHINE_CONFLICT as CONFLICT
+from weft.kube import resources
 
 pytestmark = pytest.mark.cluster
 A, B, OUTSIDER = "chart-a", "chart-b", "chart-outsider"
@@ -131,6 +135,24 @@ def test_no_container_has_more_rights_than_the_chart_says(installed: Chart) -> N
             assert context["capabilities"]["drop"] == ["ALL"]
 
 
+def machines() -> tuple[Object, ...]:
+    """Two that ask for one MAC, and a claim that weft made for one of them."""
+    both = (
+        objects.machine(name, {"lan": "chart-blue"}, macs={"lan": "02:00:00:00:00:07"})
+        for name in ("one", "two")
+    )
+    claim = objects.named(
+        resources.IPAMCLAIMS, "one.lan", annotations={names.CLAIM_MADE_FOR: "one"}
+    )
+    claim["metadata"]["finalizers"] = [names.CLAIM_PROTECTION]
+    return *both, {**claim, "spec": {"network": "chart-blue", "interface": ""}}
+
+
+def conditions_of(access: Access, machine: str) -> list[str]:
+    listed = (access.get("vm", machine).get("status") or {}).get("conditions") or ()
+    return [each["type"] for each in listed]
+
+
 def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     installed: Chart, before: dict[str, dict[str, str]]
 ) -> None:
@@ -140,7 +162,13 @@ def test_it_is_not_removed_under_running_pods_and_leaves_nothing_without_them(
     assert "3 running pods have networks of weft and would lose them" in output
     assert chart.NONE_LOST in access.inside(A, "ping", "-c2", "-W5", address(access, B))
     access.kubectl("delete", "pod", *PODS)
-    installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
+    with kubevirt.defined(access):
+        for each in machines():
+            access.kubectl("create", "-f", "-", data=each)
+        until(lambda: CONFLICT in conditions_of(access, "two"), "the conflict of two machines")
+        installed.helm("uninstall", "weft", "-n", chart.NAMESPACE)
+        assert CONFLICT not in conditions_of(access, "two")
+        access.kubectl("delete", "ipamclaim", "one.lan")
     for node in access.machines().nodes:
         assert chart.traces(node) == before[node.name]
     # Helm does not wait until the pods of its last hook have ended.
