@@ -3,6 +3,8 @@
 python pinger.py ADDRESS INTERVAL [BUSY]     until its standard input ends; then one JSON object:
 for each ping when it was sent, when it was answered first, and how often (seconds of a monotonic
 clock)
+
+python pinger.py each INTERVAL ADDRESS...     likewise, with such an object for each address
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -76,5 +79,34 @@ def _echo(kind: int, ident: int, number: int, *, is_v6: bool) -> bytes:
     return body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:]
 
 
+def several(interval: str, *addresses: str) -> None:
+    """A process for each: none waits for the answers of another."""
+    running = {
+        each: subprocess.Popen(
+            [sys.executable, "-I", __file__, each, interval],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for each in addresses
+    }
+    for process in running.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+    print("started", flush=True)
+    sys.stdin.read()
+    for process in running.values():
+        assert process.stdin is not None
+        process.stdin.close()
+    found = {}
+    for each, process in running.items():
+        assert process.stdout is not None
+        found[each] = json.load(process.stdout)
+    json.dump(found, sys.stdout)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], *map(float, sys.argv[2:]))
+    if sys.argv[1] == "each":
+        several(*sys.argv[2:])
+    else:
+        main(sys.argv[1], *map(float, sys.argv[2:]))

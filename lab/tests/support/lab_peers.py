@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -153,3 +153,26 @@ def watched(
             assert process.stdin is not None
             process.stdin.close()
             seen.links[node] = json.loads(output(process))
+
+
+@contextmanager
+def counted_each(
+    lab: str, peers: Mapping[str, tuple[Place, Collection[str]]], interval: float = 0.01
+) -> Iterator[dict[str, dict[str, Counted]]]:
+    """Pings from all peers to the addresses of each for as long as this is open; then the figures
+    are there, by peer and address."""
+    seen: dict[str, dict[str, Counted]] = {}
+    with ExitStack() as stack:
+        running = {}
+        for name, (where, addresses) in peers.items():
+            argv = (pinger.__file__, "each", f"{interval:g}", *addresses)
+            running[name] = stack.enter_context(program(lab, where, *argv))
+        yield seen
+        for process in running.values():  # all stop before any is read
+            assert process.stdin is not None
+            process.stdin.close()
+        for name, process in running.items():
+            assert process.stdout is not None
+            for address, found in json.load(process.stdout).items():
+                pings = [(found["begin"] + sent, times) for sent, _, times in found["pings"]]
+                seen.setdefault(name, {})[address] = Counted(pings)

@@ -40,10 +40,15 @@ class LabHouse:
         primary: str = "weft",
         cluster_subnets: str | None = None,
         disks: tuple[str, ...] | None = None,
+        vlans: tuple[int, ...] | None = None,
     ) -> dict[str, Any]:
         self.names.append(name)
         options = spec.Options(
-            nodes=nodes, primary=primary, cluster_subnets=cluster_subnets, disks=disks
+            nodes=nodes,
+            primary=primary,
+            cluster_subnets=cluster_subnets,
+            disks=disks,
+            vlans=vlans,
         )
         return up.up(name, options, tools=self.tools, components=chosen)
 
@@ -116,6 +121,7 @@ def running(
     primary: str = "weft",
     cluster_subnets: str | None = None,
     disks: tuple[str, ...] | None = None,
+    vlans: tuple[int, ...] | None = None,
 ) -> Iterator[tuple[LabHouse, str]]:
     """A lab for the tests of a whole file, of all parts if none are chosen; and its kubeconfig."""
     with pytest.MonkeyPatch.context() as patch:
@@ -130,6 +136,7 @@ def running(
                 primary=primary,
                 cluster_subnets=cluster_subnets,
                 disks=disks,
+                vlans=vlans,
             )
             yield house, found["kubeconfig"]
         finally:

@@ -22,7 +22,7 @@ from weft_lab.runtime import cache, elf, toolchain
 from weft_lab.vm import cpio, kernel
 
 SCRIPTS = Path(__file__).with_name("guest")
-MODULES = ("virtio_net", "virtio_blk", "isofs", "8021q")
+MODULES = ("virtio_net", "virtio_blk", "isofs", "8021q", "macvlan")
 PROGRAMS = (("bin/curl", "curl"), ("sbin/qemu-ga", "qemu-ga"))
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 KEPT = 3
