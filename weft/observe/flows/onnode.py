@@ -81,8 +81,7 @@ class _Node:
         if self._order["networks"] and each.network not in self._order["networks"]:
             return False
         pods = self._order["pods"]
-        ends = (each.at, each.source.port, each.target.port)
-        return not pods or any(self.known.by_name[end].pod in pods for end in ends if end)
+        return not pods or any(end.pod in pods for end in zone.ends(each, self.known))
 
     def _ports(self, chosen: tuple[Sighting, ...]) -> list[ZonePort]:
         """Those of this node, and all that the sightings name."""

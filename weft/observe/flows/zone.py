@@ -117,6 +117,14 @@ def _addresses(words: Iterable[str]) -> Iterator[object]:
             continue
 
 
+def ends(each: Sighting, known: Ports) -> Iterator[ZonePort]:
+    """Yields the ports that a sighting is about. The tracker names the other end of a connection
+    by its address alone."""
+    sides = (each.source, each.target)
+    found = (side.port or known.of_address(each.network, side.address) for side in sides)
+    yield from (known.by_name[name] for name in (each.at, *found) if name)
+
+
 # What the switch's flows and the log say, in terms of ports
 
 
