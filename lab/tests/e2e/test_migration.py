@@ -22,6 +22,7 @@ from lab.tests.support.mover import (
     Cluster,
 )
 from weft_lab.runtime import toolchain as toolchains
+from weft_lab.vm import migrationpace
 
 pytestmark = pytest.mark.lab
 
@@ -221,6 +222,7 @@ def test_a_migration_that_takes_longer_than_its_memory_allows_is_given_up(
     cluster.settings("{bandwidthPerMigration: 2Mi, completionTimeoutPerGiB: 3}")
     cluster.begin("too-long")
     assert "not completed after 3 seconds" in cluster.failed("too-long")
+    assert cluster.downtime_limit == migrationpace.LEAST, "in milliseconds, as it never was reached"
     cluster.settings(SLOW)
     assert cluster.node == source
     assert cluster.count() > before

@@ -65,6 +65,14 @@ LIMIT_MEMORY = (
     " before = resource.prlimit(pid, resource.RLIMIT_DATA);"
     " resource.prlimit(pid, resource.RLIMIT_DATA, (room if room else before[1], before[1]))"
 )
+ASK_LIMIT = """
+import asyncio
+from weft_lab.vm import launcher, qmp
+async def ask():
+    async with qmp.Monitor(launcher.folder("default", "mover") / "qmp.sock") as monitor:
+        print((await monitor.execute("query-migrate-parameters"))["downtime-limit"])
+asyncio.run(ask())
+"""
 
 
 class Cluster:
@@ -176,6 +184,13 @@ class Cluster:
             if found is not None:
                 return found[1]
         raise AssertionError(told)
+
+    @property
+    def downtime_limit(self) -> int:
+        """What the source's QEMU was told at last."""
+        (pod,) = self.running
+        asked = self.house.run(f"default/{pod}", sys.executable, "-c", ASK_LIMIT)
+        return int(asked.stdout)
 
     @property
     def node(self) -> str:
