@@ -1,7 +1,8 @@
 """Moves a guest from node to node by hand: its rows written by one process that hears QEMU itself.
 
-The same lab, guest, QEMU and rows as weft's migrations, and none of weft's control path: a switch
-of its own in every zone, OVSDB connections that stay open, and QEMU's events in this process.
+The same lab, guest, QEMU, pace and rows as weft's migrations, and none of weft's control path: a
+switch of its own in every zone, OVSDB connections that stay open, QEMU's events in this process,
+and no encryption.
 Before a move all zones copy packets to both nodes; the target waits for the guest's announcement.
 With `is_early` its gate is opened at QEMU's STOP already. All zones follow a moment later.
 """
@@ -26,7 +27,7 @@ from weft import errors
 from weft.ovsdb.session import Session
 from weft_lab import layout
 from weft_lab.runtime import toolchain
-from weft_lab.vm import accelerator, cloudinitdisk, guest, machine, qemu, qmpsession
+from weft_lab.vm import accelerator, cloudinitdisk, guest, machine, migrationpace, qemu, qmpsession
 
 SWITCH, PORT, KEY, SWITCH_KEY = "hand-moving", "hand-vm", 10, 20001
 ADDRESS, SUBNET_LENGTH, MAC, MTU = "10.96.0.20", 24, "0a:58:0a:60:00:14", 1300
@@ -99,7 +100,8 @@ class Node:
 
 @dataclass
 class Moved:
-    """One move, in seconds of the monotonic clock: its steps, and how long the guest stood."""
+    """One move, in seconds of the monotonic clock: its steps, and how long the guest stood, also by
+    QEMU's own account."""
 
     source: str
     target: str
@@ -107,6 +109,7 @@ class Moved:
     ended: float = 0.0
     stopped: float = 0.0
     standstill: float = 0.0
+    downtime: float = 0.0
 
 
 @dataclass
@@ -149,20 +152,24 @@ class Hand:
             _monitor(self._socket(source), heard) as old,
             _monitor(self._socket(target)) as new,
         ):
-            for each in (old, new):
-                capability = {"capability": "events", "state": True}
-                await each.execute("migrate-set-capabilities", capabilities=[capability])
             for each, end in zip((old, new), ends, strict=True):
+                migrationpace.keep_short(end)
                 await each.pass_on("moving", end.fileno())
                 end.close()
-            await old.execute("migrate-set-parameters", max_bandwidth=1 << 50)  # as weft's lab does
+            await migrationpace.begin(old, {}, copies=False)
+            await new.execute(
+                "migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}]
+            )
             await new.execute("migrate-incoming", uri="fd:moving")
             await old.execute("migrate", uri="fd:moving")
+            pacing = asyncio.create_task(_paced(old, stopped))
             while (event := await new.events.get()) is not None:
                 if event["event"] == "RESUME":
                     break
             moved.stopped = await stopped
             moved.standstill = time.monotonic() - moved.stopped
+            await pacing
+            moved.downtime = (await old.ask("query-migrate")).get("downtime", 0) / 1000
             await asyncio.sleep(FLIP)
             await asyncio.gather(*(self._follow(each, target) for each in self.nodes.values()))
             with contextlib.suppress(Exception):  # it closes the connection first
@@ -226,7 +233,10 @@ class Hand:
         argv += [word for each in devices for word in ("-device", json.dumps(each))]
         argv += ["-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", line, *more]
         where = ("exec", "--name", self.lab, node, "--", "nsenter", "--net=/run/netns/hand-vm")
-        self.running[node] = subprocess.Popen([sys.executable, "-m", "weft", "lab", *where, *argv])
+        # In a session of its own, as weft's: Linux shares the processors out among sessions.
+        self.running[node] = subprocess.Popen(
+            [sys.executable, "-m", "weft", "lab", *where, *argv], start_new_session=True
+        )
 
     def _seed(self) -> str:
         """The guest's seed disk, which gives it its address and a service that echoes."""
@@ -320,6 +330,13 @@ async def _monitor(
                     raise
                 await asyncio.sleep(0.01)
         yield session
+
+
+async def _paced(session: qmpsession.Session, stopped: asyncio.Future[float]) -> None:
+    """As weft's lab does, until the guest has stopped."""
+    while not stopped.done() and (event := await session.events.get()) is not None:
+        if event["event"] == "MIGRATION_PASS":
+            await migrationpace.follow(session, event["data"].get("pass"))
 
 
 def _connected() -> tuple[socket.socket, socket.socket]:

@@ -23,7 +23,7 @@ class Move:
     """One migration by `who`: which nodes, when (monotonic seconds), and the guest's standstill.
 
     `is_early`: the network is told at QEMU's stop, else by the guest alone. `stopped` is no later
-    than that stop. Standstill is in milliseconds.
+    than that stop. Standstill is in milliseconds, as is `downtime`, which QEMU counts.
     """
 
     who: str
@@ -34,6 +34,7 @@ class Move:
     ended: float
     stopped: float
     standstill: float
+    downtime: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One move, in milliseconds: the worst peer's outage, the guest's standstill, and the longest
-    time without an answer by TCP."""
+    """One move, in milliseconds: the worst peer's outage, the guest's standstill, what of it QEMU
+    calls downtime, and the longest time without an answer by TCP."""
 
     outage: float
     standstill: float
+    downtime: float
     stall: float
     twice: int
     peers: Mapping[str, Seen]
@@ -109,7 +111,8 @@ def cost(move: Move, seen: Witnesses) -> Cost:
     peers = {each.role: each for each in _seen(move, seen.pings)}
     stall = _gap(seen.echoes, move.begun, move.ended + SETTLE)
     worst = max(each.outage for each in peers.values())
-    return Cost(worst, move.standstill, stall, sum(each.twice for each in peers.values()), peers)
+    twice = sum(each.twice for each in peers.values())
+    return Cost(worst, move.standstill, move.downtime, stall, twice, peers)
 
 
 def figures(moves: Sequence[Move], seen: Mapping[str, Witnesses]) -> Iterable[Figure]:
@@ -148,6 +151,7 @@ def _of_kind(
         yield from ranked("lost beyond standstill", lambda each: each.beyond, p50=15, p99=60)
     yield both("packets answered twice", lambda all_: sum(each.twice for each in all_), "", 0)
     yield from ranked("guest stood still", lambda each: each.standstill)
+    yield from ranked("QEMU's downtime", lambda each: each.downtime)
     yield from ranked("no ping's answer came", lambda each: each.unanswered)
     yield from ranked("TCP without answer", lambda each: each.stall)
     yield from ranked("TCP beyond standstill and RTO", lambda each: each.late_stream, p99=LATE)
