@@ -137,24 +137,31 @@ def test_a_suggested_policy_admits_what_was_seen_and_nothing_else(pods: Room) ->
     others = (("client", 81), ("stranger", 80))
     text = ""
 
+    def is_reporting() -> bool:
+        nonlocal text
+        text, admitted = suggested(pods)
+        return not admitted and names.POLICY_MODE in text
+
     def is_enforcing() -> bool:
         nonlocal text
         text, admitted = suggested(pods)
         return admitted == {"client": [("server", "TCP", 80)], "server": [("client", "TCP", 80)]}
 
+    def are_open() -> bool:
+        return all(opens(pods, *each) for each in others)
+
     try:
-        assert all(opens(pods, *each) for each in others), "the control: nothing guards them"
-        audit, admitted = suggested(pods)
-        assert not admitted
-        pods.kubectl("apply", "-f", "-", data=audit)
+        until(are_open, "the control: nothing guards them")
+        until(is_reporting, "a suggestion that only reports yet")
+        pods.kubectl("apply", "-f", "-", data=text)
         until(is_enforcing, "a suggestion that names the port")
-        assert all(opens(pods, *each) for each in others), "the control: audit drops nothing"
+        until(are_open, "the control: audit drops nothing")
         pods.kubectl("apply", "-f", "-", data=text)
         until(lambda: not any(opens(pods, *each) for each in others), "the suggestion to count")
-        assert opens(pods, "client", 80)
+        until(lambda: opens(pods, "client", 80), "what it admits to be open")
     finally:
         pods.kubectl("delete", "multi-networkpolicy", "--all")
-    until(lambda: all(opens(pods, *each) for each in others), "all to be open again")
+    until(are_open, "all to be open again")
 
 
 @pytest.fixture(scope="module")
