@@ -56,6 +56,6 @@ def is_served(link: str) -> bool:
         opener.open(link, timeout=PATIENCE).close()
     except urllib.error.HTTPError:
         return True
-    except urllib.error.URLError:
+    except (urllib.error.URLError, ConnectionError):  # it may end while it is asked
         return False
     return True
