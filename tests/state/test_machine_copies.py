@@ -110,7 +110,7 @@ def test_a_clone_without_filters_that_asks_for_its_originals_address_waits_and_s
     assert not conflict(there, "clone")
 
 
-def test_a_clone_that_everyits_originals_claim_waits_until_that_stops() -> None:
+def test_a_clone_that_names_its_originals_claim_waits_until_that_stops() -> None:
     there = network()
     manager = begun(there)
     put(manager, IPAMCLAIMS, claim(ips=[ADDRESS], mac=MAC))
