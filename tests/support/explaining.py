@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support import objects
-from tests.support.patience import PATIENCE as LONG
+from tests.support.patience import PATIENCE as ONCE
 from tests.support.realised import Cluster, Kept, network
 from tests.support.zones import Guest
 from weft import model, names
@@ -22,6 +22,7 @@ from weft.observe.members import Objects
 from weft.policy import netpolicy
 
 PATIENCE = 10.0  # seconds for each reply: a busy machine is late
+LONG = 3 * ONCE  # one question alone takes a minute where nothing is answered
 MAPPINGS = "Open_vSwitch", ".", "external_ids:ovn-bridge-mappings"
 SHORT = 0.6  # seconds for replies that are not to come
 PING = netpolicy.Connection(None)

@@ -50,7 +50,7 @@ class Explaining:
 
     def until(self, expected: str, *argv: str) -> dict[str, Any]:
         """The explanation whose sentence has the expected words; nodes follow within seconds."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + 3 * PATIENCE  # a question alone takes long on a busy machine
         while not re.search(expected, (found := self.ask(*argv))["sentence"]):
             assert time.monotonic() < end, found
         return found
