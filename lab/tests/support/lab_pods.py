@@ -87,15 +87,18 @@ class Kubectl:
         """The address that a virtual machine has on an interface of its instance, as soon as its
         guest reports it: its link-local address comes before."""
 
-        def found() -> list[str]:
+        found: list[str] = []
+
+        def is_there() -> bool:
             vmi = json.loads(self("get", "vmi", machine, "-o", "json"))
             listed = (vmi.get("status") or {}).get("interfaces", ())
             mine = [one for one in listed if one.get("name") == interface]
             every = [address for one in mine for address in one.get("ipAddresses", ())]
-            return [each for each in every if each.startswith(prefix)]
+            found[:] = [each for each in every if each.startswith(prefix)]
+            return bool(found)
 
-        await_true(found, f"{machine}: {interface}: {prefix}")
-        return found()[0]
+        await_true(is_there, f"{machine}: {interface}: {prefix}")
+        return found[0]
 
 
 @dataclass
