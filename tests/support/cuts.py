@@ -10,12 +10,12 @@ from collections.abc import Iterable
 STALL = 0.15
 
 
-def is_cut(pings: Iterable[tuple[float, int]]) -> bool:
+def is_cut(pings: Iterable[tuple[float, int]], longest: float = STALL) -> bool:
     """Whether pings in a row had no answer for longer than a busy machine explains. Each is told
     by when it was sent, and how often it was answered."""
     first: float | None = None
     for sent, times in pings:
         first = None if times else sent if first is None else first
-        if first is not None and sent - first > STALL:
+        if first is not None and sent - first > longest:
             return True
     return False

@@ -57,6 +57,8 @@ COUNTING = (
     "mkdir /tmp/counting && (n=0; while :; do n=$((n+1)); echo $n >/tmp/count; echo $n >/tmp/disk;"
     " dd if=/tmp/disk of=/dev/vda conv=notrunc,fsync 2>/dev/null; sleep 0.2; done) &"
 )
+# It is empty for a moment at each step.
+COUNT = "{ until read seen </tmp/count; do sleep 0.1; done; } 2>/dev/null; echo $seen"
 CONNECTED = 'jsonpath={.status.conditions[?(@.type=="AgentConnected")].status}=True'
 MEASURED = "lab.weft/Measured"
 SLOW = "{bandwidthPerMigration: 2Mi}"  # the guest has more than that
@@ -81,6 +83,7 @@ class Cluster:
     def __init__(self, house: LabHouse, kubeconfig: str) -> None:
         self.house = house
         self._kubectl = Kubectl(house, kubeconfig)
+        self._asked = 0  # questions to the guest
         # Of each node's peer, and for which instance on which node it was found.
         self._places: dict[str, tuple[tuple[str, str], lab_peers.Place]] = {}
         self._argv = [house.tools.program("kubectl"), "--kubeconfig", kubeconfig]
@@ -128,7 +131,16 @@ class Cluster:
         await_true(lambda: self.kubectl(*phase) in is_over, f"{pod} ends", LONG)
 
     def count(self) -> int:
-        return int(self.guest("cat /tmp/count"))
+        return int(self.guest(COUNT))
+
+    @contextmanager
+    def having(self, text: str) -> Iterator[None]:
+        """The cluster has these migration settings for as long as the scope lasts, then SLOW."""
+        self.settings(text)
+        try:
+            yield
+        finally:
+            self.settings(SLOW)
 
     def settings(self, text: str) -> None:
         """The cluster's migration settings."""
@@ -175,12 +187,17 @@ class Cluster:
 
     def guest(self, command: str) -> str:
         """What the guest prints between two marks. It is asked again: a busy machine lets an
-        emulated processor wait for longer than its console is listened to."""
-        line = f"echo be''gin; eval {shlex.quote(command)}; echo e''nd\n"
+        emulated processor wait for longer than its console is listened to. Then what it answers
+        late is not taken for the answer to another question."""
+        self._asked += 1
+        mark = f"{self._asked}."
+        line = f"echo be''gin {mark}; eval {shlex.quote(command)}; echo e''nd {mark}\n"
         argv, told = ("lab", "console", "mover", "--name", NAME, "--quiet", "3"), ""
         for _ in range(5):
             told = self.house.weft(*argv, stdin=line).stdout
-            found = re.search(r"^begin\r?\n(.*?)^end", told, re.DOTALL | re.MULTILINE)
+            found = re.search(
+                rf"^begin {mark}\r?\n(.*?)^end {mark}", told, re.DOTALL | re.MULTILINE
+            )
             if found is not None:
                 return found[1]
         raise AssertionError(told)
@@ -205,7 +222,7 @@ class Cluster:
         self.apply(objects.nad(NETWORK, f"{PREFIX}0/24", mtu=1300, **kept))
         self.kubectl("apply", "-f", "-", stdin=MACHINE)
         self.place_peers(NODES)
-        self.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=120s")
+        self.kubectl("wait", "vm/mover", f"--for={CONNECTED}", "--timeout=180s")
 
     def apply(self, *made: objects.Object) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": list(made)}
@@ -227,7 +244,9 @@ class Cluster:
         return self._kubectl.guest_address("mover", "lan", PREFIX)
 
     @contextmanager
-    def counted(self, *, without: str = "", late: float = 5.0) -> Iterator[lab_peers.Watched]:
+    def counted(
+        self, *, without: str = "", late: float = lab_peers.LATE
+    ) -> Iterator[lab_peers.Watched]:
         """Pings to the machine while this is open, by the peers of all nodes but this one."""
         where = {node: self._place(node) for node in NODES if node != without}
         with lab_peers.watched(NAME, where, self.address(), INTERVAL, late) as seen:
@@ -245,10 +264,10 @@ class Cluster:
         self._places[node] = now, inside(NAME, node, f"peer-{node}")
         return self._places[node][1]
 
-    def reborn(self, old: str) -> float:
-        """Until there is another instance than that of uid `old`; when there was none yet."""
-        last = time.monotonic()
-        end = last + LONG
+    def reborn(self, old: str, last: float) -> float:
+        """Until there is another instance than that of uid `old`; when there was none yet. At
+        `last` there was none."""
+        end = time.monotonic() + LONG
         argv = ("get", "vmi", "mover", "--ignore-not-found", "-o", "jsonpath={.metadata.uid}")
         while True:
             asked = time.monotonic()
