@@ -9,29 +9,33 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 
 from lab.tests.support import lab_peers, moving
 from lab.tests.support.moving import DEVICES, NICS, NODES, OUTSIDE, WIRE, Mover
-from tests.support import cuts
 from tests.support.patience import await_true
 from weft_lab.runtime import toolchain as toolchains
 
 pytestmark = pytest.mark.lab
-# Seconds without answer: a guest stands still for a while, on a busy machine for a second. The
-# bench holds the figure that is promised, on a quiet one.
-MOST = 1.5
+# Seconds without answer: a guest stands still for a while, on a busy machine for seconds. The bench
+# holds the figure that is promised, on a quiet one.
+MOST = 5.0
 # On the wire it is reached again when it is announced there: a switch that was told nothing would
 # send to its old node for five minutes.
 MOST_ON_THE_WIRE = 30
-# How many frames hold each of these bytes, on all devices of a namespace.
+# How many frames hold each of these bytes, on all devices of a namespace: until it is to end, and
+# then what has come by then.
 HEAR = """
 import json, select, socket, sys
 wanted = dict.fromkeys(map(bytes.fromhex, sys.argv[1:]), 0)
 heard = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-heard.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+try:
+    heard.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+except PermissionError:
+    heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
 print("started", flush=True)
 while True:
     ready, _, _ = select.select([heard, sys.stdin], [], [])
@@ -39,7 +43,7 @@ while True:
         frame = heard.recv(65536)
         for each in wanted:
             wanted[each] += each in frame
-    if sys.stdin in ready:
+    elif sys.stdin in ready:
         break
 print(json.dumps(list(wanted.values())))
 """
@@ -86,7 +90,7 @@ def seen(mover: Mover) -> Seen:
                 found.where.append(mover.move())
                 mover.settle()
                 found.ended.append(time.monotonic())
-                time.sleep(1.5)
+                time.sleep(lab_peers.ENOUGH)
             found.counted.append(counted)
             found.left.append(leaves(mover, marks))
         mover.guest("kill $(cat /tmp/forgers); ip link del forged")
@@ -149,10 +153,7 @@ def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(seen: 
         assert len(counted) == len(NODES) * len(moving.ADDRESSES) + len(WIRE)
         for name, each in counted.items():
             assert each.outage < most(name), (name, where, counted)
-            late = [ping for ping in each.pings if ping[0] > ended + 1]
-            assert any(times for _, times in late), (name, where, counted)
-            assert not cuts.is_cut(late), (name, where, counted)
-            assert all(times < 2 for _, times in late), (name, where, counted)
+            lab_peers.check_goes_on(each, ended, (name, where, counted))
 
 
 def test_what_the_guest_forges_arrives_nowhere_before_during_or_after_a_move(seen: Seen) -> None:
@@ -220,15 +221,21 @@ def test_it_and_its_peers_find_each_other_anew(mover: Mover) -> None:
 def test_the_wire_knows_where_it_is(mover: Mover) -> None:
     """On its own node its MAC is behind another port of the physical bridge than what is outside;
     on the others it is behind the same."""
+    # So that what is outside asks all nodes for it, and none has forgotten where that is.
+    mover.run(OUTSIDE, "ip", "neigh", "flush", "dev", "eth0")
     mover.settle()
     shown = mover.run(OUTSIDE, "ip", "link", "show", "eth0")
     outside, mac = shown.partition("ether ")[2].split()[0], mover.macs()["wire"]
     here = mover.node
-    for node in NODES:
+
+    def is_known(node: str) -> bool:
         table = mover.labs.run(node, "ovs-appctl", "fdb/show", "br-phy").stdout
         rows = (line.split() for line in table.splitlines())
         port = {of: port for port, vlan, of, _ in rows if vlan == str(moving.VLAN)}
-        assert (port[mac] != port[outside]) == (node == here), (node, here, table)
+        return {outside, mac} <= {*port} and (port[mac] != port[outside]) == (node == here)
+
+    for node in NODES:
+        await_true(partial(is_known, node), f"{node} knows where {mac} and {outside} are")
 
 
 def most(name: str) -> float:

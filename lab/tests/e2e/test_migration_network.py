@@ -17,7 +17,7 @@ from bench.stream import inside
 from lab.tests.support import lab_peers
 from lab.tests.support.lab_pods import Kubectl, pod
 from lab.tests.support.labs import LabHouse
-from tests.support import cuts, objects
+from tests.support import objects
 from tests.support.patience import await_true
 from weft.app import settings
 from weft_lab.demos import machines
@@ -32,9 +32,9 @@ INTERVAL = 0.02  # seconds between two pings
 SELDOM = 0.05  # where none may be lost: a switch that has no turn keeps few for later
 CONNECTED = "jsonpath={.status.conditions[?(@.type=='AgentConnected')].status}=True"
 PHASE = "--for=jsonpath={{.status.phase}}={}"
-# Seconds without answer: a guest stands still for a while, on a busy machine for a second. The
-# bench holds the figure that is promised, on a quiet one.
-MOST = 1.5
+# Seconds without answer: a guest stands still for a while, on a busy machine for seconds. The bench
+# holds the figure that is promised, on a quiet one.
+MOST = 5.0
 # Sends a little every half second, and never hears anything but acknowledgements.
 TRICKLE = """
 import socket, sys, time
@@ -157,7 +157,7 @@ class Mover:
     def move(self) -> tuple[str, str]:
         """Moves the machine; returns from where and to where."""
         name = self.begin()
-        self.kubectl("wait", f"vmim/{name}", PHASE.format("Succeeded"), "--timeout=90s")
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Succeeded"), "--timeout=180s")
         state = self.vmi()["status"]["migrationState"]
         return state["sourceNode"], state["targetNode"]
 
@@ -201,42 +201,43 @@ def test_peers_on_all_nodes_lose_little_and_hear_nothing_twice_afterwards(mover:
         with mover.counted() as seen:
             where = mover.move()
             ended = time.monotonic()
-            time.sleep(1.5)
+            time.sleep(lab_peers.ENOUGH)
         for name, each in seen.items():
             assert each.outage < MOST, (name, where, seen)
-            late = [ping for ping in each.pings if ping[0] > ended + 1]
-            assert any(times for _, times in late), (name, where, seen)
-            assert not cuts.is_cut(late), (name, where, seen)
-            assert all(times < 2 for _, times in late), (name, where, seen)
+            lab_peers.check_goes_on(each, ended, (name, where, seen))
 
 
 def test_a_migration_that_is_cancelled_or_fails_loses_nothing(mover: Mover) -> None:
     mover.kubectl("create", "namespace", "kubevirt")
-    mover.settings("{bandwidthPerMigration: 2Mi}")  # the guest has more than that
     where = mover.vmi()["status"]["nodeName"]
-    for ending in (mover.cancel, mover.fail, mover.cut):
-        with mover.watched() as seen:
-            ending()
-            time.sleep(1.5)
-        for each in seen:
-            assert not each.lost, (ending, each)
-            assert not each.twice, (ending, each)
-        assert mover.vmi()["status"]["nodeName"] == where
-    mover.settings("{}")
+    try:
+        mover.settings("{bandwidthPerMigration: 2Mi}")  # the guest has more than that
+        for ending in (mover.cancel, mover.fail, mover.cut):
+            with mover.watched() as seen:
+                ending()
+                time.sleep(1.5)
+            for each in seen:
+                assert not each.lost, (ending, each)
+                assert not each.twice, (ending, each)
+            assert mover.vmi()["status"]["nodeName"] == where
+    finally:
+        mover.settings("{}")
 
 
 def test_a_drained_node_lets_its_machine_go_without_a_gap(mover: Mover) -> None:
     where = mover.vmi()["status"]["nodeName"]
     launchers = "--pod-selector=kubevirt.io=virt-launcher"  # the peers stay
-    with mover.counted() as seen:
-        mover.kubectl("drain", where, launchers, "--timeout=300s")
-        ended = time.monotonic()
-        time.sleep(1.5)
-    mover.kubectl("uncordon", where)
+    try:
+        with mover.counted() as seen:
+            mover.kubectl("drain", where, launchers, "--timeout=300s")
+            ended = time.monotonic()
+            time.sleep(lab_peers.ENOUGH)
+    finally:
+        mover.kubectl("uncordon", where)
     assert mover.vmi()["status"]["nodeName"] != where
     for name, each in seen.items():
         assert each.outage < MOST, (name, where, seen)
-        assert {times for sent, times in each.pings if sent > ended + 1} == {1}, (name, seen)
+        lab_peers.check_goes_on(each, ended, (name, where, seen))
 
 
 def test_a_slow_download_goes_on_where_a_policy_admits_nobody(mover: Mover) -> None:

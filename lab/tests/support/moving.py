@@ -167,7 +167,7 @@ class Mover:
     def move(self) -> tuple[str, str]:
         """Moves the machine; returns from where and to where."""
         name = self.begin()
-        self.kubectl("wait", f"vmim/{name}", PHASE.format("Succeeded"), "--timeout=90s")
+        self.kubectl("wait", f"vmim/{name}", PHASE.format("Succeeded"), "--timeout=180s")
         state = self.vmi()["status"]["migrationState"]
         return state["sourceNode"], state["targetNode"]
 
@@ -220,7 +220,7 @@ def running(state: Any, toolchain: toolchains.Toolchain) -> Iterator[Mover]:
         kubectl("wait", "vmi/mover", f"--for={CONNECTED}", "--timeout=180s")
         for each in peers:
             name = each["metadata"]["name"]
-            kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+            kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
         made = Mover(house, kubectl, int(status["pid"]))
         made.where = {node: inside(LAB, node, f"peer-{node}") for node in NODES}
         made.where[OUTSIDE] = ("exec", OUTSIDE, "--")
