@@ -65,12 +65,12 @@ class Chain:
         if old is not None:
             migrations.check_edit(new, old)
             return
-        collections, namespace = self._cluster.store.collections, new["metadata"]["namespace"]
-        instances = collections[evictions.INSTANCES].items
+        collection, namespace = self._cluster.store.collection, new["metadata"]["namespace"]
+        instances = collection(evictions.INSTANCES).items  # none without the kind
         item = instances.get((namespace, str((new.get("spec") or {}).get("vmiName"))))
         others = (
             each.parse()
-            for (place, _), each in collections[migrations.COLLECTION].items.items()
+            for (place, _), each in collection(migrations.COLLECTION).items.items()
             if place == namespace
         )
         migrations.check(new, item.parse() if item is not None else None, others)

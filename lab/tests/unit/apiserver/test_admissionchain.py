@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.tests.support.memory_cluster import World
+from lab.tests.support.memory_cluster import World, crd
 from weft_lab.apiserver import admissionchain, auth, status, webhooks, writes
 
 Object = dict[str, Any]
@@ -77,6 +77,20 @@ async def test_a_write_does_not_wait_by_itself(world: World) -> None:
     _, target = prepared(world)
     with pytest.raises(webhooks.Unanswered):
         writes.create(world.cluster, target, {"metadata": {"name": "m"}}, writes.Options())
+
+
+async def test_a_migration_is_refused_where_there_are_no_instances_at_all(world: World) -> None:
+    """Nor is the kind of instances there, as after its definition was deleted."""
+    plural = "virtualmachineinstancemigrations"
+    defined = crd()
+    defined["metadata"]["name"] = f"{plural}.kubevirt.io"
+    defined["spec"] |= {"group": "kubevirt.io", "names": {"plural": plural, "kind": "Migration"}}
+    world.create("customresourcedefinitions", defined)
+    await world.settle()
+    _, target = prepared(world, plural=plural)
+    body = {"metadata": {"name": "x"}, "spec": {"vmiName": "m"}}
+    with pytest.raises(status.ApiError, match='the VMI "default/m" does not exist'):
+        writes.create(world.cluster, target, body, writes.Options())
 
 
 def test_options_are_those_of_the_query() -> None:

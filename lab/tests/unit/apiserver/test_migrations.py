@@ -78,3 +78,15 @@ def test_the_label_by_which_a_migration_is_found_stays_until_its_end() -> None:
         migrations.check_edit({**new, "status": {"phase": "Failed"}}, old)
     migrations.check_edit(old, migration())  # it is new there
     migrations.check_edit(old, old)
+
+
+def test_a_label_that_names_another_instance_is_put_right() -> None:
+    """Who makes a migration may write any label, and the controller goes on with the true one."""
+    long = "m" * 62 + "-" + "m" * 20
+    for name, label in (("m", "m"), (long, "m" * 62)):
+        old, new = migration(vmiName=name), migration(vmiName=name)
+        old["metadata"]["labels"] = {"kubevirt.io/vmi-name": "other"}
+        new["metadata"]["labels"] = {"kubevirt.io/vmi-name": label}
+        migrations.check_edit(new, old)
+        with pytest.raises(status.ApiError, match="can't be modified on an in-flight"):
+            migrations.check_edit(old, new)
