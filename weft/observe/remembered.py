@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 import orjson
 
 LONGEST = 8 << 10  # characters: texts are as long as tenants want
+ENTRY = 64  # characters that each text counts beside its own: there may be any number of short ones
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ class Texts:
             if found is not None:
                 self._known.move_to_end(key)
                 return cast(T, found[1])
-        made = make()
+        made, length = make(), length + ENTRY
         with self._lock:
             if key not in self._known:
                 self._known[key] = length, made

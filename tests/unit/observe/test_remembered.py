@@ -16,7 +16,7 @@ def counting(calls: list[Any]) -> Any:
         calls.append(obj)
         return str(obj["name"])
 
-    return remembered.by_text(parse, most=2 * len('{"name":"a"}'))
+    return remembered.by_text(parse, most=2 * (remembered.ENTRY + len('{"name":"a"}')))
 
 
 def test_equal_objects_are_parsed_once_and_others_by_themselves() -> None:
@@ -33,12 +33,21 @@ def test_equal_objects_are_parsed_once_and_others_by_themselves() -> None:
 
 
 def test_texts_are_bounded_by_their_length_and_not_by_their_number() -> None:
-    known = remembered.Texts(most=100)
+    known = remembered.Texts(most=3 * (remembered.ENTRY + 30))
     for number in range(20):
         assert known.of(number, 30, partial(int, number)) == number
     assert len(known) == 3
-    assert known.of("short", 100, lambda: "made") == "made"
+    whole = 2 * remembered.ENTRY + 3 * 30
+    assert known.of("long", whole, lambda: "made") == "made"
     assert len(known) == 1, "one text may take all of it"
+
+
+def test_any_number_of_short_texts_is_bounded_too() -> None:
+    """Whoever makes pods, one after another, may write one character into each."""
+    known = remembered.Texts(most=1000)
+    for number in range(2000):
+        known.of(number, 1, partial(int, number))
+    assert len(known) <= 1000 / remembered.ENTRY
 
 
 def test_what_was_made_of_an_object_lasts_as_long_as_it_was_made_of_the_same() -> None:
