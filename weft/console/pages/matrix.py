@@ -92,6 +92,7 @@ def view(reading: Reading, asked: Question) -> Shown:
         _bound(network, len(there), asked.namespace)
         question = connection(port)
     except errors.InvalidInput as error:
+        reading.memo.clear()  # the members may be very many, and nothing is made of them
         return Shown(networks, network, port, ipv6, problem=error.in_full())
     given = there, policies, known, question, ipv6
     made = reading.memo.of("grid", (network, *given), lambda: _expected(network, *given))

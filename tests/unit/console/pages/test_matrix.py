@@ -92,8 +92,10 @@ def test_several_networks_are_chosen_from() -> None:
 def test_more_members_than_a_page_holds_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix, "MOST_MEMBERS", 1)
     monkeypatch.setattr(reach, "expect", None)  # is not called
-    shown = matrix.view(consoled.read(objects()), consoled.asked())
+    read = consoled.read(objects())
+    shown = matrix.view(read, consoled.asked())
     assert shown.grid is None
+    assert len(read.memo) == 0, "nothing is kept for a grid that is not there"
     assert "has 2 members" in shown.problem
     assert "choose a namespace" in shown.problem
     assert "weft matrix blue" in shown.problem
