@@ -11,7 +11,7 @@ from weft.api import conditions
 from weft.control import conditionpatch, traces
 from weft.kube import resources
 from weft.kube.client import Client
-from weft.kube.errors import Conflict, Expired, NotFound
+from weft.kube.errors import Conflict, Expired, Forbidden, Invalid, NotFound
 from weft.model import ObjectKey
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,10 @@ async def _patch(
 
 
 async def _unmark(client: Client, kind: resources.Resource, obj: traces.Object) -> None:
-    """Removes weft's condition of a machine, however often others write its status meanwhile."""
+    """Removes weft's condition of a machine, however often others write its status meanwhile.
+
+    One that somebody else's rule keeps from being written keeps it, and the rest goes on.
+    """
     if not conditions.has(obj.get("status"), conditions.MACHINE_CONFLICT):
         return
     key = resources.key(obj)
@@ -107,6 +110,10 @@ async def _unmark(client: Client, kind: resources.Resource, obj: traces.Object) 
             continue
         except NotFound:
             log.debug("%s %s was deleted meanwhile", kind.kind, key)
+        except (Forbidden, Invalid) as error:
+            if error.denial:  # the right is missing: at this machine and at all others
+                raise
+            log.warning("%s %s keeps its condition: %s", kind.kind, key, error.message)
         return
 
 

@@ -11,7 +11,8 @@ from tests.support.memory_api import MemoryApi
 from weft import names
 from weft.api import conditions
 from weft.app import uninstall
-from weft.kube.resources import IPAMCLAIMS, VMIS, VMS, Resource
+from weft.kube.errors import Invalid
+from weft.kube.resources import IPAMCLAIMS, SECRETS, VMIS, VMS, Resource
 
 OURS = {"type": conditions.MACHINE_CONFLICT, "status": "True", "reason": "MachineClaimRefused"}
 THEIRS = {"type": "Ready", "status": "False"}
@@ -43,6 +44,30 @@ async def test_the_condition_of_a_machine_goes_and_no_other(kind: Resource) -> N
     written = len(api.writes)
     await uninstall.cluster(api, "weft-system", "lease")
     assert not [write for write in api.writes[written:] if write[0] == "patch"]
+
+
+class Strict(MemoryApi):
+    """Somebody's rule admits no change of one machine's status."""
+
+    async def patch(self, res: Resource, name: str, *args: Any, **more: Any) -> dict[str, Any]:
+        if res is VMS and name == "db":
+            raise Invalid(422, "Invalid", "spec.x: is not allowed")
+        return await super().patch(res, name, *args, **more)
+
+
+async def test_a_machine_that_takes_no_write_keeps_nothing_else_from_going(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    api, other = Strict(), marked(VMS, OURS, THEIRS)
+    other["metadata"]["name"] = "web"
+    for each in (marked(VMS, OURS), other):
+        api.put(VMS, each)
+    api.put(SECRETS, objects.named(SECRETS, names.SIGNING_KEY, "weft-system", uid="k"))
+    await uninstall.cluster(api, "weft-system", "lease")
+    assert api.of(VMS, "default/web")["status"]["conditions"] == [THEIRS]
+    assert not await api.list(SECRETS)
+    assert f"VirtualMachine {KEY} keeps its condition" in caplog.text
+    assert "spec.x: is not allowed" in caplog.text
 
 
 async def test_a_machine_without_it_is_not_written() -> None:
