@@ -113,13 +113,16 @@ def everywhere(
     labels = {obj["metadata"]["name"]: _labels(obj) for obj in objects.namespaces}
     nics = guestaddresses.nics(objects.instances)
     known = _shared(frozenset(networks(objects).items()))
+    asked = known if only is None else {nad: name for nad, name in known.items() if name in only}
     by_uid = workloads.index((*objects.instances, *objects.controllers))
     found: dict[str, list[Member]] = {}
     for pod in objects.pods:
         if (pod.get("status") or {}).get("phase") in _DONE:
             continue
         space = labels.get(pod["metadata"]["namespace"], _NOTHING)
-        for member in _members(pod, known, space, workloads.above(pod, by_uid)):
+        # What is remembered of a pod is for each network; of any other, those asked for are enough.
+        there = known if isinstance(pod, remembered.Kept) else asked
+        for member in _members(pod, there, space, workloads.above(pod, by_uid)):
             network = member.endpoint.network
             if only is not None and network not in only:
                 continue

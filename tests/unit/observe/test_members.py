@@ -6,10 +6,12 @@ import pytest
 
 from tests.support.reach import member
 from weft import errors
+from weft.api import podports
 from weft.model import ObjectKey
 from weft.observe import members
 from weft.observe.members import Objects
 from weft.observe.reach import Member
+from weft.observe.remembered import Kept
 from weft.policy import netpolicy
 
 
@@ -117,6 +119,30 @@ def test_what_a_guest_reports_that_is_no_address_is_passed_over() -> None:
     reported = guest("vm1", "no address", "fe80::1%x || ip", "10.9.0.7", "fe80::1")
     (found,) = on_blue(launcher(), instances=[reported])
     assert found.endpoint.addresses == (ip_address("10.9.0.7"), ip_address("fe80::1"))
+
+
+def test_of_pods_that_are_not_kept_only_members_of_the_network_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Explain asks network by network: the pods of all others would be made each time."""
+    made, ports = list[str](), podports.NamedPorts
+
+    def counted(of: Any) -> podports.NamedPorts:
+        made.append(of["metadata"]["name"])
+        return ports(of)
+
+    monkeypatch.setattr(podports, "NamedPorts", counted)
+    nads = [nad("blue", "blue"), nad("red", "red")]
+    pods = [
+        pod("a", "blue", {"default/blue": entry(2, "10.9.0.2/24")}),
+        pod("b", "red", {"default/red": entry(3, "10.9.0.3/24")}),
+    ]
+    assert [each.pod for each in members.on("red", Objects(nads=nads, pods=pods))]
+    assert made == ["b"]
+    kept = Objects(nads=nads, pods=[Kept(each) for each in pods])
+    for network in ("red", "blue"):
+        assert len(members.on(network, kept)) == 1
+    assert made == ["b", "a", "b"], "each is made once, for both"
 
 
 def test_named_ports_are_those_of_the_pod() -> None:
