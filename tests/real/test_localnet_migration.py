@@ -1,12 +1,14 @@
-"""A machine that migrates to a node is announced on its localnet when it runs there, not before.
+"""A machine that migrates to a node is known there on its localnet when it runs there, not before.
 
-The agent, the cluster manager and the CNI plugin are processes; a host on the VLAN hears the wire.
+The agent, the cluster manager and the CNI plugin are processes; a host on the VLAN hears the wire,
+and the physical bridge notes from where it has heard a MAC.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from ipaddress import ip_interface
 from typing import Any
 
@@ -17,7 +19,7 @@ from tests.support.objects import Object, nad
 from tests.support.patience import PATIENCE
 from tests.support.realised import alongside
 from tests.support.whole import Whole
-from tests.support.zones import Zone
+from tests.support.zones import Guest, Zone
 from weft import names
 from weft.kube import cache
 from weft.kube.client import Client
@@ -91,6 +93,26 @@ async def add(whole: Whole, zone: Zone, pod: Object) -> tuple[bytes, ...]:
     return announced
 
 
+def macs(given: Object) -> set[tuple[str, str]]:
+    """The MACs of both NICs, each with its VLAN."""
+    names_of = {"20": "default/red", "30": "default/bare"}
+    return {(vlan, given[name]["mac_address"]) for vlan, name in names_of.items()}
+
+
+def learned(zone: Zone) -> set[tuple[str, str]]:
+    """What the physical bridge has heard from, with the VLAN: a switch on the wire learns so."""
+    _, *lines = zone.run("ovs-appctl", "fdb/show", "br-phy").splitlines()
+    return {(vlan, mac) for _, vlan, mac, _ in map(str.split, lines)}
+
+
+def asks(host: Guest, given: Object, *, seconds: float) -> bool:
+    """Whether one who asks all hosts on the VLAN for a NIC's IPv4 address hears its MAC."""
+    address = next(each for each in given["default/red"]["ip_addresses"] if "." in each)
+    question = ("arping", "-f", "-I", "eth0", "-w", f"{seconds:g}", address.partition("/")[0])
+    told = host.run("busybox", *question, check=False, timeout=seconds + PATIENCE)
+    return f"[{given['default/red']['mac_address']}]" in told
+
+
 async def test_it_is_announced_when_it_runs_there(whole: Whole, api: Client) -> None:
     zone = await asyncio.to_thread(whole.wire.zone)
     for name in (zone.name, "source"):
@@ -113,10 +135,12 @@ async def test_it_is_announced_when_it_runs_there(whole: Whole, api: Client) -> 
     job = {**objects.named(VMIMS, "move"), "spec": {"vmiName": "db"}}
     uid = (await create(api, VMIMS, {**job, "status": {"phase": "Scheduling"}}))["metadata"]["uid"]
     target = await create(api, PODS, launcher(TARGET, zone.name, instance, uid))
-    await decided(api, TARGET, active=False)
+    given = await decided(api, TARGET, active=False)
     other = await create(api, PODS, cluster_world.pod(OTHER, "red,bare", nodeName=zone.name))
     with frames.capture(hosts[0].space) as red, frames.capture(hosts[1].space) as bare:
         of_target = await add(whole, zone, target)
+        hosts[0].take("192.168.20.250/24")
+        assert not await asyncio.to_thread(partial(asks, hosts[0], given, seconds=2))
         of_other = await add(whole, zone, other)
         assert [len(of_target), len(of_other)] == [3, 3]
         heard = [
@@ -124,6 +148,9 @@ async def test_it_is_announced_when_it_runs_there(whole: Whole, api: Client) -> 
             *bare.until(frames.with_all(of_other[2])),
         ]
         assert not any(each in frame for each in of_target for frame in heard), "it is elsewhere"
+        others = await decided(api, OTHER)
+        assert await asyncio.to_thread(partial(asks, hosts[0], others, seconds=PATIENCE))
+        assert learned(zone) & (macs(given) | macs(others)) == macs(others), "it is elsewhere"
         # KubeVirt gives the pod's interface another name, and puts a device in its place.
         for line in ("link set net1 down", "link set net1 name net1-nic"):
             await asyncio.to_thread(inside, zone, "ip", *line.split())
@@ -132,6 +159,10 @@ async def test_it_is_announced_when_it_runs_there(whole: Whole, api: Client) -> 
         for wire, mine in ((red, of_target[:2]), (bare, of_target[2:])):
             for announced in mine:
                 wire.until(frames.with_all(announced))
+    assert learned(zone) >= macs(given)
+    # The control: what did not answer before its machine came, and was asked, answers now.
+    await asyncio.to_thread(inside, zone, "ip", "link", "set", "net1-nic", "up")
+    assert await asyncio.to_thread(partial(asks, hosts[0], given, seconds=PATIENCE))
 
 
 def inside(zone: Zone, *argv: str) -> None:

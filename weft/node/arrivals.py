@@ -1,9 +1,8 @@
 """Announces on its physical networks a machine that has come to this node.
 
-While a machine migrates here, its NIC waits and is not announced (`attach.py`). Once its signed
-allocation says that it runs here, hosts and switches on the wire have to send here (ADR 0103). The
-guest's own announcement is a reverse ARP request, which tells switches alone, and it may have come
-before a switch or host could hear it.
+While a machine migrates here, its NIC waits and is not announced (`attach.py`), and its port lets
+nothing in, the guest's own announcement neither. Once its signed allocation says that it runs here,
+hosts and switches on the wire have to send here (ADR 0103).
 
 Frames go into the NIC's port at the switch and not out of the interface in the pod: KubeVirt has
 given that another name and MAC by then, and guests without a kernel interface have none.
@@ -26,9 +25,10 @@ from weft.node.dependencies import Dependencies
 from weft.openflow.session import Session
 from weft.ovn import announcement, flows
 
-# Seconds from activation to each announcement: the port's flows are written at the same time, and
-# the last is for frames that were lost (RFC 5227, ANNOUNCE_INTERVAL).
-TIMES = (0.0, 0.2, 2.0)
+# Seconds from activation to each announcement. The port lets nothing in until its rows are written,
+# which begins at the same time: on a quiet node that takes 20 to 60 ms. The last ones are for a
+# busy node, and for frames that were lost (RFC 5227, ANNOUNCE_INTERVAL).
+TIMES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 2.0, 10.0)
 
 
 class Announcement(NamedTuple):

@@ -15,6 +15,8 @@ from weft.ovn import acl, advertisement, dhcp, dns, match, ports, switches
 _GENEVE = 6081  # UDP port of tunnels between chassis
 # Above those of policies, which also are on this switch.
 _GUARD_PRIORITY = 2000
+# Port security that lets nothing in: OVN drops what comes from a group's MAC, on every port.
+_NOBODY = frozenset(("01:00:00:00:00:00",))
 
 
 def own(network: model.Network) -> tuple[rows.Row, ...]:
@@ -96,7 +98,8 @@ def pod_port(
 ) -> rows.Row:
     """The port of a pod on this node; DHCP is served where the network has subnets.
 
-    `waits`: its machine runs on another node still, so what is sent to it leaves by the wire.
+    `waits`: its machine runs on another node still, so what is sent to it leaves by the wire, and
+    nothing that its pod sends is let in (ADR 0113).
     """
     made = ports.row(
         names.localnet_switch(network.name),
@@ -108,4 +111,5 @@ def pod_port(
     )
     if not waits:
         return made
-    return replace(made, columns={**made.columns, "addresses": frozenset()})
+    shut: dict[str, rows.DesiredValue] = {"addresses": frozenset(), "port_security": _NOBODY}
+    return replace(made, columns={**made.columns, **shut})

@@ -89,6 +89,18 @@ def test_a_pods_port_is_served_where_dhcp_is_on(is_enabled: bool) -> None:
     assert port.columns["port_security"] == {"0a:58:c0:a8:14:05 192.168.20.5/24"}
 
 
+@pytest.mark.parametrize("security", [*model.PortSecurity])
+def test_a_port_that_waits_lets_nothing_in_and_gets_nothing(security: model.PortSecurity) -> None:
+    """What comes from a group's MAC OVN drops on every port."""
+    network = replace(NETWORK, spec=replace(SPEC, nic=model.NicOptions(port_security=security)))
+    port = localnet.pod_port(network, PORT, "c1", waits=True)
+    assert port.columns["port_security"] == {"01:00:00:00:00:00"}
+    assert port.columns["addresses"] == frozenset()
+    runs = localnet.pod_port(network, PORT, "c1")
+    assert port.columns.keys() == runs.columns.keys(), "all that differs is put right"
+    assert runs.columns["port_security"] != port.columns["port_security"]
+
+
 @pytest.mark.parametrize(
     ("trunk", "match"),
     [
