@@ -31,7 +31,8 @@ _STAGE = re.compile(
 )
 # A packet goes on behind a port of type patch: that is the way to a router, and out of it.
 _OUTPUT = re.compile(r'output to "([^"\n]+)"(?!, type "patch")')
-_FLOW = re.compile(r"^[ \t]*(\d+)\. (.*priority .*)$", re.M)
+# A table's flow, or none: "No match" is what ovs-vswitchd says of a table that has none for it.
+_FLOW = re.compile(r"^[ \t]*(\d+)\. (?:No match\b.*|(.*priority .*))$", re.M)
 _ACTIONS = re.compile(r"^Datapath actions: (.*)$", re.M)
 _METADATA = re.compile(r"\bmetadata=0x([0-9a-f]+)")
 _TUNNELS = ("geneve", "vxlan", "stt")
@@ -294,7 +295,7 @@ def _translated(text: Json) -> Trace | Unseen | None:
     actions = _ACTIONS.findall(text)
     if not actions:
         return Unseen(text.strip().rpartition("\n")[2][:200] or "ofproto/trace says nothing")
-    flows = [each[2] for each in _FLOW.finditer(text)]
+    flows = [each[2] or "" for each in _FLOW.finditer(text)]
     return Trace(reaches=actions[-1] != "drop", match=flows[-1] if flows else "")
 
 

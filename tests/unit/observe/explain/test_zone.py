@@ -225,6 +225,20 @@ def test_a_trace_is_read_in_the_time_that_its_length_needs(text: str) -> None:
     assert isinstance(found, NodeFacts)
 
 
+@pytest.mark.parametrize("miss", ["No match.", 'No match, and a "packet-in" is called for.'])
+def test_a_packet_for_which_there_is_no_flow_is_dropped_by_none(miss: str) -> None:
+    """The flow before it, which sent it to that table, does what it should."""
+    begun = "Flow: icmp\n\n 0. in_port=5, priority 100, cookie 0x1\n    resubmit(,8)\n"
+    end = "    drop\n\nFinal flow: unchanged\nDatapath actions: drop\n"
+    for last, match in (
+        (f" 8. {miss}\n", ""),
+        (f"68. {miss}\n 9. ip, priority 7, cookie 0x2\n", "ip, priority 7, cookie 0x2"),
+    ):
+        found = zone.facts(answer(datapath=begun + last + end), PORTS)
+        assert isinstance(found, NodeFacts)
+        assert found.datapath == Trace(reaches=False, match=match)
+
+
 def test_a_trace_is_read_as_far_as_a_node_sends_it() -> None:
     """`onnode` cuts it there itself; who sends more is no agent."""
     found = zone.facts(answer(trace=" " * zone.MOST + f'output to "{PORTS[1]}"'), PORTS)
