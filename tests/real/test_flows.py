@@ -172,7 +172,7 @@ async def test_who_talks_with_whom_is_seen_with_the_policy_that_decides(cluster:
     assert set(unguarded.nodes) == set(scene.zones)
 
     # Its own node tracks nothing of it, and the other one knows it by its address.
-    asked = {"pods": (f"{NAMESPACE}/a",), "networks": ("blue",)}
+    asked: dict[str, Any] = {"pods": (f"{NAMESPACE}/a",), "networks": ("blue",)}
     own = of(await scene.look(**asked), "a", "b", "TCP/80")
     assert policies(own) == ["allowed by default/guard spec.ingress[0]"]
 
