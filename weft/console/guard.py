@@ -81,10 +81,15 @@ def is_led_from_elsewhere(headers: Mapping[str, str]) -> bool:
     return fetched not in ("same-origin", "none") and not is_link
 
 
-def is_led_by_own(headers: Mapping[str, str]) -> bool:
+def is_led_by_own(headers: Mapping[str, str], *, by_page: bool = False) -> bool:
     """Whether this console's page or the viewer asked for a page: another site's link to it, or
-    that of another port of the host, starts no job."""
-    return headers.get("Sec-Fetch-Site") in ("same-origin", "none")
+    that of another port of the host, starts no job.
+
+    With `by_page` only a page of this console counts: an address that the viewer opened may have
+    come in a mail.
+    """
+    ways = ("same-origin",) if by_page else ("same-origin", "none")
+    return headers.get("Sec-Fetch-Site") in ways
 
 
 def form_token(key: bytes, session: str) -> str:

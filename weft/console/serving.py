@@ -95,7 +95,8 @@ async def _whole(
             failed=bool(outcome and outcome.failed),
         )
         result = outcome.result if outcome else None
-        starts = guard.is_led_by_own(request.headers)
+        # A probe sends packets by the viewer's right.
+        starts = guard.is_led_by_own(request.headers, by_page="probe" in asked.query)
         text = await viewer.computing.run(
             lambda: console.renderer.whole(
                 Shown(page, asked, read, viewer.views.of(page, read, asked), result, starts), frame

@@ -72,15 +72,16 @@ def test_the_policy_lets_no_inline_script_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fetched", "starts"),
+    ("fetched", "starts", "probes"),
     [
-        ("same-origin", True),
-        ("none", True),
-        ("same-site", False),
-        ("cross-site", False),
-        ("", False),
+        ("same-origin", True, True),
+        ("none", True, False),
+        ("same-site", False, False),
+        ("cross-site", False, False),
+        ("", False, False),
     ],
 )
-def test_jobs_start_where_no_other_site_has_led(fetched: str, starts: bool) -> None:
+def test_jobs_start_where_no_other_site_has_led(fetched: str, starts: bool, probes: bool) -> None:
     headers = {"Sec-Fetch-Site": fetched} if fetched else {}
     assert guard.is_led_by_own(headers) is starts
+    assert guard.is_led_by_own(headers, by_page=True) is probes
