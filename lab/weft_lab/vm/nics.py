@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,35 @@ class PluggedNic:
 
 
 def to_plug(
-    desired: Mapping[str, machine.Nic], plugged: Mapping[str, PluggedNic]
+    desired: Mapping[str, machine.Nic],
+    plugged: Mapping[str, PluggedNic],
+    attached: Collection[str],
 ) -> list[machine.Nic]:
-    """The NICs that the guest lacks and can get while it runs."""
+    """The NICs that the guest lacks and can get while it runs.
+
+    `attached`: the pod's interfaces that its network-status names. One that it does not name may be
+    there, half made: the plugin sets its MAC and addresses yet.
+    """
     missing = [nic for name, nic in desired.items() if name not in plugged]
-    return [nic for nic in missing if nic.binding == "bridge" and nic.network]
+    return [
+        nic
+        for nic in missing
+        if nic.binding == "bridge" and nic.network and nic.pod_interface in attached
+    ]
+
+
+def to_rejoin(
+    desired: Mapping[str, machine.Nic],
+    plugged: Mapping[str, PluggedNic],
+    attached: Collection[str],
+) -> list[tuple[PluggedNic, machine.Nic]]:
+    """The NICs whose network is another now, each with what it is to be; `attached` as above."""
+    both = [(one, desired[name]) for name, one in plugged.items() if name in desired]
+    return [
+        (one, nic)
+        for one, nic in both
+        if one.nic.network != nic.network and nic.pod_interface in attached
+    ]
 
 
 def to_unplug(
@@ -100,8 +124,9 @@ class Nics:
         try:
             request = orjson.loads(await reader.readline())
             spec = request["arguments"]["spec"]
+            attached = frozenset(map(str, request["arguments"]["attached"]))
             async with self._turn:
-                failures = await self.sync(spec)
+                failures = await self.sync(spec, attached)
             buses = {name: one.bus for name, one in self._plugged.items()}
             places = nicplaces.Places(self._ports, buses).rendered()
             shown = {"nics": self._shown(), "failures": failures, "places": places}
@@ -119,7 +144,7 @@ class Nics:
             for name, one in self._plugged.items()
         ]
 
-    async def sync(self, spec: Mapping[str, Any]) -> dict[str, str]:
+    async def sync(self, spec: Mapping[str, Any], attached: Collection[str]) -> dict[str, str]:
         """Gives the guest the NICs of a specification; what failed, by NIC.
 
         A NIC whose pod lacks the interface yet is left for a later call.
@@ -132,16 +157,14 @@ class Nics:
             for one in to_unplug(desired, self._plugged):
                 with _noting(failures, one.nic.name):
                     await self._unplug(monitor, one)
-            for nic in to_plug(desired, self._plugged):
+            for nic in to_plug(desired, self._plugged, attached):
                 if links.exists(nic.pod_interface):
                     with _noting(failures, nic.name):
                         await self._plug(monitor, nic)
-            for name, one in tuple(self._plugged.items()):
-                if name not in desired or one.nic.network == desired[name].network:
-                    continue
-                if links.exists(one.nic.pod_interface):  # else a later call finds it
-                    with _noting(failures, name):
-                        await self._rejoin(monitor, one, desired[name])
+            for one, nic in to_rejoin(desired, self._plugged, attached):
+                if links.exists(nic.pod_interface):  # else a later call finds it
+                    with _noting(failures, nic.name):
+                        await self._rejoin(monitor, one, nic)
             for name, one in tuple(self._plugged.items()):
                 if name in desired and desired[name].is_down != one.is_down:
                     with _noting(failures, name):

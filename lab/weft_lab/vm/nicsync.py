@@ -145,7 +145,7 @@ class NicSync:
         asked = hotplug.interfaces_of(vmi["spec"]), hotplug.networks_of(vmi["spec"]), attached
         if self._done.get(uid) == asked:
             return
-        answer = await self._ask(key, vmi)
+        answer = await self._ask(key, vmi, attached)
         try:
             found, failures = read(vmi, answer, attached), dict(answer["failures"])
         except (KeyError, TypeError, ValueError) as error:
@@ -161,12 +161,15 @@ class NicSync:
         self._reported.pop(uid, None)
         self._done[uid] = asked
 
-    async def _ask(self, key: ObjectKey, vmi: Object) -> Mapping[str, Any]:
+    async def _ask(
+        self, key: ObjectKey, vmi: Object, attached: Collection[str]
+    ) -> Mapping[str, Any]:
         path = launcher.folder(*key, self._run_folder) / nics.SOCKET
         stream = await jsonlines.Stream.connect(path, LONGEST_ANSWER)
         try:
             async with asyncio.timeout(PATIENCE):
-                await stream.send(jsonlines.request(nics.COMMAND, {"spec": vmi["spec"]}))
+                arguments = {"spec": vmi["spec"], "attached": list(attached)}
+                await stream.send(jsonlines.request(nics.COMMAND, arguments))
                 answer = jsonlines.value(nics.COMMAND, await stream.receive(), path)
         except TimeoutError:
             what = f"the launcher does not answer within {PATIENCE:g} s"

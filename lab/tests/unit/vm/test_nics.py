@@ -1,52 +1,43 @@
-"""Which NICs a running guest gets and loses, and into which root port one goes."""
+"""Which NICs a running guest gets and changes, by what its pod has."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from weft_lab.vm import machine, nicplaces, nics
+from weft_lab.vm import nics
+from weft_lab.vm.machine import Nic
+from weft_lab.vm.nics import PluggedNic
+
+LAN = Nic("lan", "bridge", "team/blue", "pod1", 1)
+MORE = Nic("more", "bridge", "team/blue", "pod2", 2)
+ELSEWHERE = replace(MORE, network="team/red")
 
 
-def nic(name: str, network: str = "default/red", binding: str = "bridge") -> machine.Nic:
-    return machine.Nic(name, binding, network, machine.pod_interface(name))
-
-
-def plugged(*listed: machine.Nic, spares: tuple[int, ...] = ()) -> dict[str, nics.PluggedNic]:
-    buses = [f"spare{port}" if port >= 0 else "port0" for port in spares] or ["port0"] * len(listed)
+def plugged(*every: Nic) -> dict[str, PluggedNic]:
     return {
-        each.name: nics.PluggedNic(each, number, "02:00:00:00:00:01", False, bus)
-        for number, (each, bus) in enumerate(zip(listed, buses, strict=True))
+        nic.name: PluggedNic(nic, number, "02:00:00:00:00:01", False, f"spare{number}")
+        for number, nic in enumerate(every)
     }
 
 
-LAN, MORE, OWN = nic("lan"), nic("more"), nic("default", "", "masquerade")
+def named(*every: Nic) -> dict[str, Nic]:
+    return {nic.name: nic for nic in every}
 
 
-@pytest.mark.parametrize(
-    ("desired", "there", "comes", "goes"),
-    [
-        ([LAN], [LAN], [], []),
-        ([LAN, MORE], [LAN], ["more"], []),
-        ([LAN], [LAN, MORE], [], ["more"]),
-        # The pod's own network neither comes nor goes while the machine runs.
-        ([LAN, OWN], [LAN], [], []),
-        ([LAN], [OWN, LAN], [], []),
-    ],
-)
-def test_what_comes_and_goes(
-    desired: list[machine.Nic], there: list[machine.Nic], comes: list[str], goes: list[str]
-) -> None:
-    asked = {each.name: each for each in desired}
-    assert [each.name for each in nics.to_plug(asked, plugged(*there))] == comes
-    assert [each.nic.name for each in nics.to_unplug(asked, plugged(*there))] == goes
+def test_a_nic_is_plugged_when_its_pods_status_has_the_interface() -> None:
+    """Before that it may be there half made: who takes it over then has its MAC set once more."""
+    assert nics.to_plug(named(LAN, MORE), plugged(LAN), {"pod1"}) == []
+    assert nics.to_plug(named(LAN, MORE), plugged(LAN), {"pod1", "pod2"}) == [MORE]
 
 
-@pytest.mark.parametrize(("cards", "spares"), [(0, 0), (1, 3), (3, 1), (4, 0), (7, 0)])
-def test_root_ports_are_kept_for_four_nics(cards: int, spares: int) -> None:
-    assert nicplaces.spare_ports(cards) == spares
+def test_a_nic_goes_to_another_network_when_its_pods_status_has_the_new_interface() -> None:
+    there = plugged(LAN, MORE)
+    assert nics.to_rejoin(named(LAN, ELSEWHERE), there, {"pod1"}) == []
+    found = nics.to_rejoin(named(LAN, ELSEWHERE), there, {"pod1", "pod2"})
+    assert found == [(there["more"], ELSEWHERE)]
+    assert nics.to_rejoin(named(LAN, MORE), there, {"pod1", "pod2"}) == []
 
 
-def test_a_nic_goes_into_the_first_free_port() -> None:
-    there = plugged(LAN, MORE, nic("third"), spares=(-1, 0, 2))
-    assert nics.free_port(there, 3) == 1
-    assert nics.free_port(there, 1) == -1
+def test_a_nic_of_the_pods_own_network_is_neither_plugged_nor_moved() -> None:
+    own = Nic("default", "masquerade", "", "eth0")
+    assert nics.to_plug(named(own), {}, {"eth0"}) == []
