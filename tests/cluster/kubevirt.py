@@ -48,7 +48,11 @@ def definitions() -> list[Object]:
 
 @contextmanager
 def defined(access: Access) -> Iterator[None]:
-    """The cluster has KubeVirt's kinds for as long as the scope lasts, and then no object of it."""
+    """The cluster has KubeVirt's kinds for as long as the scope lasts, and then no object of it.
+
+    Other tests may have left those of the lab, whose instances have a subresource for the status.
+    """
+    access.kubectl("delete", "--wait", "--ignore-not-found", *CRDS)
     for each in definitions():
         access.kubectl("create", "-f", "-", data=each)
     try:
