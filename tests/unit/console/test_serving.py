@@ -31,6 +31,15 @@ def show(read: Reading) -> str:
     return f"{len(read.of(resources.NODES))} nodes"
 
 
+async def follow_a_change(store: Store, response: Response) -> None:
+    """Until the page that showed no node shows the one that came."""
+    async with asyncio.timeout(PATIENCE):
+        assert b"0 nodes" in await response.sent.get()
+        store.change("ADDED", made.named(resources.NODES, "a"))
+        while b"1 nodes" not in await response.sent.get():
+            pass
+
+
 async def test_who_waits_for_a_turn_is_not_updated_less_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -41,11 +50,7 @@ async def test_who_waits_for_a_turn_is_not_updated_less_often(
     await asyncio.sleep(0)
     update = serving._update(response, computing, show, [store], "")  # type: ignore[arg-type]
     updating = asyncio.create_task(update)
-    async with asyncio.timeout(PATIENCE):
-        assert b"0 nodes" in await response.sent.get()
-        store.change("ADDED", made.named(resources.NODES, "a"))
-        while b"1 nodes" not in await response.sent.get():
-            pass
+    await follow_a_change(store, response)
     updating.cancel()
     await asyncio.gather(long, updating, return_exceptions=True)
 
@@ -63,11 +68,7 @@ async def test_a_page_that_waited_for_a_processor_is_not_updated_less_often(
     store, response = Store(MemoryApi(), Read(resources.NODES)), Response()
     update = serving._update(response, Computing(), slowly, [store], "")  # type: ignore[arg-type]
     updating = asyncio.create_task(update)
-    async with asyncio.timeout(PATIENCE):
-        assert b"0 nodes" in await response.sent.get()
-        store.change("ADDED", made.named(resources.NODES, "a"))
-        while b"1 nodes" not in await response.sent.get():
-            pass
+    await follow_a_change(store, response)
     updating.cancel()
     await asyncio.gather(updating, return_exceptions=True)
 
